@@ -1,0 +1,18 @@
+"""What every actor with children is told."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+Ref = pykka.ActorRef[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorDied:
+    """To a parent: a child failed, at its start (`started` is false) or later."""
+
+    child: Ref
+    name: str
+    reason: str
+    started: bool

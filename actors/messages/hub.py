@@ -1,0 +1,97 @@
+"""What the Hub is told: by Clients, by Projects and by main."""
+
+from dataclasses import dataclass
+
+import pykka
+
+from actors.messages.common import ActorDied, Ref
+from actors.messages.project import DeleteProject
+from actors.ports import Caller
+from actors.slot import Slot
+from protocol import requests, updates
+from storage.projects import ProjectMeta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubRequest:
+    """A request that is not about an existing project's inside."""
+
+    slot: Slot
+    caller: Caller
+    body: requests.ToHub
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConnected:
+    client: Ref
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientGone:
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectStatusChanged:
+    """From a Project, whenever it changes. `problem`: why the status is `error`, or a warning."""
+
+    project_id: str
+    status: updates.ProjectStatus
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectDescribed:
+    """From a Project: the answer to Describe."""
+
+    gathering: int
+    info: updates.ProjectInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectClosed:
+    """From a Project that has ended its work: its log is closed, its actor stops."""
+
+    project_id: str
+    meta: ProjectMeta | None
+    deletion: DeleteProject | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaudeVersionFound:
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopHub:
+    """From main: end everything in order; `done` gets True when all is stopped."""
+
+    done: pykka.Future[bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GatheringExpired:
+    gathering: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StopStepDue:
+    """A step of the stop has had its time."""
+
+    step: str
+
+
+HubMessage = (
+    HubRequest
+    | ClientConnected
+    | ClientGone
+    | ProjectStatusChanged
+    | ProjectDescribed
+    | ProjectClosed
+    | ClaudeVersionFound
+    | ActorDied
+    | StopHub
+    | _GatheringExpired
+    | _StopStepDue
+)

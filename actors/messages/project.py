@@ -1,0 +1,130 @@
+"""What a Project is told: by Clients, the Hub, its Executor and its FileWatcher."""
+
+from dataclasses import dataclass
+
+from actors.messages.common import ActorDied
+from actors.ports import Caller, Subscriber
+from actors.slot import Slot
+from protocol import requests, updates
+from protocol.claude import AgentLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectRequest:
+    """A client's request. `subscriber` is what a join registers, and only then given."""
+
+    slot: Slot
+    caller: Caller
+    body: requests.ToProject
+    subscriber: Subscriber | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriberGone:
+    """A client's connection is lost."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Describe:
+    gathering: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteProject:
+    """From the Hub: take no more requests, end what runs, tell the subscribers, close."""
+
+    slot: Slot
+    by: str | None
+    keep_history: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopProject:
+    """From the Hub: the server stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotateLog:
+    """From the Rotator: roll a segment that began before that time (as in its name)."""
+
+    created_before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOutput:
+    """From the Executor: lines in order. `size_bytes` is what the reader is owed for them."""
+
+    execution_id: str
+    lines: tuple[AgentLine, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionForgotten:
+    """From the Executor: the CLI no longer knows the session; the prompt runs in a new one."""
+
+    execution_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """From the Executor: the one end of an execution; its processes are gone."""
+
+    execution_id: str
+    outcome: updates.Outcome
+    result: str
+    exit_code: int | None
+    stderr: str
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesChanged:
+    """From the FileWatcher: paths relative to the project's folder."""
+
+    paths: tuple[str, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durable:
+    """Acknowledge and broadcast up to here, no further."""
+
+    log_id: str
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FlushJournal:
+    """Write what has been gathered since the first message behind the last flush."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SyncDue:
+    """LOG_SYNC=interval: the time between flushes is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RetryStorage:
+    """Try the log again after a failure."""
+
+
+ProjectMessage = (
+    ProjectRequest
+    | SubscriberGone
+    | Describe
+    | DeleteProject
+    | StopProject
+    | RotateLog
+    | AgentOutput
+    | SessionForgotten
+    | RunEnded
+    | FilesChanged
+    | Durable
+    | ActorDied
+    | _FlushJournal
+    | _SyncDue
+    | _RetryStorage
+)

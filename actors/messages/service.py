@@ -1,0 +1,22 @@
+"""What the Rotator and a FileWatcher are told: only by timers and threads of their own."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RotationDue:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PathsChanged:
+    """From the file system's watcher: look at what it gathered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReportDue:
+    pass
+
+
+RotatorMessage = _RotationDue
+FileWatcherMessage = _PathsChanged | _ReportDue

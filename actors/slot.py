@@ -1,0 +1,37 @@
+"""Answers to requests, by number: no handler returns one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+from actors.mailbox import tell_if_alive
+from protocol import codec
+from protocol.errors import WireError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replied:
+    """To a Client: the answer to request `number`; `payload` is JSON."""
+
+    number: int
+    ok: bool
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One place in the ordered replies of a connection. To be used once, from any thread."""
+
+    client: pykka.ActorRef[Any]
+    number: int
+
+    def result(self, payload: Any) -> None:
+        """Answers with an object (or with bytes that are JSON already)."""
+        encoded = payload if isinstance(payload, bytes) else codec.dumps(payload)
+        tell_if_alive(self.client, Replied(number=self.number, ok=True, payload=encoded))
+
+    def error(self, error: WireError) -> None:
+        """Answers that it did not work."""
+        payload = codec.error_payload(error)
+        tell_if_alive(self.client, Replied(number=self.number, ok=False, payload=payload))

@@ -1,0 +1,7 @@
+"""The wire protocol: text in, values out.
+
+Pure: no socket, no clock, no file, no log line, and nothing of ours imported. What is stable is
+`docs/protocol.md`; PROTOCOL_VERSION changes only when an old client would no longer understand.
+"""
+
+PROTOCOL_VERSION = 1

@@ -1,0 +1,208 @@
+"""Text to values and back, and stored bytes spliced into frames.
+
+A stored record becomes an update on the wire without being parsed: see `update_message`.
+"""
+
+import math
+from typing import Any
+
+import simplejson
+from pydantic import BaseModel, ValidationError
+from websockets.frames import Frame, Opcode
+
+from protocol.errors import ErrorCode, RequestRefused, WireError, invalid_field
+from protocol.requests import MODELS, REQUEST_ID_MAX_LENGTH, Ping, ProjectJoin, Request
+
+# Requests and fields of the protocol that this version does not carry out.
+_NOT_YET = {"execute": ("content", "key")}
+_JOIN_POSITIONS = ("after_seq", "since", "last")
+
+# One encoder, kept: dumps(separators=...) builds one a call. ASCII keeps U+2028 and lone
+# surrogates out of the files.
+_encoder = simplejson.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+# A stored line is `{"crc":"9f3c01ab",` and then the payload of its update; these are its bytes.
+RECORD_PREFIX_BYTES = 18
+_UPDATE_HEAD = b'{"type":"update","payload":{'
+
+
+class Undecodable(Exception):
+    """A message that is no request. `id` is what the reply repeats; `error` is the reply."""
+
+    def __init__(self, error: WireError, request_id: str | None = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.id = request_id
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """JSON, compact and ASCII. Raises ValueError for what JSON cannot hold."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    try:
+        return _encoder.encode(value).encode("ascii")
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def loads(text: str | bytes) -> Any:
+    """Strict JSON. Raises ValueError, also for numbers that are not finite and for deep nesting."""
+    try:
+        return simplejson.loads(text, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def decode(text: str) -> Request:
+    """One message of a client. Raises Undecodable with the answer that it deserves."""
+    try:
+        message = loads(text)
+    except ValueError as error:
+        refusal = RequestRefused(ErrorCode.INVALID_JSON, f"the message is not JSON: {error}")
+        raise Undecodable(refusal) from None
+    if not isinstance(message, dict):
+        refusal = RequestRefused(ErrorCode.INVALID_MESSAGE, "a message must be a JSON object")
+        raise Undecodable(refusal)
+    request_id = message.get("id")
+    if request_id is not None and not _is_request_id(request_id):
+        problem = f"must be a string of at most {REQUEST_ID_MAX_LENGTH} characters"
+        raise Undecodable(invalid_field("id", problem))
+    try:
+        return _request(message, request_id)
+    except WireError as error:
+        raise Undecodable(error, request_id) from None
+
+
+def _is_request_id(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= REQUEST_ID_MAX_LENGTH
+
+
+def _request(message: dict[str, Any], request_id: str | None) -> Request:
+    kind = message.get("type")
+    if not isinstance(kind, str):
+        raise invalid_field("type", "must be a string that names the request")
+    payload = message.get("payload")
+    if kind == "ping":
+        return Request(kind, request_id, Ping({} if payload is None else payload))
+    if kind not in MODELS:
+        known = ", ".join(sorted([*MODELS, "ping"]))
+        raise RequestRefused(
+            ErrorCode.UNKNOWN_TYPE, f"unknown request type; known are {known}", {"type": kind[:128]}
+        )
+    if payload is None:
+        payload = {}
+    if not isinstance(payload, dict):
+        raise invalid_field("payload", "must be an object")
+    payload = _without_nulls(payload)
+    for field in _NOT_YET.get(kind, ()):
+        if field in payload:
+            raise invalid_field(f"payload.{field}", "is not supported by this version")
+    try:
+        body = MODELS[kind].model_validate(payload)
+    except ValidationError as error:
+        raise _refusal(error) from None
+    if isinstance(body, ProjectJoin):
+        _check_one_position(body)
+    return Request(kind, request_id, body)  # type: ignore[arg-type]
+
+
+def _without_nulls(payload: dict[str, Any]) -> dict[str, Any]:
+    """`null` is the same as absent, in the payload and in `options`."""
+    kept = {key: value for key, value in payload.items() if value is not None}
+    if isinstance(options := kept.get("options"), dict):
+        kept["options"] = {key: value for key, value in options.items() if value is not None}
+    return kept
+
+
+def _check_one_position(join: ProjectJoin) -> None:
+    given = [name for name in _JOIN_POSITIONS if getattr(join, name) is not None]
+    if len(given) > 1:
+        raise invalid_field(f"payload.{given[1]}", f"only one of {', '.join(_JOIN_POSITIONS)}")
+
+
+def _refusal(error: ValidationError) -> RequestRefused:
+    """The first fault of a payload, by its field."""
+    fault = error.errors(include_url=False)[0]
+    field = "payload." + ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["loc"][0] == "options":
+        return RequestRefused(ErrorCode.INVALID_OPTIONS, f"{field}: {message}", {"field": field})
+    return invalid_field(field, message)
+
+
+def result_message(request_id: str | None, payload: bytes) -> bytes:
+    """The reply to a request that worked; `payload` is JSON."""
+    return b'{"type":"result",%b"payload":%b}' % (_id_field(request_id), payload)
+
+
+def error_message(request_id: str | None, payload: bytes) -> bytes:
+    """The reply to a request that did not work; `payload` is from error_payload."""
+    return b'{"type":"error",%b"payload":%b}' % (_id_field(request_id), payload)
+
+
+def error_payload(error: WireError) -> bytes:
+    """What an error says, as JSON."""
+    return dumps(
+        {"code": str(error.code), "message": error.message, "details": dict(error.details)}
+    )
+
+
+def welcome_message(payload: BaseModel) -> bytes:
+    """The first message of every connection."""
+    return b'{"type":"welcome","payload":%b}' % dumps(payload)
+
+
+def _id_field(request_id: str | None) -> bytes:
+    return b"" if request_id is None else b'"id":%b,' % dumps(request_id)
+
+
+def update_body(project_id: str, update_type: str, data: bytes, execution_id: str | None) -> bytes:
+    """An update's fields behind its number and time, ending the object; `data` is JSON."""
+    execution = "" if execution_id is None else f'"execution_id":"{execution_id}",'
+    head = f'"project_id":"{project_id}","update_type":"{update_type}",{execution}"data":'
+    return head.encode("ascii") + data + b"}"
+
+
+def update_message(line: bytes) -> bytes:
+    """A stored record, newline included, as the update that every subscriber gets."""
+    return b"%b%b}" % (_UPDATE_HEAD, line[RECORD_PREFIX_BYTES:-1])
+
+
+def update_payload(line: bytes) -> bytes:
+    """A stored record, newline included, as the payload of its update (for get_messages)."""
+    return b"{" + line[RECORD_PREFIX_BYTES:-1]
+
+
+def ephemeral_payload(timestamp: str, body: bytes) -> bytes:
+    """The payload of an update that is not stored; `body` is from update_body."""
+    return b'{"timestamp":"%b",%b' % (timestamp.encode("ascii"), body)
+
+
+def ephemeral_message(timestamp: str, body: bytes) -> bytes:
+    """An update that is not stored."""
+    return b'{"type":"update","payload":%b}' % ephemeral_payload(timestamp, body)
+
+
+def text_frame(message: bytes) -> bytes:
+    """An unmasked, final text frame (RFC 6455, section 5.2), ready for any server socket."""
+    return Frame(Opcode.TEXT, message).serialize(mask=False)
+
+
+def frame_boundary(frames: bytes, offset: int) -> int:
+    """Where the frame that holds byte `offset` ends, in a buffer of whole unmasked frames; the
+    offset itself where a frame ends there. (RFC 6455, section 5.2.)"""
+    at = 0
+    while at < offset:
+        length, header = frames[at + 1] & 0x7F, 2
+        if length >= 126:
+            header = 4 if length == 126 else 10
+            length = int.from_bytes(frames[at + 2 : at + header])
+        at += header + length
+    return at

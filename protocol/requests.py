@@ -1,0 +1,184 @@
+"""What a client may say, as types. An instance is valid; how text becomes one is in codec.py."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}\Z"
+REQUEST_ID_MAX_LENGTH = 128
+HISTORY_LIMIT_MAX = 1000
+HISTORY_LIMIT_DEFAULT = 100
+
+# The modes of the CLI's --permission-mode, 2.1.197 and 2.1.331 together.
+PERMISSION_MODES = (
+    "acceptEdits",
+    "auto",
+    "bypassPermissions",
+    "default",
+    "dontAsk",
+    "manual",
+    "plan",
+)
+
+_RFC3339 = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})\Z", re.ASCII
+)
+
+
+def parse_time(value: object) -> str:
+    """An RFC 3339 time with a zone, as the log writes times: UTC, microseconds, `Z`.
+
+    Raises ValueError for anything else, also for a number.
+    """
+    if not isinstance(value, str) or not _RFC3339.match(value):
+        raise ValueError("must be an RFC 3339 time with a zone, such as 2026-11-23T08:14:33Z")
+    try:
+        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"is not a time that exists: {error}") from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"
+
+
+def _no_leading_dash(value: str) -> str:
+    if value.startswith("-"):
+        raise ValueError("must not begin with '-'")
+    return value
+
+
+def _permission_mode(value: str) -> str:
+    if value not in PERMISSION_MODES:
+        raise ValueError(f"must be one of {', '.join(PERMISSION_MODES)}")
+    return value
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not hold a NUL character")
+    return value
+
+
+ProjectId = Annotated[str, Field(pattern=PROJECT_ID_PATTERN)]
+Seq = Annotated[int, Field(ge=0)]
+Timestamp = Annotated[str, BeforeValidator(parse_time)]
+# An option's value becomes part of a command line, where NUL cannot stand.
+OptionText = Annotated[
+    str, Field(min_length=1), AfterValidator(_no_leading_dash), AfterValidator(_no_nul)
+]
+
+
+class Payload(BaseModel):
+    """A request's payload: unknown fields are ignored, types are taken literally."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class ProjectRequest(Payload):
+    """A request about one project. Any string may be asked for; most name none."""
+
+    project_id: str
+
+
+class ProjectCreate(Payload):
+    path: str
+    project_id: ProjectId | None = None
+    name: str | None = None
+    continue_: bool = Field(default=True, alias="continue")
+
+
+class ProjectDelete(ProjectRequest):
+    keep_history: bool = False
+
+
+class ProjectList(Payload):
+    pass
+
+
+class ProjectJoin(ProjectRequest):
+    after_seq: Seq | None = None
+    since: Timestamp | None = None
+    last: Seq | None = None
+    log_id: str | None = None
+    ephemeral: bool = True
+
+
+class ProjectLeave(ProjectRequest):
+    pass
+
+
+class Options(BaseModel):
+    """What holds for one prompt only. Anything that is not listed here is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    model: OptionText | None = None
+    fallback_model: OptionText | None = None
+    permission_mode: Annotated[OptionText, AfterValidator(_permission_mode)] | None = None
+    allowed_tools: list[OptionText] | None = None
+    disallowed_tools: list[OptionText] | None = None
+    append_system_prompt: OptionText | None = None
+    add_dirs: list[OptionText] | None = None
+    max_turns: Annotated[int, Field(ge=1)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+
+
+class Execute(ProjectRequest):
+    prompt: Annotated[str, Field(min_length=1)]
+    options: Options = Options()
+
+
+class AgentKill(ProjectRequest):
+    execution_id: str | None = None
+
+
+class AgentNewSession(ProjectRequest):
+    pass
+
+
+class GetMessages(ProjectRequest):
+    after_seq: Seq | None = None
+    before_seq: Seq | None = None
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+    limit: Annotated[int, Field(ge=1, le=HISTORY_LIMIT_MAX)] = HISTORY_LIMIT_DEFAULT
+
+
+class HealthCheck(Payload):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Answered with the same payload, whatever it is."""
+
+    payload: Any
+
+
+# What goes to a project, and what does not: the two unions that the Client actor matches on.
+ToProject = ProjectJoin | ProjectLeave | Execute | AgentKill | AgentNewSession | GetMessages
+ToHub = ProjectCreate | ProjectDelete | ProjectList | HealthCheck
+Body = ToProject | ToHub | Ping
+
+MODELS: dict[str, type[Payload]] = {
+    "project_create": ProjectCreate,
+    "project_delete": ProjectDelete,
+    "project_list": ProjectList,
+    "project_join": ProjectJoin,
+    "project_leave": ProjectLeave,
+    "execute": Execute,
+    "agent_kill": AgentKill,
+    "agent_new_session": AgentNewSession,
+    "get_messages": GetMessages,
+    "health_check": HealthCheck,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One valid request: `type` as on the wire, `id` to be repeated in the reply, or None."""
+
+    type: str
+    id: str | None
+    body: Body

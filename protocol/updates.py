@@ -1,0 +1,159 @@
+"""What the hub may say, as types: the data of updates, and the objects of replies.
+
+Field by field as in `docs/protocol.md`. Times are RFC 3339 strings in UTC.
+"""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class UpdateType(StrEnum):
+    """Every `update_type` that is sent."""
+
+    PROMPT = "prompt"
+    EXECUTION_QUEUED = "execution_queued"
+    EXECUTION_STARTED = "execution_started"
+    CLAUDE = "claude"
+    CLAUDE_DELTA = "claude_delta"
+    CLAUDE_TEXT = "claude_text"
+    SESSION_RESET = "session_reset"
+    EXECUTION_FINISHED = "execution_finished"
+    GAP = "gap"
+    FILES_CHANGED = "files_changed"
+    STATUS = "status"
+    PROJECT_DELETED = "project_deleted"
+
+
+class Outcome(StrEnum):
+    """How an execution ended."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+class ProjectStatus(StrEnum):
+    """`error` is for a project that cannot work; a failed execution leaves `idle`."""
+
+    IDLE = "idle"
+    EXECUTING = "executing"
+    ERROR = "error"
+
+
+class Data(BaseModel):
+    """Something that goes over the wire as a JSON object."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class PromptData(Data):
+    execution_id: str
+    prompt: str
+    options: dict[str, Any]
+    key: str | None
+    client_id: str
+    user: str | None
+
+
+class ExecutionQueued(Data):
+    execution_id: str
+    position: int
+
+
+class ExecutionStarted(Data):
+    execution_id: str
+    session_id: str | None
+    origin: Literal["prompt", "background"] = "prompt"
+
+
+class ClaudeText(Data):
+    """A line of standard output that could not be passed on as JSON."""
+
+    text: str
+    truncated: bool | None = None
+    size_bytes: int | None = None
+
+
+class SessionReset(Data):
+    old_session_id: str | None
+    reason: Literal["requested", "cleared", "forgotten"]
+
+
+class ExecutionFinished(Data):
+    execution_id: str
+    outcome: Outcome
+    result: str | None = None
+    session_id: str | None = None
+    exit_code: int | None = None
+    stderr: str = ""
+    duration_ms: int = 0
+    cost_usd: float | None = None
+
+
+class Gap(Data):
+    first_seq: int
+    last_seq: int
+
+
+class FilesChanged(Data):
+    paths: list[str]
+    truncated: bool
+
+
+class StatusChanged(Data):
+    status: ProjectStatus
+
+
+class ProjectDeleted(Data):
+    by: str | None
+
+
+class QueuedPrompt(Data):
+    execution_id: str
+    prompt: str
+    client_id: str
+
+
+class ProjectInfo(Data):
+    """The `project` object of replies."""
+
+    project_id: str
+    name: str
+    path: str
+    status: ProjectStatus
+    session_id: str | None
+    execution_id: str | None
+    queue: list[QueuedPrompt]
+    pending_permissions: list[dict[str, Any]]
+    subscribers: int
+    first_seq: int
+    last_seq: int
+    created_at: str
+    last_active: str
+
+
+class Welcome(Data):
+    server: str
+    protocol: int
+    protocols: list[int]
+    client_id: str
+    heartbeat_seconds: float
+    max_message_bytes: int
+    max_update_bytes: int
+    auth: None = None
+
+
+class Health(Data):
+    status: Literal["ok", "degraded"]
+    problems: list[str]
+    version: str
+    uptime_seconds: float
+    connections: int
+    projects: int
+    executing: int
+    claude: str | None

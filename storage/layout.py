@@ -1,0 +1,100 @@
+"""Where things lie: ids to paths inside the data folder, and the guard for project folders."""
+
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from storage import disk
+from storage.errors import FolderOutsideRoots, FolderRefused
+
+_PROJECT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z", re.ASCII)
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class DataLayout:
+    """The folders of one DATA_DIR."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.projects = root / "projects"
+        self.kept = root / "kept"
+        self.trash = root / "trash"
+        self.lock_file = root / "lock"
+        self.id_file = root / "id"
+
+    def create(self) -> None:
+        """Makes the folders, all private. Raises OSError."""
+        for folder in (self.root, self.projects, self.kept, self.trash):
+            disk.make_folder(folder)
+
+    def data_id(self) -> str:
+        """A random name of this data folder, the same for ever. Raises OSError."""
+        if not self.id_file.exists():
+            disk.replace_file(self.id_file, secrets.token_hex(8).encode("ascii"))
+        return self.id_file.read_text("ascii").strip()
+
+    def project(self, project_id: str) -> Path:
+        """A project's folder inside the data folder.
+
+        Ids are lower case without separators, so they are safe names on every file system.
+        """
+        if not _PROJECT_ID.match(project_id):
+            raise ValueError(f"not a project id: {project_id!r}")
+        return self.projects / project_id
+
+    def log(self, project_id: str) -> Path:
+        """The folder of a project's log."""
+        return self.project(project_id) / "log"
+
+
+def boot_id() -> str:
+    """Names the present run of the system; "" where that cannot be told (macOS).
+
+    There LOG_SYNC=interval and never cannot tell a power cut from a kill, see docs/message-log.md.
+    """
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether a resolved path is that folder or below it."""
+    return path == folder or folder in path.parents
+
+
+def resolve_folder(path: str, roots: Sequence[Path]) -> Path:
+    """A folder as the file system knows it, links resolved.
+
+    The roots come first: what lies outside is FolderOutsideRoots, whether it exists or not; inside,
+    FolderRefused says what is wrong.
+    """
+    if not path.startswith("/"):
+        raise FolderRefused("the path must be absolute")
+    try:
+        resolved = Path(os.path.realpath(path))
+        if not any(is_inside(resolved, root) for root in roots):
+            raise FolderOutsideRoots("the path is outside PROJECT_ROOTS")
+        if not resolved.exists():
+            raise FolderRefused("there is no such folder")
+        if not resolved.is_dir():
+            raise FolderRefused("the path is not a folder")
+        if not os.access(resolved, os.R_OK | os.X_OK):
+            raise FolderRefused("the folder cannot be read")
+        str(resolved).encode("utf-8")
+    except (OSError, ValueError) as error:  # too long, a NUL inside, not encodable
+        raise FolderRefused(f"the path cannot be used: {error}") from None
+    return resolved
+
+
+def nests(path: Path, other: Path) -> bool:
+    """Whether one of two different folders lies inside the other."""
+    return path != other and (is_inside(path, other) or is_inside(other, path))
+
+
+def free_bytes(folder: Path) -> int:
+    """Space that is left for us on the folder's file system. Raises OSError."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize

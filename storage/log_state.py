@@ -1,0 +1,48 @@
+"""What a log leaves in the project's metadata, so that it can be opened without reading it all."""
+
+import secrets
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class SyncPolicy(StrEnum):
+    """When appended records are flushed to the device; `LOG_SYNC`."""
+
+    ALWAYS = "always"
+    INTERVAL = "interval"
+    NEVER = "never"
+
+
+class Mark(BaseModel):
+    """A place in a segment at which a record ends, and the number of that record."""
+
+    model_config = ConfigDict(frozen=True)
+
+    segment: str
+    size_bytes: int
+    last_seq: int
+
+
+class LogState(BaseModel):
+    """`clean` only after a clean stop; `checkpoint`: everything before it was flushed.
+
+    A mark is trusted only as far as the files agree with it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    log_id: str
+    boot_id: str
+    clean: Mark | None = None
+    checkpoint: Mark | None = None
+
+    @property
+    def known_last_seq(self) -> int:
+        """A number that was certainly given out."""
+        return max((mark.last_seq for mark in (self.clean, self.checkpoint) if mark), default=0)
+
+
+def new_log_id() -> str:
+    """A name for a log that no other log has had."""
+    return secrets.token_hex(8)

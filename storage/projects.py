@@ -1,0 +1,130 @@
+"""The metadata of projects: one versioned JSON file each, replaced atomically."""
+
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from storage import disk
+from storage.errors import MetadataUnreadable, from_os_error
+from storage.layout import DataLayout
+from storage.log_state import LogState
+
+META_VERSION = 1
+
+
+class ProjectMeta(BaseModel):
+    """What a project is, beside its log.
+
+    `fresh`: the next prompt begins a new conversation. `busy_since_seq`: while executions are
+    open, a number before the first of their records; what was open at a crash is found from there.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = META_VERSION
+    project_id: str
+    name: str
+    path: str
+    created_at: str
+    last_active: str
+    session_id: str | None = None
+    fresh: bool = False
+    busy_since_seq: int | None = None
+    log: LogState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A project whose metadata is gone: it is listed with status `error`, its log untouched."""
+
+    project_id: str
+    problem: str
+
+
+class ProjectStore:
+    """Loads, saves and removes metadata. Every call raises StorageError where the disk fails."""
+
+    def __init__(self, layout: DataLayout) -> None:
+        self._layout = layout
+
+    def load_all(self) -> list[ProjectMeta | Unreadable]:
+        """Every project, by id; deletions that a crash cut short are finished first."""
+        for leftover in self._layout.trash.iterdir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        return [
+            self._load(folder)
+            for folder in sorted(self._layout.projects.iterdir())
+            if folder.is_dir()
+        ]
+
+    def _load(self, folder: Path) -> ProjectMeta | Unreadable:
+        try:
+            meta = _read(folder)
+            if meta.project_id != folder.name:
+                raise MetadataUnreadable(f"it names another project, {meta.project_id!r}")
+        except MetadataUnreadable as error:
+            return Unreadable(folder.name, f"{folder / 'meta.json'}: {error}")
+        return meta
+
+    def save(self, meta: ProjectMeta) -> None:
+        """Durable on return; the version before it stays beside it."""
+        folder = self._layout.project(meta.project_id)
+        try:
+            disk.make_folder(folder)
+            data = meta.model_dump_json(indent=1).encode("utf-8") + b"\n"
+            disk.replace_file(folder / "meta.json", data, keep_as=folder / "meta.json.old")
+        except OSError as error:
+            raise from_os_error(error, f"saving the metadata of {meta.project_id}") from error
+
+    def remove(self, project_id: str) -> None:
+        """Deletes a project's data: a crash in the middle leaves all of it or nothing."""
+        grave = self._layout.trash / f"{project_id}.{secrets.token_hex(4)}"
+        self._move(self._layout.project(project_id), grave)
+        shutil.rmtree(grave, ignore_errors=True)
+
+    def keep(self, meta: ProjectMeta) -> None:
+        """Puts a deleted project's history aside for one with the same id and folder."""
+        log_id = meta.log.log_id if meta.log else secrets.token_hex(8)
+        self._move(
+            self._layout.project(meta.project_id), self._layout.kept / f"{meta.project_id}~{log_id}"
+        )
+
+    def take_kept(self, project_id: str, path: str) -> ProjectMeta | None:
+        """Brings a kept history back and returns its metadata, where there is one."""
+        for folder in sorted(self._layout.kept.glob(f"{project_id}~*")):
+            try:
+                meta = _read(folder)
+            except MetadataUnreadable:
+                continue
+            if (meta.project_id, meta.path) == (project_id, path):
+                self._move(folder, self._layout.project(project_id))
+                return meta
+        return None
+
+    def _move(self, source: Path, target: Path) -> None:
+        try:
+            source.rename(target)
+            disk.sync_folder(source.parent)
+            disk.sync_folder(target.parent)
+        except OSError as error:
+            raise from_os_error(error, f"moving {source} to {target}") from error
+
+
+def _read(folder: Path) -> ProjectMeta:
+    """The metadata; or the version before it, with the log's state forgotten, since it is old."""
+    problems = []
+    for name in ("meta.json", "meta.json.old"):
+        try:
+            meta = ProjectMeta.model_validate_json((folder / name).read_bytes())
+        except OSError as error:
+            problems.append(f"{name}: {error.strerror}")
+        except ValidationError as error:
+            problems.append(f"{name}: {error.errors(include_url=False)[0]['msg']}")
+        else:
+            if meta.version > META_VERSION:
+                raise MetadataUnreadable(f"written by a newer version ({meta.version})")
+            return meta if name == "meta.json" else meta.model_copy(update={"log": None})
+    raise MetadataUnreadable("; ".join(problems))
