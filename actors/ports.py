@@ -45,8 +45,9 @@ class Subscriber(Protocol):
     def key(self) -> str:
         """Names the subscriber within the project."""
 
-    def register(self, last_seq: int) -> None:
-        """It will be offered everything behind `last_seq`."""
+    def register(self, position: int, last_seq: int) -> None:
+        """It has what lies up to `position`, reads up to `last_seq` by itself, and will be offered
+        everything behind that."""
 
     def offer(self, batch: Broadcast) -> None:
         """Takes a batch; called in order, from the project's thread, and never blocks."""

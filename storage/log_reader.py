@@ -71,6 +71,8 @@ class LogReader:
                         return Page(tuple(items), seq + 1, number - 1)
                 items.append(line)
                 position, size = number, size + len(line)
+            if len(items) >= max_count:
+                return Page(tuple(items), seq + 1, position)
             if position < limit:
                 items.append(MissingRecords(position + 1, limit))
                 position = limit

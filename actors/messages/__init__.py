@@ -12,7 +12,6 @@ from actors.messages.client import (
     Joined,
     Left,
     ProjectFailed,
-    Replied,
     RequestReceived,
     _CloseDeadline,
     _FlushOutbox,
@@ -72,6 +71,7 @@ from actors.messages.service import (
     _ReportDue,
     _RotationDue,
 )
+from actors.slot import Replied
 
 __all__ = [
     "ActorDied",

@@ -1,0 +1,26 @@
+"""The environment variables that the CLI may see: a short list, nothing else of the server's."""
+
+from collections.abc import Iterable, Mapping
+
+from protocol.claude import NO_BACKGROUND_ENVIRONMENT
+
+_NAMES = frozenset(("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TZ", "TMPDIR"))
+_PROXIES = frozenset(("http_proxy", "https_proxy", "all_proxy", "no_proxy"))
+_PREFIXES = ("LC_", "ANTHROPIC_", "CLAUDE_")
+_OUR_OWN = frozenset(("CLAUDE_CMD", "CLAUDE_ENV"))
+
+
+def agent_environment(
+    ours: Mapping[str, str], further: Iterable[str], delta_hold_ms: int
+) -> dict[str, str]:
+    """`further`: names from CLAUDE_ENV. `delta_hold_ms`: over which the CLI joins partial output,
+    where it can (2.1.331; an older one ignores it)."""
+    named = _NAMES | set(further)
+    seen = {
+        name: value
+        for name, value in ours.items()
+        if name not in _OUR_OWN
+        and (name in named or name.lower() in _PROXIES or name.startswith(_PREFIXES))
+    }
+    hold = {"CLAUDE_CODE_STREAM_EVENT_HOLD_MS": str(delta_hold_ms)} if delta_hold_ms else {}
+    return {**seen, **NO_BACKGROUND_ENVIRONMENT, **hold}

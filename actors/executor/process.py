@@ -1,0 +1,208 @@
+"""The only user of Popen: one CLI process in a session of its own, with its threads.
+
+Each thread owns one blocking call and only tells: the reader (standard output, by credit), the
+reader of standard error (always, its tail is kept), the writer (standard input), the waiter.
+"""
+
+import os
+import queue
+import select
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from actors import messages
+from actors.executor import family
+from actors.executor.credit import Credit
+from actors.executor.lines import LineSplitter
+from actors.mailbox import tell_if_alive
+from actors.messages import Ref
+
+READ_BYTES = 256 * 1024
+STDERR_TAIL_BYTES = 4 * 1024
+# Somebody who holds the pipe open and goes on writing is read no further than this.
+READS_AFTER_STOP = 16
+# Standard error ends with the process; its reader may be a moment behind.
+STDERR_WAIT_S = 0.5
+VERSION_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """What is started. `process_id` comes back in every message of the process."""
+
+    process_id: str
+    argv: Sequence[str]
+    folder: str
+    environment: Mapping[str, str]
+    mark: str
+    max_line_bytes: int
+
+
+class AgentProcess:
+    """Started by the constructor, which raises OSError; `owner` is told what happens."""
+
+    def __init__(self, spec: ProcessSpec, owner: Ref) -> None:
+        self.process_id = spec.process_id
+        self.credit = Credit()
+        self._spec = spec
+        self._owner = owner
+        self._noted: dict[int, psutil.Process] = {}
+        self._stderr_tail = b""
+        self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._stop_reading, self._stop_writing = os.pipe()
+        self._stop_lock = threading.Lock()
+        self._reader_ended = False
+        try:
+            self._popen = subprocess.Popen(
+                list(spec.argv),
+                cwd=spec.folder,
+                env={**spec.environment, family.MARK: spec.mark},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._stop_reading)
+            os.close(self._stop_writing)
+            raise
+        self._threads = {
+            name: threading.Thread(target=target, name=f"agent-{name}", daemon=True)
+            for name, target in (
+                ("out", self._read_output),
+                ("err", self._read_errors),
+                ("in", self._write_input),
+                ("wait", self._wait),
+            )
+        }
+        for thread in self._threads.values():
+            thread.start()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last of standard error, at most STDERR_TAIL_BYTES; for after the process's end."""
+        self._threads["err"].join(STDERR_WAIT_S)
+        return self._stderr_tail.decode("utf-8", errors="replace")
+
+    def write(self, line: bytes) -> None:
+        """To standard input, in order, from a thread of its own."""
+        self._input.put(line)
+
+    def close_input(self) -> None:
+        """Ends standard input behind what was written."""
+        self._input.put(None)
+
+    def signal(self, number: int) -> None:
+        """Notes the descendants, then signals; a process that is gone is no error."""
+        self.note_descendants()
+        self._popen.send_signal(number)
+
+    def note_descendants(self) -> None:
+        for process in family.descendants(self._popen.pid):
+            self._noted[process.pid] = process
+
+    def leftovers(self) -> list[psutil.Process]:
+        """What the process has left behind and still runs."""
+        found = {process.pid: process for process in family.marked(self._spec.mark)}
+        return family.alive({**self._noted, **found}.values())
+
+    def stop_output(self) -> None:
+        """Ends the reader although somebody may hold the pipe open."""
+        self.credit.cancel()
+        with self._stop_lock:
+            if not self._reader_ended:
+                os.write(self._stop_writing, b"x")
+
+    def kill_now(self) -> None:
+        """For an owner that fails: everything is ended without waiting."""
+        self.note_descendants()
+        self._popen.kill()
+        family.kill(self.leftovers())
+        self.close_input()
+        self.stop_output()
+
+    # -- threads -----------------------------------------------------------------------------
+
+    def _tell(self, message: object) -> None:
+        tell_if_alive(self._owner, message)
+
+    def _read_output(self) -> None:
+        assert self._popen.stdout is not None
+        stdout = self._popen.stdout
+        splitter = LineSplitter(self._spec.max_line_bytes)
+        for data in self._pieces(stdout.fileno()):
+            lines = tuple(splitter.feed(data))
+            self._tell(
+                messages._OutputRead(process_id=self.process_id, lines=lines, size_bytes=len(data))
+            )
+            self.credit.take(len(data))
+        stdout.close()
+        with self._stop_lock:
+            self._reader_ended = True
+            os.close(self._stop_reading)
+            os.close(self._stop_writing)
+        self._tell(messages._OutputEnded(process_id=self.process_id, rest=splitter.rest()))
+
+    def _pieces(self, fd: int) -> Iterator[bytes]:
+        """What is read until the end; once stopped, what is in the pipe already."""
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.register(self._stop_reading, select.POLLIN)
+        reads_left = READS_AFTER_STOP
+        while reads_left:
+            ready = [ready_fd for ready_fd, _ in poll.poll()]
+            if self._stop_reading in ready:
+                reads_left -= 1
+            if fd not in ready or not (data := os.read(fd, READ_BYTES)):
+                return
+            yield data
+
+    def _read_errors(self) -> None:
+        assert self._popen.stderr is not None
+        while data := os.read(self._popen.stderr.fileno(), READ_BYTES):
+            self._stderr_tail = (self._stderr_tail + data)[-STDERR_TAIL_BYTES:]
+        self._popen.stderr.close()
+
+    def _write_input(self) -> None:
+        assert self._popen.stdin is not None
+        stdin = self._popen.stdin
+        try:
+            while (line := self._input.get()) is not None:
+                view = memoryview(line)
+                while view:
+                    view = view[os.write(stdin.fileno(), view) :]
+        except OSError as error:
+            del error  # the process ended: its exit tells more
+        finally:
+            stdin.close()
+
+    def _wait(self) -> None:
+        return_code = self._popen.wait()
+        self.close_input()
+        self._tell(messages._ProcessExited(process_id=self.process_id, return_code=return_code))
+
+
+def cli_version(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
+    """The first word of what the CLI answers to --version, or None. Waits a bounded time."""
+    try:
+        done = subprocess.run(
+            [*command, "--version"],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=VERSION_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    words = done.stdout.decode("utf-8", errors="replace").split()
+    return words[0] if done.returncode == 0 and words else None

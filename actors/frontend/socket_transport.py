@@ -1,0 +1,52 @@
+"""A connected TCP socket behind an outbox."""
+
+import select
+import socket
+
+# Without a fixed size the kernel alone hides some 4 MB of backlog a client.
+SEND_BUFFER_BYTES = 256 * 1024
+
+
+class SocketTransport:
+    """The socket stays in blocking mode: with a timeout set even MSG_DONTWAIT waits in poll."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._writable = select.poll()
+        self._writable.register(sock, select.POLLOUT)
+        self._readable = select.poll()
+        self._readable.register(sock, select.POLLIN)
+        _set_options(sock)
+
+    def send(self, data: memoryview) -> int:
+        try:
+            return self._socket.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+
+    def wait_writable(self, timeout_s: float) -> bool:
+        return bool(self._writable.poll(timeout_s * 1000))
+
+    def half_close(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def abort(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError as error:
+            del error  # the peer was faster
+
+    def receive(self, size_bytes: int, timeout_s: float) -> bytes | None:
+        """What has arrived; b"" at the end; None where nothing comes in time. Raises OSError."""
+        if not self._readable.poll(max(timeout_s, 0) * 1000):
+            return None
+        try:
+            return self._socket.recv(size_bytes, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+
+def _set_options(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)

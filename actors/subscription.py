@@ -1,0 +1,100 @@
+"""One client's subscription to one project: history first, then live, without a seam.
+
+While it replays, the Client reads pages of the log and hands them on; the project's batches are
+only noted. The step to live is taken under the outbox's lock, the same that `offer` holds, at the
+moment when the position is the newest number offered: nothing is lost and nothing comes twice.
+"""
+
+from collections.abc import Callable
+
+from actors.outbox import Outbox, Verdict
+from actors.ports import Broadcast
+
+
+class Subscription:
+    """A Subscriber (actors/ports.py) that writes to an outbox.
+
+    `overflowed` and `ended` tell the Client: it was too slow; the project's actor failed.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        project_id: str,
+        outbox: Outbox,
+        wants_ephemeral: bool,
+        overflowed: Callable[[int], None],
+        ended: Callable[[str], None],
+    ) -> None:
+        self.project_id = project_id
+        self.position = 0  # the last number handed to the outbox
+        self._key = key
+        self._outbox = outbox
+        self._wants_ephemeral = wants_ephemeral
+        self._overflowed = overflowed
+        self._ended = ended
+        self._newest = 0
+        self._live = False
+        self._final: Broadcast | None = None
+
+    @property
+    def key(self) -> str:
+        return self._key
+
+    @property
+    def newest(self) -> int:
+        """The newest number that was offered."""
+        return self._newest
+
+    @property
+    def is_live(self) -> bool:
+        return self._live
+
+    def register(self, position: int, last_seq: int) -> None:
+        self.position, self._newest = position, last_seq
+
+    def offer(self, batch: Broadcast) -> None:
+        with self._outbox.lock:
+            if batch.last_seq is not None:
+                self._newest = batch.last_seq
+            if self._live:
+                self._deliver(batch)
+            elif batch.final:
+                self._final = batch
+
+    def closed(self, why: str) -> None:
+        self._ended(why)
+
+    def replayed(self, frames: bytes, position: int) -> None:
+        """A page of history, for the Client while it is not live."""
+        self._outbox.write(frames, counts=False)
+        self.position = position
+
+    def go_live(self) -> bool:
+        """Takes the step where the replay has reached the newest number. Whether it is live."""
+        with self._outbox.lock:
+            if not self._live and self.position >= self._newest:
+                self._live = True
+                if self._final is not None:
+                    self._deliver(self._final)
+            return self._live
+
+    def abandon_replay(self) -> bool:
+        """The log cannot be read. Whether that is because the project is gone: then its end is
+        delivered."""
+        with self._outbox.lock:
+            if self._final is None:
+                return False
+            self._live = True
+            self._deliver(self._final)
+            return True
+
+    def _deliver(self, batch: Broadcast) -> None:
+        frames = batch.frames if self._wants_ephemeral else batch.kept_frames
+        verdict = self._outbox.write_live(frames, batch.kept_frames)
+        if verdict is Verdict.OVERFLOW:
+            self._live = False
+            self._overflowed(self.position)
+        elif verdict is Verdict.TAKEN and batch.last_seq is not None:
+            self.position = batch.last_seq
