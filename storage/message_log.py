@@ -131,10 +131,14 @@ class MessageLog:
 
     @property
     def wants_checkpoint(self) -> bool:
-        """Whether enough was flushed that the metadata should note how far."""
+        """Whether the metadata should note how far the log is flushed: recovery reads from
+        there, and from the beginning of a segment that the metadata does not know."""
         mark = self.state.checkpoint
-        here = self._path is not None and mark is not None and mark.segment == self._path.name
-        return self._size - (mark.size_bytes if here and mark else 0) >= CHECKPOINT_BYTES
+        if self._path is None:
+            return False
+        if mark is None or mark.segment != self._path.name:
+            return True
+        return self._size - mark.size_bytes >= CHECKPOINT_BYTES
 
     def note_checkpoint(self) -> LogState:
         """Flushes and returns the state to be kept in the metadata. Raises DiskFailed."""

@@ -1,0 +1,113 @@
+"""Watches a project's folder while someone has joined, and tells the Project what changed.
+
+watchdog's thread only notes paths, within a bound; this actor reports them a moment later, without
+what git ignores.
+"""
+
+import os
+import threading
+from pathlib import Path
+from typing import assert_never
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from actors import messages
+from actors.base import Actor
+from actors.clock import Timers
+from actors.mailbox import tell_if_alive
+from actors.messages import Ref
+from storage.ignore_rules import IgnoreRules
+
+REPORT_DELAY_S = 0.5
+PATHS_MAX = 100
+# Paths noted between two reports, before the ignored ones are taken out.
+NOTED_MAX = 10_000
+_READING = frozenset(("opened", "closed_no_write"))
+
+
+class _Notes(FileSystemEventHandler):
+    """Called by watchdog's thread."""
+
+    def __init__(self, watcher: Ref) -> None:
+        self._watcher = watcher
+        self._lock = threading.Lock()
+        self._paths: dict[str, None] = {}
+        self._overflowed = False
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type in _READING or (event.is_directory and event.event_type == "modified"):
+            return
+        with self._lock:
+            first = not self._paths
+            for path in (event.src_path, event.dest_path):
+                if not path:
+                    continue
+                if len(self._paths) >= NOTED_MAX:
+                    self._overflowed = True
+                else:
+                    self._paths[os.fsdecode(path)] = None
+        if first:
+            tell_if_alive(self._watcher, messages._PathsChanged())
+
+    def take(self) -> tuple[list[str], bool]:
+        """What was noted, and whether more happened than was noted."""
+        with self._lock:
+            paths, overflowed = list(self._paths), self._overflowed
+            self._paths.clear()
+            self._overflowed = False
+        return paths, overflowed
+
+
+class FileWatcher(Actor):
+    """Child of a Project. Fails at its start where the system has no watches left."""
+
+    def __init__(self, *, project: Ref, folder: str, timers: Timers) -> None:
+        super().__init__(parent=project, name=f"file watcher {folder}")
+        self._project = project
+        self._folder = Path(folder)
+        self._timers = timers
+        self._notes = _Notes(self.actor_ref)
+        self._observer: BaseObserver | None = None
+
+    def started(self) -> None:
+        observer = Observer()
+        observer.daemon = True
+        observer.schedule(self._notes, str(self._folder), recursive=True)
+        observer.start()
+        self._observer = observer
+
+    def release(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(REPORT_DELAY_S)
+
+    def receive(self, message: messages.FileWatcherMessage) -> None:
+        match message:
+            case messages._PathsChanged():
+                self._timers.after(REPORT_DELAY_S, self.actor_ref, messages._ReportDue())
+            case messages._ReportDue():
+                self._send_report()
+            case _:
+                assert_never(message)
+
+    def _send_report(self) -> None:
+        noted, overflowed = self._notes.take()
+        ignored = IgnoreRules(self._folder)
+        paths = sorted(
+            relative
+            for path in noted
+            if (relative := _relative(path, self._folder)) and not ignored.match(relative)
+        )
+        if paths:
+            self._project.tell(
+                messages.FilesChanged(
+                    paths=tuple(paths[:PATHS_MAX]), truncated=overflowed or len(paths) > PATHS_MAX
+                )
+            )
+
+
+def _relative(path: str, folder: Path) -> str:
+    relative = os.path.relpath(path, folder)
+    return "" if relative == "." or relative.startswith("..") else relative

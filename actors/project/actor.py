@@ -1,0 +1,299 @@
+"""The Project actor: takes requests, keeps order, and is the only one that writes its log."""
+
+import logging
+from typing import assert_never
+
+from actors import messages
+from actors.base import Actor
+from actors.clock import Clock, Timers
+from actors.mailbox import tell_if_alive
+from actors.messages import Ref
+from actors.ports import Subscriber
+from actors.project import joining
+from actors.project.description import describe
+from actors.project.ledger import Ledger
+from actors.project.publisher import Publisher
+from actors.project.runs import Runs
+from actors.project.settings import ProjectSettings
+from actors.project.watching import Watching
+from actors.slot import Slot
+from protocol import requests
+from protocol.errors import ErrorCode, HubFault, WireError, not_found
+from protocol.updates import (
+    ProjectDeleted,
+    ProjectInfo,
+    ProjectStatus,
+    StatusChanged,
+    UpdateType,
+)
+from storage.errors import StorageError
+from storage.projects import ProjectMeta
+
+logger = logging.getLogger("claudehub.project")
+
+
+class Project(Actor):
+    """Child of the Hub; parent of an Executor and, while someone has joined, a FileWatcher.
+
+    `created_for`: whose project_create is answered once the log is open.
+    """
+
+    def __init__(
+        self,
+        *,
+        hub: Ref,
+        meta: ProjectMeta,
+        settings: ProjectSettings,
+        clock: Clock,
+        timers: Timers,
+        created_for: Slot | None = None,
+    ) -> None:
+        super().__init__(parent=hub, name=f"project {meta.project_id}")
+        self._hub = hub
+        self._id = meta.project_id
+        self._first_meta = meta
+        self._settings = settings
+        self._clock = clock
+        self._timers = timers
+        self._created_for = created_for
+        self._watching = Watching(self.actor_ref, meta.path, timers)
+        self._status: ProjectStatus | None = None
+        self._closing: messages.DeleteProject | messages.StopProject | None = None
+        self._closed = False
+
+    # -- life --------------------------------------------------------------------------------
+
+    def started(self) -> None:
+        self._ledger, lost = Ledger.open(
+            self._settings.layout, self._settings.log, self._first_meta
+        )
+        self._publisher = Publisher(
+            project=self.actor_ref,
+            ledger=self._ledger,
+            layout=self._settings.layout,
+            sync=self._settings.log.sync,
+            clock=self._clock,
+            timers=self._timers,
+            changed=self._update_status,
+        )
+        self._runs = Runs(self, self._ledger, self._settings, self._clock, self._timers)
+        for execution_id in lost:
+            self._runs.report_lost(execution_id)
+        self._update_status()
+        if self._created_for is not None:
+            self._created_for.result({"project": self.info().model_dump(mode="json")})
+
+    def release(self) -> None:
+        self._watching.stop()
+        if not hasattr(self, "_runs"):  # the log could not be opened
+            return
+        self._runs.stop_executor()
+        if not self._closed:
+            for subscriber in self._publisher.subscribers.values():
+                subscriber.closed("the project failed; join again")
+
+    def receive(self, message: messages.ProjectMessage) -> None:  # noqa: C901 - one case a message
+        if self._closed:
+            self._answer_late(message)
+            return
+        match message:
+            case messages.ProjectRequest():
+                self._on_request(message)
+            case messages.AgentOutput():
+                self._runs.on_output(message)
+            case messages._FlushJournal():
+                self._publisher.on_flush_due()
+                self._ledger.note_progress(self._runs.queue.open_since_seq)
+                self._runs.return_credit()
+            case messages.Durable():
+                self._publisher.on_durable(message)
+            case messages.SessionForgotten():
+                self._runs.on_session_forgotten(message)
+            case messages.RunEnded():
+                self._runs.on_ended(message)
+            case messages.FilesChanged():
+                self._on_files_changed(message)
+            case messages.SubscriberGone():
+                self._drop_subscriber(message.key)
+            case messages.Describe():
+                info = self.info()
+                self._hub.tell(messages.ProjectDescribed(gathering=message.gathering, info=info))
+            case messages.DeleteProject() | messages.StopProject():
+                self._on_close(message)
+            case messages.RotateLog():
+                self._publisher.roll_if_older(message.created_before)
+            case messages.ActorDied():
+                self._on_child_died(message)
+            case messages._SyncDue():
+                self._publisher.on_sync_due()
+            case messages._RetryStorage():
+                self._publisher.on_retry_due()
+            case _:
+                assert_never(message)
+        self._close_down_if_done()
+
+    # -- requests ----------------------------------------------------------------------------
+
+    def _on_request(self, message: messages.ProjectRequest) -> None:
+        try:
+            if self._closing is not None:
+                raise self._refusal_while_closing()
+            self._handle_request(message)
+        except WireError as error:
+            message.slot.error(error)
+
+    def _refusal_while_closing(self) -> WireError:
+        if isinstance(self._closing, messages.DeleteProject):
+            return not_found(self._id)
+        return HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
+
+    def _handle_request(self, message: messages.ProjectRequest) -> None:
+        slot, body = message.slot, message.body
+        match body:
+            case requests.Execute():
+                self._runs.execute(slot, message.caller, body)
+            case requests.AgentKill():
+                self._runs.kill(slot, body)
+            case requests.AgentNewSession():
+                self._runs.new_session(slot)
+            case requests.ProjectJoin():
+                assert message.subscriber is not None
+                self._join(slot, body, message.subscriber)
+            case requests.ProjectLeave():
+                self._drop_subscriber(message.caller.client_id)
+                left = messages.Left(
+                    number=slot.number, payload=joining.left_payload(self._id), project_id=self._id
+                )
+                tell_if_alive(slot.client, left)
+            case requests.GetMessages():
+                snapshot = messages.HistorySnapshot(
+                    number=slot.number,
+                    bounds=self._ledger.bounds,
+                    reader=self._ledger.reader(),
+                    request=body,
+                )
+                tell_if_alive(slot.client, snapshot)
+            case _:
+                assert_never(body)
+
+    def _join(self, slot: Slot, request: requests.ProjectJoin, subscriber: Subscriber) -> None:
+        """Snapshot and registration in one turn: what is durable now is read from the log by
+        whoever serves the client, everything later is offered."""
+        bounds, reader = self._ledger.bounds, self._ledger.reader()
+        position = joining.start_position(request, bounds, reader)
+        subscriber.register(position, bounds.last_seq)
+        self._publisher.subscribers[subscriber.key] = subscriber
+        self._watching.start()
+        joined = messages.Joined(
+            number=slot.number,
+            payload=joining.joined_payload(self.info(), bounds),
+            subscriber=subscriber,
+            reader=reader,
+        )
+        if not tell_if_alive(slot.client, joined):
+            self._drop_subscriber(subscriber.key)
+
+    def _drop_subscriber(self, key: str) -> None:
+        self._publisher.subscribers.pop(key, None)
+        if not self._publisher.subscribers:
+            self._watching.stop()
+
+    def info(self) -> ProjectInfo:
+        """The `project` object as it is now."""
+        return describe(
+            self._ledger.meta,
+            self._ledger.bounds,
+            self._runs.queue,
+            status=self._current_status(),
+            subscribers=len(self._publisher.subscribers),
+        )
+
+    # -- for Runs ----------------------------------------------------------------------------
+
+    def stamp(self) -> str:
+        return self._publisher.stamp()
+
+    def flush_soon(self) -> None:
+        self._publisher.flush_soon()
+
+    def runs_changed(self) -> None:
+        """Something began, ended or was queued."""
+        self._update_status()
+        self.flush_soon()
+
+    # -- status and children -----------------------------------------------------------------
+
+    def _current_status(self) -> ProjectStatus:
+        if self._publisher.problem is not None or self._runs.has_given_up:
+            return ProjectStatus.ERROR
+        return ProjectStatus.EXECUTING if self._runs.queue.running else ProjectStatus.IDLE
+
+    def _update_status(self) -> None:
+        status = self._current_status()
+        if status is self._status:
+            return
+        changed, self._status = self._status is not None, status
+        problem = self._publisher.problem
+        if self._runs.has_given_up:
+            problem = "its executor failed too often; restart the server"
+        self._hub.tell(
+            messages.ProjectStatusChanged(project_id=self._id, status=status, problem=problem)
+        )
+        if changed:
+            data = StatusChanged(status=status)
+            self._ledger.journal.announce(UpdateType.STATUS, data, is_kept=True)
+            self.flush_soon()
+
+    def _on_files_changed(self, message: messages.FilesChanged) -> None:
+        if self._publisher.subscribers and self._closing is None:
+            self._ledger.journal.announce(UpdateType.FILES_CHANGED, joining.files_changed(message))
+            self.flush_soon()
+
+    def _on_child_died(self, message: messages.ActorDied) -> None:
+        if self._watching.is_child(message.child):
+            logger.warning("%s: no files_changed: %s", self, message.reason)
+            self._watching.forget()
+        else:
+            self._runs.on_executor_died(message)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def _on_close(self, message: messages.DeleteProject | messages.StopProject) -> None:
+        if self._closing is not None:
+            return
+        self._closing = message
+        if isinstance(message, messages.DeleteProject):
+            message.slot.result({"project_id": self._id})
+        self._runs.end_all()
+
+    def _close_down_if_done(self) -> None:
+        """Once nothing runs and all is written. A log that cannot be written does not keep the
+        server from stopping."""
+        if self._closing is None or self._closed or not self._runs.queue.is_idle:
+            return
+        if self._ledger.journal.has_pending and self._publisher.problem is None:
+            return
+        deletion = self._closing if isinstance(self._closing, messages.DeleteProject) else None
+        if deletion is not None:
+            data = ProjectDeleted(by=deletion.by)
+            self._ledger.journal.announce(
+                UpdateType.PROJECT_DELETED, data, is_kept=True, is_final=True
+            )
+            self._publisher.flush()
+        self._closed = True
+        try:
+            self._ledger.close()
+        except StorageError as error:
+            logger.error("%s: closing: %s", self, error)
+        self._hub.tell(
+            messages.ProjectClosed(project_id=self._id, meta=self._ledger.meta, deletion=deletion)
+        )
+        self.stop()
+
+    def _answer_late(self, message: messages.ProjectMessage) -> None:
+        """Between the close and the end of the actor: a request still gets its answer."""
+        if isinstance(message, messages.ProjectRequest):
+            message.slot.error(self._refusal_while_closing())
+        elif isinstance(message, messages.Describe):
+            info = self.info()
+            self._hub.tell(messages.ProjectDescribed(gathering=message.gathering, info=info))

@@ -1,0 +1,40 @@
+"""Whether a prompt may run: its options, and room for what it will write."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from protocol.errors import ErrorCode, HubFault, RequestRefused
+from protocol.requests import Options
+from storage.errors import FolderOutsideRoots, FolderRefused
+from storage.layout import free_bytes, resolve_folder
+
+
+def checked_options(options: Options, *, roots: Sequence[Path], timeout_max_s: float) -> Options:
+    """The options with folders resolved. Raises RequestRefused (`invalid_options`)."""
+    if options.timeout_seconds is not None and options.timeout_seconds > timeout_max_s:
+        raise _invalid_option("timeout_seconds", f"at most {timeout_max_s:g} (EXEC_TIMEOUT)")
+    if options.add_dirs is None:
+        return options
+    try:
+        folders = [str(resolve_folder(path, roots)) for path in options.add_dirs]
+    except (FolderRefused, FolderOutsideRoots) as error:
+        raise _invalid_option("add_dirs", str(error)) from None
+    return options.model_copy(update={"add_dirs": folders})
+
+
+def _invalid_option(name: str, message: str) -> RequestRefused:
+    field = f"payload.options.{name}"
+    return RequestRefused(ErrorCode.INVALID_OPTIONS, f"{field}: {message}", {"field": field})
+
+
+def check_free_space(folder: Path, min_free_bytes: int) -> None:
+    """Raises HubFault (`storage_failed`) below MIN_FREE_BYTES: running executions shall finish."""
+    try:
+        free = free_bytes(folder)
+    except OSError as error:
+        raise HubFault(ErrorCode.STORAGE_FAILED, f"the data folder: {error}") from None
+    if free < min_free_bytes:
+        raise HubFault(
+            ErrorCode.STORAGE_FAILED,
+            f"only {free} bytes are free where the log is kept (MIN_FREE_BYTES)",
+        )

@@ -1,0 +1,114 @@
+"""A project's log and its metadata, kept in step."""
+
+import logging
+from typing import Any
+
+from actors.project.journal import Journal
+from actors.project.open_runs import find_open
+from storage.errors import StorageError, from_os_error
+from storage.layout import DataLayout
+from storage.log_reader import LogReader
+from storage.message_log import Bounds, LogSettings, MessageLog, open_log
+from storage.projects import ProjectMeta, ProjectStore
+
+logger = logging.getLogger("claudehub.project")
+
+
+class Ledger:
+    """Opened by `open`; every call that touches the disk raises StorageError."""
+
+    def __init__(self, store: ProjectStore, meta: ProjectMeta, log: MessageLog) -> None:
+        self._store = store
+        self._log = log
+        self.meta = meta
+        self.journal = Journal(meta.project_id)
+
+    @classmethod
+    def open(
+        cls, layout: DataLayout, settings: LogSettings, meta: ProjectMeta
+    ) -> tuple["Ledger", list[str]]:
+        """Recovers the log, and finds the executions that a crash has left open."""
+        log = open_log(layout.log(meta.project_id), settings, meta.log)
+        if log.torn is not None:
+            logger.warning(
+                "project %s: %d bytes behind the last whole record of %s (at %d) were set aside "
+                "as %s",
+                meta.project_id,
+                log.torn.size_bytes,
+                log.torn.segment,
+                log.torn.offset_bytes,
+                log.torn.kept_as,
+            )
+        if log.damaged_bytes:
+            logger.error("project %s: %d damaged bytes", meta.project_id, log.damaged_bytes)
+        ledger = cls(ProjectStore(layout), meta, log)
+        lost = [] if _was_closed(meta) else ledger._find_open()
+        ledger.save()
+        return ledger, lost
+
+    @property
+    def bounds(self) -> Bounds:
+        return self._log.bounds()
+
+    @property
+    def damaged_bytes(self) -> int:
+        """Bytes that could not be read at the start, with sound records behind them."""
+        return self._log.damaged_bytes
+
+    def reader(self) -> LogReader:
+        return self._log.reader()
+
+    def write(self, timestamp: str) -> int:
+        """Appends the journal; up to which number the log is durable."""
+        return self.journal.write(self._log, timestamp)
+
+    def note_progress(self, open_since_seq: int | None) -> None:
+        """Keeps the recovery point near the end of the log. A failure costs only time, at the
+        next start."""
+        if not self._log.wants_checkpoint:
+            return
+        try:
+            self.save_with(busy_since_seq=open_since_seq)
+        except StorageError as error:
+            logger.error("project %s: %s", self.meta.project_id, error)
+
+    def change(self, **fields: Any) -> None:
+        """New metadata, in memory."""
+        self.meta = self.meta.model_copy(update=fields)
+
+    def save(self) -> None:
+        """The metadata, durable, with how far the log is."""
+        self.change(log=self._log.note_checkpoint())
+        self._store.save(self.meta)
+
+    def save_with(self, **fields: Any) -> None:
+        self.change(**fields)
+        self.save()
+
+    def sync(self) -> None:
+        self._log.sync()
+
+    def roll_if_older(self, created_before: str) -> None:
+        """By age: `created_before` as in a segment's name."""
+        if self._log.created and self._log.created < created_before:
+            self._log.roll()
+
+    def close(self) -> None:
+        """Flushes, closes, and notes that this stop was clean."""
+        self.change(log=self._log.close(), busy_since_seq=None)
+        self._store.save(self.meta)
+
+    def _find_open(self) -> list[str]:
+        """From the recovery point, or from the oldest prompt that was open then."""
+        last_seq = self.bounds.last_seq
+        state = self.meta.log
+        known = state.checkpoint.last_seq if state and state.checkpoint else 0
+        start = min(n for n in (known, self.meta.busy_since_seq, last_seq) if n is not None)
+        try:
+            return find_open(self.reader(), start, last_seq)
+        except OSError as error:
+            raise from_os_error(error, f"reading the log of {self.meta.project_id}") from error
+
+
+def _was_closed(meta: ProjectMeta) -> bool:
+    return meta.log is not None and meta.log.clean is not None

@@ -1,0 +1,313 @@
+"""A project's executions: from the prompt to the one execution_finished. The Project's, in its
+thread; the Executor does the work."""
+
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from actors import messages
+from actors.clock import Clock, Timers
+from actors.executor.actor import Executor
+from actors.executor.credit import CREDIT_STEP_BYTES
+from actors.mailbox import tell_if_alive
+from actors.messages import Ref
+from actors.ports import Caller
+from actors.project.admission import check_free_space, checked_options
+from actors.project.ledger import Ledger
+from actors.project.run_queue import Execution, RunQueue
+from actors.project.session import Session
+from actors.project.settings import ProjectSettings
+from actors.restarts import RestartIntensity
+from actors.slot import Slot
+from protocol import requests
+from protocol.errors import ErrorCode, HubFault, RequestRefused
+from protocol.updates import (
+    ExecutionFinished,
+    ExecutionQueued,
+    ExecutionStarted,
+    Outcome,
+    PromptData,
+    UpdateType,
+)
+from storage.errors import StorageError
+
+if TYPE_CHECKING:
+    from actors.project.actor import Project
+
+logger = logging.getLogger("claudehub.project")
+
+
+class Runs:
+    """`queue` is for reading."""
+
+    def __init__(
+        self,
+        project: "Project",
+        ledger: Ledger,
+        settings: ProjectSettings,
+        clock: Clock,
+        timers: Timers,
+    ) -> None:
+        self.queue = RunQueue(settings.max_queue)
+        self.has_given_up = False
+        self._project = project
+        self._ledger = ledger
+        self._session = Session(ledger)
+        self._settings = settings
+        self._clock = clock
+        self._timers = timers
+        self._executor: Ref | None = None
+        self._restarts = RestartIntensity()
+        self._credit_waiting_bytes = 0
+        self._credit_due_bytes = 0
+
+    # -- requests ----------------------------------------------------------------------------
+
+    def execute(self, slot: Slot, caller: Caller, request: requests.Execute) -> None:
+        """Answered when the prompt is durable, and run only then. Raises WireError."""
+        options = checked_options(
+            request.options,
+            roots=self._settings.roots,
+            timeout_max_s=self._settings.execution_timeout_s,
+        )
+        if self.has_given_up:
+            raise HubFault(ErrorCode.INTERNAL, "the project's executor failed too often")
+        if not self.queue.has_room:
+            raise RequestRefused(
+                ErrorCode.QUEUE_FULL,
+                f"{len(self.queue.waiting)} prompts wait already (MAX_QUEUE); try again later",
+            )
+        check_free_space(self._settings.layout.root, self._settings.min_free_bytes)
+        execution = Execution(
+            execution_id=str(uuid.uuid4()),
+            prompt=request.prompt,
+            options=options,
+            caller=caller,
+            prompt_seq_before=self._ledger.bounds.last_seq,
+        )
+        self.queue.admit(execution)
+        self._log_prompt(slot, execution, request.options)
+        self._project.runs_changed()
+
+    def _log_prompt(self, slot: Slot, execution: Execution, asked: requests.Options) -> None:
+        caller = execution.caller
+        data = PromptData(
+            execution_id=execution.execution_id,
+            prompt=execution.prompt,
+            options=asked.model_dump(exclude_none=True),
+            key=caller.key,
+            client_id=caller.client_id,
+            user=caller.user,
+        )
+        self._ledger.journal.log(
+            UpdateType.PROMPT,
+            data,
+            on_stored=lambda: self._prompt_stored(slot, execution),
+            on_refused=lambda: self._prompt_refused(slot, execution),
+        )
+
+    def _prompt_stored(self, slot: Slot, execution: Execution) -> None:
+        execution.is_stored = True
+        state, position = self.queue.place_of(execution)
+        slot.result({"execution_id": execution.execution_id, "state": state, "position": position})
+        if state == "queued":
+            queued = ExecutionQueued(execution_id=execution.execution_id, position=position)
+            self._ledger.journal.log(UpdateType.EXECUTION_QUEUED, queued)
+            self._project.flush_soon()
+        self._go_on()
+
+    def _prompt_refused(self, slot: Slot, execution: Execution) -> None:
+        self.queue.finish(execution.execution_id)
+        slot.error(
+            HubFault(ErrorCode.STORAGE_FAILED, "the prompt could not be stored; it was not run")
+        )
+
+    def kill(self, slot: Slot, request: requests.AgentKill) -> None:
+        """Answers at once; the end comes as execution_finished. Raises WireError."""
+        running = self.queue.running
+        wanted = request.execution_id or (running.execution_id if running else None)
+        if running is not None and running.execution_id == wanted:
+            self._end_running(running)
+        elif wanted is None or (waiting := self.queue.cancel(wanted)) is None:
+            raise RequestRefused(ErrorCode.NOTHING_RUNNING, "no such execution runs or waits")
+        else:
+            self._finish(waiting, Outcome.CANCELLED)
+        slot.result({"execution_id": wanted})
+
+    def new_session(self, slot: Slot) -> None:
+        """The running execution keeps its session and cannot bring it back."""
+        running = self.queue.running
+        if running is not None and running.started_at_s is not None:
+            running.is_voided = True
+        reset = self._session.reset("requested")
+        self._save()
+        self._ledger.journal.log(
+            UpdateType.SESSION_RESET,
+            reset,
+            on_stored=lambda: slot.result(
+                {"project": self._project.info().model_dump(mode="json")}
+            ),
+            on_refused=lambda: slot.error(
+                HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be written")
+            ),
+        )
+        self._project.flush_soon()
+
+    # -- the executor's messages -------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Starts the execution whose turn it is."""
+        run = self.queue.ready()
+        if run is None:
+            return
+        session = self._session.choice()
+        started = ExecutionStarted(execution_id=run.execution_id, session_id=session.resume)
+        self._ledger.journal.log(UpdateType.EXECUTION_STARTED, started)
+        run.started_at_s = self._clock.monotonic()
+        timeout_s = run.options.timeout_seconds or self._settings.execution_timeout_s
+        order = messages.StartRun(
+            execution_id=run.execution_id,
+            prompt=run.prompt,
+            options=run.options,
+            session=session,
+            timeout_s=timeout_s,
+        )
+        self._executor_ref().tell(order)
+        self._project.runs_changed()
+
+    def _executor_ref(self) -> Ref:
+        if self._executor is None:
+            meta = self._ledger.meta
+            self._executor = Executor.start(
+                project=self._project.actor_ref,
+                project_id=meta.project_id,
+                folder=meta.path,
+                settings=self._settings.executor,
+                timers=self._timers,
+            )
+        return self._executor
+
+    def on_output(self, message: messages.AgentOutput) -> None:
+        journal = self._ledger.journal
+        running = self._running(message.execution_id)
+        for line in message.lines:
+            assert line.update_type is not None
+            if line.update_type is UpdateType.CLAUDE_DELTA:
+                journal.announce(line.update_type, line.data, execution_id=message.execution_id)
+            else:
+                journal.log(line.update_type, line.data, execution_id=message.execution_id)
+            if line.session_id is not None and running is not None:
+                self._session.report(running, line.session_id)
+        self._credit_waiting_bytes += message.size_bytes
+        self._project.flush_soon()
+
+    def return_credit(self) -> None:
+        """What has been read so far is durable: in steps, so that the executor is not woken for
+        every line."""
+        self._credit_due_bytes += self._credit_waiting_bytes
+        self._credit_waiting_bytes = 0
+        running = self.queue.running
+        if self._credit_due_bytes < CREDIT_STEP_BYTES or running is None or not self._executor:
+            return
+        stored = messages.OutputStored(
+            execution_id=running.execution_id, size_bytes=self._credit_due_bytes
+        )
+        self._credit_due_bytes = 0
+        tell_if_alive(self._executor, stored)
+
+    def on_session_forgotten(self, message: messages.SessionForgotten) -> None:
+        running = self._running(message.execution_id)
+        if running is not None and not running.is_voided:
+            self._ledger.journal.log(UpdateType.SESSION_RESET, self._session.reset("forgotten"))
+            self._project.flush_soon()
+
+    def _running(self, execution_id: str) -> Execution | None:
+        running = self.queue.running
+        return running if running and running.execution_id == execution_id else None
+
+    def on_ended(self, message: messages.RunEnded) -> None:
+        running = self._running(message.execution_id)
+        if running is None:
+            logger.error("an end of %s, which does not run", message.execution_id)
+            return
+        self._credit_due_bytes = self._credit_waiting_bytes = 0
+        self._finish(
+            running,
+            message.outcome,
+            result=message.result,
+            exit_code=message.exit_code,
+            stderr=message.stderr,
+            cost_usd=message.cost_usd,
+        )
+
+    def on_executor_died(self, message: messages.ActorDied) -> None:
+        """The danger is in the child: its death fails one execution and no project."""
+        self._executor = None
+        if not self._restarts.may_restart(self._clock.monotonic()):
+            self.has_given_up = True
+        running = self.queue.running
+        if running is not None:
+            text = f"The executor failed: {message.reason}"
+            self._finish(running, Outcome.ERROR, result=text)
+        if self.has_given_up:
+            self.end_all()
+        self._project.runs_changed()
+
+    # -- ends --------------------------------------------------------------------------------
+
+    def report_lost(self, execution_id: str) -> None:
+        """An execution that the server's crash has cut off, or kept from starting."""
+        data = ExecutionFinished(
+            execution_id=execution_id,
+            outcome=Outcome.LOST,
+            session_id=self._ledger.meta.session_id,
+        )
+        self._ledger.journal.log(UpdateType.EXECUTION_FINISHED, data)
+        self._project.flush_soon()
+
+    def end_all(self) -> None:
+        """No more is started: those that wait are cancelled, the running one is killed."""
+        for waiting in self.queue.waiting:
+            self.queue.cancel(waiting.execution_id)
+            self._finish(waiting, Outcome.CANCELLED)
+        if self.queue.running is not None:
+            self._end_running(self.queue.running)
+
+    def stop_executor(self) -> None:
+        if self._executor is not None:
+            self._executor.stop(block=False)
+
+    def _end_running(self, running: Execution) -> None:
+        if running.started_at_s is None:  # its prompt is on its way to the disk
+            self.queue.finish(running.execution_id)
+            self._finish(running, Outcome.CANCELLED)
+        elif self._executor is not None:
+            kill = messages.KillRun(execution_id=running.execution_id)
+            tell_if_alive(self._executor, kill)
+
+    def _finish(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
+        """The one end. The metadata first: a session that was reported survives what comes."""
+        now_s = self._clock.monotonic()
+        started_s = now_s if execution.started_at_s is None else execution.started_at_s
+        self._ledger.journal.log(
+            UpdateType.EXECUTION_FINISHED,
+            ExecutionFinished(
+                execution_id=execution.execution_id,
+                outcome=outcome,
+                session_id=self._ledger.meta.session_id,
+                duration_ms=round((now_s - started_s) * 1000),
+                **facts,
+            ),
+        )
+        self.queue.finish(execution.execution_id)
+        self._ledger.change(last_active=self._project.stamp())
+        self._save()
+        self._go_on()
+        self._project.runs_changed()
+
+    def _save(self) -> None:
+        """A failure is no reason to lose an end: it is said, and the next save has it all."""
+        try:
+            self._ledger.save_with(busy_since_seq=self.queue.open_since_seq)
+        except StorageError as error:
+            logger.error("%s: %s", self._project, error)

@@ -1,0 +1,55 @@
+"""What git ignores below a folder. The ignore files are read here (pathspec), git is not run: a
+repository's settings can name programs."""
+
+from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+_FILE_BYTES_MAX = 1024 * 1024
+
+
+class IgnoreRules:
+    """What git ignores below a folder: every `.gitignore` on the way to a path, and
+    `.git/info/exclude`. The user's own core.excludesFile is not looked at."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._specs: dict[str, GitIgnoreSpec | None] = {}
+        self._exclude = _read_spec(folder / ".git" / "info" / "exclude")
+
+    def match(self, relative: str) -> bool:
+        """Whether a path, or a folder above it, is ignored."""
+        parts = relative.split("/")
+        if ".git" in parts:
+            return True
+        return any(
+            self._match_one(parts[:depth], depth < len(parts)) for depth in range(1, len(parts) + 1)
+        )
+
+    def _match_one(self, parts: list[str], is_folder: bool) -> bool:
+        """Rules that lie nearer to the path win, as in git."""
+        suffix = "/" if is_folder else ""
+        for depth in range(len(parts) - 1, -1, -1):
+            spec = self._spec("/".join(parts[:depth]))
+            verdict = spec.check_file("/".join(parts[depth:]) + suffix).include if spec else None
+            if verdict is not None:
+                return verdict
+        whole = "/".join(parts) + suffix
+        return bool(self._exclude and self._exclude.match_file(whole))
+
+    def _spec(self, folder: str) -> GitIgnoreSpec | None:
+        if folder not in self._specs:
+            self._specs[folder] = _read_spec(self._folder / folder / ".gitignore")
+        return self._specs[folder]
+
+
+def _read_spec(path: Path) -> GitIgnoreSpec | None:
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_FILE_BYTES_MAX).decode("utf-8", errors="replace")
+    except OSError:
+        return None
+    try:
+        return GitIgnoreSpec.from_lines(text.splitlines())
+    except ValueError:
+        return None
