@@ -5,3 +5,6 @@ Pure: no socket, no clock, no file, no log line, and nothing of ours imported. W
 """
 
 PROTOCOL_VERSION = 1
+
+# The program's own version: what `welcome` and `health_check` name.
+VERSION = "0.1.0"

@@ -60,6 +60,11 @@ class ProjectStore:
             if folder.is_dir()
         ]
 
+    def load(self, project_id: str) -> ProjectMeta | None:
+        """One project's metadata, or None where it cannot be read."""
+        found = self._load(self._layout.project(project_id))
+        return found if isinstance(found, ProjectMeta) else None
+
     def _load(self, folder: Path) -> ProjectMeta | Unreadable:
         try:
             meta = _read(folder)

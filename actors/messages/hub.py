@@ -1,8 +1,7 @@
 """What the Hub is told: by Clients, by Projects and by main."""
 
+import threading
 from dataclasses import dataclass
-
-import pykka
 
 from actors.messages.common import ActorDied, Ref
 from actors.messages.project import DeleteProject
@@ -65,9 +64,9 @@ class ClaudeVersionFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopHub:
-    """From main: end everything in order; `done` gets True when all is stopped."""
+    """From main: end everything in order; `done` is set when all is stopped."""
 
-    done: pykka.Future[bool]
+    done: threading.Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

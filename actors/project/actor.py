@@ -233,7 +233,7 @@ class Project(Actor):
         if status is self._status:
             return
         changed, self._status = self._status is not None, status
-        problem = self._publisher.problem
+        problem = self._publisher.problem or self._damage()
         if self._runs.has_given_up:
             problem = "its executor failed too often; restart the server"
         self._hub.tell(
@@ -243,6 +243,10 @@ class Project(Actor):
             data = StatusChanged(status=status)
             self._ledger.journal.announce(UpdateType.STATUS, data, is_kept=True)
             self.flush_soon()
+
+    def _damage(self) -> str | None:
+        damaged = self._ledger.damaged_bytes
+        return f"{damaged} bytes of its log cannot be read" if damaged else None
 
     def _on_files_changed(self, message: messages.FilesChanged) -> None:
         if self._publisher.subscribers and self._closing is None:

@@ -1,0 +1,204 @@
+"""The configuration: one frozen object. Names and defaults are those of docs/configuration.md.
+
+Where the values come from is in config_source.py.
+"""
+
+import ipaddress
+import os
+import shlex
+from typing import Annotated, Any
+
+import durationpy
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from protocol.requests import PERMISSION_MODES
+from storage.log_state import SyncPolicy
+
+
+def _seconds(value: object) -> object:
+    """A duration as Go writes them, in seconds."""
+    if not isinstance(value, str):
+        return value
+    if value == "0":
+        return 0.0
+    try:
+        return durationpy.from_str(value).total_seconds()
+    except (durationpy.DurationError, ValueError):
+        raise ValueError("is not a duration") from None
+
+
+def _words(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"cannot be split into words: {error}") from None
+    return tuple(words)
+
+
+def _list(separator: str) -> BeforeValidator:
+    def split(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(separator) if part.strip())
+
+    return BeforeValidator(split)
+
+
+def _existing_folders(paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        if not os.path.isabs(path) or not os.path.isdir(path):
+            raise ValueError(f"{path!r} is not an absolute path of an existing folder")
+    return tuple(os.path.realpath(path) for path in paths)
+
+
+def _absolute(path: str) -> str:
+    if not os.path.isabs(path):
+        raise ValueError("must be an absolute path")
+    return path
+
+
+def _data_dir() -> str:
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(state, "claudehub")
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+Names = Annotated[tuple[str, ...], NoDecode, _list(",")]
+
+
+def _setting(default: Any, example: str, meaning: str, **limits: Any) -> Any:
+    return Field(default=default, examples=[example], description=meaning, **limits)
+
+
+class Config(BaseSettings):
+    """Durations in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
+    )
+
+    ws_port: Annotated[int, Field(ge=0, le=65535)] = _setting(
+        8080, "8080", "port; 0 takes a free one"
+    )
+    claude_cmd: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(_words), Field(min_length=1)
+    ] = _setting("claude", "claude", "the command of the Claude Code CLI")
+    exec_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
+        "5m", "5m", "an execution's time limit"
+    )
+    heartbeat: Annotated[Seconds, Field(gt=0)] = _setting("30s", "30s", "between pings")
+    max_conn: Annotated[int, Field(ge=1)] = _setting(100, "100", "connections")
+    max_projects: Annotated[int, Field(ge=1)] = _setting(100, "100", "projects")
+    msg_rotate_size: Annotated[ByteSize, Field(ge=1)] = _setting(
+        1073741824, "1GiB", "a log segment's size"
+    )
+    msg_rotate_days: Annotated[int, Field(ge=1, le=36500)] = _setting(
+        30, "30", "a log segment's age"
+    )
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = _setting(
+        "info", "info", "debug, info, warning, error"
+    )
+    bind: str = _setting("127.0.0.1", "127.0.0.1", "address to listen on")
+    allow_unauthenticated: bool = _setting(
+        False, "yes", "yes: listen on other than loopback addresses without keys"
+    )
+    data_dir: Annotated[str, AfterValidator(_absolute)] = Field(
+        default_factory=_data_dir,
+        examples=["/var/lib/claudehub"],
+        description="everything that the server keeps",
+    )
+    project_roots: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        _list(":"),
+        Field(min_length=1),
+        AfterValidator(_existing_folders),
+    ] = Field(
+        default_factory=lambda: (os.path.expanduser("~"),),
+        examples=["/home/me/src:/srv/projects"],
+        description="folders, separated by ':', in which projects may lie",
+    )
+    max_message_bytes: Annotated[ByteSize, Field(ge=1024)] = _setting(
+        "1MiB", "1MiB", "a client's message"
+    )
+    max_queue: Annotated[int, Field(ge=0)] = _setting(16, "16", "prompts that wait in a project")
+    max_line_bytes: Annotated[ByteSize, Field(ge=1024)] = _setting(
+        "16MiB", "16MiB", "a line of the CLI"
+    )
+    slow_client_bytes: Annotated[ByteSize, Field(ge=1)] = _setting(
+        "16MiB", "16MiB", "bytes that may wait for one client"
+    )
+    rate_limit: Annotated[float, Field(gt=0)] = _setting(
+        50, "50", "requests a second a connection, bursts of twice that"
+    )
+    log_sync: SyncPolicy = _setting(SyncPolicy.ALWAYS, "always", "always, interval, never")
+    min_free_bytes: Annotated[ByteSize, Field(ge=0)] = _setting(
+        "1GiB", "1GiB", "below this much free space new prompts are refused"
+    )
+    auth_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
+        "10s", "10s", "to finish the handshake"
+    )
+    allowed_origins: Names = _setting("", "https://hub.example", "browser origins that may connect")
+    compression: bool = _setting(True, "on", "permessage-deflate, where the client offers it")
+    permission_mode: str = _setting("ask", "ask", "ask, or a permission mode of the CLI")
+    delta_hold: Annotated[Seconds, Field(ge=0, le=60)] = _setting(
+        "50ms", "50ms", "the CLI joins partial output over this time"
+    )
+    kill_grace: Annotated[Seconds, Field(gt=0)] = _setting(
+        "5s", "5s", "between the rungs of ending an execution"
+    )
+    claude_env: Names = _setting("", "AWS_REGION", "further variables that the CLI may see")
+    log_format: Annotated[str, Field(pattern="^(text|json)$")] = _setting(
+        "text", "text", "text or json, on standard error"
+    )
+
+    @field_validator("permission_mode")
+    @classmethod
+    def _known_mode(cls, mode: str) -> str:
+        if mode != "ask" and mode not in PERMISSION_MODES:
+            raise ValueError(f"must be ask or one of {', '.join(PERMISSION_MODES)}")
+        return mode
+
+    @field_validator("bind")
+    @classmethod
+    def _address(cls, bind: str) -> str:
+        if bind != "localhost":
+            try:
+                ipaddress.ip_address(bind)
+            except ValueError:
+                raise ValueError("is not an IP address") from None
+        return bind
+
+    @model_validator(mode="after")
+    def _locked_door(self) -> "Config":
+        loopback = self.bind == "localhost" or ipaddress.ip_address(self.bind).is_loopback
+        if not loopback and not self.allow_unauthenticated:
+            raise ValueError(
+                "BIND: without authentication only a loopback address is allowed, since whoever "
+                "reaches the port can run commands; example: BIND=127.0.0.1 (and an SSH tunnel), "
+                "or ALLOW_UNAUTHENTICATED=yes"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment; the file is merged by `load`. No .env: an agent's project
+        may be the working directory."""
+        return init_settings, env_settings

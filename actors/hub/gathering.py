@@ -1,0 +1,54 @@
+"""One answer that needs every project: project_list."""
+
+from dataclasses import dataclass
+
+from actors.slot import Slot
+from protocol.updates import ProjectInfo
+
+
+@dataclass(slots=True)
+class _Gathering:
+    slot: Slot
+    missing: set[str]
+    found: dict[str, ProjectInfo]
+
+
+class Gatherings:
+    """Answers when all have said what they are, or when their time is over."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, _Gathering] = {}
+        self._next = 1
+
+    def begin(self, slot: Slot, known: dict[str, ProjectInfo], asked: set[str]) -> int:
+        """`known` needs no answer; `asked` will be described. Returns the gathering's number."""
+        number = self._next
+        self._next += 1
+        self._open[number] = _Gathering(slot, set(asked), dict(known))
+        self._finish_if_complete(number)
+        return number
+
+    def described(self, number: int, info: ProjectInfo) -> None:
+        if (gathering := self._open.get(number)) is not None:
+            gathering.found[info.project_id] = info
+            gathering.missing.discard(info.project_id)
+            self._finish_if_complete(number)
+
+    def gone(self, project_id: str) -> None:
+        """A project that will not answer any more."""
+        for number, gathering in list(self._open.items()):
+            gathering.missing.discard(project_id)
+            self._finish_if_complete(number)
+
+    def expire(self, number: int) -> None:
+        """What is known by now is the answer."""
+        if (gathering := self._open.get(number)) is not None:
+            gathering.missing.clear()
+            self._finish_if_complete(number)
+
+    def _finish_if_complete(self, number: int) -> None:
+        gathering = self._open[number]
+        if not gathering.missing:
+            del self._open[number]
+            infos = sorted(gathering.found.values(), key=lambda info: info.project_id)
+            gathering.slot.result({"projects": [info.model_dump(mode="json") for info in infos]})

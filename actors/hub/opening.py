@@ -1,0 +1,53 @@
+"""The metadata of projects that begin, or that cannot be opened."""
+
+from pathlib import Path
+
+from protocol.requests import ProjectCreate
+from protocol.updates import ProjectInfo, ProjectStatus
+from storage.projects import ProjectMeta
+
+
+def new_meta(
+    request: ProjectCreate, project_id: str, path: Path, now: str, kept: ProjectMeta | None
+) -> ProjectMeta:
+    """A new project; with a kept history its log and its numbers go on, its session does not."""
+    name = request.name if request.name is not None else path.name
+    fresh = not request.continue_
+    if kept is not None:
+        return kept.model_copy(
+            update={"name": name, "last_active": now, "session_id": None, "fresh": fresh}
+        )
+    return ProjectMeta(
+        project_id=project_id,
+        name=name,
+        path=str(path),
+        created_at=now,
+        last_active=now,
+        fresh=fresh,
+    )
+
+
+def placeholder_meta(project_id: str, now: str) -> ProjectMeta:
+    """For a project whose metadata cannot be read; its folder is not known."""
+    return ProjectMeta(
+        project_id=project_id, name=project_id, path="", created_at=now, last_active=now
+    )
+
+
+def error_info(meta: ProjectMeta) -> ProjectInfo:
+    """A project that cannot work, in a list."""
+    return ProjectInfo(
+        project_id=meta.project_id,
+        name=meta.name,
+        path=meta.path,
+        status=ProjectStatus.ERROR,
+        session_id=meta.session_id,
+        execution_id=None,
+        queue=[],
+        pending_permissions=[],
+        subscribers=0,
+        first_seq=1,
+        last_seq=0,
+        created_at=meta.created_at,
+        last_active=meta.last_active,
+    )

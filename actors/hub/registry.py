@@ -1,0 +1,122 @@
+"""Which projects there are, and whether one more may be made. Decides, starts nothing."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from actors.messages import Ref
+from actors.restarts import RestartIntensity
+from actors.slot import Slot
+from protocol.errors import ErrorCode, RequestRefused
+from protocol.updates import ProjectStatus
+from storage.layout import nests
+from storage.projects import ProjectMeta
+
+_ID_LENGTH_MAX = 64
+_FALLBACK_ID = "project"
+
+
+@dataclass(slots=True)
+class Entry:
+    """A project. `ref` is None for one that cannot work; `meta` may be old but for the path."""
+
+    meta: ProjectMeta
+    ref: Ref | None = None
+    status: ProjectStatus | None = None
+    problem: str | None = None
+    is_deleting: bool = False
+    keep_history: bool = False
+    created_for: Slot | None = None
+    restarts: RestartIntensity = field(default_factory=RestartIntensity)
+
+
+class BeingDeleted(Exception):
+    """The folder or the id is still held by a project whose deletion is under way: wait."""
+
+
+class Registry:
+    """Projects by id."""
+
+    def __init__(self, max_projects: int) -> None:
+        self._max_projects = max_projects
+        self._entries: dict[str, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, project_id: str) -> Entry | None:
+        return self._entries.get(project_id)
+
+    def add(self, entry: Entry) -> None:
+        self._entries[entry.meta.project_id] = entry
+
+    def remove(self, project_id: str) -> None:
+        self._entries.pop(project_id, None)
+
+    def entries(self) -> list[Entry]:
+        return list(self._entries.values())
+
+    def by_ref(self, ref: Ref) -> Entry | None:
+        for entry in self._entries.values():
+            if entry.ref is not None and entry.ref.actor_urn == ref.actor_urn:
+                return entry
+        return None
+
+    def admit(self, path: Path, project_id: str | None) -> str:
+        """The id of a project that may be made for a resolved folder.
+
+        Raises RequestRefused, and BeingDeleted where the answer depends on a deletion.
+        """
+        for entry in self._entries.values():
+            self._check_against(entry, path)
+        if project_id is not None:
+            if (taken := self._entries.get(project_id)) is not None:
+                raise _conflict(taken, ErrorCode.PROJECT_EXISTS, "that project_id is taken")
+        else:
+            project_id = free_id(path.name, self._entries)
+        if len(self._entries) >= self._max_projects:
+            raise RequestRefused(
+                ErrorCode.TOO_MANY_PROJECTS,
+                f"there are {len(self._entries)} projects (MAX_PROJECTS); delete one first",
+            )
+        return project_id
+
+    @staticmethod
+    def _check_against(entry: Entry, path: Path) -> None:
+        other = Path(entry.meta.path)
+        if not entry.meta.path:
+            return
+        if path == other or _is_same_folder(path, other):
+            raise _conflict(entry, ErrorCode.PROJECT_EXISTS, "that folder is a project already")
+        if nests(path, other):
+            raise _conflict(
+                entry, ErrorCode.PROJECT_NESTING, "a project lies inside or around that folder"
+            )
+
+
+def _is_same_folder(path: Path, other: Path) -> bool:
+    """On file systems that ignore case, two spellings are one folder."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def _conflict(entry: Entry, code: ErrorCode, message: str) -> Exception:
+    if entry.is_deleting:
+        return BeingDeleted()
+    return RequestRefused(code, message, {"project_id": entry.meta.project_id})
+
+
+def free_id(folder_name: str, taken: Iterable[str]) -> str:
+    """An id made from a folder's name, with `-2`, `-3` … where it is taken."""
+    base = re.sub(r"[^a-z0-9_-]+", "-", folder_name.lower()).strip("-_") or _FALLBACK_ID
+    base = base[:_ID_LENGTH_MAX]
+    used = set(taken)
+    candidate, number = base, 1
+    while candidate in used:
+        number += 1
+        suffix = f"-{number}"
+        candidate = base[: _ID_LENGTH_MAX - len(suffix)] + suffix
+    return candidate

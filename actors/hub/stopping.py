@@ -1,0 +1,92 @@
+"""The server's stop, as far as it is the Hub's: projects first, then clients, each with a time."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from websockets.frames import CloseCode
+
+from actors import messages
+from actors.clock import Timers
+from actors.hub.registry import Registry
+from actors.mailbox import tell_if_alive
+from actors.messages import Ref
+
+logger = logging.getLogger("claudehub.hub")
+
+# Beyond the ladder's graces: to log the ends, flush and close.
+STOP_PROJECTS_MARGIN_S = 5.0
+STOP_CLIENTS_S = 4.0
+_PROJECTS, _CLIENTS = "projects", "clients"
+
+
+class Stopping:
+    """Made when the stop begins; `finish` is called once, when nothing is left or time is up."""
+
+    def __init__(
+        self,
+        *,
+        hub: Ref,
+        registry: Registry,
+        clients: Mapping[str, Ref],
+        timers: Timers,
+        kill_grace_s: float,
+        done: threading.Event,
+        finish: Callable[[], None],
+    ) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._clients = clients
+        self._timers = timers
+        self._kill_grace_s = kill_grace_s
+        self._done = done
+        self._finish = finish
+        self._closing_clients = False
+
+    def begin(self) -> None:
+        """Executions end, their ends are logged and sent, logs are flushed and closed."""
+        for entry in self._registry.entries():
+            if entry.ref is not None:
+                tell_if_alive(entry.ref, messages.StopProject())
+        self._after(2 * self._kill_grace_s + STOP_PROJECTS_MARGIN_S, _PROJECTS)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """A project or a client is gone."""
+        if any(entry.ref is not None for entry in self._registry.entries()):
+            return
+        if not self._closing_clients:
+            self._close_clients()
+        if not self._clients:
+            self._end()
+
+    def on_step_due(self, step: str) -> None:
+        if step == _CLIENTS:
+            logger.warning("%d clients did not close in time", len(self._clients))
+            self._end()
+            return
+        late = [e.meta.project_id for e in self._registry.entries() if e.ref is not None]
+        if late:
+            logger.error("projects that did not close in time: %s", ", ".join(late))
+            self._close_clients()
+
+    def _close_clients(self) -> None:
+        """In parallel, under one common deadline."""
+        self._closing_clients = True
+        for client in self._clients.values():
+            close_client(client)
+        self._after(STOP_CLIENTS_S, _CLIENTS)
+
+    def _after(self, delay_s: float, step: str) -> None:
+        self._timers.after(delay_s, self._hub, messages._StopStepDue(step=step))
+
+    def _end(self) -> None:
+        if not self._done.is_set():
+            self._done.set()
+            self._finish()
+
+
+def close_client(client: Ref) -> None:
+    """Tells a client that the server stops."""
+    close = messages.CloseClient(code=CloseCode.GOING_AWAY, reason="the server is shutting down")
+    tell_if_alive(client, close)

@@ -1,0 +1,211 @@
+"""The list of what starts and, mirrored, what stops."""
+
+import contextlib
+import faulthandler
+import logging
+import os
+import resource
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pykka
+
+from actors import logs, messages
+from actors.clock import SystemClock, ThreadTimers
+from actors.config import Config
+from actors.config_source import ConfigurationError, ignored_variables
+from actors.directory import LocalDirectory
+from actors.executor import family
+from actors.executor.environment import agent_environment
+from actors.executor.process import cli_version
+from actors.frontend.listener import ConnectionCount, Listener
+from actors.hub import Hub
+from actors.mailbox import tell_if_alive
+from actors.wiring import connection_context, hub_settings
+from storage.errors import AlreadyLocked
+from storage.layout import DataLayout
+from storage.lock import DataLock
+
+logger = logging.getLogger("claudehub.main")
+
+OPEN_TIMEOUT_S = 600.0
+STRAYS_TIMEOUT_S = 5.0
+ACCEPT_STOP_S = 2.0
+# Over the Hub's own deadlines, which depend on KILL_GRACE.
+STOP_MARGIN_S = 15.0
+DESCRIPTORS_WANTED = 65536
+INSTALL_CLAUDE = (
+    "install Claude Code (npm install -g @anthropic-ai/claude-code) or set CLAUDE_CMD to where it "
+    "is; `claudehub demo` shows the hub without it"
+)
+
+
+class StartFailed(Exception):
+    """The server cannot run; the text says why. Exit code 1."""
+
+
+@dataclass(slots=True)
+class _Wishes:
+    """What ends the server: a signal, or a failure of what everything rests on."""
+
+    wanted: threading.Event
+    failure: str | None = None
+
+    def fail(self, reason: str) -> None:
+        self.failure = reason
+        self.wanted.set()
+
+
+def check_command(config: Config) -> None:
+    """Raises ConfigurationError where CLAUDE_CMD cannot be found."""
+    command = config.claude_cmd[0]
+    if shutil.which(command) is None:
+        raise ConfigurationError([f"CLAUDE_CMD: {command!r} was not found; {INSTALL_CLAUDE}"])
+
+
+def serve(config: Config, announce: Callable[[str], None]) -> int:
+    """Runs the server until SIGTERM or SIGINT; returns the exit code.
+
+    `announce` gets the one line for standard output, once clients can connect. To be called on the
+    main thread. Raises StartFailed.
+    """
+    logs.configure(config.log_level, config.log_format)
+    for name in ignored_variables():
+        logger.warning("%s has no effect in this version", name)
+    os.umask(0o077)
+    _raise_descriptor_limit()
+    wishes = _Wishes(threading.Event())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: wishes.wanted.set())
+    with contextlib.suppress(ValueError, OSError, AttributeError):  # stderr may be no real file
+        faulthandler.register(signal.SIGUSR1)
+    with contextlib.ExitStack() as stack:
+        _run(config, announce, wishes, stack)
+    if wishes.failure is not None:
+        logger.error("stopped: %s", wishes.failure)
+        return 1
+    logger.info("stopped")
+    return 0
+
+
+def _run(
+    config: Config, announce: Callable[[str], None], wishes: _Wishes, stack: contextlib.ExitStack
+) -> None:
+    """Start, in this order; the stack stops in the other."""
+    layout, data_id = _take_data_folder(config, stack)
+    listener = _listen(config)
+    stack.callback(listener.socket.close)
+    if strays := family.end_strays(data_id, STRAYS_TIMEOUT_S):
+        logger.warning("ended %d processes that an earlier server left behind", strays)
+    clock = SystemClock()
+    timers = ThreadTimers(clock)
+    timers.start()
+    stack.callback(timers.stop, ACCEPT_STOP_S)
+    environment = agent_environment(os.environ, config.claude_env, round(config.delta_hold * 1000))
+    opened = threading.Event()
+    directory = LocalDirectory()
+    hub = Hub.start(
+        settings=hub_settings(
+            config,
+            layout=layout,
+            data_id=data_id,
+            environment=environment,
+            ready=opened.set,
+            died=wishes.fail,
+        ),
+        directory=directory,
+        clock=clock,
+        timers=timers,
+    )
+    stack.callback(_stop_actors, hub, 2 * config.kill_grace + STOP_MARGIN_S)
+    _wait_until_open(opened, wishes)
+    if wishes.wanted.is_set():
+        return
+    _ask_version(config, environment, hub)
+    count = ConnectionCount(config.max_conn)
+    listener.start(
+        connection_context(
+            config, hub=hub, directory=directory, clock=clock, timers=timers, count=count
+        )
+    )
+    stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
+    host = f"[{config.bind}]" if ":" in config.bind else config.bind
+    announce(f"listening on ws://{host}:{listener.port}")
+    wishes.wanted.wait()
+    logger.info("stopping")
+
+
+def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[DataLayout, str]:
+    layout = DataLayout(Path(config.data_dir))
+    lock = DataLock(layout.lock_file)
+    try:
+        layout.create()
+        lock.acquire()
+        stack.callback(lock.release)
+        return layout, layout.data_id()
+    except AlreadyLocked as error:
+        raise StartFailed(str(error)) from None
+    except OSError as error:
+        raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
+
+
+def _listen(config: Config) -> Listener:
+    """Bound before anything is opened, so that a taken port costs nothing; accepts only later."""
+    try:
+        return Listener(config.bind, config.ws_port)
+    except OSError as error:
+        raise StartFailed(
+            f"cannot listen on {config.bind}:{config.ws_port}: {error.strerror}; "
+            "choose another WS_PORT (0 takes a free one)"
+        ) from None
+
+
+def _wait_until_open(opened: threading.Event, wishes: _Wishes) -> None:
+    waited_s = 0.0
+    while not opened.wait(0.1) and not wishes.wanted.is_set():
+        waited_s += 0.1
+        if waited_s > OPEN_TIMEOUT_S:
+            wishes.fail("the projects did not open in time")
+
+
+def _ask_version(config: Config, environment: dict[str, str], hub: messages.Ref) -> None:
+    """In a thread: the CLI may take its time, and the port need not wait for it."""
+
+    def ask() -> None:
+        version = cli_version(config.claude_cmd, environment)
+        tell_if_alive(hub, messages.ClaudeVersionFound(version=version))
+
+    threading.Thread(target=ask, name="claude-version", daemon=True).start()
+
+
+def _stop_actors(hub: messages.Ref, timeout_s: float) -> None:
+    """The Hub ends everything below it; whatever is alive after that is a bug, and said to be."""
+    done = threading.Event()
+    if tell_if_alive(hub, messages.StopHub(done=done)):
+        done.wait(timeout_s)
+    left = [ref for ref in pykka.ActorRegistry.get_all() if ref.is_alive()]
+    for ref in left:
+        ref.stop(block=False)
+    waiting = [ref for ref in left if not ref.actor_stopped.wait(1.0)]
+    for ref in waiting:
+        logger.error("bug: %s is still alive", ref)
+
+
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def say(line: str) -> None:
+    """To standard output; a closed one does not stop the server."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()

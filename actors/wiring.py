@@ -1,0 +1,108 @@
+"""From the configuration to what each room wants to know."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from actors import messages
+from actors.clock import Clock, Timers
+from actors.config import Config
+from actors.directory import LocalDirectory
+from actors.executor.actor import ExecutorSettings
+from actors.frontend.connection import ConnectionContext
+from actors.frontend.handshake import HandshakeRules
+from actors.frontend.listener import ConnectionCount
+from actors.hub import HubSettings
+from actors.project import ProjectSettings
+from protocol import PROTOCOL_VERSION, VERSION
+from protocol.claude import STORED_GROWTH_MAX
+from protocol.updates import Welcome
+from protocol.versions import PROTOCOLS
+from storage.layout import DataLayout, boot_id
+from storage.message_log import LogSettings
+
+# What an update has beside a line or a prompt.
+ENVELOPE_BYTES = 64 * 1024
+PROMPT_GROWTH_MAX = 6  # a control character becomes \u0000
+
+
+def hub_settings(
+    config: Config,
+    *,
+    layout: DataLayout,
+    data_id: str,
+    environment: Mapping[str, str],
+    ready: Callable[[], None],
+    died: Callable[[str], None],
+) -> HubSettings:
+    executor = ExecutorSettings(
+        command=config.claude_cmd,
+        environment=environment,
+        data_id=data_id,
+        permission_mode=config.permission_mode,
+        kill_grace_s=config.kill_grace,
+        max_line_bytes=config.max_line_bytes,
+    )
+    log = LogSettings(rotate_bytes=config.msg_rotate_size, sync=config.log_sync, boot_id=boot_id())
+    project = ProjectSettings(
+        layout=layout,
+        log=log,
+        executor=executor,
+        roots=tuple(Path(root) for root in config.project_roots),
+        execution_timeout_s=config.exec_timeout,
+        max_queue=config.max_queue,
+        min_free_bytes=config.min_free_bytes,
+    )
+    return HubSettings(
+        project=project,
+        max_projects=config.max_projects,
+        rotate_days=config.msg_rotate_days,
+        version=VERSION,
+        ready=ready,
+        died=died,
+    )
+
+
+def connection_context(
+    config: Config,
+    *,
+    hub: messages.Ref,
+    directory: LocalDirectory,
+    clock: Clock,
+    timers: Timers,
+    count: ConnectionCount,
+) -> ConnectionContext:
+    max_update_bytes = ENVELOPE_BYTES + max(
+        STORED_GROWTH_MAX * config.max_line_bytes, PROMPT_GROWTH_MAX * config.max_message_bytes
+    )
+
+    def welcome(client_id: str) -> Welcome:
+        return Welcome(
+            server=f"claudehub/{VERSION}",
+            protocol=PROTOCOL_VERSION,
+            protocols=list(PROTOCOLS),
+            client_id=client_id,
+            heartbeat_seconds=config.heartbeat,
+            max_message_bytes=config.max_message_bytes,
+            max_update_bytes=max_update_bytes,
+        )
+
+    return ConnectionContext(
+        hub=hub,
+        directory=directory,
+        clock=clock,
+        timers=timers,
+        rules=HandshakeRules(
+            allowed_origins=config.allowed_origins,
+            max_message_bytes=config.max_message_bytes,
+            compression=config.compression,
+            admit=count.admit,
+        ),
+        welcome=welcome,
+        new_client_id=lambda: f"c-{secrets.token_hex(6)}",
+        leave=count.leave,
+        heartbeat_s=config.heartbeat,
+        handshake_timeout_s=config.auth_timeout,
+        slow_client_bytes=config.slow_client_bytes,
+        requests_per_second=config.rate_limit,
+    )

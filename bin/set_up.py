@@ -1,0 +1,133 @@
+"""Makes the virtual environment of a checkout from its setup.cfg; standard library only.
+
+    set_up.py CHECKOUT VENV run|dev
+
+May be started twice at once (the second waits), and interrupted at any point (the next one goes
+on): the stamp that says "done" is written last.
+"""
+
+import configparser
+import fcntl
+import importlib.util
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+LINES_SHOWN_ON_FAILURE = 30
+
+
+def say(text: str) -> None:
+    print(f"claudehub: {text}", file=sys.stderr, flush=True)
+
+
+def requirements(setup_cfg: Path, kind: str) -> list[str]:
+    """What setup.cfg asks for, as pip wants it."""
+    config = configparser.ConfigParser(interpolation=None)
+    config.read_string(setup_cfg.read_text("utf-8"))
+    text = config["options"]["install_requires"]
+    if kind == "dev":
+        text += "\n" + config["options.extras_require"]["dev"]
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def check_python() -> None:
+    """Debian and Ubuntu split venv and pip off."""
+    for module in ("venv", "ensurepip"):
+        if importlib.util.find_spec(module) is None:
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            say(f"{sys.executable} comes without {module}; install it first")
+            say(f"  Debian, Ubuntu: sudo apt install python3-venv (or python{version}-venv)")
+            say("  Fedora: sudo dnf install python3-pip")
+            sys.exit(1)
+
+
+def make_venv(folder: Path) -> None:
+    """A new one, unless there is one already; one that was left half made begins again."""
+    half_made = folder / ".claudehub-half-made"
+    if half_made.exists() or (is_ours(folder) and not has_python(folder)):
+        shutil.rmtree(folder)
+    if has_python(folder):
+        return
+    check_python()
+    folder.mkdir(parents=True, exist_ok=True)
+    half_made.touch()
+    say(f"making {folder} with Python {sys.version.split()[0]}")
+    try:
+        venv.EnvBuilder(with_pip=True, symlinks=True).create(folder)
+    except (subprocess.CalledProcessError, OSError) as error:
+        say(f"that failed: {error}")
+        check_python()
+        sys.exit(1)
+    half_made.unlink()
+
+
+def has_python(folder: Path) -> bool:
+    return (folder / "bin" / "python").exists() and (folder / "pyvenv.cfg").exists()
+
+
+def is_ours(folder: Path) -> bool:
+    return any(folder.glob(".claudehub-*"))
+
+
+def install(folder: Path, wanted: list[str]) -> None:
+    """Runs pip, shows what it is at, and everything it said where it fails."""
+    say(f"installing {len(wanted)} packages and what they need (once)")
+    command = [
+        str(folder / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--progress-bar=off",
+        *wanted,
+    ]
+    said = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as pip:
+        assert pip.stdout is not None
+        for line in pip.stdout:
+            said.append(line)
+            if line.startswith(("Collecting", "Installing", "Building")):
+                say("  " + line.split(" from ")[0].split(" (")[0].strip()[:100])
+    if pip.returncode:
+        sys.stderr.writelines(said[-LINES_SHOWN_ON_FAILURE:])
+        say("the installation failed; pip's words are above. Starting again goes on.")
+        sys.exit(1)
+
+
+def main() -> None:
+    root, folder, kind = Path(sys.argv[1]), Path(sys.argv[2]).absolute(), sys.argv[3]
+    setup_cfg = root / "setup.cfg"
+    stamp = folder / f".claudehub-{kind}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.parent / f"{folder.name}.lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another start is setting up; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted_text = setup_cfg.read_text("utf-8")
+        if has_python(folder) and stamp.exists() and stamp.read_text("utf-8") == wanted_text:
+            return
+        make_venv(folder)
+        install(folder, requirements(setup_cfg, kind))
+        new = stamp.with_name(stamp.name + ".new")
+        new.write_text(wanted_text, "utf-8")
+        new.replace(stamp)
+        say("ready")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        say("interrupted; the next start goes on")
+        sys.exit(130)
+    except OSError as error:
+        say(f"the set-up failed: {error}")
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""The one name that others import: a client, and the command line."""

@@ -1,0 +1,224 @@
+"""The command line: `claudehub serve`, `demo`, and plain clients of a running server."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from claudehub import commands
+from claudehub.client import DEFAULT_URL, ClientError
+from protocol import VERSION
+
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+
+_url = click.option(
+    "--url", envvar="CLAUDEHUB_URL", default=DEFAULT_URL, show_default=True, help="The hub."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print updates as JSON, one a line.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="claudehub")
+def main() -> None:
+    """A WebSocket hub for Claude Code: run prompts in project folders, keep every line, and send
+    it live to every client.
+
+    \b
+    Example:
+      claudehub demo                            # the whole job, on a stand-in agent
+      claudehub serve                           # the hub, on port 8080
+      claudehub run ~/src/site "Fix the tests"  # from another terminal
+    """
+
+
+def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for each variable of the configuration."""
+    from actors.config import Config
+
+    for name, field in reversed(Config.model_fields.items()):
+        flag = "--" + name.replace("_", "-")
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = " ".join(default) if isinstance(default, tuple) else default
+        text = f"{field.description} (default: {shown if shown != '' else 'none'})."
+        command = click.option(flag, name, metavar="VALUE", help=text)(command)
+    return command
+
+
+@main.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="TOML, its keys are the variables in lower case.",
+)
+@_settings
+def serve(config_file: Path | None, **flags: object) -> None:
+    """Run the hub, until SIGTERM or Ctrl-C.
+
+    Every option is also an environment variable: --ws-port is WS_PORT. Prints one line once clients
+    can connect.
+
+    \b
+    Example:
+      claudehub serve --ws-port 0 --project-roots ~/src --exec-timeout 30m
+    """
+    from actors import config_source
+    from actors import main as server
+
+    try:
+        config = config_source.load(flags, config_file or config_source.default_file())
+        server.check_command(config)
+    except config_source.ConfigurationError as error:
+        for fault in error.faults:
+            click.echo(f"claudehub: {fault}", err=True)
+        sys.exit(EXIT_CONFIGURATION)
+    try:
+        sys.exit(server.serve(config, server.say))
+    except server.StartFailed as error:
+        click.echo(f"claudehub: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+@main.command()
+@click.option("--claude", is_flag=True, help="Use the real CLI (CLAUDE_CMD) and not the stand-in.")
+def demo(claude: bool) -> None:
+    """Show the whole job: a server, two clients, one prompt, a kill -9, and nothing lost.
+
+    \b
+    Example:
+      claudehub demo
+    """
+    from claudehub.demo import run_demo
+
+    sys.exit(run_demo(use_claude=claude))
+
+
+@main.group()
+def projects() -> None:
+    """List, create and delete projects.
+
+    \b
+    Example:
+      claudehub projects create ~/src/site
+      claudehub projects list
+    """
+
+
+@projects.command("list")
+@_url
+def projects_list(url: str) -> None:
+    """Show the projects of a hub.
+
+    \b
+    Example:
+      claudehub projects list
+    """
+    _run(commands.list_projects, url)
+
+
+@projects.command("create")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--id", "project_id", help="Default: made from the folder's name.")
+@click.option("--name", help="For people; default: the folder's name.")
+@click.option("--new-conversation", is_flag=True, help="Do not continue the folder's latest one.")
+@_url
+def projects_create(
+    path: Path, project_id: str | None, name: str | None, new_conversation: bool, url: str
+) -> None:
+    """Make a project of an existing folder.
+
+    \b
+    Example:
+      claudehub projects create ~/src/site --id site
+    """
+    _run(commands.create_project, url, path, project_id, name, not new_conversation)
+
+
+@projects.command("delete")
+@click.argument("project")
+@click.option("--keep-history", is_flag=True, help="Keep its log for a later project there.")
+@_url
+def projects_delete(project: str, keep_history: bool, url: str) -> None:
+    """Delete a project and its history; the folder itself is not touched.
+
+    \b
+    Example:
+      claudehub projects delete site
+    """
+    _run(commands.delete_project, url, project, keep_history)
+
+
+@main.command()
+@click.argument("project")
+@click.argument("prompt")
+@click.option("--model", help="For this prompt only.")
+@click.option("--permission-mode", help="For this prompt only.")
+@click.option("--timeout", "timeout_s", type=float, help="Seconds, at most the hub's EXEC_TIMEOUT.")
+@_json
+@_url
+def run(
+    project: str,
+    prompt: str,
+    model: str | None,
+    permission_mode: str | None,
+    timeout_s: float | None,
+    as_json: bool,
+    url: str,
+) -> None:
+    """Run PROMPT in PROJECT and stream what the agent does. Ctrl-C ends the execution.
+
+    PROJECT is an id, or a path with a slash in it, which is made a project where it is none. A
+    PROMPT of `-` is read from standard input; one that begins with a dash follows `--`.
+
+    Exit code: 0 success, 1 error, 3 timeout, 4 killed, 5 cancelled, 6 lost, 7 no connection.
+
+    \b
+    Example:
+      claudehub run site "Fix the failing test"
+      git diff | claudehub run ./ -
+      claudehub run site -- "- a list, not an option"
+    """
+    if prompt == "-":
+        prompt = click.get_text_stream("stdin").read()
+    options: dict[str, object] = {
+        "model": model,
+        "permission_mode": permission_mode,
+        "timeout_seconds": timeout_s,
+    }
+    _run(commands.run_prompt, url, project, prompt, options, as_json)
+
+
+@main.command()
+@click.argument("project")
+@click.option("--last", type=int, default=None, help="Begin that many updates back (default 20).")
+@click.option("--after-seq", type=int, help="Begin behind that number.")
+@click.option("--since", help="Begin at a time, such as 2026-11-23T08:00:00Z.")
+@_json
+@_url
+def tail(
+    project: str,
+    last: int | None,
+    after_seq: int | None,
+    since: str | None,
+    as_json: bool,
+    url: str,
+) -> None:
+    """Show the latest updates of PROJECT, and then what comes, until Ctrl-C.
+
+    \b
+    Example:
+      claudehub tail site --last 100
+    """
+    _run(commands.tail_project, url, project, last, after_seq, since, as_json)
+
+
+def _run(command: Callable[..., int], url: str, *arguments: object) -> None:
+    try:
+        sys.exit(command(url, *arguments))
+    except ClientError as error:
+        click.echo(f"claudehub: {error}", err=True)
+        sys.exit(commands.exit_code_of(error))

@@ -1,0 +1,87 @@
+"""Updates as text for a terminal."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+_SUMMARY_LENGTH = 100
+# Output of agents is not to move the cursor or set the title of whoever looks at it.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """Without control characters, but for newline and tab."""
+    return _CONTROL.sub("", text)
+
+
+class Renderer:
+    """Streams partial text as it comes, and then does not repeat the whole.
+
+    `echo(text, nl)` prints.
+    """
+
+    def __init__(self, echo: Callable[..., Any]) -> None:
+        self._echo = echo
+        self._message_id: str | None = None
+        self._streamed: set[str] = set()
+        self._in_line = False
+
+    def show(self, update: dict[str, Any]) -> None:
+        data = update["data"]
+        match update["update_type"]:
+            case "prompt":
+                self._line(f"> {data.get('prompt', '')}")
+            case "claude_delta":
+                self._delta(data)
+            case "claude":
+                self._claude(data)
+            case "claude_text":
+                self._line(data["text"])
+            case "execution_queued":
+                self._line(f"[queued, at place {data['position']}]")
+            case "execution_finished":
+                self._finished(data)
+            case "files_changed":
+                self._line(f"[changed: {', '.join(data['paths'])[:_SUMMARY_LENGTH]}]")
+            case "gap":
+                self._line(f"[{data['first_seq']} to {data['last_seq']} cannot be read]")
+            case "session_reset" | "project_deleted" as kind:
+                self._line(f"[{kind}]")
+
+    def _finished(self, data: dict[str, Any]) -> None:
+        cost = "" if data["cost_usd"] is None else f", ${data['cost_usd']:.4f}"
+        self._line(f"[{data['outcome']} in {data['duration_ms'] / 1000:.1f} s{cost}]")
+
+    def _delta(self, data: dict[str, Any]) -> None:
+        event = data.get("event") or {}
+        if event.get("type") == "message_start":
+            self._message_id = (event.get("message") or {}).get("id")
+        delta = event.get("delta") or {}
+        if delta.get("type") == "text_delta":
+            self._streamed.add(self._message_id or "")
+            self._echo(plain(delta.get("text", "")), nl=False)
+            self._in_line = True
+
+    def _claude(self, data: dict[str, Any]) -> None:
+        if data.get("type") != "assistant":
+            return
+        message = data.get("message") or {}
+        streamed = message.get("id") in self._streamed
+        for block in message.get("content") or ():
+            if not isinstance(block, dict):
+                continue
+            if block.get("type") == "text" and not streamed:
+                self._line(block.get("text", ""))
+            elif block.get("type") == "tool_use":
+                self._line(f"[{block.get('name')}: {str(block.get('input'))[:_SUMMARY_LENGTH]}]")
+        if streamed:
+            self._end_line()
+
+    def _line(self, text: str) -> None:
+        self._end_line()
+        self._echo(plain(text))
+
+    def _end_line(self) -> None:
+        if self._in_line:
+            self._echo("")
+            self._in_line = False
