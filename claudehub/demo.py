@@ -1,7 +1,7 @@
 """`claudehub demo`: the whole job, for real, but for the agent.
 
-A server on a free port with a data folder of its own, two clients over sockets, one prompt, streamed;
-then kill -9, a restart, and the history read back and compared, number by number.
+A server on a free port with a data folder of its own, two clients over sockets, one prompt,
+streamed; then kill -9, a restart, and the history read back and compared, number by number.
 """
 
 import os
@@ -122,7 +122,7 @@ def _show(scratch: Path, use_claude: bool) -> None:
     with _running(environment) as server, HubClient(server.url) as hub:
         history = _history(hub)
         _compare("the history and what the clients saw", history, seen)
-        _say(f"   All {len(history)} updates are there, number by number, byte for byte the same.")
+        _say(f"   All {len(history)} updates are there, compared number by number.")
         hub.request("project_join", project_id="demo", after_seq=seen[-1]["seq"])
         _say(f"6. A client joins again behind {seen[-1]['seq']}: nothing missing, nothing twice.")
         code = server.stop(signal.SIGTERM)

@@ -10,7 +10,12 @@ import sys
 import time
 import uuid
 
-WORDS = ["This", "is", "the", "stand-in", "agent:", "a", "script,", "no", "model", "behind", "it.", "It", "speaks", "the", "same", "lines", "as", "the", "Claude", "Code", "CLI,", "so", "everything", "you", "see", "here,", "the", "numbers,", "the", "log,", "the", "two", "clients,", "the", "kill", "and", "the", "restart,", "is", "what", "happens", "with", "the", "real", "one."]
+SCRIPT = (
+    "This is the stand-in agent: a script, no model behind it.",
+    "It speaks the same lines as the Claude Code CLI,",
+    "so what you see here, the numbers, the log, the two clients,",
+    "the kill and the restart, is what happens with the real one.",
+)
 PAUSE_S = 0.03
 VERSION = "0.0.0 (claudehub stand-in agent)"
 
@@ -61,15 +66,15 @@ def answer(prompt: str, session_id: str) -> None:
     )
     turn.say(f"You asked: {prompt}")
     turn.use_tool("echo hello", "hello")
-    for start in range(0, len(WORDS), 12):
-        turn.say(" ".join(WORDS[start : start + 12]))
+    for sentence in SCRIPT:
+        turn.say(sentence)
     turn.emit(
         type="result",
         subtype="success",
         is_error=False,
         duration_ms=1,
         num_turns=2,
-        result=" ".join(WORDS),
+        result=" ".join(SCRIPT),
         total_cost_usd=0.0,
         permission_denials=[],
     )

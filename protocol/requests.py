@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}\Z"
+PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # pydantic: `$` is the very end
 REQUEST_ID_MAX_LENGTH = 128
 HISTORY_LIMIT_MAX = 1000
 HISTORY_LIMIT_DEFAULT = 100
