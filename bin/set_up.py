@@ -116,9 +116,10 @@ def main() -> None:
             return
         make_venv(folder)
         install(folder, requirements(setup_cfg, kind))
-        new = stamp.with_name(stamp.name + ".new")
-        new.write_text(wanted_text, "utf-8")
-        new.replace(stamp)
+        for done in ("run", "dev") if kind == "dev" else ("run",):  # with dev it runs too
+            new = folder / ".claudehub-new"
+            new.write_text(wanted_text, "utf-8")
+            new.replace(folder / f".claudehub-{done}")
         say("ready")
 
 

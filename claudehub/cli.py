@@ -183,7 +183,7 @@ def run(
       claudehub run site -- "- a list, not an option"
     """
     if prompt == "-":
-        prompt = click.get_text_stream("stdin").read()
+        prompt = sys.stdin.read()
     options: dict[str, object] = {
         "model": model,
         "permission_mode": permission_mode,

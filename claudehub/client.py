@@ -6,11 +6,12 @@ A later version makes a library of it.
 import itertools
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
 import simplejson
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -49,16 +50,19 @@ class HubClient:
         """Connects; raises ConnectFailed."""
         self._updates: deque[dict[str, Any]] = deque()
         self._ids = itertools.count(1)
+        self._stack = ExitStack()
         try:
-            self._socket: ClientConnection = connect(
+            connection = connect(
                 url,
                 subprotocols=[Subprotocol(name) for name in SUBPROTOCOLS],
                 open_timeout=OPEN_TIMEOUT_S,
                 max_size=None,
                 proxy=None,
             )
+            self._socket: ClientConnection = self._stack.enter_context(connection)
             self.welcome: dict[str, Any] = self._receive(OPEN_TIMEOUT_S)["payload"]
-        except (OSError, InvalidHandshake, ConnectionEnded, ValueError) as error:
+        except (OSError, InvalidHandshake, InvalidURI, ConnectionEnded, ValueError) as error:
+            self._stack.close()
             raise ConnectFailed(
                 f"no hub at {url} ({error}); `claudehub serve` starts one"
             ) from None
@@ -75,7 +79,7 @@ class HubClient:
         self.close()
 
     def close(self) -> None:
-        self._socket.close()
+        self._stack.close()
 
     def request(self, kind: str, **payload: Any) -> dict[str, Any]:
         """Sends a request and waits for its reply. Raises RequestFailed and ConnectionEnded."""

@@ -120,6 +120,8 @@ class Hub(Actor):
             case messages.ClientGone():
                 self._clients.pop(message.client_id, None)
                 self._go_on_stopping()
+            case messages.ProjectOpened():
+                self._on_project_opened(message)
             case messages.ProjectStatusChanged():
                 self._on_project_status(message)
             case messages.ProjectDescribed():
@@ -247,7 +249,6 @@ class Hub(Actor):
             settings=self._settings.project,
             clock=self._clock,
             timers=self._timers,
-            created_for=entry.created_for,
         )
         self._registry.add(entry)
         self._directory.put(entry.meta.project_id, LocalProject(entry.ref))
@@ -262,8 +263,16 @@ class Hub(Actor):
     def _on_project_status(self, message: messages.ProjectStatusChanged) -> None:
         if (entry := self._registry.get(message.project_id)) is not None:
             entry.status, entry.problem = message.status, message.problem
+
+    def _on_project_opened(self, message: messages.ProjectOpened) -> None:
+        """Whoever had it made is answered here: now the directory has it, for what follows."""
+        if (entry := self._registry.get(message.info.project_id)) is None:
+            return
+        entry.status = message.info.status
+        if entry.created_for is not None:
+            entry.created_for.result({"project": message.info.model_dump(mode="json")})
             entry.created_for = None
-            self._report_ready()
+        self._report_ready()
 
     def _on_project_closed(self, message: messages.ProjectClosed) -> None:
         entry = self._registry.get(message.project_id)

@@ -32,6 +32,13 @@ class ClientGone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectOpened:
+    """From a Project: its log is open, it takes requests."""
+
+    info: updates.ProjectInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectStatusChanged:
     """From a Project, whenever it changes. `problem`: why the status is `error`, or a warning."""
 
@@ -85,6 +92,7 @@ HubMessage = (
     HubRequest
     | ClientConnected
     | ClientGone
+    | ProjectOpened
     | ProjectStatusChanged
     | ProjectDescribed
     | ProjectClosed

@@ -33,10 +33,7 @@ logger = logging.getLogger("claudehub.project")
 
 
 class Project(Actor):
-    """Child of the Hub; parent of an Executor and, while someone has joined, a FileWatcher.
-
-    `created_for`: whose project_create is answered once the log is open.
-    """
+    """Child of the Hub; parent of an Executor and, while someone has joined, a FileWatcher."""
 
     def __init__(
         self,
@@ -46,7 +43,6 @@ class Project(Actor):
         settings: ProjectSettings,
         clock: Clock,
         timers: Timers,
-        created_for: Slot | None = None,
     ) -> None:
         super().__init__(parent=hub, name=f"project {meta.project_id}")
         self._hub = hub
@@ -55,7 +51,6 @@ class Project(Actor):
         self._settings = settings
         self._clock = clock
         self._timers = timers
-        self._created_for = created_for
         self._watching = Watching(self.actor_ref, meta.path, timers)
         self._status: ProjectStatus | None = None
         self._closing: messages.DeleteProject | messages.StopProject | None = None
@@ -80,8 +75,7 @@ class Project(Actor):
         for execution_id in lost:
             self._runs.report_lost(execution_id)
         self._update_status()
-        if self._created_for is not None:
-            self._created_for.result({"project": self.info().model_dump(mode="json")})
+        self._hub.tell(messages.ProjectOpened(info=self.info()))
 
     def release(self) -> None:
         self._watching.stop()

@@ -1,0 +1,136 @@
+"""Stand-ins for what an actor talks to; each keeps the real interface."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pykka
+
+from actors.ports import Broadcast
+
+
+class Probe(pykka.ThreadingActor):
+    """Never started: its inbox is read by the test."""
+
+    def take(self) -> list[Any]:
+        """Everything that it was told."""
+        return list(self._messages())
+
+    def _messages(self) -> Iterator[Any]:
+        while not self.actor_inbox.empty():
+            yield self.actor_inbox.get().message
+
+
+def inbox_of(actor: pykka.ThreadingActor) -> list[Any]:
+    """What an unstarted actor has told itself, or was told."""
+    messages = []
+    while not actor.actor_inbox.empty():
+        messages.append(actor.actor_inbox.get().message)
+    return messages
+
+
+class FrozenClock:
+    """Both times from freezegun's, which is frozen at every depth of every thread."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return datetime.now(UTC).timestamp()
+
+
+@dataclass
+class ManualTimer:
+    delay_s: float
+    receiver: pykka.ActorRef[Any]
+    message: Any
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass
+class ManualTimers:
+    """Timers that fire when the test says so."""
+
+    pending: list[ManualTimer] = field(default_factory=list)
+
+    def after(self, delay_s: float, receiver: pykka.ActorRef[Any], message: Any) -> ManualTimer:
+        timer = ManualTimer(delay_s, receiver, message)
+        self.pending.append(timer)
+        return timer
+
+    def fire(self, kind: type) -> None:
+        """Tells the messages of one kind that are pending and not cancelled."""
+        due = [t for t in self.pending if isinstance(t.message, kind)]
+        self.pending = [t for t in self.pending if t not in due]
+        for timer in due:
+            if not timer.cancelled:
+                timer.receiver.tell(timer.message)
+
+
+class FakeTransport:
+    """A socket that takes `room` bytes."""
+
+    def __init__(self, room: int = 1 << 30) -> None:
+        self.room = room
+        self.sent = b""
+        self.half_closed = False
+        self.aborted = False
+        self.is_broken = False
+
+    def send(self, data: memoryview) -> int:
+        if self.is_broken:
+            raise BrokenPipeError
+        taken = bytes(data[: self.room])
+        self.room -= len(taken)
+        self.sent += taken
+        return len(taken)
+
+    def wait_writable(self, timeout_s: float) -> bool:
+        return self.room > 0
+
+    def half_close(self) -> None:
+        self.half_closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class RecordingSubscriber:
+    """Takes batches and keeps them."""
+
+    def __init__(self, key: str = "s") -> None:
+        self._key = key
+        self.registered: tuple[int, int] | None = None
+        self.batches: list[Broadcast] = []
+        self.closed_with: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self._key
+
+    def register(self, position: int, last_seq: int) -> None:
+        self.registered = (position, last_seq)
+
+    def offer(self, batch: Broadcast) -> None:
+        self.batches.append(batch)
+
+    def closed(self, why: str) -> None:
+        self.closed_with = why
+
+
+def texts(stream: bytes) -> list[bytes]:
+    """The payloads of unmasked text frames."""
+    found, at = [], 0
+    while at < len(stream):
+        length, header = stream[at + 1] & 0x7F, 2
+        if length == 126:
+            length, header = int.from_bytes(stream[at + 2 : at + 4]), 4
+        elif length == 127:
+            length, header = int.from_bytes(stream[at + 2 : at + 10]), 10
+        found.append(stream[at + header : at + header + length])
+        at += header + length
+    return found

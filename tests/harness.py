@@ -1,0 +1,172 @@
+"""A hub as a process, and a client on a stock WebSocket library, for the tests over real sockets."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+ROOT = Path(__file__).resolve().parent.parent
+MOCK = Path(__file__).with_name("mock_claude.py")
+TIMEOUT_S = 20.0
+
+
+class HubProcess:
+    """`claudehub serve` with the mock CLI; `url` once it listens."""
+
+    def __init__(self, scratch: Path, **settings: str) -> None:
+        self.scratch = scratch
+        self.roots = scratch / "roots"
+        self.data = scratch / "data"
+        self.roots.mkdir(exist_ok=True)
+        self._settings = settings
+        self._process: subprocess.Popen[str] | None = None
+        self.errors = scratch / "stderr"
+
+    def start(self, **settings: str) -> "HubProcess":
+        with open(self.errors, "a") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, str(ROOT / "claudehub" / "__main__.py"), "serve"],
+                env=self.environment(**settings),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self.line = self._read_line()
+        self.url = self.line.split()[-1]
+        return self
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        ours = {
+            "WS_PORT": "0",
+            "DATA_DIR": str(self.data),
+            "PROJECT_ROOTS": str(self.roots),
+            "CLAUDE_CMD": f"{sys.executable} {MOCK}",
+            "CLAUDE_MOCK_SESSIONS": str(self.scratch / "sessions"),
+            "MIN_FREE_BYTES": "0",
+            "KILL_GRACE": "1s",
+            "RATE_LIMIT": "100000",
+            "XDG_CONFIG_HOME": str(self.scratch),
+        }
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLAUDE", "ANTHROPIC"))}
+        return {**kept, **ours, **self._settings, **settings}
+
+    def _read_line(self) -> str:
+        assert self._process is not None and self._process.stdout is not None
+        guard = threading.Timer(TIMEOUT_S, self._process.kill)
+        guard.start()
+        line = self._process.stdout.readline().strip()
+        guard.cancel()
+        assert line.startswith("listening on "), self.errors.read_text()
+        return line
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def folder(self, name: str) -> str:
+        path = self.roots / name
+        path.mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+    def client(self, **options: Any) -> "WireClient":
+        return WireClient(self.url, **options)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit code."""
+        if self._process is None:
+            return 0
+        process, self._process = self._process, None
+        process.send_signal(number)
+        try:
+            return process.wait(TIMEOUT_S)
+        finally:
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+class WireClient:
+    """Requests and updates as JSON, nothing of ours in between."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        connection = connect(url, max_size=None, proxy=None, ping_interval=None, **options)
+        self._stack = contextlib.ExitStack()
+        self.socket: ClientConnection = self._stack.enter_context(connection)
+        self.welcome = self.receive()["payload"]
+        self.updates: list[dict[str, Any]] = []
+        self._number = 0
+
+    def __enter__(self) -> "WireClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def send(self, message: object) -> None:
+        self.socket.send(message if isinstance(message, str) else json.dumps(message))
+
+    def receive(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self.socket.recv(timeout=TIMEOUT_S))
+        return message
+
+    def reply(self) -> dict[str, Any]:
+        """The next message that is no update; updates before it are kept."""
+        while (message := self.receive())["type"] == "update":
+            self.updates.append(message["payload"])
+        return message
+
+    def ask(self, kind: str, **payload: Any) -> dict[str, Any]:
+        self._number += 1
+        self.send({"type": kind, "id": str(self._number), "payload": payload})
+        message = self.reply()
+        assert message.get("id") == str(self._number), message
+        return message
+
+    def request(self, kind: str, **payload: Any) -> dict[str, Any]:
+        message = self.ask(kind, **payload)
+        assert message["type"] == "result", message
+        result: dict[str, Any] = message["payload"]
+        return result
+
+    def refused(self, kind: str, **payload: Any) -> dict[str, Any]:
+        message = self.ask(kind, **payload)
+        assert message["type"] == "error", message
+        error: dict[str, Any] = message["payload"]
+        return error
+
+    def wait_for(self, update_type: str, **data: Any) -> dict[str, Any]:
+        """The next update of that type and data; all before it are kept in `updates`."""
+        seen = 0
+        while True:
+            while seen < len(self.updates):
+                update = self.updates[seen]
+                seen += 1
+                if update["update_type"] == update_type and data.items() <= update["data"].items():
+                    return update
+            message = self.receive()
+            assert message["type"] == "update", message
+            self.updates.append(message["payload"])
+
+    def take(self) -> list[dict[str, Any]]:
+        """The updates so far, which are then forgotten."""
+        taken, self.updates = self.updates, []
+        return taken
+
+    def run(self, project_id: str, prompt: str, **payload: Any) -> dict[str, Any]:
+        """Executes, and gives the data of its end."""
+        answer = self.request("execute", project_id=project_id, prompt=prompt, **payload)
+        end = self.wait_for("execution_finished", execution_id=answer["execution_id"])
+        data: dict[str, Any] = end["data"]
+        return data

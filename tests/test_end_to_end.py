@@ -1,0 +1,297 @@
+"""The main job over real sockets: create, join, execute, stream, queue, kill, history."""
+
+import base64
+import json
+from pathlib import Path
+
+from tests.harness import HubProcess, WireClient
+
+
+def make(hub: HubProcess, client: WireClient, name: str = "p") -> str:
+    answer = client.request("project_create", path=hub.folder(name))
+    project_id: str = answer["project"]["project_id"]
+    return project_id
+
+
+def kinds(client: WireClient) -> list[str]:
+    return [update["update_type"] for update in client.updates if "seq" in update]
+
+
+def test_welcome_names_the_server_and_its_limits(hub: HubProcess) -> None:
+    with hub.client() as client:
+        assert client.welcome["server"].startswith("claudehub/")
+        assert client.welcome["protocol"] == 1
+        assert client.welcome["protocols"] == [1]
+        assert client.welcome["auth"] is None
+        assert client.welcome["heartbeat_seconds"] == 30
+        assert client.welcome["max_message_bytes"] == 1024 * 1024
+
+
+def test_a_prompt_reaches_every_client_in_order_and_numbered(hub: HubProcess) -> None:
+    with hub.client() as one, hub.client() as other:
+        project_id = make(hub, one)
+        for client in (one, other):
+            client.request("project_join", project_id=project_id)
+        end = one.run(project_id, "[[text:HELLO]][[deltas:2]]")
+        other.wait_for("execution_finished")
+
+        assert end["outcome"] == "success"
+        assert end["result"] == "HELLO"
+        assert end["cost_usd"] == 0.25
+        assert kinds(one)[0] == "prompt"
+        assert kinds(one)[1] == "execution_started"
+        assert kinds(one)[-1] == "execution_finished"
+        assert set(kinds(one)[2:-1]) == {"claude"}
+        seqs = [update["seq"] for update in one.updates if "seq" in update]
+        assert seqs == list(range(1, len(seqs) + 1))
+        assert one.updates == other.updates
+        deltas = [u for u in one.updates if u["update_type"] == "claude_delta"]
+        assert len(deltas) == 2 and "seq" not in deltas[0]
+
+
+def test_prompts_wait_for_their_turn(hub: HubProcess, scratch: Path) -> None:
+    go = scratch / "go"
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        first = client.request("execute", project_id=project_id, prompt=f"[[wait:{go}]]")
+        second = client.request("execute", project_id=project_id, prompt="[[text:TWO]]")
+        assert (first["state"], first["position"]) == ("started", 0)
+        assert (second["state"], second["position"]) == ("queued", 1)
+        info = client.request("project_list")["projects"][0]
+        assert info["status"] == "executing"
+        assert info["execution_id"] == first["execution_id"]
+        assert [e["execution_id"] for e in info["queue"]] == [second["execution_id"]]
+        go.touch()
+        client.wait_for("execution_finished", execution_id=second["execution_id"])
+        order = [k for k in kinds(client) if k != "claude"]
+        assert order == [
+            "prompt",
+            "execution_started",
+            "prompt",
+            "execution_queued",
+            "execution_finished",
+            "execution_started",
+            "execution_finished",
+        ]
+
+
+def test_a_queued_prompt_is_cancelled_and_a_running_one_killed(hub: HubProcess) -> None:
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        running = client.request("execute", project_id=project_id, prompt="[[hang]]")
+        queued = client.request("execute", project_id=project_id, prompt="later")
+        answer = client.request(
+            "agent_kill", project_id=project_id, execution_id=queued["execution_id"]
+        )
+        assert answer == {"execution_id": queued["execution_id"]}
+        end = client.wait_for("execution_finished", execution_id=queued["execution_id"])
+        assert end["data"]["outcome"] == "cancelled"
+        assert end["data"]["result"] is None
+        client.wait_for("claude")
+        client.request("agent_kill", project_id=project_id)
+        end = client.wait_for("execution_finished", execution_id=running["execution_id"])
+        assert end["data"]["outcome"] == "killed"
+        assert end["data"]["exit_code"] == 128 + 15
+        assert client.refused("agent_kill", project_id=project_id)["code"] == "nothing_running"
+
+
+def test_the_time_limit_ends_a_stubborn_agent_and_its_grandchildren(start_hub) -> None:
+    hub = start_hub(EXEC_TIMEOUT="500ms", KILL_GRACE="200ms")
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        end = client.run(project_id, "[[stubborn]][[grandchild]][[doublefork]][[hang]]")
+        assert end["outcome"] == "timeout"
+        assert end["exit_code"] == 128 + 9
+        assert "time limit" in end["result"]
+
+
+def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_end(hub: HubProcess) -> None:
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        assert client.run(project_id, "[[grandchild]]")["outcome"] == "success"
+
+
+def test_an_agent_that_lingers_is_ended_and_the_result_stands(start_hub) -> None:
+    hub = start_hub(KILL_GRACE="200ms")
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        end = client.run(project_id, "[[linger]][[text:DONE]]")
+        assert (end["outcome"], end["result"]) == ("success", "DONE")
+
+
+def test_failures_of_the_agent_are_told(hub: HubProcess) -> None:
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        end = client.run(project_id, "[[exit:3]][[stderr:something broke]]")
+        assert (end["outcome"], end["exit_code"]) == ("error", 3)
+        assert end["stderr"] == "something broke"
+        end = client.run(project_id, "[[error]]")
+        assert (end["outcome"], end["result"]) == ("error", "API Error: 400")
+        client.take()
+        end = client.run(project_id, "[[torn:half a line]]")
+        assert end["outcome"] == "error"
+        texts = [u["data"] for u in client.updates if u["update_type"] == "claude_text"]
+        assert texts == [{"text": "half a line"}]
+
+
+def test_lines_pass_untouched_or_as_text(start_hub) -> None:
+    hub = start_hub(MAX_LINE_BYTES="2000")
+    lines = [
+        b'{"type":"new_kind","a":1.50,"b":"\\ud800"}',
+        b"not json",
+        b"\xff\xfe",
+        b'{"x":"' + b"y" * 3000 + b'"}',
+        b"[1]",
+        b"",
+        '{"u":"\u2028 \u00e9"}'.encode(),
+    ]
+    raw = base64.b64encode(b"\n".join(lines) + b"\n").decode()
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        client.run(project_id, f"[[raw:{raw}]]")
+        texts = [u["data"] for u in client.updates if u["update_type"] == "claude_text"]
+        assert texts[0] == {"text": "not json"}
+        assert texts[1] == {"text": "\ufffd\ufffd"}
+        assert texts[2]["truncated"] is True
+        assert texts[2]["size_bytes"] == 3008
+        assert texts[3] == {"text": "[1]"}
+        passed = [u["data"] for u in client.updates if u["update_type"] == "claude"]
+        assert {"type": "new_kind", "a": 1.5, "b": "\ud800"} in passed
+        assert {"u": "\u2028 \u00e9"} in passed
+    stored = b"".join(p.read_bytes() for p in hub.data.glob("projects/*/log/*.jsonl"))
+    assert b'"data":{"type":"new_kind","a":1.50,"b":"\\ud800"}}\n' in stored
+
+
+def test_any_prompt_is_only_text(hub: HubProcess) -> None:
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        for prompt in (
+            "--dangerously-skip-permissions",
+            "-p",
+            "a\nb\u2028c\r\n",
+            "\x01\x02\ufffe",
+            "x" * 900_000,
+        ):
+            end = client.run(project_id, prompt)
+            assert end["outcome"] == "success", prompt[:20]
+            sent = [u for u in client.take() if u["update_type"] == "prompt"]
+            assert sent[0]["data"]["prompt"] == prompt
+
+
+def test_options_reach_the_command_line_through_the_table(hub: HubProcess) -> None:
+    options = {
+        "model": "opus",
+        "permission_mode": "plan",
+        "allowed_tools": ["Bash(git *)", "Read"],
+        "add_dirs": [hub.folder("more")],
+        "max_turns": 3,
+        "append_system_prompt": "be brief",
+        "timeout_seconds": 20,
+    }
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        end = client.run(project_id, "[[show:args]]", options=options)
+        args = json.loads(end["result"])
+        assert "-c" in args
+        assert "--model=opus" in args
+        assert "--permission-mode=plan" in args
+        assert "--allowedTools=Bash(git *),Read" in args
+        assert f"--add-dir={hub.roots / 'more'}" in args
+        assert "--max-turns=3" in args
+        assert "--append-system-prompt=be brief" in args
+        prompt = next(u for u in client.updates if u["update_type"] == "prompt")
+        assert prompt["data"]["options"] == options
+
+
+def test_the_agent_sees_little_of_the_servers_environment(start_hub) -> None:
+    hub = start_hub(SECRET_TOKEN="s3cret", CLAUDE_MARK="seen", PYTHONPATH="/nowhere")
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        seen = json.loads(client.run(project_id, "[[show:env]]")["result"])
+        assert seen["CLAUDE_MARK"] == "seen"
+        assert "SECRET_TOKEN" not in seen
+        assert "DATA_DIR" not in seen
+        assert "CLAUDE_CMD" not in seen
+        assert ":" in seen["CLAUDEHUB_PROCESS_ID"]
+        cwd = json.loads(client.run(project_id, "[[show:cwd]]")["result"])
+        assert cwd == hub.folder("p")
+
+
+def test_sessions_go_on_until_a_new_one_is_wanted(hub: HubProcess, scratch: Path) -> None:
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        first = client.run(project_id, "[[show:args]]")
+        second = client.run(project_id, "[[show:args]]")
+        assert "-c" in json.loads(first["result"])
+        assert f"--resume={first['session_id']}" in json.loads(second["result"])
+        assert second["session_id"] == first["session_id"]
+
+        answer = client.request("agent_new_session", project_id=project_id)
+        assert answer["project"]["session_id"] is None
+        reset = client.wait_for("session_reset")
+        assert reset["data"] == {"old_session_id": first["session_id"], "reason": "requested"}
+        third = client.run(project_id, "[[show:args]]")
+        args = json.loads(third["result"])
+        assert "-c" not in args and not any(a.startswith("--resume") for a in args)
+        assert third["session_id"] != first["session_id"]
+
+        (scratch / "sessions").write_text("")
+        client.take()
+        fourth = client.run(project_id, "[[show:args]]")
+        assert fourth["outcome"] == "success"
+        args = json.loads(fourth["result"])
+        assert "-c" not in args and not any(a.startswith("--resume") for a in args)
+        reset = next(u for u in client.updates if u["update_type"] == "session_reset")
+        assert reset["data"] == {"old_session_id": third["session_id"], "reason": "forgotten"}
+        assert kinds(client).count("execution_finished") == 1
+
+
+def test_a_running_execution_cannot_bring_an_old_session_back(
+    hub: HubProcess, scratch: Path
+) -> None:
+    go = scratch / "go"
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        client.request("execute", project_id=project_id, prompt=f"[[wait:{go}]]")
+        client.wait_for("claude")
+        client.request("agent_new_session", project_id=project_id)
+        go.touch()
+        client.wait_for("execution_finished")
+        assert client.request("project_list")["projects"][0]["session_id"] is None
+
+
+def test_a_control_request_that_we_do_not_know_is_answered(hub: HubProcess) -> None:
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        end = client.run(project_id, "[[ask]]")
+        answer = json.loads(end["result"])
+        assert answer["response"]["subtype"] == "error"
+        assert answer["response"]["request_id"] == "r1"
+        passed = [u["data"].get("type") for u in client.updates if u["update_type"] == "claude"]
+        assert "control_request" not in passed and "control_response" not in passed
+
+
+def test_files_changed_while_someone_has_joined(hub: HubProcess) -> None:
+    folder = Path(hub.folder("p"))
+    (folder / ".gitignore").write_text("*.tmp\nbuild/\n")
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        client.run(project_id, f"[[touch:{folder / 'x.tmp'}]]")
+        client.run(project_id, f"[[touch:{folder / 'new.txt'}]]")
+        update = client.wait_for("files_changed")
+        assert update["data"] == {"paths": ["new.txt"], "truncated": False}
+        assert "seq" not in update
