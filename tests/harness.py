@@ -1,4 +1,4 @@
-"""A hub as a process, and a client on a stock WebSocket library, for the tests over real sockets."""
+"""A hub as a process, and a client on a stock WebSocket library, for tests over real sockets."""
 
 import contextlib
 import json
@@ -80,11 +80,12 @@ class HubProcess:
         return WireClient(self.url, **options)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """The exit code."""
+        """The exit code; 0 where it was ended before."""
         if self._process is None:
             return 0
         process, self._process = self._process, None
-        process.send_signal(number)
+        if process.poll() is None:
+            process.send_signal(number)
         try:
             return process.wait(TIMEOUT_S)
         finally:
@@ -170,3 +171,7 @@ class WireClient:
         end = self.wait_for("execution_finished", execution_id=answer["execution_id"])
         data: dict[str, Any] = end["data"]
         return data
+
+    def run_after_join(self, project_id: str, prompt: str) -> dict[str, Any]:
+        self.request("project_join", project_id=project_id)
+        return self.run(project_id, prompt)
