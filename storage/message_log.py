@@ -44,7 +44,12 @@ class MessageLog:
     """Opened with `open_log`; not for use by two threads at once."""
 
     def __init__(
-        self, folder: Path, settings: LogSettings, state: LogState, found: Recovered
+        self,
+        folder: Path,
+        settings: LogSettings,
+        state: LogState,
+        found: Recovered,
+        last_seq: int,
     ) -> None:
         self._folder = folder
         self._settings = settings
@@ -52,7 +57,7 @@ class MessageLog:
         self._path: Path | None = None
         self._size = found.size_bytes
         self._last_timestamp = found.last_timestamp
-        self._last_seq = max(found.last_seq, state.known_last_seq)
+        self._last_seq = last_seq
         self._first_seq = found.segments[0].first_seq if found.segments else self._last_seq + 1
         self._created = found.segments[-1].created if found.segments else ""
         self._dirty = False
@@ -251,7 +256,9 @@ def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> Mes
     log_id = new_log_id() if lost else known.log_id
     checkpoint = known.checkpoint if found.last_seq >= known.known_last_seq else None
     opened = LogState(log_id=log_id, boot_id=settings.boot_id, checkpoint=checkpoint)
-    return MessageLog(folder, settings, opened, found)
+    # A number that was given out once is not given out again, whatever became of its record.
+    last_seq = max(found.last_seq, known.known_last_seq)
+    return MessageLog(folder, settings, opened, found, last_seq)
 
 
 def _moment(timestamp: str) -> datetime:

@@ -38,10 +38,12 @@ def list_segments(folder: Path) -> list[Segment]:
 
 def last_counting_seqs(segments: Sequence[Segment], last_seq: int) -> list[int]:
     """For each segment the highest number that counts in it."""
+    if not segments:
+        return []
     return [segment.first_seq - 1 for segment in segments[1:]] + [last_seq]
 
 
 def removable_before(segments: Sequence[Segment], seq: int) -> list[Segment]:
     """Whole segments that hold only numbers below `seq`; never the last one."""
-    ends = last_counting_seqs(segments, 0)[:-1]
+    ends = last_counting_seqs(segments, 0)[:-1]  # the last one stays
     return [segment for segment, end in zip(segments, ends, strict=False) if end < seq]

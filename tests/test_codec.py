@@ -1,0 +1,100 @@
+"""Encoding: replies, updates spliced from stored bytes, frames. Pure."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import codec
+from protocol.errors import ErrorCode, RequestRefused
+from storage import record
+from tests.fakes import texts
+
+STAMP = "2026-11-23T08:14:33.123456Z"
+
+
+def test_replies_repeat_the_id_where_there_is_one() -> None:
+    assert codec.result_message('a"b', b"{}") == b'{"type":"result","id":"a\\"b","payload":{}}'
+    error = RequestRefused(ErrorCode.INVALID_PATH, "no", {"field": "payload.path"})
+    message = json.loads(codec.error_message(None, codec.error_payload(error)))
+    assert message == {
+        "type": "error",
+        "payload": {"code": "invalid_path", "message": "no", "details": {"field": "payload.path"}},
+    }
+
+
+def test_a_stored_line_becomes_an_update_without_being_parsed() -> None:
+    raw = b'{"a": 1.50, "b":"\\u00e9"}'
+    line = record.encode(7, STAMP.encode(), codec.update_body("p", "claude", raw, "e1"))
+    message = codec.update_message(line)
+    assert raw in message
+    assert json.loads(message) == {
+        "type": "update",
+        "payload": {
+            "seq": 7,
+            "timestamp": STAMP,
+            "project_id": "p",
+            "update_type": "claude",
+            "execution_id": "e1",
+            "data": {"a": 1.5, "b": "é"},
+        },
+    }
+    assert json.loads(codec.update_payload(line)) == json.loads(message)["payload"]
+
+
+def test_an_update_that_is_not_stored_has_no_number() -> None:
+    body = codec.update_body("p", "status", b'{"status":"idle"}', None)
+    update = json.loads(codec.ephemeral_message(STAMP, body))["payload"]
+    assert update == {
+        "timestamp": STAMP,
+        "project_id": "p",
+        "update_type": "status",
+        "data": {"status": "idle"},
+    }
+
+
+def test_what_json_cannot_hold_is_a_value_error() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    for value in (float("inf"), nested):
+        with pytest.raises(ValueError, match=r".+"):
+            codec.dumps(value)
+    while nested:  # taken apart by hand: its own end would recurse
+        nested = nested[0]  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 200_000])
+def test_frames_and_their_boundaries(size: int) -> None:
+    one, other = codec.text_frame(b"x" * size), codec.text_frame(b"yy")
+    stream = one + other
+    assert texts(stream) == [b"x" * size, b"yy"]
+    assert codec.frame_boundary(stream, 0) == 0
+    assert codec.frame_boundary(stream, 1) == len(one)
+    assert codec.frame_boundary(stream, len(one)) == len(one)
+    assert codec.frame_boundary(stream, len(one) + 1) == len(stream)
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(json_values)
+def test_whatever_is_sent_comes_back(value: object) -> None:
+    assert codec.loads(codec.dumps(value)) == value
+
+
+@given(st.text(max_size=200))
+def test_no_text_escapes_as_an_exception(text: str) -> None:
+    try:
+        codec.decode(text)
+    except codec.Undecodable as refusal:
+        assert refusal.error.code in ("invalid_json", "invalid_message", "unknown_type")

@@ -1,0 +1,327 @@
+"""The log: appending, rolling, recovering, and what changes its id. On real files."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from protocol import codec
+from storage import disk
+from storage.errors import DiskFailed, DiskFull
+from storage.log_reader import MissingRecords
+from storage.log_state import LogState, SyncPolicy
+from storage.message_log import CHECKPOINT_BYTES, Bounds, LogSettings, MessageLog, open_log
+from storage.record import seq_of, timestamp_of
+from storage.segments import list_segments
+
+GIB = 1 << 30
+
+
+def settings(
+    rotate: int = GIB, sync: SyncPolicy = SyncPolicy.ALWAYS, boot: str = "boot"
+) -> LogSettings:
+    return LogSettings(rotate_bytes=rotate, sync=sync, boot_id=boot)
+
+
+def stamp(second: int) -> str:
+    return f"2026-11-23T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.000000Z"
+
+
+def body(text: str = "x") -> bytes:
+    return codec.update_body("p", "claude", codec.dumps({"t": text}), None)
+
+
+def append(log: MessageLog, count: int, second: int = 1) -> list[bytes]:
+    return log.append_many([body(str(n)) for n in range(count)], stamp(second))
+
+
+def seqs(items: tuple[bytes | MissingRecords, ...]) -> list[int | tuple[int, int]]:
+    return [
+        seq_of(item) if isinstance(item, bytes) else (item.first_seq, item.last_seq)
+        for item in items
+    ]
+
+
+def test_numbers_begin_at_one_and_count_up(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    assert log.bounds() == Bounds(log.state.log_id, 1, 0)
+    lines = append(log, 3)
+    assert [seq_of(line) for line in lines] == [1, 2, 3]
+    assert append(log, 1)[0].startswith(b'{"crc":"')
+    assert log.bounds() == Bounds(log.state.log_id, 1, 4)
+    assert seqs(log.read_after(1).items) == [2, 3, 4]
+    assert seqs(log.last(2).items) == [3, 4]
+    assert log.read_after(0).items[0] == lines[0]
+    log.close()
+
+
+def test_a_clean_stop_is_known_at_the_next_open(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 3)
+    state = log.close()
+    again = open_log(tmp_path, settings(), state)
+    assert again.bounds() == Bounds(state.log_id, 1, 3)
+    assert again.state.clean is None  # from now on the stop was not clean
+    assert seqs(tuple(append(again, 1))) == [4]
+    again.close()
+
+
+@pytest.mark.parametrize("policy", list(SyncPolicy))
+def test_a_torn_tail_goes_at_every_byte(tmp_path: Path, policy: SyncPolicy) -> None:
+    log = open_log(tmp_path, settings(sync=policy), None)
+    lines = append(log, 2)
+    state = log.note_checkpoint()
+    path = list_segments(tmp_path)[0].path
+    whole = path.read_bytes()
+    log.close()
+    for cut in range(len(lines[0]) + 1, len(whole)):
+        path.write_bytes(whole[:cut])
+        again = open_log(
+            tmp_path, settings(sync=policy), state.model_copy(update={"checkpoint": None})
+        )
+        assert again.bounds().last_seq == 1
+        assert again.torn is not None and again.torn.size_bytes == cut - len(lines[0])
+        kept = tmp_path / again.torn.kept_as
+        assert kept.read_bytes() == whole[len(lines[0]) : cut]
+        assert os.stat(kept).st_mode & 0o777 == 0o600
+        kept.unlink()
+        # Under `always` nothing of the tail was acknowledged; else somebody may have seen it.
+        changed = again.bounds().log_id != state.log_id
+        assert changed == (policy is not SyncPolicy.ALWAYS)
+        assert seqs(tuple(append(again, 1))) == [2]
+        again.close()
+        assert path.read_bytes().count(b"\n") == 2
+
+
+@pytest.mark.parametrize("junk", [b"\0" * 600, b"half a line", b"\xff\xfe\n", b"{}\n", b"\n"])
+def test_junk_at_the_end_is_set_aside(tmp_path: Path, junk: bytes) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 2)
+    path = list_segments(tmp_path)[0].path
+    with open(path, "ab") as file:
+        file.write(junk)
+    again = open_log(tmp_path, settings(), log.state)
+    assert again.torn is not None and again.torn.size_bytes == len(junk)
+    assert seqs(tuple(append(again, 1))) == [3]
+    assert seqs(again.read_after(0).items) == [1, 2, 3]
+
+
+def test_damage_in_the_middle_is_a_gap_and_is_not_cut(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    lines = append(log, 5)
+    path = list_segments(tmp_path)[0].path
+    data = bytearray(path.read_bytes())
+    start = len(lines[0])
+    data[start + 30] ^= 1
+    data[start + len(lines[1]) : start + len(lines[1]) + 40] = b"\0" * 40
+    path.write_bytes(data)
+    again = open_log(tmp_path, settings(), log.state)
+    assert again.torn is None
+    assert again.damaged_bytes == len(lines[1]) + len(lines[2])
+    assert path.read_bytes() == bytes(data)
+    assert seqs(again.read_after(0).items) == [1, (2, 3), 4, 5]
+    assert seqs(again.last(4).items) == [1, (2, 3), 4, 5]
+    assert seqs(again.last(2).items) == [4, 5]
+    assert seqs(tuple(append(again, 1))) == [6]
+
+
+def test_segments_roll_by_size_and_readers_cross_them(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(rotate=300), None)
+    for number in range(10):
+        append(log, 2, second=number)
+    names = [s.first_seq for s in list_segments(tmp_path)]
+    assert len(names) > 2
+    assert seqs(log.read_after(0).items) == list(range(1, 21))
+    assert seqs(log.last(20).items) == list(range(1, 21))
+    for start in range(21):
+        assert seqs(log.read_after(start).items) == list(range(start + 1, 21))
+        assert seqs(log.last(start).items) == list(range(21 - start, 21))
+    for number in range(10):
+        assert seqs(log.read_since(stamp(number)).items) == list(range(2 * number + 1, 21))
+    assert seqs(log.read_since(stamp(11)).items) == []
+
+
+def test_trimming_takes_whole_old_segments(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(rotate=1), None)
+    for number in range(4):
+        append(log, 2, second=number)
+    assert log.trim_before(2).first_seq == 1
+    assert log.trim_before(5) == Bounds(log.state.log_id, 5, 8)
+    assert seqs(log.read_after(4).items) == [5, 6, 7, 8]
+    assert log.trim_before(1000) == Bounds(log.state.log_id, 7, 8)
+    again = open_log(tmp_path, settings(), log.close())
+    assert again.bounds().first_seq == 7
+
+
+def test_an_empty_last_segment_keeps_numbers_and_time(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 3, second=100)
+    state = log.note_checkpoint()
+    log.roll()
+    (tmp_path / "00000000000000000004-20261123T000200Z.jsonl").touch()
+    again = open_log(tmp_path, settings(), state)
+    line = append(again, 1, second=99)[0]
+    assert seq_of(line) == 4
+    assert timestamp_of(line).decode() == stamp(100)
+
+
+def test_a_missing_segment_changes_the_id_and_no_number_comes_twice(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(rotate=1), None)
+    for number in range(3):
+        append(log, 2, second=number)
+    state = log.close()
+    list_segments(tmp_path)[-1].path.unlink()
+    again = open_log(tmp_path, settings(), state)
+    assert again.bounds().log_id != state.log_id
+    assert seqs(tuple(append(again, 1, second=9))) == [7]
+    assert seqs(again.read_after(0).items) == [1, 2, 3, 4, (5, 6), 7]
+    list_segments(tmp_path)[0].path.unlink()
+    reopened = open_log(tmp_path, settings(), again.close())
+    assert reopened.bounds().first_seq == 3
+
+
+def test_a_reboot_without_always_changes_the_id(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(sync=SyncPolicy.NEVER), None)
+    append(log, 1)
+    state = log.state
+    same = open_log(tmp_path, settings(sync=SyncPolicy.NEVER), state)
+    assert same.bounds().log_id == state.log_id
+    rebooted = open_log(tmp_path, settings(sync=SyncPolicy.NEVER, boot="other"), state)
+    assert rebooted.bounds().log_id != state.log_id
+
+
+def test_the_clock_may_step_back(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 1, second=1000)
+    small = append(log, 1, second=900)[0]
+    assert timestamp_of(small).decode() == stamp(1000)
+    assert len(list_segments(tmp_path)) == 1
+    large = append(log, 1, second=10)[0]
+    assert timestamp_of(large).decode() == stamp(10)
+    assert len(list_segments(tmp_path)) == 2
+    assert seqs(log.read_since(stamp(5)).items) == [1, 2, 3]
+    assert seqs(log.read_since(stamp(999)).items) == [1, 2, 3]  # a superset, never a miss
+
+
+def failing(error: int, after: int = 0) -> Callable[..., int]:
+    calls = iter(range(1 << 20))
+    real = os.write
+
+    def write(fd: int, data: bytes, *_: object) -> int:
+        if next(calls) >= after:
+            raise OSError(error, os.strerror(error))
+        return real(fd, data[:40])  # a short write first
+
+    return write
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_refuses_the_batch_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 2)
+    before = list_segments(tmp_path)[0].path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", failing(error, after=1))
+        for _ in range(2):
+            with pytest.raises(DiskFull):
+                append(log, 5)
+    assert list_segments(tmp_path)[0].path.read_bytes() == before
+    assert seqs(tuple(append(log, 1))) == [3]
+    assert seqs(log.read_after(0).items) == [1, 2, 3]
+
+
+def test_a_failed_sync_is_not_tried_again_on_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 2)
+    synced: list[int] = []
+
+    def fail(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        raise OSError(errno.EIO, "planned")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync", fail)
+        with pytest.raises(DiskFailed):
+            append(log, 1)
+    assert len(synced) == 1
+    # The number was told to nobody: it is given out again, in a new file, and counts there.
+    assert seqs(tuple(append(log, 2, second=2))) == [3, 4]
+    assert len(list_segments(tmp_path)) == 2
+    assert seqs(log.read_after(0).items) == [1, 2, 3, 4]
+    again = open_log(tmp_path, settings(), log.close())
+    assert seqs(again.last(4).items) == [1, 2, 3, 4]
+
+
+def test_a_segment_that_cannot_be_made_is_a_failure_and_no_number_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path, settings(), None)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", failing(errno.EIO))
+        with pytest.raises(DiskFailed):
+            append(log, 1)
+    assert seqs(tuple(append(log, 1))) == [1]
+
+
+@pytest.mark.parametrize(
+    ("policy", "must_sync", "syncs"),
+    [
+        (SyncPolicy.ALWAYS, False, 1),
+        (SyncPolicy.INTERVAL, False, 0),
+        (SyncPolicy.INTERVAL, True, 1),
+        (SyncPolicy.NEVER, True, 0),
+    ],
+)
+def test_one_sync_a_batch_by_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: SyncPolicy, must_sync: bool, syncs: int
+) -> None:
+    log = open_log(tmp_path, settings(sync=policy), None)
+    append(log, 1)
+    log.sync()
+    counted: list[int] = []
+    monkeypatch.setattr(disk, "sync", counted.append)
+    log.append_many([body()] * 64, stamp(2), must_sync=must_sync)
+    assert len(counted) == syncs
+
+
+def test_recovery_reads_only_behind_the_checkpoint(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    assert not log.wants_checkpoint
+    append(log, 1)
+    assert log.wants_checkpoint
+    log.note_checkpoint()
+    assert not log.wants_checkpoint
+    log.append_many([body("y" * CHECKPOINT_BYTES)], stamp(1))
+    assert log.wants_checkpoint
+    state = log.note_checkpoint()
+    path = list_segments(tmp_path)[0].path
+    with open(path, "r+b") as file:  # damage before the checkpoint is not looked at
+        file.seek(60)
+        file.write(b"!")
+    again = open_log(tmp_path, settings(), state)
+    assert again.damaged_bytes == 0
+    assert again.bounds().last_seq == 2
+
+
+def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
+    for name in ("notes.txt", "1-2.jsonl", "00000000000000000001-20261123T000200Z.jsonl.torn-5"):
+        (tmp_path / name).write_text("x")
+    log = open_log(tmp_path, settings(), None)
+    append(log, 1)
+    log.trim_before(100)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_lost_metadata_begins_a_new_id_and_keeps_the_records(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 3)
+    state: LogState = log.close()
+    again = open_log(tmp_path, settings(), None)
+    assert again.bounds().log_id != state.log_id
+    assert again.bounds().last_seq == 3

@@ -1,0 +1,275 @@
+"""The plain classes that decide without a mailbox. Pure."""
+
+import signal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+
+from actors.executor.credit import Credit
+from actors.executor.ending import (
+    FIRST_RUNG,
+    KILL_RUNG,
+    LADDER,
+    EndReason,
+    Ladder,
+    begin,
+    judge,
+)
+from actors.executor.environment import agent_environment
+from actors.executor.lines import LineSplitter
+from actors.frontend.rate import TokenBucket
+from actors.frontend.wire import FRAGMENTS_MAX, Assembler, MessageRefused
+from actors.hub.registry import free_id
+from actors.ports import Caller
+from actors.project.run_queue import Execution, RunQueue
+from actors.replies import ReplyQueue
+from actors.restarts import RESTART_PERIOD_S, RESTARTS_MAX, RestartIntensity
+from protocol.claude import TurnEnd
+from protocol.requests import Options
+from protocol.updates import Outcome
+from protocol.versions import choose_subprotocol
+
+DONE = TurnEnd(is_error=False, text="done", cost_usd=1.0, forgotten=False)
+FAILED = TurnEnd(is_error=True, text="", cost_usd=None, forgotten=False)
+
+
+@given(st.binary(max_size=300).map(lambda b: b.replace(b"\x00", b"\n")), st.integers(1, 50))
+def test_lines_are_the_same_in_any_pieces(data: bytes, size: int) -> None:
+    whole, pieces = LineSplitter(20), LineSplitter(20)
+    expected = whole.feed(data)
+    found = [line for at in range(0, len(data), size) for line in pieces.feed(data[at : at + size])]
+    assert found == expected
+    assert pieces.rest() == whole.rest()
+    assert [len(line) if cut is None else cut for line, cut in expected] == [
+        len(line) for line in data.split(b"\n")[:-1]
+    ]
+
+
+def test_a_long_line_is_cut_and_its_length_known() -> None:
+    splitter = LineSplitter(4)
+    assert splitter.feed(b"abc") == []
+    assert splitter.feed(b"defg\nx\n") == [(b"abcd", 7), (b"x", None)]
+    assert splitter.rest() is None
+    splitter.feed(b"tail")
+    assert splitter.rest() == (b"tail", None)
+
+
+@pytest.mark.parametrize(
+    ("current", "reason", "rung"),
+    [
+        (None, EndReason.TIMEOUT, FIRST_RUNG),
+        (None, EndReason.KILLED, KILL_RUNG),
+        (Ladder(EndReason.TIMEOUT, 1), EndReason.KILLED, 1),
+        (Ladder(EndReason.TIMEOUT, 2), EndReason.KILLED, 2),
+        (Ladder(EndReason.LINGERS, 0), EndReason.KILLED, 1),
+        (Ladder(EndReason.KILLED, 2), EndReason.KILLED, None),
+        (Ladder(EndReason.KILLED, 2), EndReason.TIMEOUT, None),
+        (Ladder(EndReason.TIMEOUT, 1), EndReason.TIMEOUT, None),
+        (Ladder(EndReason.LINGERS, 0), EndReason.TIMEOUT, None),
+    ],
+)
+def test_which_rung_a_reason_begins_at(
+    current: Ladder | None, reason: EndReason, rung: int | None
+) -> None:
+    ladder = begin(current, reason)
+    assert (ladder.next_rung if ladder else None) == rung
+
+
+def test_the_ladder_ends_at_kill_and_stays_there() -> None:
+    ladder: Ladder | None = begin(None, EndReason.TIMEOUT)
+    sent = []
+    for _ in range(5):
+        assert ladder is not None
+        sent.append(ladder.signal_now())
+        ladder = ladder.climbed()
+    assert sent == [*LADDER, signal.SIGKILL, signal.SIGKILL]
+
+
+@pytest.mark.parametrize(
+    ("reason", "turn_end", "code", "outcome", "exit_code"),
+    [
+        (None, DONE, 0, Outcome.SUCCESS, 0),
+        (EndReason.KILLED, DONE, -15, Outcome.SUCCESS, 143),
+        (EndReason.TIMEOUT, DONE, 0, Outcome.SUCCESS, 0),
+        (EndReason.LINGERS, DONE, -9, Outcome.SUCCESS, 137),
+        (None, DONE, 1, Outcome.SUCCESS, 1),
+        (None, FAILED, 1, Outcome.ERROR, 1),
+        (EndReason.KILLED, FAILED, 0, Outcome.KILLED, 0),
+        (EndReason.TIMEOUT, FAILED, 0, Outcome.TIMEOUT, 0),
+        (EndReason.KILLED, None, -9, Outcome.KILLED, 137),
+        (EndReason.TIMEOUT, None, -2, Outcome.TIMEOUT, 130),
+        (None, None, 3, Outcome.ERROR, 3),
+        (None, None, None, Outcome.ERROR, None),
+    ],
+)
+def test_the_verdict(
+    reason: EndReason | None,
+    turn_end: TurnEnd | None,
+    code: int | None,
+    outcome: Outcome,
+    exit_code: int | None,
+) -> None:
+    verdict = judge(reason, turn_end, code, 5.0)
+    assert (verdict.outcome, verdict.exit_code) == (outcome, exit_code)
+    assert verdict.result
+
+
+def test_credit_blocks_only_beyond_its_limit() -> None:
+    credit = Credit(limit_bytes=10)
+    assert credit.take(25)
+    credit.give_back(20)
+    assert credit.take(1)
+    credit.cancel()
+    assert not credit.take(100)
+
+
+def test_the_environment_is_a_short_list() -> None:
+    ours = {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "https_proxy": "p",
+        "NO_PROXY": "n",
+        "ANTHROPIC_API_KEY": "k",
+        "CLAUDE_CONFIG_DIR": "c",
+        "CLAUDE_CMD": "x",
+        "CLAUDE_ENV": "AWS",
+        "AWS": "a",
+        "SECRET": "s",
+        "CLAUDEHUB_VENV": "v",
+        "WS_PORT": "1",
+    }
+    seen = agent_environment(ours, ["AWS"], 50)
+    assert {k: v for k, v in seen.items() if k in ours} == {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "https_proxy": "p",
+        "NO_PROXY": "n",
+        "ANTHROPIC_API_KEY": "k",
+        "CLAUDE_CONFIG_DIR": "c",
+        "AWS": "a",
+    }
+    assert seen["CLAUDE_CODE_STREAM_EVENT_HOLD_MS"] == "50"
+    assert seen["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] == "1"
+    assert "CLAUDE_CODE_STREAM_EVENT_HOLD_MS" not in agent_environment({}, [], 0)
+
+
+class StillClock:
+    def __init__(self) -> None:
+        self.at_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.at_s
+
+
+def test_the_rate_allows_bursts_of_twice_its_number() -> None:
+    clock = StillClock()
+    bucket = TokenBucket(5, clock)  # type: ignore[arg-type]
+    assert [bucket.take() for _ in range(11)] == [True] * 10 + [False]
+    clock.at_s += 0.4
+    assert [bucket.take() for _ in range(3)] == [True, True, False]
+    clock.at_s += 3600
+    assert sum(bucket.take() for _ in range(20)) == 10
+
+
+def text(data: bytes, fin: bool = True, opcode: Opcode = Opcode.TEXT) -> Frame:
+    return Frame(opcode, data, fin)
+
+
+def test_messages_are_put_together_and_strictly_utf8() -> None:
+    assembler = Assembler()
+    assert assembler.add(text("é".encode()[:1], fin=False)) is None
+    assert assembler.add(text("é".encode()[1:], opcode=Opcode.CONT)) == "é"
+    assert assembler.add(text(b"")) == ""
+    with pytest.raises(MessageRefused) as refused:
+        assembler.add(text(b"\xed\xa0\x80"))
+    assert refused.value.code == 1007
+    with pytest.raises(MessageRefused) as refused:
+        Assembler().add(text(b"x", opcode=Opcode.BINARY))
+    assert refused.value.code == 1003
+
+
+def test_a_flood_of_empty_fragments_has_an_end() -> None:
+    assembler = Assembler()
+    for _ in range(FRAGMENTS_MAX):
+        assembler.add(text(b"", fin=False))
+    with pytest.raises(MessageRefused) as refused:
+        assembler.add(text(b"", fin=False))
+    assert refused.value.code == 1008
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "expected"),
+    [
+        ("site", [], "site"),
+        ("My Site!", [], "my-site"),
+        ("été", [], "t"),
+        ("...", [], "project"),
+        ("", ["project"], "project-2"),
+        ("a", ["a", "a-2"], "a-3"),
+        ("x" * 100, ["x" * 64], "x" * 62 + "-2"),
+        ("_a_", [], "a"),
+    ],
+)
+def test_ids_made_from_folder_names(name: str, taken: list[str], expected: str) -> None:
+    assert free_id(name, taken) == expected
+
+
+def an_execution(execution_id: str, seq: int = 0) -> Execution:
+    return Execution(execution_id, "prompt", Options(), Caller("c"), seq)
+
+
+def test_one_runs_and_the_others_wait() -> None:
+    queue = RunQueue(max_waiting=2)
+    a, b, c = an_execution("a", 5), an_execution("b", 7), an_execution("c", 9)
+    assert queue.is_idle and queue.open_since_seq is None
+    for each in (a, b, c):
+        assert queue.has_room
+        queue.admit(each)
+    assert not queue.has_room
+    assert [queue.place_of(e) for e in (a, b, c)] == [("started", 0), ("queued", 1), ("queued", 2)]
+    assert queue.open_since_seq == 5
+    assert queue.ready() is None
+    a.is_stored = True
+    assert queue.ready() is a
+    a.started_at_s = 1.0
+    assert queue.ready() is None
+    assert queue.cancel("b") is b
+    assert queue.cancel("b") is None
+    assert queue.place_of(b) == ("finished", 0)
+    assert queue.finish("a") is a
+    assert queue.running is c
+    assert queue.finish("none") is None
+
+
+def test_answers_wait_for_their_turn() -> None:
+    replies = ReplyQueue[str]()
+    one, two = replies.open("1", "p"), replies.open(None, "q")
+    assert replies.settle(two, "second")
+    assert replies.ready() is None
+    assert replies.unanswered("p") == [one]
+    assert replies.unanswered("q") == []
+    assert replies.settle(one, "first")
+    assert not replies.settle(one, "again")
+    head = replies.ready()
+    assert head is not None and (head.id, head.answer) == ("1", "first")
+    replies.pop()
+    head = replies.ready()
+    assert head is not None and head.answer == "second"
+    replies.pop()
+    assert len(replies) == 0 and replies.ready() is None
+    assert not replies.settle(99, "never")
+
+
+def test_a_supervisor_gives_up_after_so_many_failures() -> None:
+    intensity = RestartIntensity()
+    assert [intensity.may_restart(t) for t in range(RESTARTS_MAX + 1)] == [True] * 3 + [False]
+    assert intensity.may_restart(RESTART_PERIOD_S * 3)
+
+
+def test_versions() -> None:
+    assert choose_subprotocol([]) is None
+    assert choose_subprotocol(["x", "claudehub.v1"]) == "claudehub.v1"
+    with pytest.raises(ValueError, match=r"claudehub\.v1"):
+        choose_subprotocol(["claudehub.v2"])
