@@ -188,16 +188,21 @@ class Outbox:
             self._set_closed()
 
     def _send_what_fits(self) -> bool:
-        """Whether all is sent."""
+        """Whether all is sent. A control frame goes between whole frames, before those that
+        wait."""
         while self._waiting or self._control:
             if self._control and not self._sent_of_head:
-                self._waiting.appendleft((self._control.popleft(), False))
-            head, counts = self._waiting[0]
-            sent = self._transport.send(memoryview(head)[self._sent_of_head :])
-            self._sent_of_head += sent
-            if self._sent_of_head < len(head):
+                sent = self._transport.send(memoryview(self._control[0]))
                 if sent == 0:
                     return False
+                self._waiting.appendleft((self._control.popleft(), False))
+                self._sent_of_head = sent
+            head, counts = self._waiting[0]
+            if self._sent_of_head < len(head):
+                sent = self._transport.send(memoryview(head)[self._sent_of_head :])
+                if sent == 0:
+                    return False
+                self._sent_of_head += sent
                 continue
             self._waiting.popleft()
             self._sent_of_head = 0

@@ -1,0 +1,277 @@
+"""The Client actor, unstarted: requests in, replies in order, replays, the close."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pykka
+import pytest
+
+from actors import messages
+from actors.client import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
+from actors.directory import LocalDirectory, LocalProject
+from actors.outbox import Outbox
+from protocol import codec, requests
+from storage.log_state import SyncPolicy
+from storage.message_log import LogSettings, MessageLog, open_log
+from tests.fakes import FakeTransport, FrozenClock, ManualTimers, Probe, inbox_of, texts
+from tests.test_message_log import body, stamp
+
+
+class Setup:
+    def __init__(self) -> None:
+        self.transport = FakeTransport()
+        self.timers = ManualTimers()
+        self.hub = Probe()
+        self.project = Probe()
+        self.directory = LocalDirectory()
+        self.directory.put("p", LocalProject(self.project.actor_ref))
+        self.answered: list[int] = []
+        self.outbox = Outbox(self.transport, limit_bytes=1 << 20, wake=self.wake)
+        self.client = Client(
+            hub=self.hub.actor_ref,
+            client_id="c1",
+            outbox=self.outbox,
+            directory=self.directory,
+            clock=FrozenClock(),
+            timers=self.timers,
+            answered=lambda: self.answered.append(1),
+        )
+
+    def wake(self) -> None:
+        self.client.actor_ref.tell(messages._FlushOutbox())
+
+    def say(self, kind: str, request_id: str | None = None, **payload: Any) -> None:
+        text = json.dumps({"type": kind, "id": request_id, "payload": payload})
+        try:
+            request: Any = codec.decode(text)
+        except codec.Undecodable as refusal:
+            request = refusal
+        self.client.receive(messages.RequestReceived(request=request))
+
+    def handle_own(self) -> None:
+        """What the client has told itself."""
+        while own := inbox_of(self.client):
+            for message in own:
+                if not isinstance(message, pykka.messages._ActorStop):
+                    self.client.receive(message)
+
+    def sent(self) -> list[Any]:
+        found = [json.loads(text) for text in texts(self.transport.sent)]
+        self.transport.sent = b""
+        return found
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return Setup()
+
+
+def test_it_makes_itself_known_and_says_when_it_goes(setup: Setup) -> None:
+    setup.client.started()
+    assert setup.hub.take() == [
+        messages.ClientConnected(client=setup.client.actor_ref, client_id="c1")
+    ]
+    setup.say("project_join", project_id="p")
+    setup.project.take()
+    setup.client.release()
+    assert setup.hub.take() == [messages.ClientGone(client_id="c1")]
+    assert setup.project.take() == [messages.SubscriberGone(key="c1")]
+    assert setup.transport.aborted
+
+
+def test_replies_are_sent_in_the_order_of_the_requests(setup: Setup) -> None:
+    setup.say("agent_kill", "1", project_id="p")
+    setup.say("ping", "2", a=1)
+    setup.say("nonsense", "3")
+    assert setup.sent() == []
+    request = setup.project.take()[0]
+    assert request.caller.client_id == "c1"
+    request.slot.result({"execution_id": "e"})
+    setup.handle_own()
+    answers = setup.sent()
+    assert [a["id"] for a in answers] == ["1", "2", "3"]
+    assert answers[0]["payload"] == {"execution_id": "e"}
+    assert answers[2]["payload"]["code"] == "unknown_type"
+    assert len(setup.answered) == 3
+
+
+def test_a_second_answer_is_ignored(setup: Setup) -> None:
+    setup.say("agent_kill", "1", project_id="p")
+    slot = setup.project.take()[0].slot
+    slot.result({"first": 1})
+    slot.result({"second": 1})
+    setup.handle_own()
+    assert [a["payload"] for a in setup.sent()] == [{"first": 1}]
+
+
+def test_what_follows_a_create_waits_for_it(setup: Setup) -> None:
+    setup.say("project_create", "1", path="/x")
+    setup.say("project_join", "2", project_id="new")
+    create = setup.hub.take()[0]
+    new = Probe()
+    setup.directory.put("new", LocalProject(new.actor_ref))
+    create.slot.result({"project": {}})
+    setup.handle_own()
+    assert isinstance(new.take()[0], messages.ProjectRequest)
+    assert [a["id"] for a in setup.sent()] == ["1"]
+
+
+def test_unknown_projects_and_dead_ones(setup: Setup) -> None:
+    setup.say("execute", "1", project_id="none", prompt="x")
+    setup.project.actor_stopped.set()
+    setup.say("execute", "2", project_id="p", prompt="x")
+    assert [a["payload"]["code"] for a in setup.sent()] == ["project_not_found", "internal"]
+
+
+def test_requests_of_a_project_that_fails_are_answered(setup: Setup) -> None:
+    setup.say("execute", "1", project_id="p", prompt="x")
+    setup.client.receive(messages.ProjectFailed(project_id="p"))
+    assert setup.sent()[0]["payload"]["code"] == "internal"
+
+
+def test_requests_to_a_stopped_hub_are_answered(setup: Setup) -> None:
+    setup.hub.actor_stopped.set()
+    setup.say("project_create", "1", path="/x")
+    setup.say("ping", "2")
+    assert setup.sent()[0]["payload"]["code"] == "shutting_down"
+
+
+def test_what_cannot_be_echoed_is_refused(setup: Setup) -> None:
+    nested: Any = 1
+    for _ in range(600):
+        nested = [nested]
+    request = requests.Request("ping", "1", requests.Ping(nested))
+    setup.client.receive(messages.RequestReceived(request=request))
+    assert setup.sent()[0]["type"] in ("result", "error")
+
+
+def a_log(folder: Path, records: int) -> MessageLog:
+    settings = LogSettings(rotate_bytes=1 << 30, sync=SyncPolicy.NEVER, boot_id="b")
+    log = open_log(folder, settings, None)
+    log.append_many([body("x" * 1000) for _ in range(records)], stamp(1))
+    return log
+
+
+def join(setup: Setup, log: MessageLog, after: int) -> Any:
+    setup.say("project_join", "j", project_id="p", after_seq=after)
+    request = setup.project.take()[0]
+    subscription = request.subscriber
+    subscription.register(after, log.bounds().last_seq)
+    setup.client.receive(
+        messages.Joined(
+            number=request.slot.number,
+            payload=b"{}",
+            subscriber=subscription,
+            reader=log.reader(),
+        )
+    )
+    return subscription
+
+
+def test_a_replay_comes_in_pages_and_then_goes_live(setup: Setup, tmp_path: Path) -> None:
+    log = a_log(tmp_path, 1000)
+    subscription = join(setup, log, 10)
+    assert [m["type"] for m in setup.sent()] == ["result"]
+    pages = 0
+    seqs: list[int] = []
+    while not subscription.is_live:
+        setup.handle_own()
+        pages += 1
+        seqs += [m["payload"]["seq"] for m in setup.sent()]
+    assert seqs == list(range(11, 1001))
+
+
+def test_a_replay_is_paced_by_the_socket(setup: Setup, tmp_path: Path) -> None:
+    log = a_log(tmp_path, 1000)
+    setup.transport.room = 300_000
+    subscription = join(setup, log, 0)
+    for _ in range(5):
+        for message in inbox_of(setup.client):
+            setup.client.receive(message)
+    assert not subscription.is_live
+    assert subscription.position < 1000
+    setup.transport.room = 1 << 30
+    setup.handle_own()
+    assert subscription.is_live
+    assert [m["payload"]["seq"] for m in setup.sent()[1:]] == list(range(1, 1001))
+
+
+def test_a_leave_ends_a_replay(setup: Setup, tmp_path: Path) -> None:
+    join(setup, a_log(tmp_path, 1000), 0)
+    setup.say("project_leave", "l", project_id="p")
+    number = setup.project.take()[0].slot.number
+    setup.client.receive(messages.Left(number=number, payload=b"{}", project_id="p"))
+    setup.sent()
+    setup.handle_own()
+    assert setup.sent() == []
+
+
+def test_a_log_that_cannot_be_read_closes_the_connection(setup: Setup, tmp_path: Path) -> None:
+    log = a_log(tmp_path / "log", 1000)
+    (tmp_path / "log").rename(tmp_path / "elsewhere")
+    join(setup, log, 0)
+    setup.sent()
+    setup.handle_own()
+    assert not setup.outbox.is_open
+    assert b"the log cannot be read" in setup.transport.sent
+    setup.timers.fire(messages._CloseDeadline)
+    setup.handle_own()
+    assert setup.transport.aborted
+
+
+def test_history_is_read_here_and_its_failure_answered(setup: Setup, tmp_path: Path) -> None:
+    log = a_log(tmp_path / "log", 3)
+    setup.say("get_messages", "1", project_id="p")
+    setup.say("get_messages", "2", project_id="p")
+    for request in setup.project.take():
+        setup.client.receive(
+            messages.HistorySnapshot(
+                number=request.slot.number,
+                bounds=log.bounds(),
+                reader=log.reader(),
+                request=request.body,
+            )
+        )
+        if request.slot.number == 1:
+            (tmp_path / "log").rename(tmp_path / "elsewhere")
+    first, second = setup.sent()
+    assert [m["seq"] for m in first["payload"]["messages"]] == [1, 2, 3]
+    assert second["payload"]["code"] == "storage_failed"
+
+
+def test_replies_wait_while_much_waits_in_the_outbox(setup: Setup) -> None:
+    setup.transport.room = 0
+    setup.outbox.write(b"x" * (REPLY_BACKLOG_BYTES + 1), counts=True)
+    setup.say("ping", "1")
+    assert setup.answered == []
+    setup.transport.room = 1 << 30
+    setup.handle_own()
+    assert setup.answered == [1]
+
+
+def test_a_close_has_a_deadline(setup: Setup) -> None:
+    setup.client.receive(messages.CloseClient(code=1001, reason="bye"))
+    assert setup.transport.sent.endswith(b"bye")
+    assert setup.timers.pending[0].delay_s == CLOSE_DEADLINE_S
+    setup.client.receive(messages._CloseDeadline())
+    assert setup.transport.aborted
+
+
+def test_an_overflow_or_a_failed_project_closes_with_a_reason(setup: Setup, tmp_path: Path) -> None:
+    subscription = join(setup, a_log(tmp_path, 1), 0)
+    setup.handle_own()
+    setup.sent()
+    subscription.closed("the project failed; join again")
+    setup.handle_own()
+    assert b"\x03\xf3the project failed" in setup.transport.sent
+    again = Setup()
+    subscription = join(again, a_log(tmp_path / "b", 1), 0)
+    subscription._overflowed(7)
+    again.handle_own()
+    assert b"\x03\xf5slow consumer; join again with after_seq 7" in again.transport.sent
+
+
+def test_a_lost_connection_stops_the_actor(setup: Setup) -> None:
+    setup.client.receive(messages.ConnectionLost(reason="x"))
+    assert any(isinstance(m, pykka.messages._ActorStop) for m in inbox_of(setup.client))

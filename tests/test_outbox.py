@@ -1,0 +1,220 @@
+"""The write path of a connection, and the step from history to live. Without sockets."""
+
+from actors.outbox import CONTROL_FRAMES_MAX, Outbox, Verdict
+from actors.ports import Broadcast
+from actors.subscription import Subscription
+from protocol.codec import text_frame
+from tests.fakes import FakeTransport, texts
+
+LIMIT = 1000
+
+
+def an_outbox(room: int = 1 << 30) -> tuple[Outbox, FakeTransport, list[int]]:
+    transport, woken = FakeTransport(room), []
+    return Outbox(transport, limit_bytes=LIMIT, wake=lambda: woken.append(1)), transport, woken
+
+
+def live(outbox: Outbox, frames: bytes, kept: bytes | None = None) -> Verdict:
+    with outbox.lock:
+        return outbox.write_live(frames, frames if kept is None else kept)
+
+
+def test_an_idle_socket_is_written_to_at_once() -> None:
+    outbox, transport, woken = an_outbox()
+    outbox.write(b"abc", counts=True)
+    assert live(outbox, b"def") is Verdict.TAKEN
+    assert transport.sent == b"abcdef"
+    assert outbox.is_idle and not woken
+
+
+def test_what_the_socket_will_not_take_waits_and_wakes_once() -> None:
+    outbox, transport, woken = an_outbox(room=2)
+    outbox.write(b"abcd", counts=True)
+    outbox.write(b"ef", counts=True)
+    assert (transport.sent, woken, outbox.waiting_bytes) == (b"ab", [1], 6)
+    transport.room = 100
+    outbox.flush(0.0)
+    assert transport.sent == b"abcdef"
+    assert outbox.is_idle and outbox.waiting_bytes == 0
+
+
+def test_a_flush_that_gets_nowhere_wakes_again() -> None:
+    outbox, _, woken = an_outbox(room=0)
+    outbox.write(b"abcd", counts=True)
+    outbox.flush(0.0)
+    assert woken == [1, 1]
+
+
+def test_past_the_limit_what_may_be_dropped_goes_first() -> None:
+    outbox, transport, _ = an_outbox(room=0)
+    assert live(outbox, b"x" * (LIMIT * 5)) is Verdict.TAKEN  # nothing else waits
+    assert live(outbox, b"y") is Verdict.OVERFLOW
+    outbox, transport, _ = an_outbox(room=0)
+    live(outbox, b"x" * (LIMIT - 10))
+    assert live(outbox, b"d" * 20 + b"k" * 10, kept=b"k" * 10) is Verdict.TAKEN
+    assert live(outbox, b"d", kept=b"") is Verdict.TAKEN
+    assert live(outbox, b"k") is Verdict.OVERFLOW
+    transport.room = 1 << 20
+    outbox.flush(0.0)
+    assert transport.sent == b"x" * (LIMIT - 10) + b"k" * 10
+
+
+def test_a_replay_does_not_count() -> None:
+    outbox, _, _ = an_outbox(room=0)
+    outbox.write(b"r" * (10 * LIMIT), counts=False)
+    assert outbox.waiting_bytes == 0
+    assert live(outbox, b"x" * LIMIT) is Verdict.TAKEN
+
+
+def test_pongs_go_before_whole_frames_and_behind_a_half_sent_one() -> None:
+    outbox, transport, _ = an_outbox(room=3)
+    outbox.write(b"first", counts=True)
+    outbox.write(b"second", counts=True)
+    outbox.control(b"PONG")
+    transport.room = 100
+    outbox.flush(0.0)
+    assert transport.sent == b"firstPONGsecond"
+
+
+def test_pongs_that_wait_are_bounded() -> None:
+    outbox, transport, _ = an_outbox(room=0)
+    for number in range(CONTROL_FRAMES_MAX + 5):
+        outbox.control(b"%02d" % number)
+    transport.room = 1000
+    outbox.flush(0.0)
+    assert len(transport.sent) <= 2 * (CONTROL_FRAMES_MAX + 1)
+    assert transport.sent.endswith(b"%02d" % (CONTROL_FRAMES_MAX + 4))
+
+
+def test_a_close_drops_what_waits_but_not_half_a_frame() -> None:
+    one, two = text_frame(b"one" * 20), text_frame(b"two" * 20)
+    outbox, transport, _ = an_outbox(room=10)
+    outbox.write(one + two, counts=True)
+    outbox.write(two, counts=True)
+    outbox.close(1013, "slow")
+    outbox.write(b"late", counts=True)
+    assert live(outbox, b"late") is Verdict.CLOSED
+    transport.room = 1000
+    outbox.flush(0.0)
+    assert transport.sent == one + b"\x88\x06\x03\xf5slow"
+
+
+def test_a_second_close_is_nothing_and_the_half_close_is_last() -> None:
+    outbox, transport, _ = an_outbox(room=0)
+    outbox.write(b"x", counts=True)
+    outbox.close_with(b"CLOSE")
+    outbox.close(1000, "again")
+    outbox.half_close()
+    assert not transport.half_closed
+    transport.room = 100
+    outbox.flush(0.0)
+    assert transport.sent == b"xCLOSE"
+    assert transport.half_closed
+
+
+def test_a_broken_socket_closes_quietly() -> None:
+    outbox, transport, _ = an_outbox()
+    transport.is_broken = True
+    outbox.write(b"x", counts=True)
+    assert not outbox.is_open and outbox.is_idle
+    assert live(outbox, b"y") is Verdict.CLOSED
+    outbox.abort()
+    assert transport.aborted
+
+
+def batch(
+    seq: int | None, text: bytes, kept: bytes | None = None, *, final: bool = False
+) -> Broadcast:
+    frames = text_frame(text)
+    kept_frames = frames if kept is None else kept
+    return Broadcast("log", (), seq, frames, kept_frames, final)
+
+
+def a_subscription(outbox: Outbox, *, ephemeral: bool = True) -> tuple[Subscription, list[int]]:
+    overflows: list[int] = []
+    subscription = Subscription(
+        key="c",
+        project_id="p",
+        outbox=outbox,
+        wants_ephemeral=ephemeral,
+        overflowed=overflows.append,
+        ended=lambda why: None,
+    )
+    return subscription, overflows
+
+
+def test_live_begins_exactly_where_the_replay_ends() -> None:
+    outbox, transport, _ = an_outbox()
+    subscription, _ = a_subscription(outbox)
+    subscription.register(2, 4)
+    assert not subscription.go_live()
+    subscription.offer(batch(5, b"five"))  # noted, not sent: the replay will read it
+    assert (subscription.newest, transport.sent) == (5, b"")
+    subscription.replayed(text_frame(b"3+4"), 4)
+    assert not subscription.go_live()
+    subscription.replayed(text_frame(b"five"), 5)
+    assert subscription.go_live()
+    subscription.offer(batch(6, b"six"))
+    assert texts(transport.sent) == [b"3+4", b"five", b"six"]
+
+
+def test_a_join_at_the_last_number_is_live_at_once() -> None:
+    outbox, transport, _ = an_outbox()
+    subscription, _ = a_subscription(outbox)
+    subscription.register(4, 4)
+    assert subscription.go_live()
+    subscription.offer(batch(5, b"five"))
+    assert texts(transport.sent) == [b"five"]
+
+
+def test_ephemeral_updates_begin_at_the_live_end() -> None:
+    outbox, transport, _ = an_outbox()
+    subscription, _ = a_subscription(outbox)
+    subscription.register(0, 1)
+    subscription.offer(batch(None, b"delta"))
+    subscription.replayed(b"", 1)
+    subscription.go_live()
+    subscription.offer(batch(None, b"delta2"))
+    assert texts(transport.sent) == [b"delta2"]
+
+
+def test_without_ephemeral_only_what_is_kept_comes() -> None:
+    outbox, transport, _ = an_outbox()
+    subscription, _ = a_subscription(outbox, ephemeral=False)
+    subscription.register(0, 0)
+    subscription.go_live()
+    subscription.offer(batch(None, b"delta", kept=b""))
+    subscription.offer(batch(1, b"whole", kept=text_frame(b"kept")))
+    assert texts(transport.sent) == [b"kept"]
+    assert subscription.position == 1
+
+
+def test_the_last_update_comes_behind_the_replay() -> None:
+    outbox, transport, _ = an_outbox()
+    subscription, _ = a_subscription(outbox)
+    subscription.register(0, 1)
+    subscription.offer(batch(None, b"deleted", final=True))
+    subscription.replayed(text_frame(b"one"), 1)
+    subscription.go_live()
+    assert texts(transport.sent) == [b"one", b"deleted"]
+
+
+def test_a_replay_whose_log_is_gone_ends_with_the_last_update() -> None:
+    outbox, transport, _ = an_outbox()
+    subscription, _ = a_subscription(outbox)
+    subscription.register(0, 9)
+    assert not subscription.abandon_replay()
+    subscription.offer(batch(None, b"deleted", final=True))
+    assert subscription.abandon_replay()
+    assert texts(transport.sent) == [b"deleted"]
+
+
+def test_an_overflow_names_the_last_number_that_was_sent() -> None:
+    outbox, _, _ = an_outbox(room=0)
+    subscription, overflows = a_subscription(outbox)
+    subscription.register(0, 0)
+    subscription.go_live()
+    subscription.offer(batch(1, b"x" * (LIMIT - 50)))
+    subscription.offer(batch(2, b"y" * 100))
+    subscription.offer(batch(3, b"z"))
+    assert overflows == [1]
