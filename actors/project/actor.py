@@ -234,9 +234,7 @@ class Project(Actor):
             messages.ProjectStatusChanged(project_id=self._id, status=status, problem=problem)
         )
         if changed:
-            data = StatusChanged(status=status)
-            self._ledger.journal.announce(UpdateType.STATUS, data, is_kept=True)
-            self.flush_soon()
+            self._publisher.announce(UpdateType.STATUS, StatusChanged(status=status))
 
     def _damage(self) -> str | None:
         damaged = self._ledger.damaged_bytes

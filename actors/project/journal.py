@@ -48,6 +48,11 @@ class Journal:
     def has_pending(self) -> bool:
         return bool(self._pending)
 
+    @property
+    def has_pending_records(self) -> bool:
+        """Whether something waits that the log must take."""
+        return any(entry.is_logged for entry in self._pending)
+
     def log(
         self,
         update_type: UpdateType,
@@ -75,6 +80,13 @@ class Journal:
         """An update that is not stored; one that is not `is_kept` may be dropped."""
         body = self._body(update_type, data, execution_id)
         self._pending.append(_Entry(body, is_logged=False, is_kept=is_kept, is_final=is_final))
+
+    def at_once(
+        self, update_type: UpdateType, data: Data, *, timestamp: str, log_id: str
+    ) -> Broadcast:
+        """An update that does not wait behind records which the log does not take."""
+        entry = _Entry(self._body(update_type, data, None), is_logged=False, is_kept=True)
+        return _broadcast(_Batch(timestamp, (entry,), (), None), log_id)
 
     def _body(self, update_type: UpdateType, data: Data | bytes, execution_id: str | None) -> bytes:
         encoded = data if isinstance(data, bytes) else codec.dumps(data)

@@ -11,6 +11,7 @@ from actors.clock import Clock, Timers, timestamp
 from actors.messages import Ref
 from actors.ports import Subscriber
 from actors.project.ledger import Ledger
+from protocol.updates import Data, UpdateType
 from storage.errors import StorageError
 from storage.layout import DataLayout, free_bytes
 from storage.log_state import SyncPolicy
@@ -69,12 +70,14 @@ class Publisher:
         rest waits, and the agent's pipe with it."""
         if not self._ledger.journal.has_pending:
             return
+        proves_the_log = self._ledger.journal.has_pending_records
         try:
             last_seq = self._ledger.write(self.stamp())
         except StorageError as error:
             self._failed(error)
             return
-        self._set_problem(None)
+        if proves_the_log:
+            self._set_problem(None)
         # Same turn: on one machine what the log has flushed may be acknowledged and shown.
         log_id = self._ledger.bounds.log_id
         self.on_durable(messages.Durable(log_id=log_id, last_seq=last_seq))
@@ -94,9 +97,22 @@ class Publisher:
                 for subscriber in self.subscribers.values():
                     subscriber.offer(batch)
 
+    def announce(self, update_type: UpdateType, data: Data) -> None:
+        """An update that is not stored and not dropped. While the log cannot be written it goes
+        out at once: behind what waits for the log it would come when all is well again."""
+        journal = self._ledger.journal
+        if self.problem is None:
+            journal.announce(update_type, data, is_kept=True)
+            self.flush_soon()
+            return
+        log_id = self._ledger.bounds.log_id
+        batch = journal.at_once(update_type, data, timestamp=self.stamp(), log_id=log_id)
+        for subscriber in self.subscribers.values():
+            subscriber.offer(batch)
+
     def on_retry_due(self) -> None:
         self._retry_due = False
-        if self._ledger.journal.has_pending:
+        if self._ledger.journal.has_pending_records:
             self.flush()
         elif self.problem is not None:
             if self._has_room():
