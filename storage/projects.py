@@ -51,14 +51,17 @@ class ProjectStore:
         self._layout = layout
 
     def load_all(self) -> list[ProjectMeta | Unreadable]:
-        """Every project, by id; deletions that a crash cut short are finished first."""
+        """Every project, by id; what a crash has cut short is finished first: deletions, and
+        creations that had not got as far as their metadata."""
         for leftover in self._layout.trash.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
-        return [
-            self._load(folder)
-            for folder in sorted(self._layout.projects.iterdir())
-            if folder.is_dir()
-        ]
+        found = []
+        for folder in sorted(self._layout.projects.iterdir()):
+            if _never_began(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif folder.is_dir():
+                found.append(self._load(folder))
+        return found
 
     def load(self, project_id: str) -> ProjectMeta | None:
         """One project's metadata, or None where it cannot be read."""
@@ -116,6 +119,11 @@ class ProjectStore:
             disk.sync_folder(target.parent)
         except OSError as error:
             raise from_os_error(error, f"moving {source} to {target}") from error
+
+
+def _never_began(folder: Path) -> bool:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {"foreign"}
+    return names <= {"meta.json.new"}
 
 
 def _read(folder: Path) -> ProjectMeta:

@@ -154,6 +154,16 @@ def test_metadata_that_cannot_be_understood(layout: DataLayout, text: str) -> No
     assert isinstance(found, Unreadable) and found.project_id == "p"
 
 
+def test_a_creation_that_was_cut_short_is_cleared_away(layout: DataLayout) -> None:
+    store = ProjectStore(layout)
+    for name in ("a", "b"):
+        layout.project(name).mkdir()
+    (layout.project("b") / "meta.json.new").write_text("{")
+    (layout.projects / "notes.txt").write_text("foreign")
+    assert store.load_all() == []
+    assert [path.name for path in layout.projects.iterdir()] == ["notes.txt"]
+
+
 def test_a_folder_that_names_another_project(layout: DataLayout) -> None:
     store = ProjectStore(layout)
     store.save(a_meta("p"))

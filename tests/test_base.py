@@ -1,0 +1,91 @@
+"""What every actor shares, started for real; timers too. Few and threaded."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pykka
+import pytest
+
+from actors.base import Actor
+from actors.clock import SystemClock, ThreadTimers, timestamp
+from actors.mailbox import tell_if_alive
+from actors.messages import ActorDied
+from tests.fakes import Probe
+
+WAIT_S = 5.0
+
+
+class Fragile(Actor):
+    """Fails where it is told to."""
+
+    def __init__(self, parent: Any, where: str, made: list["Fragile"]) -> None:
+        super().__init__(parent=parent, name="fragile")
+        made.append(self)
+        self.where = where
+        self.releases = 0
+        self.ended = threading.Event()
+
+    def started(self) -> None:
+        if self.where == "start":
+            raise ValueError("at the start")
+
+    def release(self) -> None:
+        self.releases += 1
+        self.ended.set()
+        if self.where == "release":
+            raise ValueError("in release")
+
+    def receive(self, message: Any) -> None:
+        raise RuntimeError(message)
+
+
+@pytest.fixture(autouse=True)
+def stop_all() -> Iterator[None]:
+    yield
+    pykka.ActorRegistry.stop_all(timeout=WAIT_S)
+
+
+def started(where: str) -> tuple[Fragile, Probe]:
+    parent = Probe()
+    made: list[Fragile] = []
+    Fragile.start(parent.actor_ref, where, made)
+    return made[0], parent
+
+
+@pytest.mark.parametrize(
+    ("where", "reason"), [("start", "ValueError: at the start"), ("run", "RuntimeError: boom")]
+)
+def test_a_death_is_told_to_the_parent_and_released_once(where: str, reason: str) -> None:
+    actor, parent = started(where)
+    tell_if_alive(actor.actor_ref, "boom")
+    assert actor.actor_stopped.wait(WAIT_S) and actor.ended.wait(WAIT_S)
+    notice = parent.actor_inbox.get(timeout=WAIT_S).message  # type: ignore[call-arg]
+    assert isinstance(notice, ActorDied)
+    assert (notice.reason, notice.started) == (reason, where == "run")
+    assert actor.releases == 1
+    assert not tell_if_alive(actor.actor_ref, "late")
+
+
+@pytest.mark.parametrize("where", ["nowhere", "release"])
+def test_a_stop_releases_once_and_tells_nobody(where: str) -> None:
+    actor, parent = started(where)
+    actor.actor_ref.stop(timeout=WAIT_S)
+    assert actor.releases == 1
+    assert parent.take() == []
+
+
+def test_timers_tell_in_order_and_not_when_cancelled() -> None:
+    timers, probe = ThreadTimers(SystemClock()), Probe()
+    timers.start()
+    late = timers.after(0.02, probe.actor_ref, "second")
+    timers.after(0.01, probe.actor_ref, "first")
+    timers.after(0.015, probe.actor_ref, "never").cancel()
+    received = [probe.actor_inbox.get(timeout=WAIT_S).message for _ in range(2)]  # type: ignore[call-arg]
+    assert received == ["first", "second"]
+    late.cancel()
+    timers.stop(WAIT_S)
+
+
+def test_stamps_have_a_fixed_width() -> None:
+    assert len(timestamp(SystemClock().now())) == 27

@@ -1,0 +1,270 @@
+"""The Hub actor, unstarted, with projects that are probes."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pykka
+import pytest
+
+from actors import messages
+from actors.directory import LocalDirectory
+from actors.executor.actor import ExecutorSettings
+from actors.hub import Hub, HubSettings
+from actors.hub import actor as hub_module
+from actors.ports import Caller
+from actors.project import ProjectSettings
+from actors.rotator import Rotator
+from actors.slot import Slot
+from protocol import requests
+from protocol.updates import ProjectStatus
+from storage.layout import DataLayout
+from storage.log_state import SyncPolicy
+from storage.message_log import LogSettings
+from storage.projects import ProjectStore
+from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
+from tests.test_storage import a_meta
+
+
+class Setup:
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.layout = DataLayout(root / "data")
+        self.layout.create()
+        self.projects: dict[str, Probe] = {}
+        self.rotators: list[Probe] = []
+        self.client = Probe()
+        self.numbers = 0
+        self.ready = threading.Event()
+        self.deaths: list[str] = []
+        self.timers = ManualTimers()
+        self.directory = LocalDirectory()
+        monkeypatch.setattr(hub_module.Project, "start", self.start_project)
+        monkeypatch.setattr(hub_module.Rotator, "start", self.start_rotator)
+        project = ProjectSettings(
+            layout=self.layout,
+            log=LogSettings(1 << 30, SyncPolicy.ALWAYS, "b"),
+            executor=ExecutorSettings(["claude"], {}, "d", "ask", 5.0, 1 << 20),
+            roots=[root],
+            execution_timeout_s=300.0,
+            max_queue=2,
+            min_free_bytes=0,
+        )
+        self.hub = Hub(
+            settings=HubSettings(project, 3, 30, "0.1", self.ready.set, self.deaths.append),
+            directory=self.directory,
+            clock=FrozenClock(),
+            timers=self.timers,
+        )
+
+    def start_project(self, **given: Any) -> Any:
+        probe = self.projects[given["meta"].project_id] = Probe()
+        return probe.actor_ref
+
+    def start_rotator(self, **_: Any) -> Any:
+        self.rotators.append(Probe())
+        return self.rotators[-1].actor_ref
+
+    def folder(self, name: str) -> str:
+        path = self.root / name
+        path.mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+    def ask(self, body: Any) -> None:
+        self.numbers += 1
+        slot = Slot(self.client.actor_ref, self.numbers)
+        self.hub.receive(messages.HubRequest(slot=slot, caller=Caller("c1"), body=body))
+
+    def answers(self) -> list[Any]:
+        return [json.loads(m.payload) for m in self.client.take()]
+
+    def create(self, name: str) -> None:
+        self.ask(requests.ProjectCreate(path=self.folder(name)))
+
+    def opened(self, project_id: str) -> None:
+        info = hub_module.error_info(a_meta(project_id)).model_copy(
+            update={"status": ProjectStatus.IDLE}
+        )
+        self.hub.receive(messages.ProjectOpened(info=info))
+
+    def made(self, name: str) -> Probe:
+        self.create(name)
+        self.opened(name)
+        self.answers()
+        return self.projects[name]
+
+    def died(self, project_id: str, *, started: bool = True) -> None:
+        ref = self.projects[project_id].actor_ref
+        self.hub.receive(
+            messages.ActorDied(child=ref, name=project_id, reason="bug", started=started)
+        )
+
+    def fire(self, kind: type) -> None:
+        self.timers.fire(kind)
+        for message in inbox_of(self.hub):
+            if not isinstance(message, pykka.messages._ActorStop):
+                self.hub.receive(message)
+
+
+@pytest.fixture
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    return Setup(tmp_path.resolve(), monkeypatch)
+
+
+def test_it_is_ready_when_every_project_is_open_or_has_failed(setup: Setup) -> None:
+    store = ProjectStore(setup.layout)
+    for name in ("a", "b"):
+        store.save(a_meta(name, path=setup.folder(name)))
+    (setup.layout.projects / "broken" / "log").mkdir(parents=True)
+    setup.hub.started()
+    assert not setup.ready.is_set()
+    setup.opened("a")
+    setup.died("b", started=False)
+    assert setup.ready.is_set()
+    setup.ask(requests.HealthCheck())
+    health = setup.answers()[0]
+    assert health["status"] == "degraded"
+    assert health["problems"][0] == "project b: bug"
+    assert health["problems"][1].startswith("project broken:")
+
+
+def test_an_empty_hub_is_ready_at_once(setup: Setup) -> None:
+    setup.hub.started()
+    assert setup.ready.is_set()
+    assert len(setup.rotators) == 1
+
+
+def test_a_created_project_is_answered_once_it_is_open(setup: Setup) -> None:
+    setup.create("a")
+    assert setup.answers() == []
+    assert setup.directory.find("a") is not None
+    setup.opened("a")
+    assert setup.answers()[0]["project"]["project_id"] == "a"
+    loaded = ProjectStore(setup.layout).load("a")
+    assert loaded is not None and loaded.path == setup.folder("a")
+
+
+def test_a_project_that_cannot_be_made_leaves_nothing(setup: Setup) -> None:
+    setup.create("a")
+    setup.died("a", started=False)
+    assert setup.answers()[0]["code"] == "storage_failed"
+    assert setup.directory.find("a") is None
+    assert ProjectStore(setup.layout).load_all() == []
+
+
+def test_a_list_waits_for_every_project_or_for_its_time(setup: Setup) -> None:
+    for name in ("a", "b"):
+        setup.made(name)
+    setup.ask(requests.ProjectList())
+    told = setup.projects["a"].take()[-1]
+    info = hub_module.error_info(a_meta("a"))
+    setup.hub.receive(messages.ProjectDescribed(gathering=told.gathering, info=info))
+    assert setup.answers() == []
+    setup.fire(messages._GatheringExpired)
+    assert [p["project_id"] for p in setup.answers()[0]["projects"]] == ["a"]
+    setup.hub.receive(messages.ProjectDescribed(gathering=told.gathering, info=info))
+    assert setup.answers() == []
+
+
+def test_a_project_that_dies_is_rebuilt_and_clients_are_told(setup: Setup) -> None:
+    setup.hub.receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
+    first = setup.made("a")
+    for _ in range(3):
+        setup.died("a")
+        assert setup.client.take() == [messages.ProjectFailed(project_id="a")]
+        assert setup.projects["a"] is not first
+        setup.opened("a")
+    setup.died("a")
+    setup.client.take()
+    setup.ask(requests.ProjectList())
+    assert setup.answers()[0]["projects"][0]["status"] == "error"
+    port = setup.directory.find("a")
+    assert port is not None
+    slot = Slot(setup.client.actor_ref, 99)
+    body = requests.Execute(project_id="a", prompt="x")
+    port.tell(messages.ProjectRequest(slot=slot, caller=Caller("c1"), body=body))
+    assert setup.answers()[0]["code"] == "storage_failed"
+    setup.ask(requests.ProjectDelete(project_id="a"))
+    assert setup.answers()[0] == {"project_id": "a"}
+    assert ProjectStore(setup.layout).load_all() == []
+
+
+def test_a_project_that_dies_while_it_is_deleted_is_gone(setup: Setup) -> None:
+    setup.made("a")
+    setup.ask(requests.ProjectDelete(project_id="a"))
+    setup.ask(requests.ProjectDelete(project_id="a"))
+    assert setup.answers()[0]["code"] == "project_not_found"
+    setup.create("a")
+    setup.died("a")
+    assert "a" in setup.projects
+    setup.opened("a")
+    assert setup.answers()[-1]["project"]["project_id"] == "a"
+
+
+def test_the_rotator_is_always_restarted_until_it_is_too_often(setup: Setup) -> None:
+    setup.hub.started()
+    for count in range(1, 5):
+        rotator = setup.rotators[-1].actor_ref
+        died = messages.ActorDied(child=rotator, name="rotator", reason="bug", started=True)
+        setup.hub.receive(died)
+        assert len(setup.rotators) == min(count + 1, 4)
+    assert setup.deaths == ["the rotator failed too often"]
+
+
+def test_a_stop_takes_projects_first_and_then_clients(setup: Setup) -> None:
+    project = setup.made("a")
+    project.take()
+    setup.hub.receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
+    done = threading.Event()
+    setup.hub.receive(messages.StopHub(done=done))
+    assert project.take() == [messages.StopProject()]
+    assert setup.client.take() == []
+    setup.create("b")
+    assert setup.answers()[0]["code"] == "shutting_down"
+    closed = messages.ProjectClosed(project_id="a", meta=None, deletion=None)
+    setup.hub.receive(closed)
+    assert setup.client.take()[0].code == 1001
+    late = Probe()
+    setup.hub.receive(messages.ClientConnected(client=late.actor_ref, client_id="c2"))
+    assert late.take()[0].code == 1001
+    for client_id in ("c1", "c2"):
+        assert not done.is_set()
+        setup.hub.receive(messages.ClientGone(client_id=client_id))
+    assert done.is_set()
+    setup.hub.release()
+    assert setup.deaths == []
+
+
+def test_every_step_of_a_stop_has_its_time(setup: Setup) -> None:
+    setup.made("a")
+    setup.hub.receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
+    done = threading.Event()
+    setup.hub.receive(messages.StopHub(done=done))
+    setup.fire(messages._StopStepDue)
+    assert setup.client.take()[0].code == 1001
+    setup.fire(messages._StopStepDue)
+    assert done.is_set()
+
+
+def test_a_hub_that_fails_ends_the_server(setup: Setup) -> None:
+    setup.hub.on_failure(ValueError, ValueError("bug"), None)
+    assert setup.deaths == ["the hub failed; the log above says why"]
+
+
+def test_the_rotator_tells_every_project(tmp_path: Path) -> None:
+    timers, probe, directory = ManualTimers(), Probe(), LocalDirectory()
+    directory.put("p", hub_module.LocalProject(probe.actor_ref))
+    rotator = Rotator(
+        hub=Probe().actor_ref,
+        directory=directory,
+        rotate_days=30,
+        clock=FrozenClock(),
+        timers=timers,
+    )
+    rotator.started()
+    timers.fire(messages._RotationDue)
+    for message in inbox_of(rotator):
+        rotator.receive(message)
+    assert isinstance(probe.take()[0], messages.RotateLog)
+    assert len(timers.pending) == 1
