@@ -1,0 +1,231 @@
+"""The command line, as a user types it: exit codes, streams, launcher."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from claudehub import standin_agent
+from claudehub.cli import main
+from claudehub.render import Renderer
+from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess
+
+
+def run(hub: HubProcess, *arguments: str, text: str | None = None) -> Any:
+    return CliRunner(env={"CLAUDEHUB_URL": hub.url}).invoke(main, arguments, input=text)
+
+
+def spawn(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "claudehub" / "__main__.py"), *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def test_projects_are_made_listed_and_deleted(hub: HubProcess) -> None:
+    assert "no projects" in run(hub, "projects", "list").output
+    made = run(hub, "projects", "create", hub.folder("site"), "--id", "s")
+    assert (made.exit_code, made.output) == (0, "s\n")
+    listed = run(hub, "projects", "list").output
+    assert listed == f"s  idle  0 updates  {hub.roots}/site\n"
+    again = run(hub, "projects", "create", hub.folder("site"))
+    assert again.exit_code == 1 and "project_exists" in again.output
+    assert run(hub, "projects", "delete", "s").exit_code == 0
+    gone = run(hub, "projects", "delete", "s")
+    assert gone.exit_code == 1 and "project_not_found" in gone.output
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [("[[text:HI]]", 0), ("[[error]]", 1), ("[[exit:9]][[stderr:broken]]", 1), ("[[hang]]", 3)],
+)
+def test_the_exit_code_of_a_run_is_its_outcome(hub: HubProcess, prompt: str, code: int) -> None:
+    ran = run(hub, "run", hub.folder("p") + "/", prompt, "--timeout", "0.5")
+    assert ran.exit_code == code, ran.output
+    if code == 0:
+        assert "made project p" in ran.output and "\nHI\n[success in" in ran.output
+
+
+def test_a_run_streams_and_takes_its_prompt_from_anywhere(hub: HubProcess) -> None:
+    folder = hub.folder("p") + "/"
+    assert "--odd" in run(hub, "run", folder, "--json", "--", "--odd").output
+    ran = run(hub, "run", "p", "-", text="[[text:FROM-STDIN]]")
+    assert ran.exit_code == 0 and "FROM-STDIN" in ran.output
+    lines = run(hub, "run", folder, "[[deltas:1]]", "--json").stdout.splitlines()
+    assert len(lines) > 4 and all(line.startswith("{") for line in lines)
+
+
+def test_ctrl_c_ends_the_execution(hub: HubProcess) -> None:
+    folder = hub.folder("p") + "/"
+    process = spawn("run", folder, "[[hang]]", "--url", hub.url)
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with hub.client() as client:
+            client.request("project_join", project_id="p", after_seq=0)
+            client.wait_for("claude")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 4, errors
+    assert "killed" in errors
+
+
+def test_tail_shows_what_was_and_what_comes(hub: HubProcess) -> None:
+    run(hub, "run", hub.folder("p") + "/", "[[text:BEFORE]]")
+    process = spawn("tail", "p", "--url", hub.url)
+    with process:
+        assert process.stdout is not None
+        seen = ""
+        while "success" not in seen:
+            seen += process.stdout.readline()
+        assert "BEFORE" in seen
+        run(hub, "run", "p", "[[text:AFTER]]")
+        while "AFTER" not in seen:
+            seen += process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+
+
+def test_tail_ends_with_its_project_and_says_where_it_was(hub: HubProcess, scratch: Path) -> None:
+    run(hub, "run", hub.folder("p") + "/", "x")
+    process = spawn("tail", "p", "--last", "1", "--url", hub.url)
+    with process:
+        assert process.stdout is not None
+        assert "success" in process.stdout.readline()
+        run(hub, "projects", "delete", "p")
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+        assert "project_deleted" in output
+    assert process.returncode == 0
+
+
+def test_without_a_hub_the_remedy_is_named() -> None:
+    ran = CliRunner().invoke(main, ["projects", "list", "--url", "ws://127.0.0.1:1"])
+    assert ran.exit_code == 7
+    assert "claudehub serve" in ran.output
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    commands = [
+        [],
+        ["serve"],
+        ["demo"],
+        ["run"],
+        ["tail"],
+        ["projects"],
+        ["projects", "list"],
+        ["projects", "create"],
+        ["projects", "delete"],
+    ]
+    for command in commands:
+        shown = CliRunner().invoke(main, [*command, "--help"])
+        assert shown.exit_code == 0
+        assert "Example:" in shown.output, command
+
+
+def test_bad_configuration_ends_with_2_and_no_traceback(scratch: Path) -> None:
+    hub = HubProcess(scratch)
+    environment = hub.environment(WS_PORT="x", HEARTBEAT="5", CLAUDE_CMD="'")
+    process = spawn("serve", "--max-conn", "0", env=environment)
+    output, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 2
+    assert output == ""
+    lines = errors.splitlines()
+    assert [re.split(r"[:=]", line)[1].strip() for line in lines] == [
+        "WS_PORT",
+        "CLAUDE_CMD",
+        "HEARTBEAT",
+        "MAX_CONN",
+    ]
+
+
+def test_a_missing_cli_ends_with_2_and_says_how_to_install_it(scratch: Path) -> None:
+    environment = HubProcess(scratch).environment(CLAUDE_CMD="no-such-claude")
+    process = spawn("serve", env=environment)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 2
+    assert "npm install" in errors and "claudehub demo" in errors
+
+
+def test_a_taken_port_ends_with_1_and_names_the_remedy(hub: HubProcess, scratch: Path) -> None:
+    other = scratch / "other"
+    other.mkdir()
+    port = hub.url.rsplit(":", 1)[1]
+    process = spawn("serve", env=HubProcess(other).environment(WS_PORT=port))
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert "choose another WS_PORT" in errors
+
+
+def test_the_demo_shows_the_whole_job() -> None:
+    process = spawn("demo")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "kill -9" in output and "compared number by number" in output
+
+
+def test_the_demo_fails_when_something_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from claudehub import demo
+
+    whole = demo._history
+    monkeypatch.setattr(demo, "_history", lambda hub: whole(hub)[:-1])
+    monkeypatch.setattr(standin_agent, "__file__", str(MOCK))
+    shown = CliRunner().invoke(main, ["demo"])
+    assert shown.exit_code == 1
+    assert "FAILED: the history and what the clients saw differ" in shown.output
+
+
+def test_the_launcher_becomes_the_server(scratch: Path) -> None:
+    """Through a symlink, from another folder; its pid is the server's."""
+    link = scratch / "hub"
+    link.symlink_to(ROOT / "bin" / "claudehub")
+    hub = HubProcess(scratch)
+    environment = hub.environment(CLAUDEHUB_VENV=sys.prefix)
+    process = subprocess.Popen(
+        [str(link), "serve"], cwd="/", env=environment, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("listening on ws://127.0.0.1:")
+        assert (hub.data / "lock").read_text().strip() == str(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT_S) == 0
+
+
+def test_rendering_does_not_let_output_steer_the_terminal() -> None:
+    shown: list[str] = []
+
+    def echo(text: str, nl: bool = True) -> None:
+        shown.append(text + ("\n" if nl else ""))
+
+    renderer = Renderer(echo)
+    for kind, data in [
+        ("prompt", {"prompt": "hi\x1b[2J"}),
+        ("claude_delta", {"event": {"type": "message_start", "message": {"id": "m"}}}),
+        ("claude_delta", {"event": {"delta": {"type": "text_delta", "text": "par"}}}),
+        ("claude_delta", {"event": {"delta": {"type": "text_delta", "text": "tial\x07"}}}),
+        ("claude", assistant("m", {"type": "text", "text": "partial"})),
+        ("claude", assistant("n", {"type": "text", "text": "whole"})),
+        ("claude", assistant("n", {"type": "tool_use", "name": "Bash", "input": {"a": 1}})),
+        ("claude", {"type": "user"}),
+        ("claude_text", {"text": "raw"}),
+        ("execution_queued", {"position": 2}),
+        ("files_changed", {"paths": ["a", "b"]}),
+        ("gap", {"first_seq": 1, "last_seq": 2}),
+        ("session_reset", {}),
+        ("execution_finished", {"outcome": "error", "duration_ms": 1500, "cost_usd": None}),
+    ]:
+        renderer.show({"update_type": kind, "data": data})
+    assert "".join(shown) == (
+        "> hi[2J\npartial\nwhole\n[Bash: {'a': 1}]\nraw\n[queued, at place 2]\n[changed: a, b]\n"
+        "[1 to 2 cannot be read]\n[session_reset]\n[error in 1.5 s]\n"
+    )
+
+
+def assistant(message_id: str, block: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "assistant", "message": {"id": message_id, "content": [block]}}
