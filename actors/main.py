@@ -23,7 +23,7 @@ from actors.directory import LocalDirectory
 from actors.executor import family
 from actors.executor.environment import agent_environment
 from actors.executor.process import cli_version
-from actors.frontend.listener import ConnectionCount, Listener
+from actors.frontend.listener import Listener
 from actors.hub import Hub
 from actors.mailbox import tell_if_alive
 from actors.wiring import connection_context, hub_settings
@@ -36,6 +36,7 @@ logger = logging.getLogger("claudehub.main")
 OPEN_TIMEOUT_S = 600.0
 STRAYS_TIMEOUT_S = 5.0
 ACCEPT_STOP_S = 2.0
+TIMERS_STOP_S = 2.0
 # Over the Hub's own deadlines, which depend on KILL_GRACE.
 STOP_MARGIN_S = 15.0
 DESCRIPTORS_WANTED = 65536
@@ -77,7 +78,6 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
     logs.configure(config.log_level, config.log_format)
     for name in ignored_variables():
         logger.warning("%s has no effect in this version", name)
-    os.umask(0o077)
     _raise_descriptor_limit()
     wishes = _Wishes(threading.Event())
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -105,39 +105,34 @@ def _run(
     clock = SystemClock()
     timers = ThreadTimers(clock)
     timers.start()
-    stack.callback(timers.stop, ACCEPT_STOP_S)
+    stack.callback(timers.stop, TIMERS_STOP_S)
     environment = agent_environment(os.environ, config.claude_env, round(config.delta_hold * 1000))
     opened = threading.Event()
     directory = LocalDirectory()
-    hub = Hub.start(
-        settings=hub_settings(
-            config,
-            layout=layout,
-            data_id=data_id,
-            environment=environment,
-            ready=opened.set,
-            died=wishes.fail,
-        ),
-        directory=directory,
-        clock=clock,
-        timers=timers,
+    settings = hub_settings(
+        config,
+        layout=layout,
+        data_id=data_id,
+        environment=environment,
+        ready=opened.set,
+        died=wishes.fail,
     )
+    hub = Hub.start(settings=settings, directory=directory, clock=clock, timers=timers)
     stack.callback(_stop_actors, hub, 2 * config.kill_grace + STOP_MARGIN_S)
     _wait_until_open(opened, wishes)
     if wishes.wanted.is_set():
         return
     _ask_version(config, environment, hub)
-    count = ConnectionCount(config.max_conn)
-    listener.start(
-        connection_context(
-            config, hub=hub, directory=directory, clock=clock, timers=timers, count=count
-        )
-    )
+    context = connection_context(config, hub=hub, directory=directory, clock=clock, timers=timers)
+    listener.start(context)
     stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
-    host = f"[{config.bind}]" if ":" in config.bind else config.bind
-    announce(f"listening on ws://{host}:{listener.port}")
+    announce(f"listening on {_url(config.bind, listener.port)}")
     wishes.wanted.wait()
     logger.info("stopping")
+
+
+def _url(host: str, port: int) -> str:
+    return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
 
 
 def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[DataLayout, str]:

@@ -64,14 +64,33 @@ def hub_settings(
 
 
 def connection_context(
-    config: Config,
-    *,
-    hub: messages.Ref,
-    directory: LocalDirectory,
-    clock: Clock,
-    timers: Timers,
-    count: ConnectionCount,
+    config: Config, *, hub: messages.Ref, directory: LocalDirectory, clock: Clock, timers: Timers
 ) -> ConnectionContext:
+    """What the front end's connections share."""
+    count = ConnectionCount(config.max_conn)
+    rules = HandshakeRules(
+        allowed_origins=config.allowed_origins,
+        max_message_bytes=config.max_message_bytes,
+        compression=config.compression,
+        admit=count.admit,
+    )
+    return ConnectionContext(
+        hub=hub,
+        directory=directory,
+        clock=clock,
+        timers=timers,
+        rules=rules,
+        welcome=_greeter(config),
+        new_client_id=lambda: f"c-{secrets.token_hex(6)}",
+        leave=count.leave,
+        heartbeat_s=config.heartbeat,
+        handshake_timeout_s=config.auth_timeout,
+        slow_client_bytes=config.slow_client_bytes,
+        requests_per_second=config.rate_limit,
+    )
+
+
+def _greeter(config: Config) -> Callable[[str], Welcome]:
     max_update_bytes = ENVELOPE_BYTES + max(
         STORED_GROWTH_MAX * config.max_line_bytes, PROMPT_GROWTH_MAX * config.max_message_bytes
     )
@@ -87,22 +106,4 @@ def connection_context(
             max_update_bytes=max_update_bytes,
         )
 
-    return ConnectionContext(
-        hub=hub,
-        directory=directory,
-        clock=clock,
-        timers=timers,
-        rules=HandshakeRules(
-            allowed_origins=config.allowed_origins,
-            max_message_bytes=config.max_message_bytes,
-            compression=config.compression,
-            admit=count.admit,
-        ),
-        welcome=welcome,
-        new_client_id=lambda: f"c-{secrets.token_hex(6)}",
-        leave=count.leave,
-        heartbeat_s=config.heartbeat,
-        handshake_timeout_s=config.auth_timeout,
-        slow_client_bytes=config.slow_client_bytes,
-        requests_per_second=config.rate_limit,
-    )
+    return welcome

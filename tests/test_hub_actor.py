@@ -11,7 +11,7 @@ import pytest
 from actors import messages
 from actors.directory import LocalDirectory
 from actors.executor.actor import ExecutorSettings
-from actors.hub import Hub, HubSettings
+from actors.hub import Hub, HubSettings, nursery
 from actors.hub import actor as hub_module
 from actors.ports import Caller
 from actors.project import ProjectSettings
@@ -40,7 +40,7 @@ class Setup:
         self.deaths: list[str] = []
         self.timers = ManualTimers()
         self.directory = LocalDirectory()
-        monkeypatch.setattr(hub_module.Project, "start", self.start_project)
+        monkeypatch.setattr(nursery.Project, "start", self.start_project)
         monkeypatch.setattr(hub_module.Rotator, "start", self.start_rotator)
         project = ProjectSettings(
             layout=self.layout,
@@ -254,7 +254,7 @@ def test_a_hub_that_fails_ends_the_server(setup: Setup) -> None:
 
 def test_the_rotator_tells_every_project(tmp_path: Path) -> None:
     timers, probe, directory = ManualTimers(), Probe(), LocalDirectory()
-    directory.put("p", hub_module.LocalProject(probe.actor_ref))
+    directory.put("p", nursery.LocalProject(probe.actor_ref))
     rotator = Rotator(
         hub=Probe().actor_ref,
         directory=directory,

@@ -15,8 +15,7 @@ from actors import messages
 from actors.executor.actor import ExecutorSettings
 from actors.executor.credit import CREDIT_STEP_BYTES
 from actors.ports import Caller
-from actors.project import Project, ProjectSettings
-from actors.project import runs as runs_module
+from actors.project import Project, ProjectSettings, executor_link
 from actors.slot import Slot
 from protocol import requests
 from protocol.claude import AgentLine, SessionChoice
@@ -42,7 +41,7 @@ class Setup:
         self.hub, self.client, self.executor = Probe(), Probe(), Probe()
         self.numbers = 0
         self.settings = self._settings(root, **settings)
-        monkeypatch.setattr(runs_module.Executor, "start", lambda **_: self.executor.actor_ref)
+        monkeypatch.setattr(executor_link.Executor, "start", lambda **_: self.executor.actor_ref)
         self.open(fresh=settings.get("fresh", False))
 
     def _settings(self, root: Path, **changes: Any) -> ProjectSettings:

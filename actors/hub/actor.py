@@ -9,23 +9,23 @@ from typing import assert_never
 from actors import messages
 from actors.base import Actor
 from actors.clock import Clock, Timers, timestamp
-from actors.directory import LocalDirectory, LocalProject, UnavailableProject
+from actors.directory import LocalDirectory
 from actors.hub.gathering import Gatherings
-from actors.hub.opening import error_info, new_meta, placeholder_meta
+from actors.hub.health import health_of
+from actors.hub.nursery import Nursery
+from actors.hub.opening import error_info, placeholder_meta
 from actors.hub.registry import BeingDeleted, Entry, Registry
 from actors.hub.stopping import Stopping, close_client
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
-from actors.project import Project, ProjectSettings
+from actors.project import ProjectSettings
 from actors.restarts import RestartIntensity
 from actors.rotator import Rotator
 from actors.slot import Slot
 from protocol import requests
-from protocol.errors import ErrorCode, HubFault, RequestRefused, WireError, not_found
-from protocol.updates import Health, ProjectStatus
-from storage.errors import FolderOutsideRoots, FolderRefused, StorageError
-from storage.layout import resolve_folder
-from storage.projects import ProjectMeta, ProjectStore, Unreadable
+from protocol.errors import ErrorCode, HubFault, WireError, not_found
+from protocol.updates import Health
+from storage.projects import ProjectStore, Unreadable
 
 logger = logging.getLogger("claudehub.hub")
 
@@ -64,6 +64,15 @@ class Hub(Actor):
         self._timers = timers
         self._store = ProjectStore(settings.project.layout)
         self._registry = Registry(settings.max_projects)
+        self._nursery = Nursery(
+            hub=self.actor_ref,
+            registry=self._registry,
+            directory=directory,
+            store=self._store,
+            settings=settings.project,
+            clock=clock,
+            timers=timers,
+        )
         self._gatherings = Gatherings()
         self._clients: dict[str, Ref] = {}
         self._waiting_creates: deque[messages.HubRequest] = deque()
@@ -82,9 +91,9 @@ class Hub(Actor):
             if isinstance(found, Unreadable):
                 logger.error("project %s cannot be opened: %s", found.project_id, found.problem)
                 meta = placeholder_meta(found.project_id, timestamp(self._clock.now()))
-                self._set_aside(Entry(meta), found.problem)
+                self._nursery.set_aside(Entry(meta), found.problem)
             else:
-                self._open_project(Entry(found))
+                self._nursery.open(Entry(found))
         self._start_rotator()
         self._report_ready()
 
@@ -167,28 +176,9 @@ class Hub(Actor):
     def _create(self, message: messages.HubRequest, request: requests.ProjectCreate) -> None:
         self._refuse_while_stopping()
         try:
-            path = resolve_folder(request.path, self._settings.project.roots)
-        except FolderOutsideRoots as error:
-            raise RequestRefused(ErrorCode.PATH_NOT_ALLOWED, str(error)) from None
-        except FolderRefused as error:
-            raise RequestRefused(
-                ErrorCode.INVALID_PATH, str(error), {"field": "payload.path"}
-            ) from None
-        try:
-            project_id = self._registry.admit(path, request.project_id)
+            self._nursery.create(request, message.slot)
         except BeingDeleted:
             self._wait_for_deletion(message)
-            return
-        now = timestamp(self._clock.now())
-        try:
-            kept = self._store.take_kept(project_id, str(path))
-            meta = new_meta(request, project_id, path, now, kept)
-            self._store.save(meta)
-        except StorageError as error:
-            raise HubFault(ErrorCode.STORAGE_FAILED, str(error)) from None
-        logger.info("project %s: %s", project_id, path)
-        entry = Entry(meta, created_for=message.slot, keep_history=kept is not None)
-        self._open_project(entry)
 
     def _wait_for_deletion(self, message: messages.HubRequest) -> None:
         if len(self._waiting_creates) >= WAITING_CREATES_MAX:
@@ -208,16 +198,9 @@ class Hub(Actor):
             self._finish_deletion(entry)
 
     def _list(self, slot: Slot) -> None:
-        known = {
-            e.meta.project_id: error_info(e.meta)
-            for e in self._registry.entries()
-            if e.ref is None and not e.is_deleting
-        }
-        asked = {
-            e.meta.project_id: e.ref
-            for e in self._registry.entries()
-            if e.ref is not None and not e.is_deleting
-        }
+        listed = [entry for entry in self._registry.entries() if not entry.is_deleting]
+        known = {e.meta.project_id: error_info(e.meta) for e in listed if e.ref is None}
+        asked = {e.meta.project_id: e.ref for e in listed if e.ref is not None}
         number = self._gatherings.begin(slot, known, set(asked))
         for project_id, ref in asked.items():
             if not tell_if_alive(ref, messages.Describe(gathering=number)):
@@ -227,38 +210,15 @@ class Hub(Actor):
             self._timers.after(GATHERING_TIMEOUT_S, self.actor_ref, expired)
 
     def _health(self) -> Health:
-        entries = self._registry.entries()
-        problems = [f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem]
-        return Health(
-            status="degraded" if problems else "ok",
-            problems=problems,
+        return health_of(
+            self._registry,
             version=self._settings.version,
-            uptime_seconds=round(self._clock.monotonic() - self._started_s, 3),
+            uptime_s=self._clock.monotonic() - self._started_s,
             connections=len(self._clients),
-            projects=len([e for e in entries if not e.is_deleting]),
-            executing=len([e for e in entries if e.status is ProjectStatus.EXECUTING]),
             claude=self._claude_version,
         )
 
     # -- projects ----------------------------------------------------------------------------
-
-    def _open_project(self, entry: Entry) -> None:
-        entry.ref = Project.start(
-            hub=self.actor_ref,
-            meta=entry.meta,
-            settings=self._settings.project,
-            clock=self._clock,
-            timers=self._timers,
-        )
-        self._registry.add(entry)
-        self._directory.put(entry.meta.project_id, LocalProject(entry.ref))
-
-    def _set_aside(self, entry: Entry, problem: str) -> None:
-        """A project that cannot work: it is listed, and can be deleted."""
-        entry.ref, entry.status, entry.problem = None, ProjectStatus.ERROR, problem
-        self._registry.add(entry)
-        fault = HubFault(ErrorCode.STORAGE_FAILED, f"the project cannot work: {problem}")
-        self._directory.put(entry.meta.project_id, UnavailableProject(fault))
 
     def _on_project_status(self, message: messages.ProjectStatusChanged) -> None:
         if (entry := self._registry.get(message.project_id)) is not None:
@@ -279,24 +239,15 @@ class Hub(Actor):
         self._gatherings.gone(message.project_id)
         if entry is None:
             return
-        entry.ref, entry.status = None, ProjectStatus.IDLE
         if message.deletion is not None:
             entry.meta = message.meta or entry.meta
             self._finish_deletion(entry)
         else:
-            fault = HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
-            self._directory.put(message.project_id, UnavailableProject(fault))
+            self._nursery.close(entry)
         self._go_on_stopping()
 
     def _finish_deletion(self, entry: Entry) -> None:
-        try:
-            if entry.keep_history:
-                self._store.keep(entry.meta)
-            else:
-                self._store.remove(entry.meta.project_id)
-        except StorageError as error:
-            logger.error("deleting project %s: %s", entry.meta.project_id, error)
-        self._registry.remove(entry.meta.project_id)
+        self._nursery.delete(entry)
         waiting, self._waiting_creates = self._waiting_creates, deque()
         for request in waiting:
             self._on_request(request)
@@ -324,21 +275,16 @@ class Hub(Actor):
             self._finish_deletion(entry)
         elif entry.created_for is not None:
             entry.created_for.error(HubFault(ErrorCode.STORAGE_FAILED, message.reason))
-            self._directory.remove(project_id)
             self._finish_deletion(entry)
         elif message.started and self._may_restart(entry):
-            entry.meta, entry.status = self._reload(entry.meta), None
-            self._open_project(entry)
+            self._nursery.rebuild(entry)
         else:
-            self._set_aside(entry, message.reason)
+            self._nursery.set_aside(entry, message.reason)
         self._report_ready()
         self._go_on_stopping()
 
     def _may_restart(self, entry: Entry) -> bool:
         return self._stopping is None and entry.restarts.may_restart(self._clock.monotonic())
-
-    def _reload(self, meta: ProjectMeta) -> ProjectMeta:
-        return self._store.load(meta.project_id) or meta
 
     # -- the end -----------------------------------------------------------------------------
 

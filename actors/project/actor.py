@@ -81,7 +81,7 @@ class Project(Actor):
         self._watching.stop()
         if not hasattr(self, "_runs"):  # the log could not be opened
             return
-        self._runs.stop_executor()
+        self._runs.executor.stop()
         if not self._closed:
             for subscriber in self._publisher.subscribers.values():
                 subscriber.closed("the project failed; join again")
@@ -98,7 +98,7 @@ class Project(Actor):
             case messages._FlushJournal():
                 self._publisher.on_flush_due()
                 self._ledger.note_progress(self._runs.queue.open_since_seq)
-                self._runs.return_credit()
+                self._runs.executor.return_credit()
             case messages.Durable():
                 self._publisher.on_durable(message)
             case messages.SessionForgotten():

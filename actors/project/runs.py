@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from actors import messages
 from actors.clock import Clock, Timers
-from actors.executor.actor import Executor
-from actors.executor.credit import CREDIT_STEP_BYTES
-from actors.mailbox import tell_if_alive
-from actors.messages import Ref
 from actors.ports import Caller
 from actors.project.admission import check_free_space, checked_options
+from actors.project.executor_link import ExecutorLink
 from actors.project.ledger import Ledger
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.session import Session
@@ -38,7 +35,7 @@ logger = logging.getLogger("claudehub.project")
 
 
 class Runs:
-    """`queue` is for reading."""
+    """`queue` is for reading; `executor` for credit and the end."""
 
     def __init__(
         self,
@@ -55,11 +52,14 @@ class Runs:
         self._session = Session(ledger)
         self._settings = settings
         self._clock = clock
-        self._timers = timers
-        self._executor: Ref | None = None
         self._restarts = RestartIntensity()
-        self._credit_waiting_bytes = 0
-        self._credit_due_bytes = 0
+        self.executor = ExecutorLink(
+            project=project.actor_ref,
+            project_id=ledger.meta.project_id,
+            folder=ledger.meta.path,
+            settings=settings.executor,
+            timers=timers,
+        )
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -172,20 +172,8 @@ class Runs:
             session=session,
             timeout_s=timeout_s,
         )
-        self._executor_ref().tell(order)
+        self.executor.start(order)
         self._project.runs_changed()
-
-    def _executor_ref(self) -> Ref:
-        if self._executor is None:
-            meta = self._ledger.meta
-            self._executor = Executor.start(
-                project=self._project.actor_ref,
-                project_id=meta.project_id,
-                folder=meta.path,
-                settings=self._settings.executor,
-                timers=self._timers,
-            )
-        return self._executor
 
     def on_output(self, message: messages.AgentOutput) -> None:
         journal = self._ledger.journal
@@ -198,22 +186,8 @@ class Runs:
                 journal.log(line.update_type, line.data, execution_id=message.execution_id)
             if line.session_id is not None and running is not None:
                 self._session.report(running, line.session_id)
-        self._credit_waiting_bytes += message.size_bytes
+        self.executor.received(message.size_bytes)
         self._project.flush_soon()
-
-    def return_credit(self) -> None:
-        """What has been read so far is durable: in steps, so that the executor is not woken for
-        every line."""
-        self._credit_due_bytes += self._credit_waiting_bytes
-        self._credit_waiting_bytes = 0
-        running = self.queue.running
-        if self._credit_due_bytes < CREDIT_STEP_BYTES or running is None or not self._executor:
-            return
-        stored = messages.OutputStored(
-            execution_id=running.execution_id, size_bytes=self._credit_due_bytes
-        )
-        self._credit_due_bytes = 0
-        tell_if_alive(self._executor, stored)
 
     def on_session_forgotten(self, message: messages.SessionForgotten) -> None:
         running = self._running(message.execution_id)
@@ -230,7 +204,6 @@ class Runs:
         if running is None:
             logger.error("an end of %s, which does not run", message.execution_id)
             return
-        self._credit_due_bytes = self._credit_waiting_bytes = 0
         self._finish(
             running,
             message.outcome,
@@ -242,7 +215,7 @@ class Runs:
 
     def on_executor_died(self, message: messages.ActorDied) -> None:
         """The danger is in the child: its death fails one execution and no project."""
-        self._executor = None
+        self.executor.forget()
         if not self._restarts.may_restart(self._clock.monotonic()):
             self.has_given_up = True
         running = self.queue.running
@@ -273,17 +246,12 @@ class Runs:
         if self.queue.running is not None:
             self._end_running(self.queue.running)
 
-    def stop_executor(self) -> None:
-        if self._executor is not None:
-            self._executor.stop(block=False)
-
     def _end_running(self, running: Execution) -> None:
         if running.started_at_s is None:  # its prompt is on its way to the disk
             self.queue.finish(running.execution_id)
             self._finish(running, Outcome.CANCELLED)
-        elif self._executor is not None:
-            kill = messages.KillRun(execution_id=running.execution_id)
-            tell_if_alive(self._executor, kill)
+        else:
+            self.executor.kill(running.execution_id)
 
     def _finish(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
         """The one end. The metadata first: a session that was reported survives what comes."""

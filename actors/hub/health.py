@@ -1,0 +1,22 @@
+"""The answer to health_check."""
+
+from actors.hub.registry import Registry
+from protocol.updates import Health, ProjectStatus
+
+
+def health_of(
+    registry: Registry, *, version: str, uptime_s: float, connections: int, claude: str | None
+) -> Health:
+    """`degraded` while a project has a problem."""
+    entries = registry.entries()
+    problems = [f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem]
+    return Health(
+        status="degraded" if problems else "ok",
+        problems=problems,
+        version=version,
+        uptime_seconds=round(uptime_s, 3),
+        connections=connections,
+        projects=len([e for e in entries if not e.is_deleting]),
+        executing=len([e for e in entries if e.status is ProjectStatus.EXECUTING]),
+        claude=claude,
+    )
