@@ -83,9 +83,7 @@ class Setup:
         self.ask(requests.ProjectCreate(path=self.folder(name)))
 
     def opened(self, project_id: str) -> None:
-        info = hub_module.error_info(a_meta(project_id)).model_copy(
-            update={"status": ProjectStatus.IDLE}
-        )
+        info = error_info(a_meta(project_id)).model_copy(update={"status": ProjectStatus.IDLE})
         self.hub.receive(messages.ProjectOpened(info=info))
 
     def made(self, name: str) -> Probe:
@@ -158,7 +156,7 @@ def test_a_list_waits_for_every_project_or_for_its_time(setup: Setup) -> None:
         setup.made(name)
     setup.ask(requests.ProjectList())
     told = setup.projects["a"].take()[-1]
-    info = hub_module.error_info(a_meta("a"))
+    info = error_info(a_meta("a"))
     setup.hub.receive(messages.ProjectDescribed(gathering=told.gathering, info=info))
     assert setup.answers() == []
     setup.fire(messages._GatheringExpired)

@@ -13,7 +13,7 @@ from actors.directory import LocalDirectory
 from actors.hub.gathering import Gatherings
 from actors.hub.health import health_of
 from actors.hub.nursery import Nursery
-from actors.hub.opening import error_info, placeholder_meta
+from actors.hub.opening import placeholder_meta
 from actors.hub.registry import BeingDeleted, Entry, Registry
 from actors.hub.stopping import Stopping, close_client
 from actors.mailbox import tell_if_alive
@@ -198,16 +198,9 @@ class Hub(Actor):
             self._finish_deletion(entry)
 
     def _list(self, slot: Slot) -> None:
-        listed = [entry for entry in self._registry.entries() if not entry.is_deleting]
-        known = {e.meta.project_id: error_info(e.meta) for e in listed if e.ref is None}
-        asked = {e.meta.project_id: e.ref for e in listed if e.ref is not None}
-        number = self._gatherings.begin(slot, known, set(asked))
-        for project_id, ref in asked.items():
-            if not tell_if_alive(ref, messages.Describe(gathering=number)):
-                self._gatherings.gone(project_id)
-        if asked:
-            expired = messages._GatheringExpired(gathering=number)
-            self._timers.after(GATHERING_TIMEOUT_S, self.actor_ref, expired)
+        number = self._gatherings.begin(slot, self._registry)
+        expired = messages._GatheringExpired(gathering=number)
+        self._timers.after(GATHERING_TIMEOUT_S, self.actor_ref, expired)
 
     def _health(self) -> Health:
         return health_of(

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from actors import messages
+from actors.hub.opening import error_info
+from actors.hub.registry import Registry
+from actors.mailbox import tell_if_alive
 from actors.slot import Slot
 from protocol.updates import ProjectInfo
 
@@ -20,12 +24,18 @@ class Gatherings:
         self._open: dict[int, _Gathering] = {}
         self._next = 1
 
-    def begin(self, slot: Slot, known: dict[str, ProjectInfo], asked: set[str]) -> int:
-        """`known` needs no answer; `asked` will be described. Returns the gathering's number."""
+    def begin(self, slot: Slot, registry: Registry) -> int:
+        """Asks every project that can answer; returns the gathering's number."""
         number = self._next
         self._next += 1
-        self._open[number] = _Gathering(slot, set(asked), dict(known))
+        listed = [entry for entry in registry.entries() if not entry.is_deleting]
+        known = {e.meta.project_id: error_info(e.meta) for e in listed if e.ref is None}
+        asked = {e.meta.project_id: e.ref for e in listed if e.ref is not None}
+        self._open[number] = _Gathering(slot, set(asked), known)
         self._finish_if_complete(number)
+        for project_id, ref in asked.items():
+            if not tell_if_alive(ref, messages.Describe(gathering=number)):
+                self.gone(project_id)
         return number
 
     def described(self, number: int, info: ProjectInfo) -> None:
