@@ -13,6 +13,7 @@ from actors.directory import LocalDirectory
 from actors.executor.actor import ExecutorSettings
 from actors.hub import Hub, HubSettings, nursery
 from actors.hub import actor as hub_module
+from actors.hub.opening import error_info
 from actors.ports import Caller
 from actors.project import ProjectSettings
 from actors.rotator import Rotator
