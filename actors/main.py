@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pykka
@@ -26,6 +25,7 @@ from actors.executor.process import cli_version
 from actors.frontend.listener import Listener
 from actors.hub import Hub
 from actors.mailbox import tell_if_alive
+from actors.stop_wish import StopWish
 from actors.wiring import connection_context, hub_settings
 from storage.errors import AlreadyLocked
 from storage.layout import DataLayout
@@ -34,6 +34,7 @@ from storage.lock import DataLock
 logger = logging.getLogger("claudehub.main")
 
 OPEN_TIMEOUT_S = 600.0
+OPEN_POLL_S = 0.05
 STRAYS_TIMEOUT_S = 5.0
 ACCEPT_STOP_S = 2.0
 TIMERS_STOP_S = 2.0
@@ -48,18 +49,6 @@ INSTALL_CLAUDE = (
 
 class StartFailed(Exception):
     """The server cannot run; the text says why. Exit code 1."""
-
-
-@dataclass(slots=True)
-class _Wishes:
-    """What ends the server: a signal, or a failure of what everything rests on."""
-
-    wanted: threading.Event
-    failure: str | None = None
-
-    def fail(self, reason: str) -> None:
-        self.failure = reason
-        self.wanted.set()
 
 
 def check_command(config: Config) -> None:
@@ -79,22 +68,20 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
     for name in ignored_variables():
         logger.warning("%s has no effect in this version", name)
     _raise_descriptor_limit()
-    wishes = _Wishes(threading.Event())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: wishes.wanted.set())
     with contextlib.suppress(ValueError, OSError, AttributeError):  # stderr may be no real file
         faulthandler.register(signal.SIGUSR1)
-    with contextlib.ExitStack() as stack:
-        _run(config, announce, wishes, stack)
-    if wishes.failure is not None:
-        logger.error("stopped: %s", wishes.failure)
+    wish = StopWish()
+    with wish.signals(), contextlib.ExitStack() as stack:
+        _run(config, announce, wish, stack)
+    if wish.failure is not None:
+        logger.error("stopped: %s", wish.failure)
         return 1
     logger.info("stopped")
     return 0
 
 
 def _run(
-    config: Config, announce: Callable[[str], None], wishes: _Wishes, stack: contextlib.ExitStack
+    config: Config, announce: Callable[[str], None], wish: StopWish, stack: contextlib.ExitStack
 ) -> None:
     """Start, in this order; the stack stops in the other."""
     layout, data_id = _take_data_folder(config, stack)
@@ -115,19 +102,19 @@ def _run(
         data_id=data_id,
         environment=environment,
         ready=opened.set,
-        died=wishes.fail,
+        died=wish.fail,
     )
     hub = Hub.start(settings=settings, directory=directory, clock=clock, timers=timers)
     stack.callback(_stop_actors, hub, 2 * config.kill_grace + STOP_MARGIN_S)
-    _wait_until_open(opened, wishes)
-    if wishes.wanted.is_set():
+    _wait_until_open(opened, wish)
+    if wish.is_wanted:
         return
     _ask_version(config, environment, hub)
     context = connection_context(config, hub=hub, directory=directory, clock=clock, timers=timers)
     listener.start(context)
     stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
     announce(f"listening on {_url(config.bind, listener.port)}")
-    wishes.wanted.wait()
+    wish.wait_for_ever()
     logger.info("stopping")
 
 
@@ -160,12 +147,12 @@ def _listen(config: Config) -> Listener:
         ) from None
 
 
-def _wait_until_open(opened: threading.Event, wishes: _Wishes) -> None:
+def _wait_until_open(opened: threading.Event, wish: StopWish) -> None:
     waited_s = 0.0
-    while not opened.wait(0.1) and not wishes.wanted.is_set():
-        waited_s += 0.1
+    while not opened.wait(OPEN_POLL_S) and not wish.wait(0):
+        waited_s += OPEN_POLL_S
         if waited_s > OPEN_TIMEOUT_S:
-            wishes.fail("the projects did not open in time")
+            wish.fail("the projects did not open in time")
 
 
 def _ask_version(config: Config, environment: dict[str, str], hub: messages.Ref) -> None:
