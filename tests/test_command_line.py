@@ -21,10 +21,16 @@ def run(hub: HubProcess, *arguments: str, text: str | None = None) -> Any:
 
 
 def spawn(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """As from a terminal: a suite that runs in the background may have been told to ignore
+    SIGINT, and would hand that on."""
     command = [sys.executable, str(ROOT / "claudehub" / "__main__.py"), *arguments]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_projects_are_made_listed_and_deleted(hub: HubProcess) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -38,7 +39,13 @@ def running(spec, checkout="."):
         port = free_port()
 
         def fill(text):
-            for key, value in {"port": port, "checkout": checkout, "scratch": scratch}.items():
+            places = {
+                "port": port,
+                "checkout": checkout,
+                "scratch": scratch,
+                "python": sys.executable,
+            }
+            for key, value in places.items():
                 text = text.replace("{%s}" % key, str(value))
             return text
 
