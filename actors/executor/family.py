@@ -19,10 +19,10 @@ def mark_of(data_id: str, process_id: str) -> str:
     return f"{data_id}:{process_id}"
 
 
-def descendants(pid: int) -> list[psutil.Process]:
-    """Every process below `pid` now."""
+def descendants(leader: psutil.Process) -> list[psutil.Process]:
+    """Every process below `leader` now; none once it is gone."""
     try:
-        return psutil.Process(pid).children(recursive=True)
+        return leader.children(recursive=True)
     except psutil.Error:
         return []
 

@@ -80,8 +80,15 @@ class AgentProcess:
                 ("wait", self._wait),
             )
         }
-        for thread in self._threads.values():
-            thread.start()
+        try:
+            # Known by its start time too: a pid that is given again is not taken for this one.
+            self._leader = psutil.Process(self._popen.pid)
+            for thread in self._threads.values():
+                thread.start()
+        except BaseException:  # no thread is left: nobody would look after the process
+            self._popen.kill()
+            self._popen.wait()
+            raise
 
     @property
     def pid(self) -> int:
@@ -107,7 +114,7 @@ class AgentProcess:
         self._popen.send_signal(number)
 
     def note_descendants(self) -> None:
-        for process in family.descendants(self._popen.pid):
+        for process in family.descendants(self._leader):
             self._noted[process.pid] = process
 
     def leftovers(self) -> list[psutil.Process]:
