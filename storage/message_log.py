@@ -64,6 +64,7 @@ class MessageLog:
         self.state = state
         self.torn: TornTail | None = found.torn
         self.damaged_bytes = found.damaged_bytes
+        self.was_clean = found.was_clean
         if found.segments and found.last_seq == self._last_seq:
             self._path = found.segments[-1].path
 
@@ -178,6 +179,10 @@ class MessageLog:
         self._close_file()
         self.state = self.state.model_copy(update={"clean": mark, "checkpoint": mark})
         return self.state
+
+    def abandon(self) -> None:
+        """Closes the file as a crash would leave it."""
+        self._close_file()
 
     # -- inside ------------------------------------------------------------------------------
 

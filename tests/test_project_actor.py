@@ -370,6 +370,52 @@ def test_credit_is_given_back_in_steps_once_stored(setup: Setup) -> None:
     ]
 
 
+def test_while_the_disk_is_full_the_pipe_is_left_unread(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution_id = setup.execute()
+    setup.executor.take()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail_with(errno.ENOSPC))
+        for _ in range(3):
+            setup.tell(output(execution_id, b"{}", size=CREDIT_STEP_BYTES))
+        assert setup.executor.take() == []
+    setup.timers.fire(messages._RetryStorage)
+    setup.handle_own()
+    assert setup.executor.take() == [
+        messages.OutputStored(execution_id=execution_id, size_bytes=3 * CREDIT_STEP_BYTES)
+    ]
+
+
+def test_a_full_disk_does_not_keep_a_project_from_being_read(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution_id = setup.execute()
+    setup.end(execution_id)
+    setup.tell(messages.StopProject())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail_with(errno.ENOSPC))
+        setup.open()
+        assert setup.project.info().last_seq == 3
+    second = setup.execute()
+    assert setup.kinds()[-2:] == ["prompt", "execution_started"]
+    setup.open()
+    assert setup.lines()[-1]["data"]["execution_id"] == second
+    assert setup.lines()[-1]["data"]["outcome"] == "lost"
+
+
+def test_a_log_that_cannot_be_read_is_an_answer(setup: Setup) -> None:
+    setup.execute()
+    setup.client.take()
+    for path in setup.layout.log("p").glob("*.jsonl"):
+        path.rename(path.with_suffix(".gone"))
+        path.mkdir()
+    setup.ask(
+        requests.ProjectJoin(project_id="p", since="2026-11-24T00:00:00Z"), RecordingSubscriber()
+    )
+    assert setup.answers()[-1]["code"] == "storage_failed"
+
+
 def test_an_interval_flushes_a_second_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

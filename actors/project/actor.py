@@ -70,6 +70,7 @@ class Project(Actor):
             clock=self._clock,
             timers=self._timers,
             changed=self._update_status,
+            stored=self._on_stored,
         )
         self._runs = Runs(self, self._ledger, self._settings, self._clock, self._timers)
         for execution_id in lost:
@@ -83,6 +84,7 @@ class Project(Actor):
             return
         self._runs.executor.stop()
         if not self._closed:
+            self._ledger.abandon()
             for subscriber in self._publisher.subscribers.values():
                 subscriber.closed("the project failed; join again")
 
@@ -97,8 +99,6 @@ class Project(Actor):
                 self._runs.on_output(message)
             case messages._FlushJournal():
                 self._publisher.on_flush_due()
-                self._ledger.note_progress(self._runs.queue.open_since_seq)
-                self._runs.executor.return_credit()
             case messages.Durable():
                 self._publisher.on_durable(message)
             case messages.SessionForgotten():
@@ -135,6 +135,9 @@ class Project(Actor):
             self._handle_request(message)
         except WireError as error:
             message.slot.error(error)
+        except OSError as error:
+            logger.error("%s: %s", self, error)
+            message.slot.error(HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be read"))
 
     def _refusal_while_closing(self) -> WireError:
         if isinstance(self._closing, messages.DeleteProject):
@@ -201,6 +204,10 @@ class Project(Actor):
             status=self._current_status(),
             subscribers=len(self._publisher.subscribers),
         )
+
+    def _on_stored(self) -> None:
+        self._runs.executor.return_credit()
+        self._ledger.note_progress(self._runs.queue.open_since_seq)
 
     # -- for Runs ----------------------------------------------------------------------------
 

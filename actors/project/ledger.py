@@ -42,9 +42,19 @@ class Ledger:
         if log.damaged_bytes:
             logger.error("project %s: %d damaged bytes", meta.project_id, log.damaged_bytes)
         ledger = cls(ProjectStore(layout), meta, log)
-        lost = [] if _was_closed(meta) else ledger._find_open()
-        ledger.save()
+        lost = [] if log.was_clean else ledger._find_open()
+        ledger._save_opened(meta)
         return ledger, lost
+
+    def _save_opened(self, before: ProjectMeta) -> None:
+        """A full disk does not keep a project from being read: the marks that stay are not
+        trusted once the files have grown. But a new log_id must be kept before it is told."""
+        try:
+            self.save()
+        except StorageError as error:
+            if before.log is None or before.log.log_id != self.bounds.log_id:
+                raise
+            logger.error("project %s: %s", before.project_id, error)
 
     @property
     def bounds(self) -> Bounds:
@@ -98,6 +108,10 @@ class Ledger:
         self.change(log=self._log.close(), busy_since_seq=None)
         self._store.save(self.meta)
 
+    def abandon(self) -> None:
+        """Gives the file back without a word, after a failure."""
+        self._log.abandon()
+
     def _find_open(self) -> list[str]:
         """From the recovery point, or from the oldest prompt that was open then."""
         last_seq = self.bounds.last_seq
@@ -108,7 +122,3 @@ class Ledger:
             return find_open(self.reader(), start, last_seq)
         except OSError as error:
             raise from_os_error(error, f"reading the log of {self.meta.project_id}") from error
-
-
-def _was_closed(meta: ProjectMeta) -> bool:
-    return meta.log is not None and meta.log.clean is not None

@@ -25,7 +25,8 @@ ROOM_AGAIN_BYTES = 1024 * 1024
 
 
 class Publisher:
-    """`problem` says why the log cannot be written; `changed` is called when that changes."""
+    """`problem` says why the log cannot be written; `changed` is called when that changes, and
+    `stored` when all that was pending is durable."""
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Publisher:
         clock: Clock,
         timers: Timers,
         changed: Callable[[], None],
+        stored: Callable[[], None],
     ) -> None:
         self.subscribers: dict[str, Subscriber] = {}
         self.problem: str | None = None
@@ -47,6 +49,7 @@ class Publisher:
         self._clock = clock
         self._timers = timers
         self._changed = changed
+        self._stored = stored
         self._flush_told = False
         self._sync_due = False
         self._retry_due = False
@@ -81,6 +84,7 @@ class Publisher:
         # Same turn: on one machine what the log has flushed may be acknowledged and shown.
         log_id = self._ledger.bounds.log_id
         self.on_durable(messages.Durable(log_id=log_id, last_seq=last_seq))
+        self._stored()
         if self._sync is SyncPolicy.INTERVAL and not self._sync_due:
             self._sync_due = True
             self._timers.after(SYNC_INTERVAL_S, self._project, messages._SyncDue())
