@@ -57,38 +57,34 @@ class AgentProcess:
         self._stop_lock = threading.Lock()
         self._reader_ended = False
         try:
-            self._popen = subprocess.Popen(
-                list(spec.argv),
-                cwd=spec.folder,
-                env={**spec.environment, family.MARK: spec.mark},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-            )
+            self._popen = _popen(spec)
         except BaseException:
             os.close(self._stop_reading)
             os.close(self._stop_writing)
             raise
-        self._threads = {
-            name: threading.Thread(target=target, name=f"agent-{name}", daemon=True)
-            for name, target in (
-                ("out", self._read_output),
-                ("err", self._read_errors),
-                ("in", self._write_input),
-                ("wait", self._wait),
-            )
-        }
         try:
             # Known by its start time too: a pid that is given again is not taken for this one.
             self._leader = psutil.Process(self._popen.pid)
-            for thread in self._threads.values():
-                thread.start()
-        except BaseException:  # no thread is left: nobody would look after the process
+            self._threads = self._start_threads()
+        except BaseException:  # nobody would look after the process
             self._popen.kill()
             self._popen.wait()
             raise
+
+    def _start_threads(self) -> dict[str, threading.Thread]:
+        targets = (
+            ("out", self._read_output),
+            ("err", self._read_errors),
+            ("in", self._write_input),
+            ("wait", self._wait),
+        )
+        threads = {
+            name: threading.Thread(target=target, name=f"agent-{name}", daemon=True)
+            for name, target in targets
+        }
+        for thread in threads.values():
+            thread.start()
+        return threads
 
     @property
     def pid(self) -> int:
@@ -196,6 +192,19 @@ class AgentProcess:
         return_code = self._popen.wait()
         self.close_input()
         self._tell(messages._ProcessExited(process_id=self.process_id, return_code=return_code))
+
+
+def _popen(spec: ProcessSpec) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        list(spec.argv),
+        cwd=spec.folder,
+        env={**spec.environment, family.MARK: spec.mark},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        start_new_session=True,
+    )
 
 
 def cli_version(command: Sequence[str], environment: Mapping[str, str]) -> str | None:

@@ -158,18 +158,9 @@ class Project(Actor):
                 self._join(slot, body, message.subscriber)
             case requests.ProjectLeave():
                 self._drop_subscriber(message.caller.client_id)
-                left = messages.Left(
-                    number=slot.number, payload=joining.left_payload(self._id), project_id=self._id
-                )
-                tell_if_alive(slot.client, left)
+                tell_if_alive(slot.client, joining.left(slot.number, self._id))
             case requests.GetMessages():
-                snapshot = messages.HistorySnapshot(
-                    number=slot.number,
-                    bounds=self._ledger.bounds,
-                    reader=self._ledger.reader(),
-                    request=body,
-                )
-                tell_if_alive(slot.client, snapshot)
+                self._send_snapshot(slot, body)
             case _:
                 assert_never(body)
 
@@ -189,6 +180,15 @@ class Project(Actor):
         )
         if not tell_if_alive(slot.client, joined):
             self._drop_subscriber(subscriber.key)
+
+    def _send_snapshot(self, slot: Slot, request: requests.GetMessages) -> None:
+        snapshot = messages.HistorySnapshot(
+            number=slot.number,
+            bounds=self._ledger.bounds,
+            reader=self._ledger.reader(),
+            request=request,
+        )
+        tell_if_alive(slot.client, snapshot)
 
     def _drop_subscriber(self, key: str) -> None:
         self._publisher.subscribers.pop(key, None)
@@ -234,7 +234,7 @@ class Project(Actor):
         if status is self._status:
             return
         changed, self._status = self._status is not None, status
-        problem = self._publisher.problem or self._damage()
+        problem = self._publisher.problem or self._ledger.damage
         if self._runs.has_given_up:
             problem = "its executor failed too often; restart the server"
         self._hub.tell(
@@ -242,10 +242,6 @@ class Project(Actor):
         )
         if changed:
             self._publisher.announce(UpdateType.STATUS, StatusChanged(status=status))
-
-    def _damage(self) -> str | None:
-        damaged = self._ledger.damaged_bytes
-        return f"{damaged} bytes of its log cannot be read" if damaged else None
 
     def _on_files_changed(self, message: messages.FilesChanged) -> None:
         if self._publisher.subscribers and self._closing is None:

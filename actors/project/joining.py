@@ -52,8 +52,9 @@ def joined_payload(info: ProjectInfo, bounds: Bounds) -> bytes:
     )
 
 
-def left_payload(project_id: str) -> bytes:
-    return codec.dumps({"project_id": project_id})
+def left(number: int, project_id: str) -> messages.Left:
+    payload = codec.dumps({"project_id": project_id})
+    return messages.Left(number=number, payload=payload, project_id=project_id)
 
 
 def files_changed(message: messages.FilesChanged) -> FilesChanged:

@@ -61,9 +61,10 @@ class Ledger:
         return self._log.bounds()
 
     @property
-    def damaged_bytes(self) -> int:
-        """Bytes that could not be read at the start, with sound records behind them."""
-        return self._log.damaged_bytes
+    def damage(self) -> str | None:
+        """What could not be read at the start, with sound records behind it."""
+        damaged = self._log.damaged_bytes
+        return f"{damaged} bytes of its log cannot be read" if damaged else None
 
     def reader(self) -> LogReader:
         return self._log.reader()
