@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=200)
     parser.add_argument("--sync", default="always")
     args = parser.parse_args()
+    os.chdir(HERE / "fanout")  # the servers file names its programs from there
     rows: dict[str, list[float]] = {}
     for _ in range(args.rounds):
         hub = measure_hub(args.lines, args.size, args.sync)
