@@ -60,6 +60,7 @@ class Client(Actor):
         self._replies = ReplyQueue[Answer]()
         self._held: deque[messages.RequestReceived] = deque()
         self._barrier: int | None = None
+        # Ever joined: a leave is answered after a later join was sent, and takes nothing out.
         self._joined: set[str] = set()
         self._replays = Replays(outbox, clock)
 
@@ -168,7 +169,10 @@ class Client(Actor):
 
         def overflowed(position: int) -> None:
             reason = f"slow consumer; join again with after_seq {position}"
-            self.actor_ref.tell(messages.CloseClient(code=CloseCode.TRY_AGAIN_LATER, reason=reason))
+            tell_if_alive(
+                self.actor_ref,
+                messages.CloseClient(code=CloseCode.TRY_AGAIN_LATER, reason=reason),
+            )
 
         def ended(why: str) -> None:
             tell_if_alive(
@@ -230,7 +234,6 @@ class Client(Actor):
                 self._pump_soon()
             case messages.Left():
                 self._replays.drop(answer.project_id)
-                self._joined.discard(answer.project_id)
                 self._write(codec.result_message(request_id, answer.payload))
             case messages.HistorySnapshot():
                 self._write(self._history(request_id, answer))

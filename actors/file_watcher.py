@@ -110,4 +110,7 @@ class FileWatcher(Actor):
 
 def _relative(path: str, folder: Path) -> str:
     relative = os.path.relpath(path, folder)
-    return "" if relative == "." or relative.startswith("..") else relative
+    if relative in (".", "..") or relative.startswith("../"):
+        return ""
+    # A name that is not UTF-8 cannot go over the wire as it is.
+    return relative.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -27,7 +27,7 @@ from actors.hub import Hub
 from actors.mailbox import tell_if_alive
 from actors.stop_wish import StopWish
 from actors.wiring import connection_context, hub_settings
-from storage.errors import AlreadyLocked
+from storage.errors import StorageError
 from storage.layout import DataLayout
 from storage.lock import DataLock
 
@@ -130,7 +130,7 @@ def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[Data
         lock.acquire()
         stack.callback(lock.release)
         return layout, layout.data_id()
-    except AlreadyLocked as error:
+    except StorageError as error:
         raise StartFailed(str(error)) from None
     except OSError as error:
         raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None

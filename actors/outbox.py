@@ -65,6 +65,7 @@ class Outbox:
         self._sent_of_head = 0
         self._counted_bytes = 0
         self._wants_half_close = False
+        self.sent_bytes = 0  # over the life of the connection
 
     # -- what is written ---------------------------------------------------------------------
 
@@ -203,6 +204,7 @@ class Outbox:
                 if sent == 0:
                     return False
                 self._sent_of_head += sent
+                self.sent_bytes += sent
                 continue
             self._waiting.popleft()
             self._sent_of_head = 0

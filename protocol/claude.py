@@ -4,6 +4,8 @@ What was relied on was seen with 2.1.197 and 2.1.331; the prompt goes through st
 as an argument one that begins with `-` would be an option and one above 128 KiB would not start.
 """
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +33,8 @@ NO_BACKGROUND_ENVIRONMENT = {
 # dumped again as ASCII grows three times at most, if it holds no control characters.
 STORED_GROWTH_MAX = 3
 _FORGOTTEN = "No conversation found with session ID"
+CONTROL_ID_MAX_LENGTH = 256
+_SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z", re.ASCII)
 _BOM = b"\xef\xbb\xbf"
 _JSON_SPACE = b" \t\r"
 
@@ -166,15 +170,15 @@ def _json_object(line: bytes) -> dict[str, Any] | None:
 def _classify(line: bytes, value: dict[str, Any]) -> AgentLine:
     """By `type`, wherever it stands: 2.1.331 writes it last in a `result`."""
     session = value.get("session_id")
-    session_id = session if isinstance(session, str) and session else None
+    # It becomes part of a command line and of the metadata: an id, or nothing.
+    session_id = session if isinstance(session, str) and _SESSION_ID.match(session) else None
     match value.get("type"):
         case "control_request":
             request_id = value.get("request_id")
-            return AgentLine(
-                None, line, control_request_id=request_id if isinstance(request_id, str) else None
-            )
+            known = isinstance(request_id, str) and len(request_id) <= CONTROL_ID_MAX_LENGTH
+            return AgentLine(None, b"", control_request_id=request_id if known else None)
         case "control_response" | "control_cancel_request":
-            return AgentLine(None, line)
+            return AgentLine(None, b"")
         case "stream_event":
             return AgentLine(UpdateType.CLAUDE_DELTA, line)
         case "result":
@@ -189,7 +193,8 @@ def _classify(line: bytes, value: dict[str, Any]) -> AgentLine:
 
 def _turn_end(value: dict[str, Any]) -> TurnEnd:
     """Judged by `is_error`: an API error has `subtype: success`."""
-    errors = [str(error) for error in value.get("errors") or ()]
+    listed = value.get("errors")
+    errors = [str(error) for error in listed] if isinstance(listed, list) else []
     result = value.get("result")
     text = result if isinstance(result, str) else "; ".join(errors)
     forgotten = not value.get("num_turns") and any(_FORGOTTEN in error for error in errors)
@@ -201,7 +206,17 @@ def _turn_cost(value: dict[str, Any]) -> float | None:
     of a process of 2.1.197, which is all that it is used for."""
     usage = value.get("model_usage_since_last_result")
     if isinstance(usage, dict):
-        costs = [entry.get("costUSD") for entry in usage.values() if isinstance(entry, dict)]
-        return float(sum(cost for cost in costs if isinstance(cost, int | float)))
-    total = value.get("total_cost_usd")
-    return float(total) if isinstance(total, int | float) else None
+        costs = [_number(e.get("costUSD")) for e in usage.values() if isinstance(e, dict)]
+        return _number(sum(cost for cost in costs if cost is not None))
+    return _number(value.get("total_cost_usd"))
+
+
+def _number(value: object) -> float | None:
+    """A finite number; JSON's 1e999 is none."""
+    if not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

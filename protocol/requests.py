@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # pydantic: `$` is the very end
 REQUEST_ID_MAX_LENGTH = 128
+NAME_MAX_LENGTH = 1000
 HISTORY_LIMIT_MAX = 1000
 HISTORY_LIMIT_DEFAULT = 100
 
@@ -54,6 +55,15 @@ def _permission_mode(value: str) -> str:
     return value
 
 
+def _encodable(value: str) -> str:
+    """A lone surrogate is JSON, but no file or terminal can hold it."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("must not hold a lone surrogate") from None
+    return value
+
+
 def _no_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not hold a NUL character")
@@ -61,6 +71,7 @@ def _no_nul(value: str) -> str:
 
 
 ProjectId = Annotated[str, Field(pattern=PROJECT_ID_PATTERN)]
+Text = Annotated[str, AfterValidator(_encodable)]
 Seq = Annotated[int, Field(ge=0)]
 Timestamp = Annotated[str, BeforeValidator(parse_time)]
 # An option's value becomes part of a command line, where NUL cannot stand.
@@ -78,13 +89,13 @@ class Payload(BaseModel):
 class ProjectRequest(Payload):
     """A request about one project. Any string may be asked for; most name none."""
 
-    project_id: str
+    project_id: Text
 
 
 class ProjectCreate(Payload):
-    path: str
+    path: Text
     project_id: ProjectId | None = None
-    name: str | None = None
+    name: Annotated[Text, Field(max_length=NAME_MAX_LENGTH)] | None = None
     continue_: bool = Field(default=True, alias="continue")
 
 
@@ -100,7 +111,7 @@ class ProjectJoin(ProjectRequest):
     after_seq: Seq | None = None
     since: Timestamp | None = None
     last: Seq | None = None
-    log_id: str | None = None
+    log_id: Text | None = None
     ephemeral: bool = True
 
 
@@ -130,7 +141,7 @@ class Execute(ProjectRequest):
 
 
 class AgentKill(ProjectRequest):
-    execution_id: str | None = None
+    execution_id: Text | None = None
 
 
 class AgentNewSession(ProjectRequest):

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from storage import disk
-from storage.errors import FolderOutsideRoots, FolderRefused
+from storage.errors import DiskFailed, FolderOutsideRoots, FolderRefused
 
 _PROJECT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z", re.ASCII)
+_DATA_ID = re.compile(rb"[0-9a-f]{16}\Z")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -30,17 +31,25 @@ class DataLayout:
             disk.make_folder(folder)
 
     def data_id(self) -> str:
-        """A random name of this data folder, the same for ever. Raises OSError."""
+        """A random name of this data folder, the same for ever. Raises OSError, DiskFailed."""
         if not self.id_file.exists():
             disk.replace_file(self.id_file, secrets.token_hex(8).encode("ascii"))
-        return self.id_file.read_text("ascii").strip()
+        data_id = self.id_file.read_bytes().strip()
+        if not _DATA_ID.match(data_id):
+            # Another id would leave the agents of an earlier server unfound, so none is made up.
+            raise DiskFailed(f"{self.id_file} is damaged: it should hold 16 hex digits")
+        return data_id.decode("ascii")
+
+    @staticmethod
+    def is_project_id(name: str) -> bool:
+        return _PROJECT_ID.match(name) is not None
 
     def project(self, project_id: str) -> Path:
         """A project's folder inside the data folder.
 
         Ids are lower case without separators, so they are safe names on every file system.
         """
-        if not _PROJECT_ID.match(project_id):
+        if not self.is_project_id(project_id):
             raise ValueError(f"not a project id: {project_id!r}")
         return self.projects / project_id
 

@@ -3,7 +3,7 @@
 import secrets
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class SyncPolicy(StrEnum):
@@ -20,8 +20,8 @@ class Mark(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     segment: str
-    size_bytes: int
-    last_seq: int
+    size_bytes: int = Field(ge=0)
+    last_seq: int = Field(ge=0)
 
 
 class LogState(BaseModel):

@@ -55,12 +55,18 @@ class ProjectStore:
         creations that had not got as far as their metadata."""
         for leftover in self._layout.trash.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
-        found = []
+        found: list[ProjectMeta | Unreadable] = []
         for folder in sorted(self._layout.projects.iterdir()):
-            if _never_began(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-            elif folder.is_dir():
-                found.append(self._load(folder))
+            if not self._layout.is_project_id(folder.name) or not folder.is_dir():
+                continue  # not ours
+            try:
+                if _never_began(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+                    continue
+            except OSError as error:
+                found.append(Unreadable(folder.name, f"{folder}: {error.strerror}"))
+                continue
+            found.append(self._load(folder))
         return found
 
     def load(self, project_id: str) -> ProjectMeta | None:
@@ -122,8 +128,7 @@ class ProjectStore:
 
 
 def _never_began(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {"foreign"}
-    return names <= {"meta.json.new"}
+    return {path.name for path in folder.iterdir()} <= {"meta.json.new"}
 
 
 def _read(folder: Path) -> ProjectMeta:

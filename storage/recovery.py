@@ -58,7 +58,7 @@ def recover(folder: Path, state: LogState) -> Recovered:
     if state.clean is not None and _agrees(segment, size, state):
         last = _last_record([segment]) or last_before
         return _result(segments, size, last, segment, was_clean=True)
-    scan = _scan(segment, _start_of_scan(segment, size, state))
+    scan = _scan(segment, *_start_of_scan(segment, size, state))
     torn = _mend(segment, scan, size) if scan.end < size else None
     _sync(segment.path)  # what was read may be in the page cache only
     last = scan.last or _last_record([segment]) or last_before
@@ -102,20 +102,22 @@ def _last_record(segments: list[Segment]) -> bytes | None:
     return None
 
 
-def _start_of_scan(segment: Segment, size: int, state: LogState) -> int:
+def _start_of_scan(segment: Segment, size: int, state: LogState) -> tuple[int, int]:
+    """Where to begin, and the number of the record before it."""
     mark = state.checkpoint
     if mark is None or mark.segment != segment.path.name or mark.size_bytes > size:
-        return 0
-    return mark.size_bytes
+        return 0, segment.first_seq - 1
+    return mark.size_bytes, mark.last_seq
 
 
-def _scan(segment: Segment, start: int) -> _Scan:
+def _scan(segment: Segment, start: int, seq: int) -> _Scan:
+    """A record that stands there twice is sound only once."""
     with slabs.opened(segment.path) as fd:
         scan = _Scan(start)
         for offset, line in slabs.lines_from(fd, start):
-            if record.is_sound(line):
+            if record.is_sound(line) and record.seq_of(line) > seq:
                 scan.damaged_bytes += offset - scan.end
-                scan.end, scan.last = offset + len(line), line
+                scan.end, scan.last, seq = offset + len(line), line, record.seq_of(line)
         return scan
 
 

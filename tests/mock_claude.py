@@ -15,6 +15,7 @@ One prompt a line on standard input (stream-json); directives in the prompt stee
     [[stubborn]]       ignore SIGINT and SIGTERM
     [[grandchild]]     start a process in a session of its own that holds our output open
     [[doublefork]]     start one that is not our descendant
+    [[naked]]          start one without any environment, and say its pid
     [[stderr:TEXT]]    write to standard error
     [[error]]          an API error: subtype success, is_error true
     [[exit:3]]         exit at once with that code, without a result
@@ -135,6 +136,9 @@ class Turn:
                 f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}])"
             )
             subprocess.run([sys.executable, "-c", script], start_new_session=True, check=True)
+        if "naked" in self.wanted:
+            child = subprocess.Popen([sys.executable, "-c", SLEEPER], env={})
+            self.assistant(f"pid {child.pid}")
         if "stderr" in self.wanted:
             sys.stderr.write(self.wanted["stderr"])
             sys.stderr.flush()

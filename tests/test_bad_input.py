@@ -32,6 +32,7 @@ BAD = [
     ('{"type":"project_join","payload":{"project_id":5}}', "invalid_message"),
     ('{"type":"project_join","payload":{"project_id":"none"}}', "project_not_found"),
     ('{"type":"project_join","payload":{"project_id":"../../etc"}}', "project_not_found"),
+    ('{"type":"project_create","payload":{"path":"/tmp","name":"\\ud800"}}', "invalid_message"),
     ('{"type":"execute","payload":{"project_id":"p"}}', "invalid_message"),
     ('{"type":"execute","payload":{"project_id":"p","prompt":"\\ud800"}}', "invalid_message"),
     ('{"type":"execute","payload":{"project_id":"p","content":[]}}', "invalid_message"),

@@ -89,6 +89,32 @@ def test_errors_of_a_turn() -> None:
     assert unknown.session_id is None
 
 
+@pytest.mark.parametrize(
+    "cost",
+    [
+        b'"total_cost_usd":1e999',
+        b'"total_cost_usd":1' + b"0" * 400,
+        b'"total_cost_usd":"x"',
+        b'"model_usage_since_last_result":[]',
+        b'"errors":5',
+    ],
+)
+def test_a_strange_result_is_a_result_all_the_same(cost: bytes) -> None:
+    line = parsed(b'{"type":"result","is_error":false,"result":"x",%b}' % cost)
+    assert line.turn_end == claude.TurnEnd(False, "x", None, forgotten=False)
+
+
+@pytest.mark.parametrize("name", ["\\ud800", "a\\u0000b", "-x", "", "x" * 200])
+def test_a_session_must_be_able_to_be_an_argument(name: str) -> None:
+    line = parsed(b'{"type":"system","subtype":"init","session_id":"%b"}' % name.encode())
+    assert line.session_id is None
+
+
+def test_a_control_request_with_an_endless_id_is_not_answered() -> None:
+    line = parsed(b'{"type":"control_request","request_id":"%b"}' % (b"r" * 1000))
+    assert (line.update_type, line.control_request_id) == (None, None)
+
+
 def test_lines_by_their_kind() -> None:
     assert parsed(b'{"a":1,"type":"stream_event"}').update_type is UpdateType.CLAUDE_DELTA
     assert parsed(b'{"type":"whatever"}').update_type is UpdateType.CLAUDE

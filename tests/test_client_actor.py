@@ -207,6 +207,16 @@ def test_a_leave_ends_a_replay(setup: Setup, tmp_path: Path) -> None:
     assert setup.sent() == []
 
 
+def test_a_join_after_a_leave_is_given_up_with_the_connection(setup: Setup, tmp_path: Path) -> None:
+    setup.say("project_join", project_id="p")
+    setup.say("project_leave", project_id="p")
+    setup.say("project_join", project_id="p")
+    left = setup.project.take()[1].slot.number
+    setup.client.receive(messages.Left(number=left, payload=b"{}", project_id="p"))
+    setup.client.release()
+    assert setup.project.take() == [messages.SubscriberGone(key="c1")]
+
+
 def test_a_log_that_cannot_be_read_closes_the_connection(setup: Setup, tmp_path: Path) -> None:
     log = a_log(tmp_path / "log", 1000)
     (tmp_path / "log").rename(tmp_path / "elsewhere")

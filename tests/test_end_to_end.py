@@ -4,6 +4,8 @@ import base64
 import json
 from pathlib import Path
 
+import psutil
+
 from tests.harness import HubProcess, WireClient
 
 
@@ -113,6 +115,16 @@ def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_end(hub: HubProcess)
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)
         assert client.run(project_id, "[[grandchild]]")["outcome"] == "success"
+
+
+def test_a_child_without_an_environment_does_not_outlive_its_execution(hub: HubProcess) -> None:
+    with hub.client() as client:
+        project_id = make(hub, client)
+        client.request("project_join", project_id=project_id)
+        assert client.run(project_id, "[[naked]]")["outcome"] == "success"
+        said = next(u for u in client.updates if "pid " in str(u["data"]))
+        pid = int(said["data"]["message"]["content"][0]["text"].split()[1])
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"
 
 
 def test_an_agent_that_lingers_is_ended_and_the_result_stands(start_hub) -> None:

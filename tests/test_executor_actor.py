@@ -55,6 +55,9 @@ class FakeProcess:
     def stop_output(self) -> None:
         self.output_stopped = True
 
+    def note_descendants(self) -> None:
+        self.noted = True
+
     def kill_now(self) -> None:
         self.killed = True
 
@@ -281,6 +284,19 @@ def test_a_kill_while_the_session_is_forgotten_runs_nothing_more(setup: Setup) -
     setup.end_output()
     assert setup.end().outcome == Outcome.KILLED
     assert len(FakeProcess.started) == 1
+
+
+def test_a_kill_while_a_forgotten_process_is_swept_is_heard(setup: Setup) -> None:
+    setup.start(SessionChoice(resume="s"))
+    setup.read(FORGOTTEN)
+    setup.process.left = [object()]
+    setup.exit(1)
+    setup.end_output()
+    setup.executor.receive(messages.KillRun(execution_id="e"))
+    assert setup.process.signals == []
+    setup.process.left = []
+    setup.fire(messages._SweepDue)
+    assert setup.end().outcome == Outcome.KILLED
 
 
 def test_what_cannot_be_started_is_an_error(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,6 +186,24 @@ def test_a_slow_reader_is_closed_and_nobody_else_notices(start_hub: Any) -> None
         assert 100 < len(got) < len(seqs)
 
 
+def test_a_peer_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
+    hub = start_hub(HEARTBEAT="200ms")
+    with socket.socket() as deaf, hub.client() as client:
+        deaf.settimeout(10)
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        deaf.connect(("127.0.0.1", port_of(hub)))
+        client.request("project_create", path=hub.folder("p"))
+        client.run_after_join("p", "[[lines:3000]]")
+        deaf.sendall(UPGRADE)
+        ask = frame(1, b'{"type":"get_messages","payload":{"project_id":"p","limit":1000}}')
+        with contextlib.suppress(OSError):
+            for _ in range(500):
+                deaf.sendall(ask)
+            while client.request("health_check")["connections"] > 1:
+                client.request("ping")
+        assert client.request("health_check")["connections"] == 1
+
+
 def test_a_reply_larger_than_the_limit_does_not_cut_who_asked(start_hub: Any) -> None:
     hub = start_hub(SLOW_CLIENT_BYTES="1KiB")
     with hub.client() as client:

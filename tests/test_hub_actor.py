@@ -161,7 +161,7 @@ def test_a_list_waits_for_every_project_or_for_its_time(setup: Setup) -> None:
     setup.hub.receive(messages.ProjectDescribed(gathering=told.gathering, info=info))
     assert setup.answers() == []
     setup.fire(messages._GatheringExpired)
-    assert [p["project_id"] for p in setup.answers()[0]["projects"]] == ["a"]
+    assert [p["project_id"] for p in setup.answers()[0]["projects"]] == ["a", "b"]
     setup.hub.receive(messages.ProjectDescribed(gathering=told.gathering, info=info))
     assert setup.answers() == []
 
@@ -199,6 +199,21 @@ def test_a_project_that_dies_while_it_is_deleted_is_gone(setup: Setup) -> None:
     assert "a" in setup.projects
     setup.opened("a")
     assert setup.answers()[-1]["project"]["project_id"] == "a"
+
+
+def test_a_delete_is_answered_though_its_project_dies(setup: Setup) -> None:
+    setup.made("a")
+    setup.ask(requests.ProjectDelete(project_id="a"))
+    setup.died("a")
+    assert setup.answers() == [{"project_id": "a"}]
+
+
+def test_a_bug_in_one_request_does_not_end_the_server(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup.hub._nursery, "create", lambda *_: 1 / 0)
+    setup.create("a")
+    assert setup.answers()[0]["code"] == "internal"
 
 
 def test_the_rotator_is_always_restarted_until_it_is_too_often(setup: Setup) -> None:

@@ -108,6 +108,17 @@ def test_junk_at_the_end_is_set_aside(tmp_path: Path, junk: bytes) -> None:
     assert seqs(again.read_after(0).items) == [1, 2, 3]
 
 
+def test_a_record_that_stands_there_twice_counts_once(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    lines = append(log, 2)
+    path = list_segments(tmp_path)[0].path
+    with open(path, "ab") as file:
+        file.write(lines[1])
+    again = open_log(tmp_path, settings(), log.state)
+    assert again.torn is not None and again.torn.size_bytes == len(lines[1])
+    assert path.read_bytes() == b"".join(lines)
+
+
 def test_damage_in_the_middle_is_a_gap_and_is_not_cut(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(), None)
     lines = append(log, 5)

@@ -19,7 +19,7 @@ from actors.executor.ending import (
 )
 from actors.executor.environment import agent_environment
 from actors.executor.lines import LineSplitter
-from actors.frontend.rate import TokenBucket
+from actors.frontend.rate import RequestCredit, TokenBucket
 from actors.frontend.wire import FRAGMENTS_MAX, Assembler, MessageRefused
 from actors.hub.registry import free_id
 from actors.ports import Caller
@@ -171,6 +171,18 @@ def test_the_rate_allows_bursts_of_twice_its_number() -> None:
     assert [bucket.take() for _ in range(3)] == [True, True, False]
     clock.at_s += 3600
     assert sum(bucket.take() for _ in range(20)) == 10
+
+
+def test_requests_in_flight_are_counted_in_bytes_too() -> None:
+    credit = RequestCredit(3, 100)
+    assert credit.take(500, 0)  # one, whatever its size
+    assert not credit.take(1, 0)
+    credit.answered()
+    assert [credit.take(1, 0) for _ in range(4)] == [True, True, True, False]
+    credit.answered()
+    assert credit.take(1, 0)
+    for _ in range(5):
+        credit.answered()
 
 
 def text(data: bytes, fin: bool = True, opcode: Opcode = Opcode.TEXT) -> Frame:

@@ -432,6 +432,83 @@ def test_an_interval_flushes_a_second_later(
         assert setup.project.info().status == "error"
 
 
+def test_a_crash_between_an_end_and_its_flush_is_found(setup: Setup) -> None:
+    execution_id = setup.execute()
+    setup.project.receive(
+        messages.RunEnded(
+            execution_id=execution_id,
+            outcome=Outcome.SUCCESS,
+            result="done",
+            exit_code=0,
+            stderr="",
+            cost_usd=None,
+        )
+    )
+    setup.ask(requests.AgentNewSession(project_id="p"), handle=False)
+    setup.project._runs._save()
+    setup.open()
+    ends = [e["data"] for e in setup.lines() if e["update_type"] == "execution_finished"]
+    assert [(e["execution_id"], e["outcome"]) for e in ends] == [(execution_id, "lost")]
+
+
+def test_a_crash_before_lost_is_durable_is_found_again(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution_id = setup.execute()
+    monkeypatch.setattr(Setup, "handle_own", lambda self: None)
+    setup.open()  # logs the end, and dies before it is flushed
+    monkeypatch.undo()
+    monkeypatch.setattr(executor_link.Executor, "start", lambda **_: setup.executor.actor_ref)
+    setup.open()
+    ends = [e["data"] for e in setup.lines() if e["update_type"] == "execution_finished"]
+    assert [(e["execution_id"], e["outcome"]) for e in ends] == [(execution_id, "lost")]
+
+
+def test_a_stop_that_could_not_write_is_not_clean(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execution_id = setup.execute()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail_with(errno.ENOSPC))
+        setup.tell(messages.StopProject())
+        setup.end(execution_id, Outcome.KILLED)
+    assert [m for m in setup.hub.take() if isinstance(m, messages.ProjectClosed)]
+    setup.open()
+    assert setup.lines()[-1]["data"]["outcome"] == "lost"
+
+
+def test_a_refused_reset_changes_nothing(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution_id = setup.execute()
+    setup.tell(output(execution_id, b"{}", session_id="s1"))
+    setup.end(execution_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail_with(errno.ENOSPC))
+        setup.ask(requests.AgentNewSession(project_id="p"))
+    assert setup.answers()[-1]["code"] == "storage_failed"
+    assert setup.project.info().session_id == "s1"
+
+
+def test_a_refused_prompt_leaves_no_end_behind(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.execute()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail_with(errno.ENOSPC))
+        setup.ask(execute("x"), handle=False)
+        waiting = setup.project._runs.queue.waiting[0].execution_id
+        setup.ask(requests.AgentKill(project_id="p", execution_id=waiting))
+    setup.timers.fire(messages._RetryStorage)
+    setup.handle_own()
+    assert "execution_finished" not in setup.kinds()
+
+
+def test_the_death_of_a_watcher_is_not_the_executors(setup: Setup) -> None:
+    setup.execute()
+    died = messages.ActorDied(child=Probe().actor_ref, name="w", reason="x", started=False)
+    setup.tell(died)
+    assert setup.project.info().status == "executing"
+
+
 def test_an_executor_that_dies_fails_one_execution(setup: Setup) -> None:
     first = setup.execute()
     second = setup.execute()

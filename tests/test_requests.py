@@ -73,6 +73,24 @@ def test_project_ids_of_new_projects(bad: str) -> None:
     assert refused_field("project_create", path="/x", project_id=bad) == "payload.project_id"
 
 
+@pytest.mark.parametrize(
+    ("kind", "payload", "field"),
+    [
+        ("project_create", {"path": "/x", "name": "\ud800"}, "name"),
+        ("project_create", {"path": "/x", "name": "x" * 1001}, "name"),
+        ("project_create", {"path": "/\ud800"}, "path"),
+        ("project_join", {"project_id": "\ud800"}, "project_id"),
+        ("project_join", {"project_id": "p", "log_id": "\udfff"}, "log_id"),
+        ("execute", {"project_id": "p", "prompt": "a\ud800"}, "prompt"),
+        ("agent_kill", {"project_id": "p", "execution_id": "\ud800"}, "execution_id"),
+    ],
+)
+def test_a_lone_surrogate_is_refused_wherever_it_stands(
+    kind: str, payload: dict[str, Any], field: str
+) -> None:
+    assert refused_field(kind, **payload) == f"payload.{field}"
+
+
 def test_continue_is_a_word_of_python() -> None:
     body = decode("project_create", path="/x", **{"continue": False})
     assert isinstance(body, requests.ProjectCreate)

@@ -160,6 +160,8 @@ class Executor(Actor):
             run.process.write(claude.refuse_control_line(line.control_request_id))
         if line.turn_end is not None and run.turn_end is None:
             run.turn_end = line.turn_end
+            # Whoever wipes its environment and is left behind is found only now.
+            run.process.note_descendants()
             run.process.write(claude.end_session_line(secrets.token_hex(8)))
             run.process.close_input()
             run.reaper.expect_exit()

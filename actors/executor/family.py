@@ -1,10 +1,11 @@
 """What an agent's process has started: its descendants, and whatever carries its mark.
 
-Either alone misses some: a double fork leaves the family, and a child that was started between the
-look and the signal is not noted; a process may also wipe its environment.
+Each alone misses some: a double fork leaves the family, a child that was started between the look
+and the signal is not noted, a process may wipe its environment or begin a session of its own.
 """
 
 import logging
+import os
 from collections.abc import Iterable
 
 import psutil
@@ -35,6 +36,18 @@ def marked(prefix: str) -> list[psutil.Process]:
             if process.environ().get(MARK, "").startswith(prefix):
                 found.append(process)
         except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def in_session(session_id: int) -> list[psutil.Process]:
+    """Every process of a session (POSIX): an agent's is led by its own pid."""
+    found = []
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == session_id:
+                found.append(psutil.Process(pid))
+        except (OSError, psutil.Error):
             continue
     return found
 

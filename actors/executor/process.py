@@ -21,7 +21,12 @@ from actors.executor.lines import LineSplitter
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
+# What a line costs beside its bytes: a flood of tiny ones must not queue up before a kill.
+LINE_COST_BYTES = 256
+# Lines for standard input that the process has not taken; one that asks and does not read gets
+# no more answers.
+INPUT_LINES_MAX = 256
 STDERR_TAIL_BYTES = 4 * 1024
 # Somebody who holds the pipe open and goes on writing is read no further than this.
 READS_AFTER_STOP = 16
@@ -98,7 +103,8 @@ class AgentProcess:
 
     def write(self, line: bytes) -> None:
         """To standard input, in order, from a thread of its own."""
-        self._input.put(line)
+        if self._input.qsize() < INPUT_LINES_MAX:
+            self._input.put(line)
 
     def close_input(self) -> None:
         """Ends standard input behind what was written."""
@@ -115,8 +121,8 @@ class AgentProcess:
 
     def leftovers(self) -> list[psutil.Process]:
         """What the process has left behind and still runs."""
-        found = {process.pid: process for process in family.marked(self._spec.mark)}
-        return family.alive({**self._noted, **found}.values())
+        found = [*family.marked(self._spec.mark), *family.in_session(self._popen.pid)]
+        return family.alive({**self._noted, **{p.pid: p for p in found}}.values())
 
     def stop_output(self) -> None:
         """Ends the reader although somebody may hold the pipe open."""
@@ -144,10 +150,11 @@ class AgentProcess:
         splitter = LineSplitter(self._spec.max_line_bytes)
         for data in self._pieces(stdout.fileno()):
             lines = tuple(splitter.feed(data))
+            cost = len(data) + LINE_COST_BYTES * len(lines)
             self._tell(
-                messages._OutputRead(process_id=self.process_id, lines=lines, size_bytes=len(data))
+                messages._OutputRead(process_id=self.process_id, lines=lines, size_bytes=cost)
             )
-            self.credit.take(len(data))
+            self.credit.take(cost)
         stdout.close()
         with self._stop_lock:
             self._reader_ended = True

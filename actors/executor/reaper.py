@@ -65,8 +65,10 @@ class Reaper:
     def begin(self, reason: EndReason) -> None:
         """Sends the first signal; asking again, or for less, changes nothing."""
         ladder = ending.begin(self._ladder, reason)
-        if ladder is not None and self.return_code is None:
-            self._ladder = ladder
+        if ladder is None:
+            return
+        self._ladder = ladder  # noted also when the process is gone: nothing more shall run
+        if self.return_code is None:
             self._climb(ladder)
 
     def expect_exit(self) -> None:

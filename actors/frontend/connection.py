@@ -6,7 +6,6 @@ too, goes through the outbox, whose order is the order on the wire.
 
 import logging
 import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from actors import messages
 from actors.client import Client
 from actors.clock import Clock, Timers
 from actors.frontend.handshake import HandshakeRules, new_protocol, respond
-from actors.frontend.rate import TokenBucket
+from actors.frontend.rate import RequestCredit, TokenBucket
 from actors.frontend.socket_transport import SocketTransport
 from actors.frontend.wire import Assembler, MessageRefused
 from actors.mailbox import tell_if_alive
@@ -36,6 +35,7 @@ HANDSHAKE_BYTES_MAX = 16 * 1024
 # Requests of one connection that are not answered yet; above that nothing more is read, so that
 # TCP pushes back.
 REQUESTS_IN_FLIGHT_MAX = 64
+REQUEST_BYTES_IN_FLIGHT_MAX = 1024 * 1024
 # After the last byte: reading on keeps a RST from eating the close frame.
 LINGER_S = 2.0
 
@@ -67,7 +67,7 @@ class Connection:
         self._protocol = new_protocol(context.rules)
         self._assembler = Assembler()
         self._bucket = TokenBucket(context.requests_per_second, context.clock)
-        self._credit = threading.Semaphore(REQUESTS_IN_FLIGHT_MAX)
+        self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)
         self._outbox = Outbox(
             self._transport, limit_bytes=context.slow_client_bytes, wake=self._wake_client
         )
@@ -164,7 +164,7 @@ class Connection:
             directory=context.directory,
             clock=context.clock,
             timers=context.timers,
-            answered=self._credit.release,
+            answered=self._credit.answered,
         )
 
     def _wake_client(self) -> None:
@@ -209,18 +209,24 @@ class Connection:
                 ErrorCode.RATE_LIMITED, "too many requests a second; wait a little (RATE_LIMIT)"
             )
             request = codec.Undecodable(limited, request.id)
-        self._take_credit()
+        self._take_credit(len(text))
         assert self._client is not None
         tell_if_alive(self._client, messages.RequestReceived(request=request))
 
-    def _take_credit(self) -> None:
-        """Waits until an earlier request is answered; not for ever once the connection closes."""
-        waited = False
-        while not self._credit.acquire(timeout=LINGER_S):
+    def _take_credit(self, size_bytes: int) -> None:
+        """Waits until an earlier request is answered. A peer that sends requests and reads no
+        answer for the time of a heartbeat is closed: its pongs cannot be read meanwhile."""
+        waited, sent_bytes = False, self._outbox.sent_bytes
+        while not self._credit.take(size_bytes, self._context.heartbeat_s):
             waited = True
             if not self._outbox.is_open:
                 return
-        if waited:  # the peer's pongs could not be read meanwhile
+            if not self._outbox.is_idle and self._outbox.sent_bytes == sent_bytes:
+                self._outbox.close(CloseCode.TRY_AGAIN_LATER, "answers are not read")
+                self._outbox.abort()
+                return
+            sent_bytes = self._outbox.sent_bytes
+        if waited:
             self._ping_due = self._context.clock.monotonic() + self._context.heartbeat_s
             self._awaits_pong = False
 

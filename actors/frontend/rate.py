@@ -1,4 +1,7 @@
-"""A limit on requests a second."""
+"""Limits on a connection's requests: how many a second, and how many at a time."""
+
+import threading
+from collections import deque
 
 from actors.clock import Clock
 
@@ -24,3 +27,33 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+
+class RequestCredit:
+    """Requests that are not answered yet: so many, and so many bytes (one is taken whatever its
+    size). They are answered in order, so the size of the oldest is what comes back."""
+
+    def __init__(self, requests_max: int, bytes_max: int) -> None:
+        self._requests_max = requests_max
+        self._bytes_max = bytes_max
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+
+    def take(self, size_bytes: int, timeout_s: float) -> bool:
+        """False where there was no room in that time."""
+        with self._changed:
+            if not self._changed.wait_for(self._has_room, timeout_s):
+                return False
+            self._sizes.append(size_bytes)
+            self._bytes += size_bytes
+            return True
+
+    def answered(self) -> None:
+        with self._changed:
+            if self._sizes:
+                self._bytes -= self._sizes.popleft()
+            self._changed.notify()
+
+    def _has_room(self) -> bool:
+        return len(self._sizes) < self._requests_max and self._bytes < self._bytes_max

@@ -142,7 +142,7 @@ class Hub(Actor):
             case messages.ActorDied():
                 self._on_child_died(message)
             case messages._GatheringExpired():
-                self._gatherings.expire(message.gathering)
+                self._gatherings.expire(message.gathering, self._registry)
             case messages.StopHub():
                 self._on_stop_hub(message)
             case messages._StopStepDue():
@@ -156,6 +156,8 @@ class Hub(Actor):
     def _on_request(self, message: messages.HubRequest) -> None:
         try:
             match message.body:
+                case requests.ProjectCreate() | requests.ProjectDelete() if self._stopping:
+                    raise HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
                 case requests.ProjectCreate():
                     self._create(message, message.body)
                 case requests.ProjectDelete():
@@ -168,29 +170,26 @@ class Hub(Actor):
                     assert_never(message.body)
         except WireError as error:
             message.slot.error(error)
-
-    def _refuse_while_stopping(self) -> None:
-        if self._stopping is not None:
-            raise HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
+        except Exception:
+            # The Hub holds everything: a bug in one request must not end the server.
+            logger.exception("%s: a request failed", self)
+            message.slot.error(HubFault(ErrorCode.INTERNAL, "the request failed; see the log"))
 
     def _create(self, message: messages.HubRequest, request: requests.ProjectCreate) -> None:
-        self._refuse_while_stopping()
         try:
             self._nursery.create(request, message.slot)
         except BeingDeleted:
-            self._wait_for_deletion(message)
-
-    def _wait_for_deletion(self, message: messages.HubRequest) -> None:
-        if len(self._waiting_creates) >= WAITING_CREATES_MAX:
-            raise HubFault(ErrorCode.INTERNAL, "too many requests wait for a deletion")
-        self._waiting_creates.append(message)
+            if len(self._waiting_creates) >= WAITING_CREATES_MAX:
+                fault = "too many requests wait for a deletion"
+                raise HubFault(ErrorCode.INTERNAL, fault) from None
+            self._waiting_creates.append(message)
 
     def _delete(self, slot: Slot, by: str, request: requests.ProjectDelete) -> None:
-        self._refuse_while_stopping()
         entry = self._registry.get(request.project_id)
         if entry is None or entry.is_deleting:
             raise not_found(request.project_id)
         entry.is_deleting, entry.keep_history = True, request.keep_history
+        entry.deleted_for = slot
         self._directory.remove(request.project_id)
         order = messages.DeleteProject(slot=slot, by=by, keep_history=request.keep_history)
         if entry.ref is None or not tell_if_alive(entry.ref, order):
@@ -264,10 +263,11 @@ class Hub(Actor):
         self._gatherings.gone(project_id)
         for client in self._clients.values():
             tell_if_alive(client, messages.ProjectFailed(project_id=project_id))
-        if entry.is_deleting:
-            self._finish_deletion(entry)
-        elif entry.created_for is not None:
+        if entry.created_for is not None:
             entry.created_for.error(HubFault(ErrorCode.STORAGE_FAILED, message.reason))
+        if entry.deleted_for is not None:  # where the project has answered, this is nothing
+            entry.deleted_for.result({"project_id": project_id})
+        if entry.is_deleting or entry.created_for is not None:
             self._finish_deletion(entry)
         elif message.started and self._may_restart(entry):
             self._nursery.rebuild(entry)

@@ -7,7 +7,7 @@ from actors.hub.opening import error_info
 from actors.hub.registry import Registry
 from actors.mailbox import tell_if_alive
 from actors.slot import Slot
-from protocol.updates import ProjectInfo
+from protocol.updates import ProjectInfo, ProjectStatus
 
 
 @dataclass(slots=True)
@@ -50,11 +50,17 @@ class Gatherings:
             gathering.missing.discard(project_id)
             self._finish_if_complete(number)
 
-    def expire(self, number: int) -> None:
-        """What is known by now is the answer."""
-        if (gathering := self._open.get(number)) is not None:
-            gathering.missing.clear()
-            self._finish_if_complete(number)
+    def expire(self, number: int, registry: Registry) -> None:
+        """For a project that has not answered in time, what was last known of it."""
+        if (gathering := self._open.get(number)) is None:
+            return
+        for project_id in gathering.missing:
+            if (entry := registry.get(project_id)) is not None:
+                status = entry.status or ProjectStatus.IDLE
+                known = error_info(entry.meta).model_copy(update={"status": status})
+                gathering.found[project_id] = known
+        gathering.missing.clear()
+        self._finish_if_complete(number)
 
     def _finish_if_complete(self, number: int) -> None:
         gathering = self._open[number]

@@ -28,6 +28,7 @@ class Entry:
     is_deleting: bool = False
     keep_history: bool = False
     created_for: Slot | None = None
+    deleted_for: Slot | None = None
     restarts: RestartIntensity = field(default_factory=RestartIntensity)
 
 

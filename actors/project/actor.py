@@ -26,7 +26,6 @@ from protocol.updates import (
     StatusChanged,
     UpdateType,
 )
-from storage.errors import StorageError
 from storage.projects import ProjectMeta
 
 logger = logging.getLogger("claudehub.project")
@@ -207,7 +206,7 @@ class Project(Actor):
 
     def _on_stored(self) -> None:
         self._runs.executor.return_credit()
-        self._ledger.note_progress(self._runs.queue.open_since_seq)
+        self._ledger.note_progress(self._runs.open_since_seq)
 
     # -- for Runs ----------------------------------------------------------------------------
 
@@ -252,7 +251,7 @@ class Project(Actor):
         if self._watching.is_child(message.child):
             logger.warning("%s: no files_changed: %s", self, message.reason)
             self._watching.forget()
-        else:
+        elif self._runs.executor.is_child(message.child):
             self._runs.on_executor_died(message)
 
     # -- the end -----------------------------------------------------------------------------
@@ -274,16 +273,11 @@ class Project(Actor):
             return
         deletion = self._closing if isinstance(self._closing, messages.DeleteProject) else None
         if deletion is not None:
+            # Nothing that could be written waits any more, so this is the last.
             data = ProjectDeleted(by=deletion.by)
-            self._ledger.journal.announce(
-                UpdateType.PROJECT_DELETED, data, is_kept=True, is_final=True
-            )
-            self._publisher.flush()
+            self._publisher.send_at_once(UpdateType.PROJECT_DELETED, data, is_final=True)
         self._closed = True
-        try:
-            self._ledger.close()
-        except StorageError as error:
-            logger.error("%s: closing: %s", self, error)
+        self._ledger.close()
         self._hub.tell(
             messages.ProjectClosed(project_id=self._id, meta=self._ledger.meta, deletion=deletion)
         )

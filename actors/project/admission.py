@@ -1,10 +1,12 @@
-"""Whether a prompt may run: its options, and room for what it will write."""
+"""Whether a prompt may run (its options, room for what it will write), and its record."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from actors.project.run_queue import Execution
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.requests import Options
+from protocol.updates import PromptData
 from storage.errors import FolderOutsideRoots, FolderRefused
 from storage.layout import free_bytes, resolve_folder
 
@@ -38,3 +40,16 @@ def check_free_space(folder: Path, min_free_bytes: int) -> None:
             ErrorCode.STORAGE_FAILED,
             f"only {free} bytes are free where the log is kept (MIN_FREE_BYTES)",
         )
+
+
+def prompt_data(execution: Execution, asked: Options) -> PromptData:
+    """The `prompt` update: the options as they were asked for, and who asked."""
+    caller = execution.caller
+    return PromptData(
+        execution_id=execution.execution_id,
+        prompt=execution.prompt,
+        options=asked.model_dump(exclude_none=True),
+        key=caller.key,
+        client_id=caller.client_id,
+        user=caller.user,
+    )

@@ -51,6 +51,9 @@ class ExecutorLink:
         if self._executor is not None:
             self._executor.stop(block=False)
 
+    def is_child(self, ref: Ref) -> bool:
+        return self._executor is not None and ref.actor_urn == self._executor.actor_urn
+
     def forget(self) -> None:
         """It has died."""
         self._executor = None

@@ -16,7 +16,8 @@ from storage.message_log import MessageLog
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One update. `on_refused`: it may be given up where the log cannot be written."""
+    """One update. `on_refused`: it may be given up where the log cannot be written, and whatever
+    is `about` the same execution with it."""
 
     body: bytes
     is_logged: bool
@@ -24,6 +25,7 @@ class _Entry:
     is_final: bool = False
     on_stored: Callable[[], None] | None = None
     on_refused: Callable[[], None] | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,19 @@ class Journal:
         execution_id: str | None = None,
         on_stored: Callable[[], None] | None = None,
         on_refused: Callable[[], None] | None = None,
+        about: str | None = None,
     ) -> None:
         """An update that gets a number. One of the callbacks comes in a later turn."""
         body = self._body(update_type, data, execution_id)
         self._pending.append(
-            _Entry(body, is_logged=True, is_kept=True, on_stored=on_stored, on_refused=on_refused)
+            _Entry(
+                body,
+                is_logged=True,
+                is_kept=True,
+                on_stored=on_stored,
+                on_refused=on_refused,
+                about=about,
+            )
         )
 
     def announce(
@@ -75,17 +85,23 @@ class Journal:
         *,
         execution_id: str | None = None,
         is_kept: bool = False,
-        is_final: bool = False,
     ) -> None:
         """An update that is not stored; one that is not `is_kept` may be dropped."""
         body = self._body(update_type, data, execution_id)
-        self._pending.append(_Entry(body, is_logged=False, is_kept=is_kept, is_final=is_final))
+        self._pending.append(_Entry(body, is_logged=False, is_kept=is_kept))
 
     def at_once(
-        self, update_type: UpdateType, data: Data, *, timestamp: str, log_id: str
+        self,
+        update_type: UpdateType,
+        data: Data,
+        *,
+        timestamp: str,
+        log_id: str,
+        is_final: bool = False,
     ) -> Broadcast:
         """An update that does not wait behind records which the log does not take."""
-        entry = _Entry(self._body(update_type, data, None), is_logged=False, is_kept=True)
+        body = self._body(update_type, data, None)
+        entry = _Entry(body, is_logged=False, is_kept=True, is_final=is_final)
         return _broadcast(_Batch(timestamp, (entry,), (), None), log_id)
 
     def _body(self, update_type: UpdateType, data: Data | bytes, execution_id: str | None) -> bytes:
@@ -112,7 +128,12 @@ class Journal:
     def refuse_pending(self) -> None:
         """Gives up what may be given up, and says so; the rest waits for the next write."""
         refused = [entry for entry in self._pending if entry.on_refused is not None]
-        self._pending = [entry for entry in self._pending if entry.on_refused is None]
+        about = {entry.about for entry in refused if entry.about is not None}
+        self._pending = [
+            entry
+            for entry in self._pending
+            if entry.on_refused is None and entry.about not in about
+        ]
         for entry in refused:
             assert entry.on_refused is not None
             entry.on_refused()

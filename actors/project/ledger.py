@@ -42,7 +42,9 @@ class Ledger:
         if log.damaged_bytes:
             logger.error("project %s: %d damaged bytes", meta.project_id, log.damaged_bytes)
         ledger = cls(ProjectStore(layout), meta, log)
-        lost = [] if log.was_clean else ledger._find_open()
+        start, lost = (0, []) if log.was_clean else ledger._find_open()
+        # Kept until their ends are durable: this start may crash as well.
+        ledger.change(busy_since_seq=start if lost else None)
         ledger._save_opened(meta)
         return ledger, lost
 
@@ -105,21 +107,29 @@ class Ledger:
             self._log.roll()
 
     def close(self) -> None:
-        """Flushes, closes, and notes that this stop was clean."""
-        self.change(log=self._log.close(), busy_since_seq=None)
-        self._store.save(self.meta)
+        """Flushes, closes, and notes that this stop was clean; but where something could not be
+        written it was not, and the next start looks for what is missing."""
+        if self.journal.has_pending_records:
+            self.abandon()
+            return
+        try:
+            self.change(log=self._log.close(), busy_since_seq=None)
+            self._store.save(self.meta)
+        except StorageError as error:
+            logger.error("project %s: closing: %s", self.meta.project_id, error)
 
     def abandon(self) -> None:
         """Gives the file back without a word, after a failure."""
         self._log.abandon()
 
-    def _find_open(self) -> list[str]:
-        """From the recovery point, or from the oldest prompt that was open then."""
+    def _find_open(self) -> tuple[int, list[str]]:
+        """From the recovery point, or from the oldest prompt that was open then: from where, and
+        what is open."""
         last_seq = self.bounds.last_seq
         state = self.meta.log
         known = state.checkpoint.last_seq if state and state.checkpoint else 0
         start = min(n for n in (known, self.meta.busy_since_seq, last_seq) if n is not None)
         try:
-            return find_open(self.reader(), start, last_seq)
+            return start, find_open(self.reader(), start, last_seq)
         except OSError as error:
             raise from_os_error(error, f"reading the log of {self.meta.project_id}") from error

@@ -108,9 +108,18 @@ class Publisher:
         if self.problem is None:
             journal.announce(update_type, data, is_kept=True)
             self.flush_soon()
-            return
-        log_id = self._ledger.bounds.log_id
-        batch = journal.at_once(update_type, data, timestamp=self.stamp(), log_id=log_id)
+        else:
+            self.send_at_once(update_type, data)
+
+    def send_at_once(self, update_type: UpdateType, data: Data, *, is_final: bool = False) -> None:
+        """An update that waits for nothing."""
+        batch = self._ledger.journal.at_once(
+            update_type,
+            data,
+            timestamp=self.stamp(),
+            log_id=self._ledger.bounds.log_id,
+            is_final=is_final,
+        )
         for subscriber in self.subscribers.values():
             subscriber.offer(batch)
 

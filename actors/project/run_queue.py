@@ -10,7 +10,8 @@ from protocol.requests import Options
 @dataclass(slots=True, eq=False)
 class Execution:
     """One prompt. `is_stored`: its prompt is durable, so it may start; `started_at_s`: monotonic,
-    None until it has; `is_voided`: its session was given up meanwhile."""
+    None until it has; `session_id`: the one it runs in, once known; `is_voided`: that session was
+    given up meanwhile."""
 
     execution_id: str
     prompt: str
@@ -19,6 +20,7 @@ class Execution:
     prompt_seq_before: int
     is_stored: bool = False
     started_at_s: float | None = None
+    session_id: str | None = None
     is_voided: bool = False
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from actors import messages
 from actors.clock import Clock, Timers
 from actors.ports import Caller
-from actors.project.admission import check_free_space, checked_options
+from actors.project.admission import check_free_space, checked_options, prompt_data
 from actors.project.executor_link import ExecutorLink
 from actors.project.ledger import Ledger
+from actors.project.open_ends import OpenEnds
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.session import Session
 from actors.project.settings import ProjectSettings
@@ -23,7 +24,7 @@ from protocol.updates import (
     ExecutionQueued,
     ExecutionStarted,
     Outcome,
-    PromptData,
+    SessionReset,
     UpdateType,
 )
 from storage.errors import StorageError
@@ -53,6 +54,7 @@ class Runs:
         self._settings = settings
         self._clock = clock
         self._restarts = RestartIntensity()
+        self._open_ends = OpenEnds()
         self.executor = ExecutorLink(
             project=project.actor_ref,
             project_id=ledger.meta.project_id,
@@ -90,20 +92,12 @@ class Runs:
         self._project.runs_changed()
 
     def _log_prompt(self, slot: Slot, execution: Execution, asked: requests.Options) -> None:
-        caller = execution.caller
-        data = PromptData(
-            execution_id=execution.execution_id,
-            prompt=execution.prompt,
-            options=asked.model_dump(exclude_none=True),
-            key=caller.key,
-            client_id=caller.client_id,
-            user=caller.user,
-        )
         self._ledger.journal.log(
             UpdateType.PROMPT,
-            data,
+            prompt_data(execution, asked),
             on_stored=lambda: self._prompt_stored(slot, execution),
             on_refused=lambda: self._prompt_refused(slot, execution),
+            about=execution.execution_id,
         )
 
     def _prompt_stored(self, slot: Slot, execution: Execution) -> None:
@@ -118,6 +112,7 @@ class Runs:
 
     def _prompt_refused(self, slot: Slot, execution: Execution) -> None:
         self.queue.finish(execution.execution_id)
+        self._open_ends.remove(execution.execution_id)
         slot.error(
             HubFault(ErrorCode.STORAGE_FAILED, "the prompt could not be stored; it was not run")
         )
@@ -139,14 +134,18 @@ class Runs:
         running = self.queue.running
         if running is not None and running.started_at_s is not None:
             running.is_voided = True
-        reset = self._session.reset("requested")
-        self._save()
+        old = self._ledger.meta.session_id
+        reset = SessionReset(old_session_id=old, reason="requested")
+
+        def stored() -> None:
+            self._session.reset("requested")
+            self._save()
+            slot.result({"project": self._project.info().model_dump(mode="json")})
+
         self._ledger.journal.log(
             UpdateType.SESSION_RESET,
             reset,
-            on_stored=lambda: slot.result(
-                {"project": self._project.info().model_dump(mode="json")}
-            ),
+            on_stored=stored,
             on_refused=lambda: slot.error(
                 HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be written")
             ),
@@ -164,6 +163,7 @@ class Runs:
         started = ExecutionStarted(execution_id=run.execution_id, session_id=session.resume)
         self._ledger.journal.log(UpdateType.EXECUTION_STARTED, started)
         run.started_at_s = self._clock.monotonic()
+        run.session_id = session.resume
         timeout_s = run.options.timeout_seconds or self._settings.execution_timeout_s
         order = messages.StartRun(
             execution_id=run.execution_id,
@@ -184,14 +184,17 @@ class Runs:
                 journal.announce(line.update_type, line.data, execution_id=message.execution_id)
             else:
                 journal.log(line.update_type, line.data, execution_id=message.execution_id)
-            if line.session_id is not None and running is not None:
+            if line.session_id and running:
                 self._session.report(running, line.session_id)
         self.executor.received(message.size_bytes)
         self._project.flush_soon()
 
     def on_session_forgotten(self, message: messages.SessionForgotten) -> None:
         running = self._running(message.execution_id)
-        if running is not None and not running.is_voided:
+        if running is None:
+            return
+        running.session_id = None
+        if not running.is_voided:
             self._ledger.journal.log(UpdateType.SESSION_RESET, self._session.reset("forgotten"))
             self._project.flush_soon()
 
@@ -235,7 +238,7 @@ class Runs:
             outcome=Outcome.LOST,
             session_id=self._ledger.meta.session_id,
         )
-        self._ledger.journal.log(UpdateType.EXECUTION_FINISHED, data)
+        self._log_end(data, self._ledger.meta.busy_since_seq or 0)
         self._project.flush_soon()
 
     def end_all(self) -> None:
@@ -254,28 +257,42 @@ class Runs:
             self.executor.kill(running.execution_id)
 
     def _finish(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
-        """The one end. The metadata first: a session that was reported survives what comes."""
+        """The one end."""
         now_s = self._clock.monotonic()
         started_s = now_s if execution.started_at_s is None else execution.started_at_s
-        self._ledger.journal.log(
-            UpdateType.EXECUTION_FINISHED,
-            ExecutionFinished(
-                execution_id=execution.execution_id,
-                outcome=outcome,
-                session_id=self._ledger.meta.session_id,
-                duration_ms=round((now_s - started_s) * 1000),
-                **facts,
-            ),
+        data = ExecutionFinished(
+            execution_id=execution.execution_id,
+            outcome=outcome,
+            session_id=execution.session_id,
+            duration_ms=round((now_s - started_s) * 1000),
+            **facts,
         )
+        self._log_end(data, execution.prompt_seq_before)
         self.queue.finish(execution.execution_id)
         self._ledger.change(last_active=self._project.stamp())
-        self._save()
         self._go_on()
         self._project.runs_changed()
+
+    def _log_end(self, data: ExecutionFinished, prompt_seq_before: int) -> None:
+        execution_id = data.execution_id
+        self._open_ends.add(execution_id, prompt_seq_before)
+
+        def stored() -> None:
+            self._open_ends.remove(execution_id)
+            self._save()
+
+        self._ledger.journal.log(
+            UpdateType.EXECUTION_FINISHED, data, on_stored=stored, about=execution_id
+        )
+
+    @property
+    def open_since_seq(self) -> int | None:
+        """A number before the first record of every execution without a durable end."""
+        return self._open_ends.since(self.queue.open_since_seq)
 
     def _save(self) -> None:
         """A failure is no reason to lose an end: it is said, and the next save has it all."""
         try:
-            self._ledger.save_with(busy_since_seq=self.queue.open_since_seq)
+            self._ledger.save_with(busy_since_seq=self.open_since_seq)
         except StorageError as error:
             logger.error("%s: %s", self._project, error)

@@ -24,6 +24,7 @@ class Session:
 
     def report(self, running: Execution, session_id: str) -> None:
         """The CLI has named a session. One of before a reset cannot come back."""
+        running.session_id = session_id
         if not running.is_voided and session_id != self._ledger.meta.session_id:
             self._ledger.change(session_id=session_id, fresh=False)
 
