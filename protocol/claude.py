@@ -207,7 +207,7 @@ def _turn_cost(value: dict[str, Any]) -> float | None:
     usage = value.get("model_usage_since_last_result")
     if isinstance(usage, dict):
         costs = [_number(e.get("costUSD")) for e in usage.values() if isinstance(e, dict)]
-        return _number(sum(cost for cost in costs if cost is not None))
+        return None if None in costs else _number(sum(cost for cost in costs if cost is not None))
     return _number(value.get("total_cost_usd"))
 
 

@@ -96,6 +96,7 @@ def test_errors_of_a_turn() -> None:
         b'"total_cost_usd":1' + b"0" * 400,
         b'"total_cost_usd":"x"',
         b'"model_usage_since_last_result":[]',
+        b'"model_usage_since_last_result":{"m":{"costUSD":1e999}}',
         b'"errors":5',
     ],
 )
