@@ -1,15 +1,11 @@
 """The log: appending, rolling, recovering, and what changes its id. On real files."""
 
-import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from protocol import codec
-from storage import disk
-from storage.errors import DiskFailed, DiskFull
 from storage.log_reader import MissingRecords
 from storage.log_state import LogState, SyncPolicy
 from storage.message_log import CHECKPOINT_BYTES, Bounds, LogSettings, MessageLog, open_log
@@ -214,91 +210,6 @@ def test_the_clock_may_step_back(tmp_path: Path) -> None:
     assert len(list_segments(tmp_path)) == 2
     assert seqs(log.read_since(stamp(5)).items) == [1, 2, 3]
     assert seqs(log.read_since(stamp(999)).items) == [1, 2, 3]  # a superset, never a miss
-
-
-def failing(error: int, after: int = 0) -> Callable[..., int]:
-    calls = iter(range(1 << 20))
-    real = os.write
-
-    def write(fd: int, data: bytes, *_: object) -> int:
-        if next(calls) >= after:
-            raise OSError(error, os.strerror(error))
-        return real(fd, data[:40])  # a short write first
-
-    return write
-
-
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_a_full_disk_refuses_the_batch_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
-) -> None:
-    log = open_log(tmp_path, settings(), None)
-    append(log, 2)
-    before = list_segments(tmp_path)[0].path.read_bytes()
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", failing(error, after=1))
-        for _ in range(2):
-            with pytest.raises(DiskFull):
-                append(log, 5)
-    assert list_segments(tmp_path)[0].path.read_bytes() == before
-    assert seqs(tuple(append(log, 1))) == [3]
-    assert seqs(log.read_after(0).items) == [1, 2, 3]
-
-
-def test_a_failed_sync_is_not_tried_again_on_the_same_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = open_log(tmp_path, settings(), None)
-    append(log, 2)
-    synced: list[int] = []
-
-    def fail(fd: int) -> None:
-        synced.append(os.fstat(fd).st_ino)
-        raise OSError(errno.EIO, "planned")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(disk, "sync", fail)
-        with pytest.raises(DiskFailed):
-            append(log, 1)
-    assert len(synced) == 1
-    # The number was told to nobody: it is given out again, in a new file, and counts there.
-    assert seqs(tuple(append(log, 2, second=2))) == [3, 4]
-    assert len(list_segments(tmp_path)) == 2
-    assert seqs(log.read_after(0).items) == [1, 2, 3, 4]
-    again = open_log(tmp_path, settings(), log.close())
-    assert seqs(again.last(4).items) == [1, 2, 3, 4]
-
-
-def test_a_segment_that_cannot_be_made_is_a_failure_and_no_number_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = open_log(tmp_path, settings(), None)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "open", failing(errno.EIO))
-        with pytest.raises(DiskFailed):
-            append(log, 1)
-    assert seqs(tuple(append(log, 1))) == [1]
-
-
-@pytest.mark.parametrize(
-    ("policy", "must_sync", "syncs"),
-    [
-        (SyncPolicy.ALWAYS, False, 1),
-        (SyncPolicy.INTERVAL, False, 0),
-        (SyncPolicy.INTERVAL, True, 1),
-        (SyncPolicy.NEVER, True, 0),
-    ],
-)
-def test_one_sync_a_batch_by_policy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: SyncPolicy, must_sync: bool, syncs: int
-) -> None:
-    log = open_log(tmp_path, settings(sync=policy), None)
-    append(log, 1)
-    log.sync()
-    counted: list[int] = []
-    monkeypatch.setattr(disk, "sync", counted.append)
-    log.append_many([body()] * 64, stamp(2), must_sync=must_sync)
-    assert len(counted) == syncs
 
 
 def test_recovery_reads_only_behind_the_checkpoint(tmp_path: Path) -> None:
