@@ -41,10 +41,14 @@ _JSON_SPACE = b" \t\r"
 
 @dataclass(frozen=True, slots=True)
 class SessionChoice:
-    """Which conversation a process takes up: `resume` that one, else the folder's latest."""
+    """Which conversation a process takes up: `resume` that one, else the folder's latest.
+
+    `reset_model`: --resume would bring back a model that was named for an earlier prompt only.
+    """
 
     resume: str | None = None
     continue_latest: bool = False
+    reset_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,15 @@ def user_line(prompt: str, uuid: str) -> bytes:
 
 def end_session_line(request_id: str) -> bytes:
     """Asks the CLI to end at once, background work included."""
-    request = {"subtype": "end_session"}
+    return _control_line(request_id, {"subtype": "end_session"})
+
+
+def default_model_line(request_id: str) -> bytes:
+    """Asks for the default model; a user line that follows waits for it."""
+    return _control_line(request_id, {"subtype": "set_model"})
+
+
+def _control_line(request_id: str, request: dict[str, str]) -> bytes:
     line = {"type": "control_request", "request_id": request_id, "request": request}
     return dumps(line) + b"\n"
 

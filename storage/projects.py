@@ -18,8 +18,9 @@ META_VERSION = 1
 class ProjectMeta(BaseModel):
     """What a project is, beside its log.
 
-    `fresh`: the next prompt begins a new conversation. `busy_since_seq`: while executions are
-    open, a number before the first of their records; what was open at a crash is found from there.
+    `fresh`: the next prompt begins a new conversation. `model_named`: the session's last prompt named
+    a model, which --resume would bring back. `busy_since_seq`: while executions are open, a number
+    before the first of their records; what was open at a crash is found from there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +33,7 @@ class ProjectMeta(BaseModel):
     last_active: str
     session_id: str | None = None
     fresh: bool = False
+    model_named: bool = False
     busy_since_seq: int | None = None
     log: LogState | None = None
 

@@ -143,6 +143,12 @@ def test_a_run_is_one_process_with_the_prompt_on_its_input(setup: Setup) -> None
     assert all(t.cancelled for t in watchdogs)
 
 
+def test_a_model_of_an_earlier_prompt_is_put_back_first(setup: Setup) -> None:
+    setup.start(SessionChoice(resume="s", reset_model=True))
+    assert b'"request":{"subtype":"set_model"}' in setup.process.written[0]
+    assert b'"content":"hi"' in setup.process.written[1]
+
+
 def test_lines_are_passed_on_with_what_is_owed_for_them(setup: Setup) -> None:
     setup.start()
     setup.read(b'{"type":"assistant"}', b"", b"text")

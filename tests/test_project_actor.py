@@ -120,6 +120,17 @@ def test_a_new_conversation_where_it_was_asked_for(
     assert setup.executor.take()[0].session == SessionChoice()
 
 
+def test_a_model_holds_for_its_prompt_only(setup: ProjectSetup) -> None:
+    first = setup.execute(model="opus")
+    setup.tell(output(first, b"{}", session_id="s1"))
+    setup.end(first)
+    for reset in (True, False):
+        execution_id = setup.execute()
+        session = setup.executor.take()[-1].session
+        assert session == SessionChoice(resume="s1", reset_model=reset)
+        setup.end(execution_id)
+
+
 def test_a_reset_holds_against_the_running_execution(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
     setup.tell(output(execution_id, b"{}", session_id="s1"))

@@ -130,6 +130,8 @@ class Executor(Actor):
         )
         self._run = _Run(order, session, watchdog, process, reaper)
         logger.info("%s: %s runs as pid %d", self, order.execution_id, process.pid)
+        if session.reset_model:
+            process.write(claude.default_model_line(secrets.token_hex(8)))
         # A fresh uuid: the CLI drops a line whose uuid it has seen.
         process.write(claude.user_line(order.prompt, str(uuid.uuid4())))
 

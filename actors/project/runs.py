@@ -159,7 +159,7 @@ class Runs:
         run = self.queue.ready()
         if run is None:
             return
-        session = self._session.choice()
+        session = self._session.choose(run.options)
         started = ExecutionStarted(execution_id=run.execution_id, session_id=session.resume)
         self._ledger.journal.log(UpdateType.EXECUTION_STARTED, started)
         run.started_at_s = self._clock.monotonic()

@@ -5,6 +5,7 @@ from typing import Literal
 from actors.project.ledger import Ledger
 from actors.project.run_queue import Execution
 from protocol.claude import SessionChoice
+from protocol.requests import Options
 from protocol.updates import SessionReset
 
 
@@ -14,13 +15,15 @@ class Session:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def choice(self) -> SessionChoice:
-        """`-c` only where there never was a session; neither after a reset, since `-c` would
-        bring the old conversation back."""
+    def choose(self, options: Options) -> SessionChoice:
+        """For the prompt that starts now. `-c` only where there never was a session; neither after
+        a reset, since `-c` would bring the old conversation back."""
         meta = self._ledger.meta
-        if meta.session_id is not None:
-            return SessionChoice(resume=meta.session_id)
-        return SessionChoice(continue_latest=not meta.fresh)
+        self._ledger.change(model_named=options.model is not None)
+        if meta.session_id is None:
+            return SessionChoice(continue_latest=not meta.fresh)
+        reset_model = meta.model_named and options.model is None
+        return SessionChoice(resume=meta.session_id, reset_model=reset_model)
 
     def report(self, running: Execution, session_id: str) -> None:
         """The CLI has named a session. One of before a reset cannot come back."""
