@@ -19,8 +19,8 @@ class ProjectMeta(BaseModel):
     """What a project is, beside its log.
 
     `fresh`: the next prompt begins a new conversation. `model_named`: the session's last prompt
-    named a model, which --resume would bring back. `busy_since_seq`: while executions are open, a number
-    before the first of their records; what was open at a crash is found from there.
+    named a model, which --resume would bring back. `busy_since_seq`: while executions are open, a
+    number before the first of their records; what was open at a crash is found from there.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -195,6 +195,7 @@ def test_a_peer_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
         client.request("project_create", path=hub.folder("p"))
         client.run_after_join("p", "[[lines:3000]]")
         deaf.sendall(UPGRADE)
+        read_until(deaf, b"welcome")
         ask = frame(1, b'{"type":"get_messages","payload":{"project_id":"p","limit":1000}}')
         with contextlib.suppress(OSError):  # it is closed in the middle of this
             for _ in range(500):
