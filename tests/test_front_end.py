@@ -196,6 +196,8 @@ def test_a_peer_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
         client.run_after_join("p", "[[lines:3000]]")
         deaf.sendall(UPGRADE)
         read_until(deaf, b"welcome")
+        deaf.sendall(frame(1, b'{"type":"ping"}'))
+        read_until(deaf, b'"result"')
         ask = frame(1, b'{"type":"get_messages","payload":{"project_id":"p","limit":1000}}')
         with contextlib.suppress(OSError):  # it is closed in the middle of this
             for _ in range(500):
