@@ -10,4 +10,4 @@ if not __package__:
 from claudehub.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="claudehub")
