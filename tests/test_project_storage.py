@@ -275,3 +275,14 @@ def test_rotation_by_age(setup: ProjectSetup) -> None:
     setup.tell(messages.RotateLog(created_before="20261124T120001Z"))
     setup.execute()
     assert len(list(setup.layout.log("p").glob("*.jsonl"))) == 2
+
+
+def test_what_is_not_stored_does_not_prove_that_the_log_works(
+    setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.join()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail_with(errno.ENOSPC))
+        setup.ask(execute("refused"))
+        setup.tell(messages.FilesChanged(paths=("a",), truncated=False))
+        assert setup.project.info().status == "error"
