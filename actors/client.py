@@ -24,6 +24,7 @@ from actors.slot import Slot
 from actors.subscription import Subscription
 from protocol import codec, requests
 from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
+from storage.log_reader import MissingRecords
 
 logger = logging.getLogger("claudehub.client")
 
@@ -62,7 +63,7 @@ class Client(Actor):
         self._barrier: int | None = None
         # Ever joined: a leave is answered after a later join was sent, and takes nothing out.
         self._joined: set[str] = set()
-        self._replays = Replays(outbox, clock)
+        self._replays = Replays(outbox, clock, self._report_damage)
 
     def started(self) -> None:
         self._hub.tell(messages.ClientConnected(client=self.actor_ref, client_id=self._client_id))
@@ -230,7 +231,7 @@ class Client(Actor):
             case messages.Joined():
                 self._write(codec.result_message(request_id, answer.payload))
                 assert isinstance(answer.subscriber, Subscription)
-                self._replays.start(answer.subscriber, answer.reader)
+                self._replays.start(answer.subscriber, answer.reader, answer.since)
                 self._pump_soon()
             case messages.Left():
                 self._replays.drop(answer.project_id)
@@ -242,14 +243,20 @@ class Client(Actor):
 
     def _history(self, request_id: str | None, snapshot: messages.HistorySnapshot) -> bytes:
         try:
-            payload = history_payload(
+            payload, missing = history_payload(
                 snapshot.reader, snapshot.bounds, snapshot.request, self._clock.now()
             )
         except OSError as error:
             logger.error("%s: reading history: %s", self, error)
             fault = HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be read")
             return codec.error_message(request_id, codec.error_payload(fault))
+        if missing:
+            self._report_damage(snapshot.request.project_id, missing)
         return codec.result_message(request_id, payload)
+
+    def _report_damage(self, project_id: str, missing: tuple[MissingRecords, ...]) -> None:
+        if port := self._directory.find(project_id):
+            port.tell(messages.DamageSeen(missing=missing))
 
     def _write(self, message: bytes) -> None:
         self._outbox.write(codec.text_frame(message), counts=True)

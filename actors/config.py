@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from protocol.requests import PERMISSION_MODES
 from storage.log_state import SyncPolicy
+from storage.segments import Compression
 
 
 def _seconds(value: object) -> object:
@@ -142,6 +143,15 @@ class Config(BaseSettings):
         50, "50", "requests a second a connection, bursts of twice that"
     )
     log_sync: SyncPolicy = _setting(SyncPolicy.ALWAYS, "always", "always, interval, never")
+    log_retain_days: Annotated[int, Field(ge=0, le=36500)] = _setting(
+        0, "365", "days after which closed log segments are deleted; 0 keeps all"
+    )
+    log_retain_bytes: Annotated[ByteSize, Field(ge=0)] = _setting(
+        0, "10GiB", "a project's log; beyond that its oldest segments are deleted; 0 keeps all"
+    )
+    log_compress: Compression = _setting(
+        Compression.OFF, "zstd", "off, gzip, zstd: how closed log segments are kept"
+    )
     min_free_bytes: Annotated[ByteSize, Field(ge=0)] = _setting(
         "1GiB", "1GiB", "below this much free space new prompts are refused"
     )

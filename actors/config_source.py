@@ -25,9 +25,6 @@ NOT_YET: Mapping[str, tuple[str, ...]] = {
     "AGENT_LIMITS": (),
     "PROTOCOL_V0": ("off",),
     "METRICS_PORT": ("0",),
-    "LOG_COMPRESS": ("off",),
-    "LOG_RETAIN_DAYS": ("0",),
-    "LOG_RETAIN_BYTES": ("0",),
     "AGENT_BACKGROUND": ("off",),
     "STOP_GRACE": ("0s", "0"),
 }

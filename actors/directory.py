@@ -38,8 +38,8 @@ class LocalDirectory:
     def find(self, project_id: str) -> ProjectPort | None:
         return self._ports.get(project_id)
 
-    def ports(self) -> list[ProjectPort]:
-        return list(self._ports.values())
+    def projects(self) -> list[tuple[str, ProjectPort]]:
+        return list(self._ports.items())
 
     def put(self, project_id: str, port: ProjectPort) -> None:
         self._ports[project_id] = port

@@ -27,8 +27,8 @@ def replay_frames(page: Page, project_id: str, now: datetime) -> bytes:
 
 def history_payload(
     reader: LogReader, bounds: Bounds, request: GetMessages, now: datetime
-) -> bytes:
-    """The result of get_messages, as JSON. Raises OSError.
+) -> tuple[bytes, tuple[MissingRecords, ...]]:
+    """The result of get_messages, as JSON, and what of it could not be read. Raises OSError.
 
     Forwards from `after_seq` or `since` where one is given, else the newest within the bounds.
     """
@@ -44,13 +44,14 @@ def history_payload(
         page = reader.read_before(high, low, max_bytes=HISTORY_PAGE_BYTES, max_count=request.limit)
         more = page.first_seq > low
     messages = b",".join(_payload(item, request.project_id, now) for item in page.items)
-    return b'{"messages":[%b],"first_seq":%d,"last_seq":%d,"log_id":%b,"more":%b}' % (
+    payload = b'{"messages":[%b],"first_seq":%d,"last_seq":%d,"log_id":%b,"more":%b}' % (
         messages,
         bounds.first_seq,
         bounds.last_seq,
         codec.dumps(bounds.log_id),
         b"true" if more else b"false",
     )
+    return payload, page.missing
 
 
 def _range(reader: LogReader, bounds: Bounds, request: GetMessages) -> tuple[int, int]:

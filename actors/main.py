@@ -25,6 +25,7 @@ from actors.executor.process import cli_version
 from actors.frontend.listener import Listener
 from actors.hub import Hub
 from actors.mailbox import tell_if_alive
+from actors.opening import Opening
 from actors.stop_wish import StopWish
 from actors.wiring import connection_context, hub_settings
 from storage.errors import StorageError
@@ -33,8 +34,6 @@ from storage.lock import DataLock
 
 logger = logging.getLogger("claudehub.main")
 
-OPEN_TIMEOUT_S = 600.0
-OPEN_POLL_S = 0.05
 STRAYS_TIMEOUT_S = 5.0
 ACCEPT_STOP_S = 2.0
 TIMERS_STOP_S = 2.0
@@ -94,19 +93,19 @@ def _run(
     timers.start()
     stack.callback(timers.stop, TIMERS_STOP_S)
     environment = agent_environment(os.environ, config.claude_env, round(config.delta_hold * 1000))
-    opened = threading.Event()
+    opening = Opening(_say_progress)
     directory = LocalDirectory()
     settings = hub_settings(
         config,
         layout=layout,
         data_id=data_id,
         environment=environment,
-        ready=opened.set,
+        progress=opening.progress,
         died=wish.fail,
     )
     hub = Hub.start(settings=settings, directory=directory, clock=clock, timers=timers)
     stack.callback(_stop_actors, hub, 2 * config.kill_grace + STOP_MARGIN_S)
-    _wait_until_open(opened, wish)
+    opening.wait(wish)
     if wish.is_wanted:
         return
     _ask_version(config, environment, hub)
@@ -147,14 +146,6 @@ def _listen(config: Config) -> Listener:
         ) from None
 
 
-def _wait_until_open(opened: threading.Event, wish: StopWish) -> None:
-    waited_s = 0.0
-    while not opened.wait(OPEN_POLL_S) and not wish.wait(0):
-        waited_s += OPEN_POLL_S
-        if waited_s > OPEN_TIMEOUT_S:
-            wish.fail("the projects did not open in time")
-
-
 def _ask_version(config: Config, environment: dict[str, str], hub: messages.Ref) -> None:
     """In a thread: the CLI may take its time, and the port need not wait for it."""
 
@@ -191,3 +182,9 @@ def say(line: str) -> None:
     with contextlib.suppress(OSError):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
+
+
+def _say_progress(line: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"claudehub: {line}\n")
+        sys.stderr.flush()

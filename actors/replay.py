@@ -1,30 +1,44 @@
 """The replays of one connection: pages of history, paced by the socket, one project in turn."""
 
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from actors.clock import Clock
 from actors.history import replay_frames
 from actors.outbox import Outbox
 from actors.subscription import Subscription
-from storage.log_reader import LogReader
+from storage.log_reader import LogReader, MissingRecords
+
+ReportDamage = Callable[[str, tuple[MissingRecords, ...]], None]
+
+
+@dataclass(slots=True)
+class _Replay:
+    """`since`: where that is not None, the position is still to be looked up."""
+
+    subscription: Subscription
+    reader: LogReader
+    since: str | None
 
 
 class Replays:
-    """For the Client's thread only."""
+    """For the Client's thread only. `report` gets a project and what could not be read there."""
 
-    def __init__(self, outbox: Outbox, clock: Clock) -> None:
+    def __init__(self, outbox: Outbox, clock: Clock, report: ReportDamage) -> None:
         self._outbox = outbox
         self._clock = clock
-        self._running: deque[tuple[Subscription, LogReader]] = deque()
+        self._report = report
+        self._running: deque[_Replay] = deque()
 
-    def start(self, subscription: Subscription, reader: LogReader) -> None:
+    def start(self, subscription: Subscription, reader: LogReader, since: str | None) -> None:
         """Takes the step to live here and now where there is nothing to replay."""
         self.drop(subscription.project_id)
         if not subscription.go_live():
-            self._running.append((subscription, reader))
+            self._running.append(_Replay(subscription, reader, since))
 
     def drop(self, project_id: str) -> None:
-        self._running = deque(r for r in self._running if r[0].project_id != project_id)
+        self._running = deque(r for r in self._running if r.subscription.project_id != project_id)
 
     @property
     def can_go_on(self) -> bool:
@@ -33,14 +47,24 @@ class Replays:
 
     def pump(self) -> None:
         """Sends one page. Raises OSError where a log cannot be read."""
-        subscription, reader = self._running.popleft()
+        replay = self._running.popleft()
         try:
-            page = reader.read_after(subscription.position, subscription.newest)
+            self._send_page(replay)
         except OSError:
-            if subscription.abandon_replay():  # the project is deleted, and its log with it
+            if replay.subscription.abandon_replay():  # the project is deleted, its log with it
                 return
             raise
+        if not replay.subscription.go_live():
+            self._running.append(replay)
+
+    def _send_page(self, replay: _Replay) -> None:
+        subscription, reader = replay.subscription, replay.reader
+        if replay.since is not None:
+            found = reader.seq_before(replay.since, subscription.newest)
+            subscription.position = max(subscription.position, found)
+            replay.since = None
+        page = reader.read_after(subscription.position, subscription.newest)
+        if page.missing:
+            self._report(subscription.project_id, page.missing)
         frames = replay_frames(page, subscription.project_id, self._clock.now())
         subscription.replayed(frames, page.last_seq)
-        if not subscription.go_live():
-            self._running.append((subscription, reader))

@@ -14,6 +14,7 @@ from actors.frontend.handshake import HandshakeRules
 from actors.frontend.listener import ConnectionCount
 from actors.hub import HubSettings
 from actors.project import ProjectSettings
+from actors.rotation import RotationSettings
 from protocol import PROTOCOL_VERSION, VERSION
 from protocol.claude import STORED_GROWTH_MAX
 from protocol.updates import Welcome
@@ -32,7 +33,7 @@ def hub_settings(
     layout: DataLayout,
     data_id: str,
     environment: Mapping[str, str],
-    ready: Callable[[], None],
+    progress: Callable[[int, int], None],
     died: Callable[[str], None],
 ) -> HubSettings:
     executor = ExecutorSettings(
@@ -56,10 +57,20 @@ def hub_settings(
     return HubSettings(
         project=project,
         max_projects=config.max_projects,
-        rotate_days=config.msg_rotate_days,
+        rotation=_rotation_settings(config, layout),
         version=VERSION,
-        ready=ready,
+        progress=progress,
         died=died,
+    )
+
+
+def _rotation_settings(config: Config, layout: DataLayout) -> RotationSettings:
+    return RotationSettings(
+        layout=layout,
+        rotate_days=config.msg_rotate_days,
+        retain_days=config.log_retain_days,
+        retain_bytes=config.log_retain_bytes,
+        compression=config.log_compress,
     )
 
 

@@ -1,33 +1,42 @@
 """The calls that make bytes durable. Nothing else in the program syncs."""
 
+import errno
 import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+_UNSUPPORTED = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY}
 
 
-def sync(fd: int) -> None:
+def sync(fd: int, *, is_folder: bool = False) -> None:
     """Flushes a file to the device. Raises OSError; after one, do not try the same file again.
 
-    macOS: fsync leaves the data in the drive's cache, F_FULLFSYNC does not.
+    macOS: fsync leaves the data in the drive's cache, F_FULLFSYNC does not. A folder gets a whole
+    fsync: what counts there is metadata.
     """
     if sys.platform == "darwin":
         try:
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-        except OSError:
-            os.fsync(fd)  # a file system without F_FULLFSYNC
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            os.fsync(fd)
+    elif is_folder:
+        os.fsync(fd)
     else:
         os.fdatasync(fd)
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes creations, removals and renames inside a folder durable."""
+    """Makes creations, removals and renames inside a folder durable. Raises OSError."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        sync(fd, is_folder=True)
     finally:
         os.close(fd)
 
@@ -39,9 +48,35 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[int]:
+    """A descriptor for reading. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[int]:
+    """A descriptor of a private file that is made or emptied; flushed at the end of the block.
+    Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(path, flags, FILE_MODE)
+    try:
+        yield fd
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
 def make_folder(folder: Path) -> None:
-    """Creates a private folder where there is none and sees to it that it is private."""
-    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    """Creates a private folder where there is none, durably, and sees to it that it is private."""
+    if not folder.is_dir():
+        make_folder(folder.parent) if not folder.parent.exists() else None
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        sync_folder(folder.parent)
     if folder.stat().st_mode & 0o077:
         folder.chmod(FOLDER_MODE)
 
@@ -49,12 +84,8 @@ def make_folder(folder: Path) -> None:
 def replace_file(path: Path, data: bytes, *, keep_as: Path | None = None) -> None:
     """Replaces a file atomically and durably; the version before it stays as `keep_as`."""
     temporary = path.with_name(path.name + ".new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-    try:
+    with writing(temporary) as fd:
         write_all(fd, data)
-        sync(fd)
-    finally:
-        os.close(fd)
     if keep_as is not None and path.exists():
         keep_as.unlink(missing_ok=True)
         # A link, not a rename: the name `path` always leads to a whole version.

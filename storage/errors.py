@@ -17,6 +17,10 @@ class DiskFailed(StorageError):
     """A call failed in a way that proves nothing about what is on the disk."""
 
 
+class LogStopped(DiskFailed):
+    """A flush has failed: the log takes nothing until it is reopened."""
+
+
 class AlreadyLocked(StorageError):
     """Another server holds the data folder."""
 

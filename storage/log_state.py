@@ -25,9 +25,11 @@ class Mark(BaseModel):
 
 
 class LogState(BaseModel):
-    """`clean` only after a clean stop; `checkpoint`: everything before it was flushed.
+    """`clean` only after a clean stop; `checkpoint`: everything before it was flushed. A mark is
+    trusted only as far as the files agree with it.
 
-    A mark is trusted only as far as the files agree with it.
+    `segments`: the first numbers of the files that there are, so that one that is gone is missed;
+    but not below `first_seq`, from where on the log is kept (retention).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +38,8 @@ class LogState(BaseModel):
     boot_id: str
     clean: Mark | None = None
     checkpoint: Mark | None = None
+    first_seq: int = Field(default=1, ge=1)
+    segments: tuple[int, ...] = ()
 
     @property
     def known_last_seq(self) -> int:

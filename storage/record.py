@@ -8,7 +8,7 @@ _TIMESTAMP = b',"timestamp":"'
 _SEQ_AT = 18  # behind `{"crc":"9f3c01ab",`
 _NUMBER_AT = _SEQ_AT + len(_SEQ)
 TIMESTAMP_LENGTH = 27  # 2026-11-23T08:14:33.123456Z: a fixed width, so that it sorts as text
-# Enough of a line for `prefix_of`, and for its project and update type.
+# Enough of a line for its number, its time, its project and its update type.
 PREFIX_BYTES = 256
 
 
@@ -25,22 +25,6 @@ def is_sound(line: bytes) -> bool:
     return line[8:16] == b"%08x" % crc32(memoryview(line)[_SEQ_AT:-1])
 
 
-def prefix_of(line: bytes) -> tuple[int, bytes] | None:
-    """Number and timestamp from the beginning of a line, or None where it does not look like one.
-
-    A bisection needs no more; whoever hands a record on checks `is_sound`.
-    """
-    if not (line.startswith(_HEAD) and line[16:_NUMBER_AT] == b'",' + _SEQ):
-        return None
-    comma = line.find(b",", _NUMBER_AT, _NUMBER_AT + 24)
-    digits = line[_NUMBER_AT:comma] if comma > 0 else b""
-    stamp_at = comma + len(_TIMESTAMP)
-    stamp = line[stamp_at : stamp_at + TIMESTAMP_LENGTH]
-    if not digits.isdigit() or line[comma:stamp_at] != _TIMESTAMP or len(stamp) < TIMESTAMP_LENGTH:
-        return None
-    return int(digits), stamp
-
-
 def seq_of(line: bytes) -> int:
     """The number of a sound line."""
     return int(line[_NUMBER_AT : line.index(b",", _NUMBER_AT)])
@@ -50,3 +34,8 @@ def timestamp_of(line: bytes) -> bytes:
     """The timestamp of a sound line."""
     at = line.index(b",", _NUMBER_AT) + len(_TIMESTAMP)
     return line[at : at + TIMESTAMP_LENGTH]
+
+
+def stamp_of(line: bytes) -> tuple[int, bytes]:
+    """Number and timestamp of a sound line."""
+    return seq_of(line), timestamp_of(line)

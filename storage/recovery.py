@@ -1,18 +1,21 @@
-"""What an open log finds: its last record, and a torn tail that is set aside.
+"""What an open log finds: its last record, what cannot be read, and a torn tail that is set aside.
 
 Only the tail is ever mended. Damage that sound records follow stays where it is, and readers are
 told of the gap.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage import disk, record, slabs
+from storage import disk, plain_lines, record, segment_file
+from storage.log_reader import MissingRecords, last_record
 from storage.log_state import LogState
-from storage.segments import Segment, list_segments
+from storage.segment_file import START, Place
+from storage.segments import Compression, Segment, last_counting_seqs, list_segments
 
-_TAIL_BYTES = 64 * 1024
+# What is read after a clean stop.
+TAIL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,122 +30,144 @@ class TornTail:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The state of a log on the disk. `damaged_bytes` lie before sound records."""
+    """The state of a log on the disk. `size_bytes` is the last segment's; `missing` are numbers
+    that were found to be unreadable; `is_segment_gone`: a file is missing that is known of."""
 
     segments: tuple[Segment, ...]
     size_bytes: int = 0
     last_seq: int = 0
     last_timestamp: str = ""
     torn: TornTail | None = None
-    damaged_bytes: int = 0
+    missing: tuple[MissingRecords, ...] = ()
+    is_segment_gone: bool = False
     was_clean: bool = False
 
 
 @dataclass(slots=True)
 class _Scan:
-    """`end`: behind the last sound record. `last`: that record."""
+    """`end`: behind the last sound record of the last segment that was read; `last`: the record."""
 
-    end: int
+    seq: int
+    end: int = 0
     last: bytes | None = None
-    damaged_bytes: int = 0
+    missing: list[MissingRecords] = field(default_factory=list)
+
+    def take(self, line: bytes, end: int) -> None:
+        """A record that stands there twice is sound only once."""
+        number = record.seq_of(line)
+        if number > self.seq:
+            self.skip_to(number - 1)
+            self.seq, self.end, self.last = number, end, line
+
+    def skip_to(self, seq: int) -> None:
+        if seq > self.seq:
+            self.missing.append(MissingRecords(self.seq + 1, seq))
+            self.seq = seq
 
 
 def recover(folder: Path, state: LogState) -> Recovered:
     """Finds the last record and mends the tail. Raises OSError."""
     segments = list_segments(folder)
+    present = {segment.first_seq for segment in segments}
+    is_gone = any(n >= state.first_seq and n not in present for n in state.segments)
     if not segments:
-        return Recovered(())
-    segment = segments[-1]
-    last_before = _last_record(segments[:-1])
-    size = segment.path.stat().st_size
-    if state.clean is not None and _agrees(segment, size, state):
-        last = _last_record([segment]) or last_before
-        return _result(segments, size, last, segment, was_clean=True)
-    scan = _scan(segment, *_start_of_scan(segment, size, state))
-    torn = _mend(segment, scan, size) if scan.end < size else None
-    _sync(segment.path)  # what was read may be in the page cache only
-    last = scan.last or _last_record([segment]) or last_before
-    return _result(segments, scan.end, last, segment, torn=torn, damaged_bytes=scan.damaged_bytes)
-
-
-def _result(
-    segments: list[Segment],
-    size: int,
-    last: bytes | None,
-    segment: Segment,
-    *,
-    torn: TornTail | None = None,
-    damaged_bytes: int = 0,
-    was_clean: bool = False,
-) -> Recovered:
+        return Recovered((), is_segment_gone=is_gone, was_clean=not is_gone)
+    size = segments[-1].path.stat().st_size
+    scan = _scan_clean(segments[-1], size, state)
+    if (was_clean := scan is not None) is False:
+        scan = _scan_from_checkpoint(segments, state)
+    assert scan is not None
+    torn = None
+    if not was_clean and segments[-1].compression is Compression.OFF:
+        if scan.end < size:
+            torn = _mend(segments[-1], scan.end, size)
+        _sync(segments[-1].path)  # what was read may be in the page cache only
     # An empty last segment is legal: a crash between its creation and its first record. Its name
     # keeps the numbers, the record before it keeps the time.
-    last_seq = max(record.seq_of(last) if last else 0, segment.first_seq - 1)
-    timestamp = record.timestamp_of(last).decode("ascii") if last else ""
+    last = scan.last or last_record(segments)
     return Recovered(
-        tuple(segments), size, last_seq, timestamp, torn, damaged_bytes, was_clean=was_clean
+        tuple(segments),
+        scan.end,
+        max(record.seq_of(last) if last else 0, segments[-1].first_seq - 1),
+        record.timestamp_of(last).decode("ascii") if last else "",
+        torn,
+        tuple(scan.missing),
+        is_segment_gone=is_gone,
+        was_clean=was_clean,
     )
 
 
-def _agrees(segment: Segment, size: int, state: LogState) -> bool:
+def _scan_clean(segment: Segment, size: int, state: LogState) -> _Scan | None:
+    """One small read, where the files agree with the mark of a clean stop."""
     clean = state.clean
     if clean is None or (clean.segment, clean.size_bytes) != (segment.path.name, size):
-        return False
-    last = _last_record([segment])
-    return clean.last_seq == (record.seq_of(last) if last else segment.first_seq - 1)
+        return None
+    if segment.compression is not Compression.OFF:
+        return None
+    scan = _Scan(segment.first_seq - 1)
+    with disk.reading(segment.path) as fd:
+        lines = plain_lines.lines_from(fd, max(0, size - TAIL_BYTES), TAIL_BYTES)
+        for offset, line in lines:
+            if record.is_sound(line):
+                if scan.last is None and size > TAIL_BYTES:
+                    scan.seq = record.seq_of(line) - 1
+                scan.take(line, offset + len(line))
+    if scan.last is None and size > TAIL_BYTES:  # the last record is a large one
+        if (last := last_record([segment])) is None:
+            return None
+        scan.last, scan.seq = last, record.seq_of(last)
+    if scan.seq != clean.last_seq:
+        return None
+    scan.end = size
+    return scan
 
 
-def _last_record(segments: list[Segment]) -> bytes | None:
-    """The last sound record in the last of the segments that has one."""
-    for segment in reversed(segments):
-        with slabs.opened(segment.path) as fd:
-            for line in slabs.lines_before(fd, os.fstat(fd).st_size):
-                if record.is_sound(line):
-                    return line
-    return None
+def _scan_from_checkpoint(segments: list[Segment], state: LogState) -> _Scan:
+    """Everything behind the checkpoint, however many segments that is."""
+    first, place, seq = _start_of_scan(segments, state)
+    scan = _Scan(seq)
+    counting = zip(segments, last_counting_seqs(segments, 1 << 63), strict=True)
+    for segment, limit in list(counting)[first:]:
+        scan.skip_to(segment.first_seq - 1)
+        scan.end = place[0]
+        with segment_file.opened(segment) as file:
+            for behind, line in file.lines_from(place):
+                if record.is_sound(line) and record.seq_of(line) <= limit:
+                    scan.take(line, behind[0])
+        place = START
+    return scan
 
 
-def _start_of_scan(segment: Segment, size: int, state: LogState) -> tuple[int, int]:
-    """Where to begin, and the number of the record before it."""
+def _start_of_scan(segments: list[Segment], state: LogState) -> tuple[int, Place, int]:
+    """Which segment, where in it, and the number of the record before it."""
     mark = state.checkpoint
-    if mark is None or mark.segment != segment.path.name or mark.size_bytes > size:
-        return 0, segment.first_seq - 1
-    return mark.size_bytes, mark.last_seq
+    for index, segment in enumerate(segments):
+        if mark is None or mark.segment != segment.name:
+            continue
+        if segment.compression is not Compression.OFF:  # closed and whole: what follows counts
+            behind = min(index + 1, len(segments) - 1)
+            return behind, START, segments[behind].first_seq - 1
+        if mark.size_bytes <= segment.path.stat().st_size:
+            return index, (mark.size_bytes, 0), mark.last_seq
+    return len(segments) - 1, START, segments[-1].first_seq - 1
 
 
-def _scan(segment: Segment, start: int, seq: int) -> _Scan:
-    """A record that stands there twice is sound only once."""
-    with slabs.opened(segment.path) as fd:
-        scan = _Scan(start)
-        for offset, line in slabs.lines_from(fd, start):
-            if record.is_sound(line) and record.seq_of(line) > seq:
-                scan.damaged_bytes += offset - scan.end
-                scan.end, scan.last, seq = offset + len(line), line, record.seq_of(line)
-        return scan
-
-
-def _mend(segment: Segment, scan: _Scan, size: int) -> TornTail:
+def _mend(segment: Segment, end: int, size: int) -> TornTail:
     """Copies what no sound record follows to a file of its own, durably, and then cuts it off."""
-    kept = segment.path.with_name(f"{segment.path.name}.torn-{scan.end}")
+    kept = segment.path.with_name(f"{segment.path.name}.torn-{end}")
     fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        with open(kept, "wb", opener=_private) as copy:
-            offset = scan.end
-            while piece := os.pread(fd, slabs.SLAB_BYTES, offset):
-                copy.write(piece)
+        with disk.writing(kept) as copy:
+            offset = end
+            while piece := os.pread(fd, plain_lines.SLAB_BYTES, offset):
+                disk.write_all(copy, piece)
                 offset += len(piece)
-            copy.flush()
-            disk.sync(copy.fileno())
         disk.sync_folder(segment.path.parent)
-        os.ftruncate(fd, scan.end)
+        os.ftruncate(fd, end)
         disk.sync(fd)
     finally:
         os.close(fd)
-    return TornTail(segment.path.name, scan.end, size - scan.end, kept.name)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, disk.FILE_MODE)
+    return TornTail(segment.path.name, end, size - end, kept.name)
 
 
 def _sync(path: Path) -> None:

@@ -3,14 +3,35 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 
-_NAME = re.compile(r"(\d{20})-(\d{8}T\d{6}Z)\.jsonl\Z", re.ASCII)
+_NAME = re.compile(r"(\d{20})-(\d{8}T\d{6}Z)\.jsonl(\.gz|\.zst)?\Z", re.ASCII)
+_CREATED = "%Y%m%dT%H%M%SZ"
+
+
+class Compression(StrEnum):
+    """How closed segments are kept; `LOG_COMPRESS`."""
+
+    OFF = "off"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+    @property
+    def suffix(self) -> str:
+        """What the name of a segment's file ends in, behind `.jsonl`."""
+        return _SUFFIXES[self]
+
+
+_SUFFIXES = {Compression.OFF: "", Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
+_BY_SUFFIX = {suffix: compression for compression, suffix in _SUFFIXES.items()}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Segment:
-    """One file. Its name is final from birth, so no reader has a file move under it.
+    """One file. Its name is final from birth, so no reader has a file move under it; a closed one
+    may be replaced by its compressed form.
 
     Its records count only below the next segment's `first_seq`: after a failed sync the file
     before may hold numbers that nobody was told, and that were given again.
@@ -19,21 +40,42 @@ class Segment:
     first_seq: int
     created: str
     path: Path
+    compression: Compression = Compression.OFF
+
+    @property
+    def name(self) -> str:
+        """The name as it was given at birth."""
+        return self.path.name.removesuffix(self.compression.suffix)
 
 
 def segment_path(folder: Path, first_seq: int, timestamp: str) -> Path:
-    """Where a segment begins its life; `timestamp` is RFC 3339 in UTC."""
-    compact = timestamp[:19].replace("-", "").replace(":", "")
-    return folder / f"{first_seq:020d}-{compact}Z.jsonl"
+    """Where a segment begins its life; `timestamp` is RFC 3339 in UTC.
+
+    Where that name is taken (the one before it was given up within the second) the time is a
+    little later.
+    """
+    moment = datetime.fromisoformat(timestamp)
+    taken = {segment.created for segment in list_segments(folder)}
+    while (created := f"{moment:{_CREATED}}") in taken:
+        moment += timedelta(seconds=1)
+    return folder / f"{first_seq:020d}-{created}.jsonl"
 
 
 def list_segments(folder: Path) -> list[Segment]:
-    """The segments in order. Foreign files are left out and untouched."""
-    found = []
+    """The segments in order. Foreign files are left out and untouched.
+
+    One that is there plain and compressed (a crash between the two steps of the exchange) is the
+    plain one. Raises OSError.
+    """
+    found: dict[tuple[int, str], Segment] = {}
     for path in folder.iterdir():
         if match := _NAME.match(path.name):
-            found.append(Segment(int(match[1]), match[2], path))
-    return sorted(found)
+            compression = _BY_SUFFIX[match[3] or ""]
+            segment = Segment(int(match[1]), match[2], path, compression)
+            key = (segment.first_seq, segment.created)
+            if key not in found or compression is Compression.OFF:
+                found[key] = segment
+    return sorted(found.values())
 
 
 def last_counting_seqs(segments: Sequence[Segment], last_seq: int) -> list[int]:

@@ -14,9 +14,10 @@ from actors.executor.actor import ExecutorSettings
 from actors.hub import Hub, HubSettings, nursery
 from actors.hub import actor as hub_module
 from actors.hub.opening import error_info
+from actors.hub.startup import OPENING_AT_ONCE
 from actors.ports import Caller
 from actors.project import ProjectSettings
-from actors.rotator import Rotator
+from actors.rotation import RotationSettings
 from actors.slot import Slot
 from protocol import requests
 from protocol.updates import ProjectStatus
@@ -24,6 +25,7 @@ from storage.layout import DataLayout
 from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings
 from storage.projects import ProjectStore
+from storage.segments import Compression
 from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
 from tests.test_storage import a_meta
 
@@ -37,7 +39,7 @@ class Setup:
         self.rotators: list[Probe] = []
         self.client = Probe()
         self.numbers = 0
-        self.ready = threading.Event()
+        self.progress: list[tuple[int, int]] = []
         self.deaths: list[str] = []
         self.timers = ManualTimers()
         self.directory = LocalDirectory()
@@ -53,7 +55,14 @@ class Setup:
             min_free_bytes=0,
         )
         self.hub = Hub(
-            settings=HubSettings(project, 3, 30, "0.1", self.ready.set, self.deaths.append),
+            settings=HubSettings(
+                project,
+                3,
+                RotationSettings(self.layout, 30, 0, 0, Compression.OFF),
+                "0.1",
+                lambda done, total: self.progress.append((done, total)),
+                self.deaths.append,
+            ),
             directory=self.directory,
             clock=FrozenClock(),
             timers=self.timers,
@@ -117,10 +126,11 @@ def test_it_is_ready_when_every_project_is_open_or_has_failed(setup: Setup) -> N
         store.save(a_meta(name, path=setup.folder(name)))
     (setup.layout.projects / "broken" / "log").mkdir(parents=True)
     setup.hub.started()
-    assert not setup.ready.is_set()
+    assert setup.progress == [(0, 2)]
     setup.opened("a")
+    assert setup.progress[-1] == (1, 2)
     setup.died("b", started=False)
-    assert setup.ready.is_set()
+    assert setup.progress[-1] == (2, 2)
     setup.ask(requests.HealthCheck())
     health = setup.answers()[0]
     assert health["status"] == "degraded"
@@ -130,8 +140,24 @@ def test_it_is_ready_when_every_project_is_open_or_has_failed(setup: Setup) -> N
 
 def test_an_empty_hub_is_ready_at_once(setup: Setup) -> None:
     setup.hub.started()
-    assert setup.ready.is_set()
+    assert setup.progress == [(0, 0)]
     assert len(setup.rotators) == 1
+
+
+def test_projects_are_opened_a_few_at_a_time(setup: Setup) -> None:
+    store = ProjectStore(setup.layout)
+    names = [f"p{number:02d}" for number in range(OPENING_AT_ONCE + 3)]
+    for name in names:
+        store.save(a_meta(name, path=setup.folder(name)))
+    setup.hub.started()
+    assert list(setup.projects) == names[:OPENING_AT_ONCE]
+    setup.opened("p01")
+    setup.died("p00", started=False)
+    assert list(setup.projects) == names[: OPENING_AT_ONCE + 2]
+    assert setup.progress[-1] == (2, len(names))
+    setup.hub.receive(messages.StopHub(done=threading.Event()))
+    setup.opened("p02")
+    assert list(setup.projects) == names[: OPENING_AT_ONCE + 2]
 
 
 def test_a_created_project_is_answered_once_it_is_open(setup: Setup) -> None:
@@ -264,21 +290,3 @@ def test_every_step_of_a_stop_has_its_time(setup: Setup) -> None:
 def test_a_hub_that_fails_ends_the_server(setup: Setup) -> None:
     setup.hub.on_failure(ValueError, ValueError("bug"), None)
     assert setup.deaths == ["the hub failed; the log above says why"]
-
-
-def test_the_rotator_tells_every_project(tmp_path: Path) -> None:
-    timers, probe, directory = ManualTimers(), Probe(), LocalDirectory()
-    directory.put("p", nursery.LocalProject(probe.actor_ref))
-    rotator = Rotator(
-        hub=Probe().actor_ref,
-        directory=directory,
-        rotate_days=30,
-        clock=FrozenClock(),
-        timers=timers,
-    )
-    rotator.started()
-    timers.fire(messages._RotationDue)
-    for message in inbox_of(rotator):
-        rotator.receive(message)
-    assert isinstance(probe.take()[0], messages.RotateLog)
-    assert len(timers.pending) == 1

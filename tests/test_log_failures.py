@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage import disk
-from storage.errors import DiskFailed, DiskFull
+from storage.errors import DiskFailed, DiskFull, LogStopped
 from storage.log_state import SyncPolicy
 from storage.message_log import open_log
 from storage.segments import list_segments
@@ -60,12 +60,42 @@ def test_a_failed_sync_is_not_tried_again_on_the_same_file(
         with pytest.raises(DiskFailed):
             append(log, 1)
     assert len(synced) == 1
+    assert log.is_stopped
+    with pytest.raises(LogStopped):
+        append(log, 1)
+    assert seqs(log.last(9).items) == [1, 2]
+    log.reopen(stamp(2))
     # The number was told to nobody: it is given out again, in a new file, and counts there.
     assert seqs(tuple(append(log, 2, second=2))) == [3, 4]
     assert len(list_segments(tmp_path)) == 2
     assert seqs(log.read_after(0).items) == [1, 2, 3, 4]
-    again = open_log(tmp_path, settings(), log.close())
+    again = open_log(tmp_path, settings(), log.close(stamp(9)))
     assert seqs(again.last(4).items) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("policy", [SyncPolicy.INTERVAL, SyncPolicy.NEVER])
+def test_what_was_acknowledged_before_a_failed_flush_is_carried_into_a_new_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: SyncPolicy
+) -> None:
+    log = open_log(tmp_path, settings(sync=policy), None)
+    append(log, 2)
+    log.sync()
+    carried = append(log, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync", lambda fd, **_: failing(errno.EIO)(fd, b""))
+        with pytest.raises(DiskFailed):
+            log.sync()
+        with pytest.raises(DiskFailed):
+            log.reopen(stamp(2))
+    old = list_segments(tmp_path)[0].path
+    assert seqs(log.last(9).items) == [1, 2, 3, 4, 5]
+    state = log.close(stamp(3))
+    new = list_segments(tmp_path)[-1]
+    assert (new.first_seq, new.path.read_bytes()) == (3, b"".join(carried))
+    os.truncate(old, old.stat().st_size - len(b"".join(carried)))  # as the power may leave it
+    again = open_log(tmp_path, settings(sync=policy), state)
+    assert seqs(again.last(9).items) == [1, 2, 3, 4, 5]
+    assert again.bounds().log_id == state.log_id
 
 
 def test_a_segment_that_cannot_be_made_is_a_failure_and_no_number_is_lost(

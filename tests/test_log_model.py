@@ -30,7 +30,7 @@ class LogMachine(RuleBasedStateMachine):
         self.second = 0
 
     def teardown(self) -> None:
-        self.log.close()
+        self.log.close(stamp(self.second))
         self.scratch.cleanup()
 
     @rule(sizes=st.lists(st.integers(0, 700), min_size=1, max_size=6), step=st.integers(-5, 20))
@@ -45,7 +45,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def reopen_after_a_stop(self) -> None:
         log_id = self.log.bounds().log_id
-        self.log = open_log(self.folder, SETTINGS, self.log.close())
+        self.log = open_log(self.folder, SETTINGS, self.log.close(stamp(self.second)))
         assert self.log.bounds().log_id == log_id
 
     @rule(torn=st.binary(min_size=1, max_size=300).filter(lambda b: not b.startswith(b'{"crc"')))

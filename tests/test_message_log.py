@@ -50,18 +50,18 @@ def test_numbers_begin_at_one_and_count_up(tmp_path: Path) -> None:
     assert seqs(log.read_after(1).items) == [2, 3, 4]
     assert seqs(log.last(2).items) == [3, 4]
     assert log.read_after(0).items[0] == lines[0]
-    log.close()
+    log.close(stamp(99))
 
 
 def test_a_clean_stop_is_known_at_the_next_open(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(), None)
     append(log, 3)
-    state = log.close()
+    state = log.close(stamp(99))
     again = open_log(tmp_path, settings(), state)
     assert again.bounds() == Bounds(state.log_id, 1, 3)
     assert again.state.clean is None  # from now on the stop was not clean
     assert seqs(tuple(append(again, 1))) == [4]
-    again.close()
+    again.close(stamp(99))
 
 
 @pytest.mark.parametrize("policy", list(SyncPolicy))
@@ -71,15 +71,15 @@ def test_a_torn_tail_goes_at_every_byte(tmp_path: Path, policy: SyncPolicy) -> N
     state = log.note_checkpoint()
     path = list_segments(tmp_path)[0].path
     whole = path.read_bytes()
-    log.close()
+    log.close(stamp(99))
     for cut in range(len(lines[0]) + 1, len(whole)):
         path.write_bytes(whole[:cut])
         again = open_log(
             tmp_path, settings(sync=policy), state.model_copy(update={"checkpoint": None})
         )
         assert again.bounds().last_seq == 1
-        assert again.torn is not None and again.torn.size_bytes == cut - len(lines[0])
-        kept = tmp_path / again.torn.kept_as
+        assert again.found.torn is not None and again.found.torn.size_bytes == cut - len(lines[0])
+        kept = tmp_path / again.found.torn.kept_as
         assert kept.read_bytes() == whole[len(lines[0]) : cut]
         assert os.stat(kept).st_mode & 0o777 == 0o600
         kept.unlink()
@@ -87,7 +87,7 @@ def test_a_torn_tail_goes_at_every_byte(tmp_path: Path, policy: SyncPolicy) -> N
         changed = again.bounds().log_id != state.log_id
         assert changed == (policy is not SyncPolicy.ALWAYS)
         assert seqs(tuple(append(again, 1))) == [2]
-        again.close()
+        again.close(stamp(99))
         assert path.read_bytes().count(b"\n") == 2
 
 
@@ -99,7 +99,7 @@ def test_junk_at_the_end_is_set_aside(tmp_path: Path, junk: bytes) -> None:
     with open(path, "ab") as file:
         file.write(junk)
     again = open_log(tmp_path, settings(), log.state)
-    assert again.torn is not None and again.torn.size_bytes == len(junk)
+    assert again.found.torn is not None and again.found.torn.size_bytes == len(junk)
     assert seqs(tuple(append(again, 1))) == [3]
     assert seqs(again.read_after(0).items) == [1, 2, 3]
 
@@ -111,7 +111,7 @@ def test_a_record_that_stands_there_twice_counts_once(tmp_path: Path) -> None:
     with open(path, "ab") as file:
         file.write(lines[1])
     again = open_log(tmp_path, settings(), log.state)
-    assert again.torn is not None and again.torn.size_bytes == len(lines[1])
+    assert again.found.torn is not None and again.found.torn.size_bytes == len(lines[1])
     assert path.read_bytes() == b"".join(lines)
 
 
@@ -125,8 +125,8 @@ def test_damage_in_the_middle_is_a_gap_and_is_not_cut(tmp_path: Path) -> None:
     data[start + len(lines[1]) : start + len(lines[1]) + 40] = b"\0" * 40
     path.write_bytes(data)
     again = open_log(tmp_path, settings(), log.state)
-    assert again.torn is None
-    assert again.damaged_bytes == len(lines[1]) + len(lines[2])
+    assert again.found.torn is None
+    assert again.found.missing == (MissingRecords(2, 3),)
     assert path.read_bytes() == bytes(data)
     assert seqs(again.read_after(0).items) == [1, (2, 3), 4, 5]
     assert seqs(again.last(4).items) == [1, (2, 3), 4, 5]
@@ -158,7 +158,7 @@ def test_trimming_takes_whole_old_segments(tmp_path: Path) -> None:
     assert log.trim_before(5) == Bounds(log.state.log_id, 5, 8)
     assert seqs(log.read_after(4).items) == [5, 6, 7, 8]
     assert log.trim_before(1000) == Bounds(log.state.log_id, 7, 8)
-    again = open_log(tmp_path, settings(), log.close())
+    again = open_log(tmp_path, settings(), log.close(stamp(99)))
     assert again.bounds().first_seq == 7
 
 
@@ -178,14 +178,14 @@ def test_a_missing_segment_changes_the_id_and_no_number_comes_twice(tmp_path: Pa
     log = open_log(tmp_path, settings(rotate=1), None)
     for number in range(3):
         append(log, 2, second=number)
-    state = log.close()
+    state = log.close(stamp(99))
     list_segments(tmp_path)[-1].path.unlink()
     again = open_log(tmp_path, settings(), state)
     assert again.bounds().log_id != state.log_id
     assert seqs(tuple(append(again, 1, second=9))) == [7]
     assert seqs(again.read_after(0).items) == [1, 2, 3, 4, (5, 6), 7]
     list_segments(tmp_path)[0].path.unlink()
-    reopened = open_log(tmp_path, settings(), again.close())
+    reopened = open_log(tmp_path, settings(), again.close(stamp(99)))
     assert reopened.bounds().first_seq == 3
 
 
@@ -227,7 +227,7 @@ def test_recovery_reads_only_behind_the_checkpoint(tmp_path: Path) -> None:
         file.seek(60)
         file.write(b"!")
     again = open_log(tmp_path, settings(), state)
-    assert again.damaged_bytes == 0
+    assert again.found.missing == ()
     assert again.bounds().last_seq == 2
 
 
@@ -243,7 +243,7 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
 def test_lost_metadata_begins_a_new_id_and_keeps_the_records(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(), None)
     append(log, 3)
-    state: LogState = log.close()
+    state: LogState = log.close(stamp(99))
     again = open_log(tmp_path, settings(), None)
     assert again.bounds().log_id != state.log_id
     assert again.bounds().last_seq == 3

@@ -12,7 +12,6 @@ from actors.project import executor_link
 from protocol import requests
 from protocol.updates import Outcome, UpdateType
 from storage.log_state import SyncPolicy
-from tests.fakes import RecordingSubscriber
 from tests.project_setup import ProjectSetup, execute, fail_with, frozen, output, setup
 
 __all__ = ["frozen", "setup"]
@@ -134,18 +133,6 @@ def test_a_full_disk_does_not_keep_a_project_from_being_read(
     setup.open()
     assert setup.lines()[-1]["data"]["execution_id"] == second
     assert setup.lines()[-1]["data"]["outcome"] == "lost"
-
-
-def test_a_log_that_cannot_be_read_is_an_answer(setup: ProjectSetup) -> None:
-    setup.execute()
-    setup.client.take()
-    for path in setup.layout.log("p").glob("*.jsonl"):
-        path.rename(path.with_suffix(".gone"))
-        path.mkdir()
-    setup.ask(
-        requests.ProjectJoin(project_id="p", since="2026-11-24T00:00:00Z"), RecordingSubscriber()
-    )
-    assert setup.answers()[-1]["code"] == "storage_failed"
 
 
 def test_an_interval_flushes_a_second_later(

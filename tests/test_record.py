@@ -17,7 +17,7 @@ def test_a_record_is_a_line_of_json_with_its_crc_first() -> None:
     assert record.is_sound(LINE)
     assert record.seq_of(LINE) == 42
     assert record.timestamp_of(LINE) == STAMP
-    assert record.prefix_of(LINE) == (42, STAMP)
+    assert record.stamp_of(LINE) == (42, STAMP)
 
 
 def test_every_flipped_bit_is_found() -> None:
@@ -37,5 +37,5 @@ def test_every_cut_is_found() -> None:
 @pytest.mark.parametrize(
     "line", [b"", b"\n", b"\0" * 100, b'{"crc":"', LINE[:40], LINE.replace(b"42,", b"x2,")]
 )
-def test_what_looks_like_no_record_has_no_prefix(line: bytes) -> None:
-    assert record.prefix_of(line) is None
+def test_what_looks_like_no_record_is_not_sound(line: bytes) -> None:
+    assert not record.is_sound(line)

@@ -66,10 +66,14 @@ def test_the_command_line_imports_of_the_server_only_what_starts_it() -> None:
 def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
     only_in = {
         "asyncio": (),
-        "subprocess": ("actors/executor/process.py", "claudehub/demo.py"),
+        "subprocess": (
+            "actors/compression.py",
+            "actors/executor/process.py",
+            "claudehub/demo.py",
+        ),
         "socket": ("actors/frontend/",),
         "websocket_server": ("actors/frontend/listener.py",),
-        "psutil": ("actors/executor/",),
+        "psutil": ("actors/executor/", "storage/compressor.py"),
         "watchdog": ("actors/file_watcher.py",),
         "fcntl": ("storage/",),
     }

@@ -13,19 +13,20 @@ from actors.directory import LocalDirectory
 from actors.hub.gathering import Gatherings
 from actors.hub.health import health_of
 from actors.hub.nursery import Nursery
-from actors.hub.opening import placeholder_meta
 from actors.hub.registry import BeingDeleted, Entry, Registry
+from actors.hub.startup import Startup
 from actors.hub.stopping import Stopping, close_client
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from actors.project import ProjectSettings
 from actors.restarts import RestartIntensity
+from actors.rotation import RotationSettings
 from actors.rotator import Rotator
 from actors.slot import Slot
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
 from protocol.updates import Health
-from storage.projects import ProjectStore, Unreadable
+from storage.projects import ProjectStore
 
 logger = logging.getLogger("claudehub.hub")
 
@@ -36,13 +37,14 @@ WAITING_CREATES_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """`ready` is called when every project is open or has failed to; `died` when the Hub fails."""
+    """`progress(done, total)` is called while the projects are opened (hub/startup.py); `died` when
+    the Hub fails."""
 
     project: ProjectSettings
     max_projects: int
-    rotate_days: int
+    rotation: RotationSettings
     version: str
-    ready: Callable[[], None]
+    progress: Callable[[int, int], None]
     died: Callable[[str], None]
 
 
@@ -73,6 +75,7 @@ class Hub(Actor):
             clock=clock,
             timers=timers,
         )
+        self._startup = Startup(self._nursery, self._registry, settings.progress)
         self._gatherings = Gatherings()
         self._clients: dict[str, Ref] = {}
         self._waiting_creates: deque[messages.HubRequest] = deque()
@@ -80,28 +83,20 @@ class Hub(Actor):
         self._rotator_restarts = RestartIntensity()
         self._claude_version: str | None = None
         self._started_s = 0.0
-        self._is_ready = False
         self._stopping: Stopping | None = None
 
     # -- life --------------------------------------------------------------------------------
 
     def started(self) -> None:
         self._started_s = self._clock.monotonic()
-        for found in self._store.load_all():
-            if isinstance(found, Unreadable):
-                logger.error("project %s cannot be opened: %s", found.project_id, found.problem)
-                meta = placeholder_meta(found.project_id, timestamp(self._clock.now()))
-                self._nursery.set_aside(Entry(meta), found.problem)
-            else:
-                self._nursery.open(Entry(found))
+        self._startup.begin(self._store.load_all(), timestamp(self._clock.now()))
         self._start_rotator()
-        self._report_ready()
 
     def _start_rotator(self) -> None:
         self._rotator = Rotator.start(
             hub=self.actor_ref,
             directory=self._directory,
-            rotate_days=self._settings.rotate_days,
+            settings=self._settings.rotation,
             clock=self._clock,
             timers=self._timers,
         )
@@ -112,11 +107,6 @@ class Hub(Actor):
             self._rotator.stop(block=False)
         if self._stopping is None:
             self._settings.died("the hub failed; the log above says why")
-
-    def _report_ready(self) -> None:
-        if not self._is_ready and all(e.status is not None for e in self._registry.entries()):
-            self._is_ready = True
-            self._settings.ready()
 
     def receive(self, message: messages.HubMessage) -> None:  # noqa: C901 - one case a message
         match message:
@@ -224,7 +214,7 @@ class Hub(Actor):
         if entry.created_for is not None:
             entry.created_for.result({"project": message.info.model_dump(mode="json")})
             entry.created_for = None
-        self._report_ready()
+        self._startup.settled(message.info.project_id)
 
     def _on_project_closed(self, message: messages.ProjectClosed) -> None:
         entry = self._registry.get(message.project_id)
@@ -273,7 +263,7 @@ class Hub(Actor):
             self._nursery.rebuild(entry)
         else:
             self._nursery.set_aside(entry, message.reason)
-        self._report_ready()
+            self._startup.settled(project_id)
         self._go_on_stopping()
 
     def _may_restart(self, entry: Entry) -> bool:
@@ -282,6 +272,7 @@ class Hub(Actor):
     # -- the end -----------------------------------------------------------------------------
 
     def _on_stop_hub(self, message: messages.StopHub) -> None:
+        self._startup.cancel()
         self._stopping = Stopping(
             hub=self.actor_ref,
             registry=self._registry,

@@ -26,12 +26,14 @@ class ConnectionLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The answer to a join: the subscriber is registered; `reader` has what it missed."""
+    """The answer to a join: the subscriber is registered; `reader` has what it missed, from its
+    position on or, where that is given, from the first record at or after `since`."""
 
     number: int
     payload: bytes
     subscriber: Subscriber
     reader: LogReader
+    since: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,9 @@ from actors.ports import Caller, Subscriber
 from actors.slot import Slot
 from protocol import requests, updates
 from protocol.claude import AgentLine
+from storage.log_reader import MissingRecords
+from storage.retention import RetentionRules
+from storage.segments import Compression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,28 @@ class RotateLog:
     """From the Rotator: roll a segment that began before that time (as in its name)."""
 
     created_before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetainLog:
+    """From the Rotator: delete closed segments by these rules."""
+
+    rules: RetentionRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentCompressed:
+    """From the Rotator: the compressed form of a closed segment lies beside it."""
+
+    name: str
+    compression: Compression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamageSeen:
+    """From a Client: these records could not be read."""
+
+    missing: tuple[MissingRecords, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +136,14 @@ class _RetryStorage:
     """Try the log again after a failure."""
 
 
+UpkeepMessage = RotateLog | RetainLog | SegmentCompressed | DamageSeen
 ProjectMessage = (
     ProjectRequest
     | SubscriberGone
     | Describe
     | DeleteProject
     | StopProject
-    | RotateLog
+    | UpkeepMessage
     | AgentOutput
     | SessionForgotten
     | RunEnded

@@ -18,5 +18,10 @@ class _ReportDue:
     pass
 
 
-RotatorMessage = _RotationDue
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CompressionDue:
+    """Look after the child that compresses."""
+
+
+RotatorMessage = _RotationDue | _CompressionDue
 FileWatcherMessage = _PathsChanged | _ReportDue

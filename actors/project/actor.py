@@ -10,11 +10,13 @@ from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from actors.ports import Subscriber
 from actors.project import joining
+from actors.project.condition import Condition
 from actors.project.description import describe
 from actors.project.ledger import Ledger
 from actors.project.publisher import Publisher
 from actors.project.runs import Runs
 from actors.project.settings import ProjectSettings
+from actors.project.upkeep import Upkeep
 from actors.project.watching import Watching
 from actors.slot import Slot
 from protocol import requests
@@ -22,8 +24,6 @@ from protocol.errors import ErrorCode, HubFault, WireError, not_found
 from protocol.updates import (
     ProjectDeleted,
     ProjectInfo,
-    ProjectStatus,
-    StatusChanged,
     UpdateType,
 )
 from storage.projects import ProjectMeta
@@ -51,7 +51,6 @@ class Project(Actor):
         self._clock = clock
         self._timers = timers
         self._watching = Watching(self.actor_ref, meta.path, timers)
-        self._status: ProjectStatus | None = None
         self._closing: messages.DeleteProject | messages.StopProject | None = None
         self._closed = False
 
@@ -72,6 +71,15 @@ class Project(Actor):
             stored=self._on_stored,
         )
         self._runs = Runs(self, self._ledger, self._settings, self._clock, self._timers)
+        self._condition = Condition(
+            hub=self._hub, ledger=self._ledger, publisher=self._publisher, runs=self._runs
+        )
+        self._upkeep = Upkeep(
+            self._ledger,
+            self._publisher,
+            open_since_seq=lambda: self._runs.open_since_seq,
+            changed=self._update_status,
+        )
         for execution_id in lost:
             self._runs.report_lost(execution_id)
         self._update_status()
@@ -113,8 +121,13 @@ class Project(Actor):
                 self._hub.tell(messages.ProjectDescribed(gathering=message.gathering, info=info))
             case messages.DeleteProject() | messages.StopProject():
                 self._on_close(message)
-            case messages.RotateLog():
-                self._publisher.roll_if_older(message.created_before)
+            case (
+                messages.RotateLog()
+                | messages.RetainLog()
+                | messages.SegmentCompressed()
+                | messages.DamageSeen()
+            ):
+                self._upkeep.receive(message)
             case messages.ActorDied():
                 self._on_child_died(message)
             case messages._SyncDue():
@@ -134,9 +147,6 @@ class Project(Actor):
             self._handle_request(message)
         except WireError as error:
             message.slot.error(error)
-        except OSError as error:
-            logger.error("%s: %s", self, error)
-            message.slot.error(HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be read"))
 
     def _refusal_while_closing(self) -> WireError:
         if isinstance(self._closing, messages.DeleteProject):
@@ -167,7 +177,7 @@ class Project(Actor):
         """Snapshot and registration in one turn: what is durable now is read from the log by
         whoever serves the client, everything later is offered."""
         bounds, reader = self._ledger.bounds, self._ledger.reader()
-        position = joining.start_position(request, bounds, reader)
+        position = joining.start_position(request, bounds)
         subscriber.register(position, bounds.last_seq)
         self._publisher.subscribers[subscriber.key] = subscriber
         self._watching.start()
@@ -176,6 +186,7 @@ class Project(Actor):
             payload=joining.joined_payload(self.info(), bounds),
             subscriber=subscriber,
             reader=reader,
+            since=request.since,
         )
         if not tell_if_alive(slot.client, joined):
             self._drop_subscriber(subscriber.key)
@@ -200,7 +211,7 @@ class Project(Actor):
             self._ledger.meta,
             self._ledger.bounds,
             self._runs.queue,
-            status=self._current_status(),
+            status=self._condition.status,
             subscribers=len(self._publisher.subscribers),
         )
 
@@ -223,24 +234,8 @@ class Project(Actor):
 
     # -- status and children -----------------------------------------------------------------
 
-    def _current_status(self) -> ProjectStatus:
-        if self._publisher.problem is not None or self._runs.has_given_up:
-            return ProjectStatus.ERROR
-        return ProjectStatus.EXECUTING if self._runs.queue.running else ProjectStatus.IDLE
-
     def _update_status(self) -> None:
-        status = self._current_status()
-        if status is self._status:
-            return
-        changed, self._status = self._status is not None, status
-        problem = self._publisher.problem or self._ledger.damage
-        if self._runs.has_given_up:
-            problem = "its executor failed too often; restart the server"
-        self._hub.tell(
-            messages.ProjectStatusChanged(project_id=self._id, status=status, problem=problem)
-        )
-        if changed:
-            self._publisher.announce(UpdateType.STATUS, StatusChanged(status=status))
+        self._condition.update()
 
     def _on_files_changed(self, message: messages.FilesChanged) -> None:
         if self._publisher.subscribers and self._closing is None:
@@ -277,7 +272,7 @@ class Project(Actor):
             data = ProjectDeleted(by=deletion.by)
             self._publisher.send_at_once(UpdateType.PROJECT_DELETED, data, is_final=True)
         self._closed = True
-        self._ledger.close()
+        self._ledger.close(self.stamp())
         self._hub.tell(
             messages.ProjectClosed(project_id=self._id, meta=self._ledger.meta, deletion=deletion)
         )

@@ -4,12 +4,12 @@ from actors import messages
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.updates import FilesChanged, ProjectInfo
-from storage.log_reader import LogReader
 from storage.message_log import Bounds
 
 
-def start_position(request: requests.ProjectJoin, bounds: Bounds, reader: LogReader) -> int:
-    """The number behind which the joiner's updates begin.
+def start_position(request: requests.ProjectJoin, bounds: Bounds) -> int:
+    """The number behind which the joiner's updates begin; with `since`, the lowest that it can be:
+    whoever serves the client looks the time up in the log.
 
     Raises RequestRefused (`history_gone`) where the log cannot go on from the client's position:
     never silence, never other messages under those numbers.
@@ -23,8 +23,7 @@ def start_position(request: requests.ProjectJoin, bounds: Bounds, reader: LogRea
             raise _history_gone(bounds, "the log no longer reaches back to that position")
         return request.after_seq
     if request.since is not None:
-        since = reader.seq_before(request.since, bounds.last_seq)
-        return max(since, bounds.first_seq - 1)
+        return bounds.first_seq - 1
     if request.last is not None:
         return max(bounds.last_seq - request.last, bounds.first_seq - 1)
     return bounds.last_seq

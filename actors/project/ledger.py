@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from actors.project.damage import Damage
 from actors.project.journal import Journal
 from actors.project.open_runs import find_open
 from storage.errors import StorageError, from_os_error
@@ -10,6 +11,8 @@ from storage.layout import DataLayout
 from storage.log_reader import LogReader
 from storage.message_log import Bounds, LogSettings, MessageLog, open_log
 from storage.projects import ProjectMeta, ProjectStore
+from storage.retention import RetentionRules, trim_seq
+from storage.segments import Compression
 
 logger = logging.getLogger("claudehub.project")
 
@@ -20,6 +23,11 @@ class Ledger:
     def __init__(self, store: ProjectStore, meta: ProjectMeta, log: MessageLog) -> None:
         self._store = store
         self._log = log
+        # A clean stop leaves nothing to be saved at the start, and a hundred projects start at
+        # once; but before the first record the metadata must say that this is no longer clean.
+        self._says_clean = meta.log is not None and meta.log.clean is not None
+        found = log.found
+        self.damage = Damage(found.missing, is_segment_gone=found.is_segment_gone)
         self.meta = meta
         self.journal = Journal(meta.project_id)
 
@@ -29,24 +37,30 @@ class Ledger:
     ) -> tuple["Ledger", list[str]]:
         """Recovers the log, and finds the executions that a crash has left open."""
         log = open_log(layout.log(meta.project_id), settings, meta.log)
-        if log.torn is not None:
-            logger.warning(
-                "project %s: %d bytes behind the last whole record of %s (at %d) were set aside "
-                "as %s",
-                meta.project_id,
-                log.torn.size_bytes,
-                log.torn.segment,
-                log.torn.offset_bytes,
-                log.torn.kept_as,
-            )
-        if log.damaged_bytes:
-            logger.error("project %s: %d damaged bytes", meta.project_id, log.damaged_bytes)
         ledger = cls(ProjectStore(layout), meta, log)
-        start, lost = (0, []) if log.was_clean else ledger._find_open()
+        ledger._report_opening()
+        if log.found.was_clean and meta.log is not None and meta.log.log_id == log.state.log_id:
+            return ledger, []
+        start, lost = (0, []) if log.found.was_clean else ledger._find_open()
         # Kept until their ends are durable: this start may crash as well.
         ledger.change(busy_since_seq=start if lost else None)
         ledger._save_opened(meta)
         return ledger, lost
+
+    def _report_opening(self) -> None:
+        torn = self._log.found.torn
+        if torn is not None:
+            logger.warning(
+                "project %s: %d bytes behind the last whole record of %s (at %d) were set aside "
+                "as %s",
+                self.meta.project_id,
+                torn.size_bytes,
+                torn.segment,
+                torn.offset_bytes,
+                torn.kept_as,
+            )
+        if (problem := self.damage.problem(self.bounds.first_seq)) is not None:
+            logger.error("project %s: %s", self.meta.project_id, problem)
 
     def _save_opened(self, before: ProjectMeta) -> None:
         """A full disk does not keep a project from being read: the marks that stay are not
@@ -62,17 +76,13 @@ class Ledger:
     def bounds(self) -> Bounds:
         return self._log.bounds()
 
-    @property
-    def damage(self) -> str | None:
-        """What could not be read at the start, with sound records behind it."""
-        damaged = self._log.damaged_bytes
-        return f"{damaged} bytes of its log cannot be read" if damaged else None
-
     def reader(self) -> LogReader:
         return self._log.reader()
 
     def write(self, timestamp: str) -> int:
         """Appends the journal; up to which number the log is durable."""
+        if self._says_clean:
+            self.save()
         return self.journal.write(self._log, timestamp)
 
     def note_progress(self, open_since_seq: int | None) -> None:
@@ -93,6 +103,7 @@ class Ledger:
         """The metadata, durable, with how far the log is."""
         self.change(log=self._log.note_checkpoint())
         self._store.save(self.meta)
+        self._says_clean = False
 
     def save_with(self, **fields: Any) -> None:
         self.change(**fields)
@@ -106,15 +117,40 @@ class Ledger:
         if self._log.created and self._log.created < created_before:
             self._log.roll()
 
-    def close(self) -> None:
+    def reopen(self, timestamp: str) -> None:
+        """Where a failed flush has stopped the log."""
+        self._log.reopen(timestamp)
+
+    def retain(self, rules: RetentionRules, keep_from_seq: int | None) -> None:
+        """Deletes closed segments; nothing from `keep_from_seq` on."""
+        try:
+            seq = trim_seq(self._log, rules, keep_from_seq)
+        except OSError as error:
+            raise from_os_error(error, "looking for segments to delete") from error
+        if seq is None:
+            return
+        # In this order: a file that is gone and was not announced is taken for a loss.
+        self.change(log=self._log.note_trim(seq))
+        self._store.save(self.meta)
+        bounds = self._log.trim_before(seq)
+        logger.info("project %s: its log begins at %d now", self.meta.project_id, bounds.first_seq)
+
+    def take_compressed(self, name: str, compression: Compression) -> None:
+        """Exchanges a closed segment for its compressed form."""
+        if self._log.take_compressed(name, compression):
+            logger.info("project %s: %s is compressed", self.meta.project_id, name)
+
+    def close(self, timestamp: str) -> None:
         """Flushes, closes, and notes that this stop was clean; but where something could not be
         written it was not, and the next start looks for what is missing."""
         if self.journal.has_pending_records:
             self.abandon()
             return
+        before = self.meta
         try:
-            self.change(log=self._log.close(), busy_since_seq=None)
-            self._store.save(self.meta)
+            self.change(log=self._log.close(timestamp), busy_since_seq=None)
+            if self.meta != before:
+                self._store.save(self.meta)
         except StorageError as error:
             logger.error("project %s: closing: %s", self.meta.project_id, error)
 

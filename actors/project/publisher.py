@@ -125,6 +125,11 @@ class Publisher:
 
     def on_retry_due(self) -> None:
         self._retry_due = False
+        try:
+            self._ledger.reopen(self.stamp())
+        except StorageError as error:
+            self._failed(error)
+            return
         if self._ledger.journal.has_pending_records:
             self.flush()
         elif self.problem is not None:

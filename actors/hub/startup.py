@@ -1,0 +1,61 @@
+"""The projects that a server finds when it starts: opened a few at a time, side by side."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from actors.hub.nursery import Nursery
+from actors.hub.opening import placeholder_meta
+from actors.hub.registry import Entry, Registry
+from storage.projects import ProjectMeta, Unreadable
+
+logger = logging.getLogger("claudehub.hub")
+
+# Each reads and flushes its log: a disk gains from a few at once, and loses from hundreds.
+OPENING_AT_ONCE = 8
+
+
+class Startup:
+    """`progress(done, total)` is called after each; when done equals total, all are open or have
+    failed to. For the Hub's thread only."""
+
+    def __init__(
+        self, nursery: Nursery, registry: Registry, progress: Callable[[int, int], None]
+    ) -> None:
+        self._nursery = nursery
+        self._registry = registry
+        self._progress = progress
+        self._waiting: deque[Entry] = deque()
+        self._opening: set[str] = set()
+        self._total = 0
+
+    def begin(self, found: Iterable[ProjectMeta | Unreadable], now: str) -> None:
+        for project in found:
+            if isinstance(project, Unreadable):
+                logger.error("project %s cannot be opened: %s", project.project_id, project.problem)
+                meta = placeholder_meta(project.project_id, now)
+                self._nursery.set_aside(Entry(meta), project.problem)
+            else:
+                entry = Entry(project)
+                self._registry.add(entry)
+                self._waiting.append(entry)
+        self._total = len(self._waiting)
+        self._go_on()
+
+    def settled(self, project_id: str) -> None:
+        """It is open, or has failed to."""
+        if project_id in self._opening:
+            self._opening.discard(project_id)
+            self._go_on()
+
+    def cancel(self) -> None:
+        """The server stops: what waits is not opened any more."""
+        self._waiting.clear()
+
+    def _go_on(self) -> None:
+        while self._waiting and len(self._opening) < OPENING_AT_ONCE:
+            entry = self._waiting.popleft()
+            self._opening.add(entry.meta.project_id)
+            self._nursery.open(entry)
+        left = len(self._waiting) + len(self._opening)
+        self._progress(self._total - left, self._total)

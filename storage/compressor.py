@@ -1,0 +1,99 @@
+"""Compresses one closed segment, in a process of its own: `python -m storage.compressor`.
+
+It works at the lowest priority and ends when its standard input does, so that it never outlives
+the server. The file that it writes is for the log's owner to take (MessageLog.take_compressed).
+"""
+
+import os
+import select
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+from storage import blocks, disk, plain_lines, record
+from storage.segments import Compression
+
+NICE = 19
+
+
+class Cancelled(Exception):
+    """Whoever wanted it is gone."""
+
+
+def compress(
+    source: Path, target: Path, compression: Compression, is_wanted: Callable[[], bool]
+) -> None:
+    """Writes `target`, flushed and proven to give back the source byte for byte.
+
+    `is_wanted` is asked before each block. Raises OSError, Cancelled, and ValueError where the
+    source is no segment, or a block could not be read back.
+    """
+    with disk.reading(source) as plain_fd, disk.writing(target) as fd:
+        offset = 0
+        for first, plain in _gathered(plain_fd):
+            if not is_wanted():
+                raise Cancelled
+            data = blocks.encode(compression, first, plain)
+            disk.write_all(fd, data)
+            offset += len(data)
+        _prove(compression, plain_fd, target)
+
+
+def _gathered(fd: int) -> Iterator[tuple[tuple[int, bytes], bytes]]:
+    """Lines in blocks, each with the number and time of its first sound record; damage is kept as
+    it is, in the block before or around it."""
+    lines: list[bytes] = []
+    size = 0
+    first: tuple[int, bytes] | None = None
+    for _, line in plain_lines.lines_from(fd, 0):
+        stamp = record.stamp_of(line) if record.is_sound(line) else None
+        if size >= blocks.BLOCK_BYTES and stamp is not None and first is not None:
+            yield first, b"".join(lines)
+            lines, size, first = [], 0, None
+        first = first or stamp
+        lines.append(line)
+        size += len(line)
+    if first is not None:
+        yield first, b"".join(lines)
+
+
+def _prove(compression: Compression, plain_fd: int, target: Path) -> None:
+    """The source is deleted afterwards, so nothing is taken for granted."""
+    offset = 0
+    with disk.reading(target) as fd:
+        for block in blocks.blocks_from(compression, fd, 0):
+            plain = blocks.read(compression, fd, block)
+            if plain is None or plain != os.pread(plain_fd, len(plain), offset):
+                raise ValueError(f"{target}: a block does not give back what went into it")
+            offset += len(plain)
+    if offset != os.fstat(plain_fd).st_size:
+        raise ValueError(f"{target}: the source has something that is no whole line of a segment")
+
+
+def main() -> int:
+    """SOURCE TARGET COMPRESSION. Exit code 0: the target is there, flushed."""
+    source, target, compression = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    os.nice(NICE)
+    process = psutil.Process()
+    if hasattr(process, "ionice"):  # Linux
+        process.ionice(psutil.IOPRIO_CLASS_IDLE)
+    try:
+        compress(source, target, Compression(compression), _is_input_open)
+    except Cancelled:
+        return 1
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{source}: {error}\n")
+        return 1
+    os.utime(target, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
+    return 0
+
+
+def _is_input_open() -> bool:
+    readable, _, _ = select.select([0], [], [], 0)
+    return not readable
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""The end of a log: where records get their numbers, reach the disk, and are flushed.
+
+A part of MessageLog. A batch is written whole or not at all; a failed flush stops the log until it
+is reopened, in a new segment.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from storage import record
+from storage.active_segment import ActiveSegment, NotTakenBack
+from storage.errors import DiskFailed, LogStopped, from_os_error
+from storage.log_state import Mark, SyncPolicy
+from storage.recovery import Recovered
+from storage.segments import Compression, Segment, segment_path
+
+# A smaller step back of the clock is evened out; at a larger one a new segment begins.
+CLOCK_STEP_MAX = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`rotate_bytes`: a segment takes no further batch from there on."""
+
+    rotate_bytes: int
+    sync: SyncPolicy
+    boot_id: str
+
+
+class LogTail:
+    """`segments` are all of the log's, the last one is appended to; `last_seq` is the newest number
+    given out."""
+
+    def __init__(
+        self, folder: Path, settings: LogSettings, found: Recovered, last_seq: int
+    ) -> None:
+        self.segments = list(found.segments)
+        self.last_seq = last_seq
+        self._folder = folder
+        self._settings = settings
+        self._last_timestamp = found.last_timestamp
+        self._active: ActiveSegment | None = None
+        self._resumable: Segment | None = None  # the last segment, before the first append
+        self._closed: Mark | None = None  # where the last segment ends, once it is closed
+        self._size_found = found.size_bytes
+        # Acknowledged records whose flush failed: they begin the next segment.
+        self._carried: bytes | None = None
+        self._carried_from = 0
+        if found.segments and found.last_seq == last_seq:
+            newest = found.segments[-1]
+            self._resumable = newest if newest.compression is Compression.OFF else None
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._carried is not None
+
+    @property
+    def created(self) -> str:
+        """When the open segment began, as in its name; "" where none is open."""
+        is_open = self._active is not None or self._resumable is not None
+        return self.segments[-1].created if is_open else ""
+
+    def append(
+        self, bodies: Sequence[bytes], timestamp: str, *, must_sync: bool = False
+    ) -> list[bytes]:
+        """See MessageLog."""
+        if self.is_stopped:
+            raise LogStopped(f"{self._folder}: stopped after a failed flush; it must be reopened")
+        stamp = self._prepare(timestamp)
+        encoded = stamp.encode("ascii")
+        seqs = range(self.last_seq + 1, self.last_seq + 1 + len(bodies))
+        lines = [record.encode(seq, encoded, body) for seq, body in zip(seqs, bodies, strict=True)]
+        active = self._opened(stamp)
+        before = active.size_bytes
+        try:
+            active.append(b"".join(lines), seqs.stop - 1)
+        except NotTakenBack as error:
+            self._stop(before)
+            raise from_os_error(error, f"taking back a write to {self._folder}") from error
+        except OSError as error:
+            raise from_os_error(error, f"appending to {self._folder}") from error
+        policy = self._settings.sync
+        if policy is SyncPolicy.ALWAYS or (must_sync and policy is SyncPolicy.INTERVAL):
+            self._sync(before)
+        self.last_seq = seqs.stop - 1
+        self._last_timestamp = stamp
+        return lines
+
+    def sync(self) -> None:
+        """Flushes what was appended. After DiskFailed the log has stopped."""
+        if self._active is not None:
+            self._sync(self._active.size_bytes)
+
+    def roll(self) -> None:
+        """Closes the active segment; the next append begins another. Empty ones do not roll."""
+        if self._active is None and self._resumable is not None and self._size_found:
+            self._closed = self.mark()
+            self._resumable = None
+        elif self._active is not None and self._active.size_bytes:
+            self.sync()
+            self._closed = self.mark()
+            self._close_file()
+
+    def reopen(self, timestamp: str) -> None:
+        """After a failed flush: a new segment, which begins with what was acknowledged and may
+        not have reached the device. Raises StorageError, and then it is still stopped."""
+        if self._carried is None:
+            return
+        self._begin(timestamp, self._carried_from, self._carried)
+        self._carried = None
+
+    def close(self, timestamp: str) -> Mark | None:
+        """Flushes and closes; where the log ends. Raises StorageError."""
+        self.reopen(timestamp)
+        self.sync()
+        mark = self.mark()
+        self._close_file()
+        return mark
+
+    def abandon(self) -> None:
+        """Closes the file as a crash would leave it."""
+        self._close_file()
+
+    def mark(self) -> Mark | None:
+        """Where the flushed records end."""
+        if self._active is not None:
+            name, size, seq = self._active.path.name, self._active.size_bytes, self.last_seq
+        elif self._resumable is not None:
+            name, size, seq = self._resumable.path.name, self._size_found, self.last_seq
+        else:
+            return self._closed
+        return Mark(segment=name, size_bytes=size, last_seq=seq)
+
+    def _prepare(self, timestamp: str) -> str:
+        """The time of the next batch; before it, a segment that is full, or whose time lies far
+        ahead, is closed."""
+        size = self._active.size_bytes if self._active else self._size_found
+        if size >= self._settings.rotate_bytes:
+            self.roll()
+        if timestamp < self._last_timestamp:
+            if _moment(self._last_timestamp) - _moment(timestamp) < CLOCK_STEP_MAX:
+                return self._last_timestamp
+            self.roll()
+        return timestamp
+
+    def _opened(self, timestamp: str) -> ActiveSegment:
+        if self._active is None and self._resumable is not None:
+            try:
+                self._active = ActiveSegment.reopen(
+                    self._resumable.path, self._size_found, self.last_seq
+                )
+            except OSError as error:
+                raise from_os_error(error, f"opening a segment in {self._folder}") from error
+        elif self._active is None:
+            self._begin(timestamp, self.last_seq + 1, b"")
+        assert self._active is not None
+        return self._active
+
+    def _begin(self, timestamp: str, first_seq: int, data: bytes) -> None:
+        try:
+            path = segment_path(self._folder, first_seq, timestamp)
+            self._active = ActiveSegment.create(path, self.last_seq, data)
+        except OSError as error:
+            raise from_os_error(error, f"beginning a segment in {self._folder}") from error
+        self.segments.append(Segment(first_seq, path.name[21:37], path))
+
+    def _sync(self, acknowledged_bytes: int) -> None:
+        """What lies behind that offset was not acknowledged yet: it goes with a failed flush."""
+        assert self._active is not None
+        try:
+            self._active.sync()
+        except OSError as error:
+            self._stop(acknowledged_bytes)
+            raise DiskFailed(f"flushing {self._folder}: {error.strerror}") from error
+
+    def _stop(self, acknowledged_bytes: int) -> None:
+        assert self._active is not None
+        active = self._active
+        wanted = max(acknowledged_bytes - active.synced_bytes, 0)
+        carried = b""
+        with contextlib.suppress(OSError):  # left where it may be readable later
+            carried = active.unsynced(wanted)
+        is_whole = len(carried) == wanted
+        self._closed = None
+        self._carried = carried if is_whole else b""
+        self._carried_from = active.synced_seq + 1 if is_whole else self.last_seq + 1
+        with contextlib.suppress(OSError):  # these numbers are given out again, and count there
+            active.cut(acknowledged_bytes)
+        self._close_file()
+
+    def _close_file(self) -> None:
+        active, self._active, self._resumable, self._size_found = self._active, None, None, 0
+        if active is not None:
+            with contextlib.suppress(OSError):  # flushed, or given up
+                active.close()
+
+
+def _moment(timestamp: str) -> datetime:
+    return datetime.fromisoformat(timestamp)
