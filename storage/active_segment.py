@@ -23,7 +23,8 @@ class ActiveSegment:
 
     @classmethod
     def create(cls, path: Path, last_seq: int, data: bytes = b"") -> "ActiveSegment":
-        """A new file, durable with its name and what it begins with; or none at all.
+        """A new file, durable with its name and what it begins with; or none at all. SyncFailed:
+        a flush was what failed.
 
         `last_seq` is the number of the last record in `data`, or of the one before the file.
         """
@@ -31,8 +32,7 @@ class ActiveSegment:
         try:
             if data:
                 disk.write_all(fd, data)
-                disk.sync(fd)
-            disk.sync_folder(path.parent)
+            cls._make_durable(fd, path, data)
         except OSError:
             # A file whose name may not last must not be appended to later.
             try:
@@ -41,6 +41,15 @@ class ActiveSegment:
                 os.close(fd)
             raise
         return cls(fd, path, len(data), last_seq)
+
+    @staticmethod
+    def _make_durable(fd: int, path: Path, data: bytes) -> None:
+        try:
+            if data:
+                disk.sync(fd)
+            disk.sync_folder(path.parent)
+        except OSError as error:
+            raise SyncFailed(error.errno, error.strerror) from error
 
     @classmethod
     def reopen(cls, path: Path, size_bytes: int, last_seq: int) -> "ActiveSegment":
@@ -87,6 +96,10 @@ class ActiveSegment:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+class SyncFailed(OSError):
+    """A new segment, or its name, could not be flushed."""
 
 
 class NotTakenBack(OSError):

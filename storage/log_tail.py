@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from storage import record
-from storage.active_segment import ActiveSegment, NotTakenBack
+from storage.active_segment import ActiveSegment, NotTakenBack, SyncFailed
 from storage.errors import DiskFailed, LogStopped, from_os_error
 from storage.log_state import Mark, SyncPolicy
 from storage.recovery import Recovered
@@ -164,6 +164,8 @@ class LogTail:
             path = segment_path(self._folder, first_seq, timestamp)
             self._active = ActiveSegment.create(path, self.last_seq, data)
         except OSError as error:
+            if isinstance(error, SyncFailed):
+                self._carried, self._carried_from = data, first_seq
             raise from_os_error(error, f"beginning a segment in {self._folder}") from error
         self.segments.append(Segment(first_seq, path.name[21:37], path))
 

@@ -155,9 +155,11 @@ class MessageLog:
     def note_trim(self, seq: int) -> LogState:
         """The state that says: what lies before the first segment that `trim_before(seq)` leaves
         is not missed."""
-        segments = self._tail.segments
-        count = len(removable_before(segments, seq))
-        return self._noted(first_seq=max(segments[count].first_seq, self.state.first_seq))
+        first_seq = self.state.first_seq
+        if segments := self._tail.segments:
+            count = len(removable_before(segments, seq))
+            first_seq = max(first_seq, segments[count].first_seq)
+        return self._noted(first_seq=first_seq)
 
     def sync(self) -> None:
         """Flushes what was appended. After DiskFailed the log has stopped."""
@@ -240,8 +242,12 @@ def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> Mes
             "segments": tuple(segment.first_seq for segment in found.segments),
         }
     )
-    # A number that was given out once is not given out again, whatever became of its record.
-    return MessageLog(folder, settings, opened, found, max(found.last_seq, known.known_last_seq))
+    # What a missing file held is a gap for ever. A tail that was cut is gone, and its numbers are
+    # given out again, under another id.
+    last_seq = found.last_seq
+    if found.is_segment_gone:
+        last_seq = max(last_seq, known.known_last_seq)
+    return MessageLog(folder, settings, opened, found, last_seq)
 
 
 __all__ = ["Bounds", "LogSettings", "MessageLog", "open_log"]

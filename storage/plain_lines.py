@@ -36,18 +36,23 @@ def lines_from(fd: int, offset: int, slab_bytes: int = SLAB_BYTES) -> Iterator[t
 def lines_before(fd: int, end: int) -> Iterator[bytes]:
     """Whole lines that end at or before `end`, the last one first."""
     tail: list[bytes] = []  # pieces of the line under way, the last piece first
+    is_whole = False
     offset = end
     while offset > 0:
         length = min(SLAB_BYTES, offset)
         offset -= length
         pieces = os.pread(fd, length, offset).split(b"\n")
+        if not is_whole:
+            if len(pieces) == 1:
+                continue
+            pieces.pop()  # behind the last newline: nothing, or half a line
+            is_whole = True
         tail.append(pieces[-1])
         for piece in reversed(pieces[:-1]):
-            if line := b"".join(reversed(tail)):
-                yield line + b"\n"
+            yield b"".join(reversed(tail)) + b"\n"
             tail = [piece]
-    if line := b"".join(reversed(tail)):
-        yield line + b"\n"
+    if is_whole:
+        yield b"".join(reversed(tail)) + b"\n"
 
 
 def records_from(fd: int, offset: int) -> Iterator[tuple[int, tuple[int, bytes]]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from storage import disk, plain_lines, record, segment_file
 from storage.log_reader import MissingRecords, last_record
-from storage.log_state import LogState
+from storage.log_state import LogState, Mark
 from storage.segment_file import START, Place
 from storage.segments import Compression, Segment, last_counting_seqs, list_segments
 
@@ -147,9 +147,21 @@ def _start_of_scan(segments: list[Segment], state: LogState) -> tuple[int, Place
         if segment.compression is not Compression.OFF:  # closed and whole: what follows counts
             behind = min(index + 1, len(segments) - 1)
             return behind, START, segments[behind].first_seq - 1
-        if mark.size_bytes <= segment.path.stat().st_size:
+        if _agrees(segment, mark):
             return index, (mark.size_bytes, 0), mark.last_seq
+        return index, START, segment.first_seq - 1
     return len(segments) - 1, START, segments[-1].first_seq - 1
+
+
+def _agrees(segment: Segment, mark: Mark) -> bool:
+    """Whether the record that a mark names ends there: one small read."""
+    with segment_file.opened(segment) as file:
+        if mark.size_bytes > file.end[0]:
+            return False
+        line = next(file.lines_before((mark.size_bytes, 0)), None)
+    if mark.last_seq < segment.first_seq:
+        return mark.size_bytes == 0
+    return line is not None and record.is_sound(line) and record.seq_of(line) == mark.last_seq
 
 
 def _mend(segment: Segment, end: int, size: int) -> TornTail:
