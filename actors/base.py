@@ -5,6 +5,7 @@ and nobody is told. Here every failure, at the start or later, becomes an ActorD
 """
 
 import logging
+import queue
 from types import TracebackType
 from typing import Any
 
@@ -28,6 +29,12 @@ class Actor(pykka.ThreadingActor):
         self._parent = parent
         self._name = name
         self._released = False
+
+    @staticmethod
+    def _create_actor_inbox() -> "queue.SimpleQueue[Any]":
+        """pykka's place for other queues. This one is written in C: a message costs less than half
+        of what it does in queue.Queue (bench/log.py, rows 2 and 11)."""
+        return queue.SimpleQueue()
 
     def __str__(self) -> str:
         return self._name

@@ -34,7 +34,7 @@ class SystemClock:
 
 def timestamp(moment: datetime) -> str:
     """As the log and the wire write times: RFC 3339, UTC, microseconds, `Z`."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 class Timer(Protocol):

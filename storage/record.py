@@ -14,8 +14,8 @@ PREFIX_BYTES = 256
 
 def encode(seq: int, timestamp: bytes, body: bytes) -> bytes:
     """A whole line. `body` is what follows the timestamp, up to the closing brace."""
-    rest = b'"seq":%d,"timestamp":"%b",%b' % (seq, timestamp, body)
-    return b'{"crc":"%08x",%b\n' % (crc32(rest), rest)
+    head = b'"seq":%d,"timestamp":"%b",' % (seq, timestamp)
+    return b'{"crc":"%08x",%b%b\n' % (crc32(body, crc32(head)), head, body)
 
 
 def is_sound(line: bytes) -> bool:

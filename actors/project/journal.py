@@ -14,7 +14,7 @@ from protocol.updates import Data, UpdateType
 from storage.message_log import MessageLog
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which costs more than the rest of an entry
 class _Entry:
     """One update. `on_refused`: it may be given up where the log cannot be written, and whatever
     is `about` the same execution with it."""

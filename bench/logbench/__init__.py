@@ -1,0 +1,1 @@
+"""The rows of bench/log.py: each measures ratios within one round."""

@@ -1,0 +1,219 @@
+"""Rows 1 to 5 and 11: what it costs to store."""
+
+import functools
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import simplejson
+
+from actors import messages
+from actors.base import Actor
+from actors.clock import SystemClock, ThreadTimers
+from actors.project.ledger import Ledger
+from actors.project.publisher import Publisher
+from bench.logbench.corpus import agent_lines, batches, bodies, settings, stamp, timed
+from protocol import codec
+from protocol.updates import UpdateType
+from storage import record
+from storage.layout import DataLayout
+from storage.log_state import SyncPolicy
+from storage.message_log import open_log
+from storage.projects import ProjectMeta
+
+PRODUCERS = 20
+PER_PRODUCER = 150
+MANY_RECORDS = 20_000
+DONE_S = 60.0
+
+
+class LogActor(Actor):
+    """A project's journal, publisher and log, without the rest of a project. `gathers`: False
+    flushes for each record, as a naive actor would."""
+
+    def __init__(self, root: Path, timers: ThreadTimers, *, gathers: bool) -> None:
+        super().__init__(parent=None, name="log")
+        layout = DataLayout(root)
+        layout.create()
+        meta = ProjectMeta(
+            project_id="p", name="p", path="/", created_at="2026", last_active="2026"
+        )
+        self._gathers = gathers
+        self._ledger, _ = Ledger.open(layout, settings(SyncPolicy.ALWAYS), meta)
+        self._publisher = Publisher(
+            project=self.actor_ref,
+            ledger=self._ledger,
+            layout=layout,
+            sync=SyncPolicy.ALWAYS,
+            clock=SystemClock(),
+            timers=timers,
+            changed=lambda: None,
+            stored=lambda: None,
+        )
+
+    def receive(self, message: object) -> None:
+        if isinstance(message, messages._FlushJournal):
+            self._publisher.on_flush_due()
+            return
+        line, stored = message  # type: ignore[misc]
+        self._ledger.journal.log(UpdateType.CLAUDE, line, on_stored=stored)
+        if self._gathers:
+            self._publisher.flush_soon()
+        else:
+            self._publisher.flush()
+
+    def release(self) -> None:
+        self._ledger.close(stamp(1))
+
+
+class Appending:
+    """For one bench run; every method is one round of one row."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lines = agent_lines(PRODUCERS * PER_PRODUCER)
+        self._bodies = bodies(self._lines)
+        self._number = 0
+        self._timers = ThreadTimers(SystemClock())
+        self._timers.start()
+
+    def close(self) -> None:
+        self._timers.stop(5.0)
+
+    def _place(self) -> Path:
+        self._number += 1
+        return self._folder / f"append-{self._number}"
+
+    def raw_write(self) -> Iterator[tuple[str, float]]:
+        """Row 1."""
+        place = self._place()
+        place.mkdir()
+        encoded = [
+            record.encode(n, stamp(n).encode(), body) for n, body in enumerate(self._bodies, 1)
+        ]
+        fd = os.open(place / "raw", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        raw_s = timed(lambda: [os.write(fd, line) for line in encoded])
+        os.close(fd)
+        log = open_log(place / "log", settings(SyncPolicy.NEVER), None)
+        log_s = timed(lambda: [log.append_many(b, stamp(1)) for b in batches(self._bodies)])
+        log.close(stamp(1))
+        yield "1", raw_s / log_s
+
+    def group_commit(self) -> Iterator[tuple[str, float]]:
+        """Rows 2 and 3."""
+        naive_s = self._produce(1, PRODUCERS, 1, gathers=False)
+        yield "2", naive_s / self._produce(1, PRODUCERS, 8, gathers=True)
+        yield "3", naive_s / self._produce(1, PRODUCERS, 1, gathers=True)
+
+    def many_logs(self) -> Iterator[tuple[str, float]]:
+        """Row 11: one producer a log, as many records in all."""
+        one_s = self._produce(1, 1, 8, gathers=True, each=MANY_RECORDS)
+        hundred_s = self._produce(100, 100, 8, gathers=True, each=MANY_RECORDS // 100)
+        yield "11", one_s / hundred_s
+
+    def _produce(
+        self,
+        logs: int,
+        producers: int,
+        outstanding: int,
+        *,
+        gathers: bool,
+        each: int = PER_PRODUCER,
+    ) -> float:
+        """Seconds until everything is acknowledged."""
+        place = self._place()
+        actors = [
+            LogActor.start(place / str(n), self._timers, gathers=gathers) for n in range(logs)
+        ]
+        start = threading.Barrier(producers + 1)
+
+        def produce(number: int) -> None:
+            slots: queue.SimpleQueue[None] = (
+                queue.SimpleQueue()
+            )  # cheap: it is not what is measured
+            stored = functools.partial(slots.put, None)
+            actor = actors[number % logs]
+            actor.tell((self._lines[0], stored))  # the segment is made before the clock runs
+            slots.get(timeout=DONE_S)
+            for _ in range(outstanding):
+                stored()
+            start.wait()
+            for count in range(each):
+                slots.get(timeout=DONE_S)
+                actor.tell((self._lines[(number * each + count) % len(self._lines)], stored))
+            for _ in range(outstanding):
+                slots.get(timeout=DONE_S)
+
+        threads = [threading.Thread(target=produce, args=(n,)) for n in range(producers)]
+        for thread in threads:
+            thread.start()
+
+        def wait() -> None:
+            start.wait()
+            for thread in threads:
+                thread.join()
+
+        seconds = timed(wait)
+        for actor in actors:
+            actor.stop(timeout=DONE_S)
+        return seconds
+
+    def sqlite(self) -> Iterator[tuple[str, float]]:
+        """Row 4: batches of 64, durable each."""
+        place = self._place()
+        place.mkdir()
+        database = sqlite3.connect(place / "rows.sqlite")
+        database.execute("pragma journal_mode = wal")
+        database.execute("pragma synchronous = full")
+        database.execute("create table rows (seq integer primary key, stamp text, body blob)")
+        database.commit()
+
+        def insert() -> None:
+            for number, batch in enumerate(batches(self._bodies)):
+                seqs = range(number * 64, number * 64 + len(batch))
+                rows = [(seq, stamp(seq), body) for seq, body in zip(seqs, batch, strict=True)]
+                with database:
+                    database.executemany("insert into rows values (?, ?, ?)", rows)
+
+        sqlite_s = timed(insert)
+        database.close()
+        log = open_log(place / "log", settings(SyncPolicy.ALWAYS), None)
+        log_s = timed(lambda: [log.append_many(b, stamp(1)) for b in batches(self._bodies)])
+        log.close(stamp(1))
+        yield "4", sqlite_s / log_s
+
+    def encoding(self) -> Iterator[tuple[str, float]]:
+        """Row 5, and that nothing is dumped on the way."""
+        loads_s = timed(lambda: [simplejson.loads(line) for line in self._lines])
+        stamped = stamp(1).encode()
+
+        def store() -> None:
+            for seq, line in enumerate(self._lines):
+                record.encode(seq, stamped, codec.update_body("p", "claude", line, "e" * 36))
+
+        dumped: list[object] = []
+        with _watched_dumps(dumped.append):
+            store_s = timed(store)
+        assert not dumped, "a stored line was dumped"
+        yield "5", store_s / loads_s
+
+
+class _watched_dumps:  # noqa: N801 - used like a function
+    def __init__(self, seen: Callable[[object], None]) -> None:
+        self._seen = seen
+        self._real = simplejson.JSONEncoder.encode
+
+    def __enter__(self) -> None:
+        real, seen = self._real, self._seen
+
+        def encode(encoder: simplejson.JSONEncoder, value: object) -> str:
+            seen(value)
+            return real(encoder, value)
+
+        simplejson.JSONEncoder.encode = encode
+
+    def __exit__(self, *_: object) -> None:
+        simplejson.JSONEncoder.encode = self._real
