@@ -18,13 +18,14 @@ from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from actors.outbox import Outbox
 from actors.ports import Caller, Directory
+from actors.reading_turn import reading_turn
 from actors.replay import Replays
 from actors.replies import ReplyQueue
 from actors.slot import Slot
 from actors.subscription import Subscription
 from protocol import codec, requests
 from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
-from storage.log_reader import MissingRecords
+from storage.pages import MissingRecords
 
 logger = logging.getLogger("claudehub.client")
 
@@ -243,9 +244,10 @@ class Client(Actor):
 
     def _history(self, request_id: str | None, snapshot: messages.HistorySnapshot) -> bytes:
         try:
-            payload, missing = history_payload(
-                snapshot.reader, snapshot.bounds, snapshot.request, self._clock.now()
-            )
+            with reading_turn(self._clock):
+                payload, missing = history_payload(
+                    snapshot.reader, snapshot.bounds, snapshot.request, self._clock.now()
+                )
         except OSError as error:
             logger.error("%s: reading history: %s", self, error)
             fault = HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be read")

@@ -6,8 +6,9 @@ from actors.clock import timestamp
 from protocol import codec
 from protocol.requests import GetMessages
 from protocol.updates import Gap, UpdateType
-from storage.log_reader import Item, LogReader, MissingRecords, Page
+from storage.log_reader import LogReader
 from storage.message_log import Bounds
+from storage.pages import Item, MissingRecords, Page
 
 HISTORY_PAGE_BYTES = 1024 * 1024
 _MICROSECOND = timedelta(microseconds=1)
@@ -16,11 +17,9 @@ _MICROSECOND = timedelta(microseconds=1)
 def replay_frames(page: Page, project_id: str, now: datetime) -> bytes:
     """A page as text frames, one an update; what cannot be read becomes a `gap`."""
     return b"".join(
-        codec.text_frame(
-            codec.update_message(item)
-            if isinstance(item, bytes)
-            else codec.ephemeral_message(timestamp(now), _gap_body(item, project_id))
-        )
+        codec.update_frame(item)
+        if isinstance(item, bytes)
+        else codec.text_frame(codec.ephemeral_message(timestamp(now), _gap_body(item, project_id)))
         for item in page.items
     )
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from actors.clock import Clock
 from actors.history import replay_frames
 from actors.outbox import Outbox
+from actors.reading_turn import reading_turn
 from actors.subscription import Subscription
-from storage.log_reader import LogReader, MissingRecords
+from storage.log_reader import LogReader
+from storage.pages import MissingRecords
 
 ReportDamage = Callable[[str, tuple[MissingRecords, ...]], None]
 
@@ -49,7 +51,8 @@ class Replays:
         """Sends one page. Raises OSError where a log cannot be read."""
         replay = self._running.popleft()
         try:
-            self._send_page(replay)
+            with reading_turn(self._clock):
+                self._send_page(replay)
         except OSError:
             if replay.subscription.abandon_replay():  # the project is deleted, its log with it
                 return

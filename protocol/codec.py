@@ -8,7 +8,6 @@ from typing import Any
 
 import simplejson
 from pydantic import BaseModel, ValidationError
-from websockets.frames import Frame, Opcode
 
 from protocol.errors import ErrorCode, RequestRefused, WireError, invalid_field
 from protocol.requests import MODELS, REQUEST_ID_MAX_LENGTH, Ping, ProjectJoin, Request
@@ -192,7 +191,23 @@ def ephemeral_message(timestamp: str, body: bytes) -> bytes:
 
 def text_frame(message: bytes) -> bytes:
     """An unmasked, final text frame (RFC 6455, section 5.2), ready for any server socket."""
-    return Frame(Opcode.TEXT, message).serialize(mask=False)
+    return _frame_head(len(message)) + message
+
+
+def update_frame(line: bytes) -> bytes:
+    """A stored record, newline included, as the frame that every subscriber gets: one copy, and
+    not a call for each step, since this is done for every update ever sent."""
+    size = len(_UPDATE_HEAD) + len(line) - RECORD_PREFIX_BYTES
+    return b"%b%b%b}" % (_frame_head(size), _UPDATE_HEAD, line[RECORD_PREFIX_BYTES:-1])
+
+
+def _frame_head(size: int) -> bytes:
+    """FIN, text, no mask, and the length in its shortest form."""
+    if size < 126:
+        return b"\x81%c" % size
+    if size < 1 << 16:
+        return b"\x81\x7e" + size.to_bytes(2)
+    return b"\x81\x7f" + size.to_bytes(8)
 
 
 def frame_boundary(frames: bytes, offset: int) -> int:

@@ -44,19 +44,21 @@ def compress(
 def _gathered(fd: int) -> Iterator[tuple[tuple[int, bytes], bytes]]:
     """Lines in blocks, each with the number and time of its first sound record; damage is kept as
     it is, in the block before or around it."""
-    lines: list[bytes] = []
+    gathered: list[bytes] = []
     size = 0
     first: tuple[int, bytes] | None = None
-    for _, line in plain_lines.lines_from(fd, 0):
-        stamp = record.stamp_of(line) if record.is_sound(line) else None
-        if size >= blocks.BLOCK_BYTES and stamp is not None and first is not None:
-            yield first, b"".join(lines)
-            lines, size, first = [], 0, None
-        first = first or stamp
-        lines.append(line)
-        size += len(line)
+    for _, lines in plain_lines.slabs_from(fd, 0):
+        sound = {index: number for index, number, _ in record.sound_records(lines, 0)}
+        for index, line in enumerate(lines):
+            if index in sound:
+                if size >= blocks.BLOCK_BYTES and first is not None:
+                    yield first, b"".join(gathered)
+                    gathered, size, first = [], 0, None
+                first = first or (sound[index], record.timestamp_of(line))
+            gathered.append(line)
+            size += len(line)
     if first is not None:
-        yield first, b"".join(lines)
+        yield first, b"".join(gathered)
 
 
 def _prove(compression: Compression, plain_fd: int, target: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,11 +74,17 @@ def writing(path: Path) -> Iterator[int]:
 
 def make_folder(folder: Path) -> None:
     """Creates a private folder where there is none, durably, and sees to it that it is private."""
-    if not folder.is_dir():
-        make_folder(folder.parent) if not folder.parent.exists() else None
+    try:
+        mode = folder.stat().st_mode
+    except FileNotFoundError:
+        if not folder.parent.exists():
+            make_folder(folder.parent)
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
         sync_folder(folder.parent)
-    if folder.stat().st_mode & 0o077:
+        mode = folder.stat().st_mode
+    if not stat.S_ISDIR(mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if mode & 0o077:
         folder.chmod(FOLDER_MODE)
 
 

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from storage import disk
 from storage.errors import from_os_error
-from storage.log_reader import PAGE_BYTES, LogReader, Page, SegmentEnds
+from storage.landmarks import Landmarks
+from storage.log_reader import LogReader
 from storage.log_state import LogState, SyncPolicy, new_log_id
 from storage.log_tail import LogSettings, LogTail
+from storage.pages import PAGE_BYTES, Page
 from storage.recovery import Recovered, recover
 from storage.segments import Compression, Segment, last_counting_seqs, removable_before
 
-CHECKPOINT_BYTES = 2 * 1024 * 1024
+# What recovery reads of a log, at most, after a crash: about so much.
+CHECKPOINT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class MessageLog:
         self._folder = folder
         self._tail = LogTail(folder, settings, found, last_seq)
         self._first_seq = found.segments[0].first_seq if found.segments else last_seq + 1
-        self._ends = SegmentEnds()
+        self._landmarks = Landmarks()
         self.state = state
         self.found = found
 
@@ -106,7 +109,7 @@ class MessageLog:
 
     def reader(self) -> LogReader:
         """Reads the same files; for one other thread."""
-        return LogReader(self._folder, self._ends)
+        return LogReader(self._folder, self._landmarks)
 
     @property
     def closed_segments(self) -> list[tuple[Segment, int]]:
@@ -124,7 +127,7 @@ class MessageLog:
 
     def last_stamp(self, segment: Segment) -> str:
         """The time of a closed segment's last record; "" where it has none. Raises OSError."""
-        return self._ends.last_stamp(segment).decode("ascii")
+        return self._landmarks.last_stamp(segment).decode("ascii")
 
     @property
     def is_stopped(self) -> bool:

@@ -2,16 +2,20 @@
 
 import os
 from collections.abc import Iterator
+from io import BytesIO
 
 from storage import record
 
-SLAB_BYTES = 256 * 1024
-# For a single record somewhere; it doubles up to SLAB_BYTES where the line is longer.
+SLAB_BYTES = 64 * 1024
+# A slab doubles up to SLAB_BYTES: for a single record, and for a page of a hundred.
 PROBE_BYTES = 8 * 1024
+FIRST_SLAB_BYTES = 32 * 1024
 
 
-def lines_from(fd: int, offset: int, slab_bytes: int = SLAB_BYTES) -> Iterator[tuple[int, bytes]]:
-    """Whole lines, newline included, from `offset` on, with where each begins.
+def slabs_from(
+    fd: int, offset: int, slab_bytes: int = FIRST_SLAB_BYTES
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Whole lines, newline included, from `offset` on, with where the first of them begins.
 
     What follows the last newline is left out: it may be half a line.
     """
@@ -20,50 +24,54 @@ def lines_from(fd: int, offset: int, slab_bytes: int = SLAB_BYTES) -> Iterator[t
     while slab := os.pread(fd, slab_bytes, offset):
         offset += len(slab)
         slab_bytes = min(2 * slab_bytes, SLAB_BYTES)
-        first, newline, behind = slab.partition(b"\n")
-        if not newline:
+        if b"\n" not in slab:
             rest.append(slab)
             continue
-        line = b"".join([*rest, first, b"\n"])
-        yield start, line
-        start += len(line)
-        for piece in behind.split(b"\n")[:-1]:
-            yield start, piece + b"\n"
-            start += len(piece) + 1
-        rest = [behind[behind.rfind(b"\n") + 1 :]]
+        if rest:
+            slab = b"".join([*rest, slab])
+        lines = BytesIO(slab).readlines()  # bytes.splitlines would split at \r as well
+        rest = [] if lines[-1].endswith(b"\n") else [lines.pop()]
+        yield start, lines
+        start = offset - sum(map(len, rest))
 
 
-def lines_before(fd: int, end: int) -> Iterator[bytes]:
-    """Whole lines that end at or before `end`, the last one first."""
-    tail: list[bytes] = []  # pieces of the line under way, the last piece first
-    is_whole = False
-    offset = end
-    while offset > 0:
-        length = min(SLAB_BYTES, offset)
-        offset -= length
-        pieces = os.pread(fd, length, offset).split(b"\n")
-        if not is_whole:
-            if len(pieces) == 1:
+def slabs_before(fd: int, end: int, slab_bytes: int = FIRST_SLAB_BYTES) -> Iterator[list[bytes]]:
+    """Whole lines that end at or before `end`: the nearest first, but in order within a slab."""
+    head: bytes | None = None  # the end of a line that begins in an earlier slab
+    while end > 0:
+        length = min(slab_bytes, end)
+        slab_bytes = min(2 * slab_bytes, SLAB_BYTES)
+        end -= length
+        slab = os.pread(fd, length, end)
+        if head is None:  # behind the last newline there is nothing, or half a line
+            slab = slab[: slab.rfind(b"\n") + 1]
+            if not slab:
                 continue
-            pieces.pop()  # behind the last newline: nothing, or half a line
-            is_whole = True
-        tail.append(pieces[-1])
-        for piece in reversed(pieces[:-1]):
-            yield b"".join(reversed(tail)) + b"\n"
-            tail = [piece]
-    if is_whole:
-        yield b"".join(reversed(tail)) + b"\n"
+            head = b""
+        begin = slab.find(b"\n") + 1 if end else 0
+        if end and begin == 0:
+            head = slab + head
+            continue
+        if body := slab[begin:] + head:
+            yield BytesIO(body).readlines()
+        head = slab[:begin]
 
 
-def records_from(fd: int, offset: int) -> Iterator[tuple[int, tuple[int, bytes]]]:
+def records_from(
+    fd: int, offset: int, slab_bytes: int = PROBE_BYTES
+) -> Iterator[tuple[int, tuple[int, bytes]]]:
     """Sound records from the first line that begins at or after `offset`: where each begins, its
     number and its timestamp.
 
     A line that only looks like a record would lead a bisection astray by a flipped digit.
     """
-    lines = lines_from(fd, max(offset - 1, 0), PROBE_BYTES)
-    if offset > 0:
-        next(lines, None)  # the line that the byte before `offset` belongs to
-    for at, line in lines:
-        if record.is_sound(line):
-            yield at, record.stamp_of(line)
+    is_first = offset > 0
+    for start, slab in slabs_from(fd, max(offset - 1, 0), slab_bytes):
+        at, lines = start, slab
+        if is_first:  # the line that the byte before `offset` belongs to
+            at, lines, is_first = start + len(slab[0]), slab[1:], False
+        previous = 0
+        for index, number, line in record.sound_records(lines, 0):
+            at += sum(map(len, lines[previous:index]))
+            previous = index
+            yield at, (number, record.timestamp_of(line))

@@ -5,17 +5,19 @@ told of the gap.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage import disk, plain_lines, record, segment_file
-from storage.log_reader import MissingRecords, last_record
+from storage.landmarks import last_record
 from storage.log_state import LogState, Mark
+from storage.pages import MissingRecords
 from storage.segment_file import START, Place
 from storage.segments import Compression, Segment, last_counting_seqs, list_segments
 
 # What is read after a clean stop.
-TAIL_BYTES = 64 * 1024
+TAIL_BYTES = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,17 @@ class _Scan:
     last: bytes | None = None
     missing: list[MissingRecords] = field(default_factory=list)
 
-    def take(self, line: bytes, end: int) -> None:
-        """A record that stands there twice is sound only once."""
-        number = record.seq_of(line)
-        if number > self.seq:
-            self.skip_to(number - 1)
-            self.seq, self.end, self.last = number, end, line
+    def take(self, start: int, lines: Sequence[bytes], limit: int) -> None:
+        """Lines that begin at an offset. A record that stands there twice is sound only once; one
+        behind `limit` does not count."""
+        taken = 0
+        for index, number, line in record.sound_records(lines, self.seq):
+            if self.seq < number <= limit:
+                if number != self.seq + 1:
+                    self.skip_to(number - 1)
+                self.seq, self.last, taken = number, line, index + 1
+        if taken:
+            self.end = start + sum(map(len, lines[:taken]))
 
     def skip_to(self, seq: int) -> None:
         if seq > self.seq:
@@ -106,12 +113,11 @@ def _scan_clean(segment: Segment, size: int, state: LogState) -> _Scan | None:
         return None
     scan = _Scan(segment.first_seq - 1)
     with disk.reading(segment.path) as fd:
-        lines = plain_lines.lines_from(fd, max(0, size - TAIL_BYTES), TAIL_BYTES)
-        for offset, line in lines:
-            if record.is_sound(line):
-                if scan.last is None and size > TAIL_BYTES:
-                    scan.seq = record.seq_of(line) - 1
-                scan.take(line, offset + len(line))
+        for start, lines in plain_lines.slabs_from(fd, max(0, size - TAIL_BYTES), TAIL_BYTES):
+            if scan.last is None and size > TAIL_BYTES:
+                sound = next(record.sound_records(lines, clean.last_seq - len(lines)), None)
+                scan.seq = sound[1] - 1 if sound else scan.seq
+            scan.take(start, lines, clean.last_seq)
     if scan.last is None and size > TAIL_BYTES:  # the last record is a large one
         if (last := last_record([segment])) is None:
             return None
@@ -131,9 +137,8 @@ def _scan_from_checkpoint(segments: list[Segment], state: LogState) -> _Scan:
         scan.skip_to(segment.first_seq - 1)
         scan.end = place[0]
         with segment_file.opened(segment) as file:
-            for behind, line in file.lines_from(place):
-                if record.is_sound(line) and record.seq_of(line) <= limit:
-                    scan.take(line, behind[0])
+            for chunk in file.chunks_from(place):
+                scan.take(chunk.place[0], chunk.lines, limit)
         place = START
     return scan
 
@@ -158,10 +163,10 @@ def _agrees(segment: Segment, mark: Mark) -> bool:
     with segment_file.opened(segment) as file:
         if mark.size_bytes > file.end[0]:
             return False
-        line = next(file.lines_before((mark.size_bytes, 0)), None)
+        lines = next(file.lines_before((mark.size_bytes, 0)), [b""])
     if mark.last_seq < segment.first_seq:
         return mark.size_bytes == 0
-    return line is not None and record.is_sound(line) and record.seq_of(line) == mark.last_seq
+    return record.is_sound(lines[-1]) and record.seq_of(lines[-1]) == mark.last_seq
 
 
 def _mend(segment: Segment, end: int, size: int) -> TornTail:

@@ -1,8 +1,10 @@
 """A segment that is open for reading, plain or compressed, with one interface for both."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
 from typing import Protocol
 
 from storage import blocks, disk, plain_lines, record
@@ -14,12 +16,43 @@ Place = tuple[int, int]
 START: Place = (0, 0)
 # Whether a record, by number and timestamp, is far enough; once true it stays so.
 Test = Callable[[tuple[int, bytes]], bool]
+# What a bisection has found at an offset of a file: where a record begins, its number and time.
+Probe = tuple[int, tuple[int, bytes]]
 # Below this distance a bisection goes on step by step.
 _LINEAR_BYTES = 32 * 1024
+# Only these offsets are remembered: a thousand in a segment of 1 GiB.
+_REMEMBERED_GRID_BYTES = 1024 * 1024
+
+
+class Probes(Protocol):
+    """What bisections of one file have found, for the next one."""
+
+    def get(self, offset: int) -> Probe | None: ...
+
+    def put(self, offset: int, probe: Probe) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines in order, newline included. `place` is where they begin, `end` where the next
+    chunk does; `in_block` says what a place in between looks like."""
+
+    place: Place
+    lines: Sequence[bytes]
+    end: Place
+    in_block: bool
+
+    def behind(self, count: int) -> Place:
+        """The place behind so many of the lines."""
+        if count == len(self.lines):
+            return self.end
+        size = sum(map(len, self.lines[:count]))
+        offset, inner = self.place
+        return (offset, inner + size) if self.in_block else (offset + size, 0)
 
 
 class SegmentFile(Protocol):
-    """Lines come whole, newline included. Every call raises OSError where the file fails."""
+    """Every call raises OSError where the file fails."""
 
     @property
     def end(self) -> Place:
@@ -28,19 +61,19 @@ class SegmentFile(Protocol):
     def find(self, is_far_enough: Test) -> Place:
         """Where the first record begins that is far enough; else the end."""
 
-    def lines_from(self, place: Place) -> Iterator[tuple[Place, bytes]]:
-        """Each line, with the place behind it."""
+    def chunks_from(self, place: Place) -> Iterator[Chunk]:
+        """The lines from there on."""
 
-    def lines_before(self, place: Place) -> Iterator[bytes]:
-        """The last one first."""
+    def lines_before(self, place: Place) -> Iterator[Sequence[bytes]]:
+        """The lines before it: those nearest to it first, in order within a piece."""
 
 
 @contextmanager
-def opened(segment: Segment) -> Iterator[SegmentFile]:
+def opened(segment: Segment, probes: Probes | None = None) -> Iterator[SegmentFile]:
     """Raises OSError."""
     with disk.reading(segment.path) as fd:
         if segment.compression is Compression.OFF:
-            yield PlainFile(fd)
+            yield PlainFile(fd, probes)
         else:
             yield BlockFile(fd, segment.compression)
 
@@ -48,8 +81,9 @@ def opened(segment: Segment) -> Iterator[SegmentFile]:
 class PlainFile:
     """JSON Lines as they were appended."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, probes: Probes | None = None) -> None:
         self._fd = fd
+        self._probes = probes
 
     @property
     def end(self) -> Place:
@@ -60,23 +94,33 @@ class PlainFile:
         not begin behind the first one at or after `high`."""
         low, high = 0, self.end[0]
         while high - low > _LINEAR_BYTES:
-            middle = (low + high) // 2
-            probe = next(plain_lines.records_from(self._fd, middle), None)
+            middle = _middle(low, high)
+            probe = self._probe(middle)
             if probe is None or probe[0] >= high or is_far_enough(probe[1]):
                 high = middle
             else:
                 low = probe[0] + 1
-        for offset, prefix in plain_lines.records_from(self._fd, low):
-            if is_far_enough(prefix):
+        for offset, stamp in plain_lines.records_from(self._fd, low, 2 * _LINEAR_BYTES):
+            if is_far_enough(stamp):
                 return offset, 0
         return self.end
 
-    def lines_from(self, place: Place) -> Iterator[tuple[Place, bytes]]:
-        for offset, line in plain_lines.lines_from(self._fd, place[0]):
-            yield (offset + len(line), 0), line
+    def _probe(self, offset: int) -> Probe | None:
+        """The first sound record that begins at or after an offset."""
+        is_kept = self._probes is not None and offset % _REMEMBERED_GRID_BYTES == 0
+        probe = self._probes.get(offset) if self._probes is not None and is_kept else None
+        if probe is None:
+            probe = next(plain_lines.records_from(self._fd, offset), None)
+            if probe is not None and self._probes is not None and is_kept:
+                self._probes.put(offset, probe)
+        return probe
 
-    def lines_before(self, place: Place) -> Iterator[bytes]:
-        return plain_lines.lines_before(self._fd, place[0])
+    def chunks_from(self, place: Place) -> Iterator[Chunk]:
+        for start, lines in plain_lines.slabs_from(self._fd, place[0]):
+            yield Chunk((start, 0), lines, (start + sum(map(len, lines)), 0), False)
+
+    def lines_before(self, place: Place) -> Iterator[Sequence[bytes]]:
+        return plain_lines.slabs_before(self._fd, place[0])
 
 
 class BlockFile:
@@ -91,12 +135,10 @@ class BlockFile:
         return os.fstat(self._fd).st_size, 0
 
     def find(self, is_far_enough: Test) -> Place:
-        for block in self._blocks_from(self._last_too_small(is_far_enough)):
-            place = (block.offset, 0)
-            for behind, line in self._lines_in(block, 0):
-                if record.is_sound(line) and is_far_enough(record.stamp_of(line)):
-                    return place
-                place = behind
+        for chunk in self.chunks_from((self._last_too_small(is_far_enough), 0)):
+            for index, number, line in record.sound_records(chunk.lines, 0):
+                if is_far_enough((number, record.timestamp_of(line))):
+                    return chunk.behind(index)
         return self.end
 
     def _last_too_small(self, is_far_enough: Test) -> int:
@@ -112,31 +154,30 @@ class BlockFile:
                 found, low = probe.offset, probe.end
         return found
 
-    def lines_from(self, place: Place) -> Iterator[tuple[Place, bytes]]:
+    def chunks_from(self, place: Place) -> Iterator[Chunk]:
         offset, skip = place
-        for block in self._blocks_from(offset):
-            yield from self._lines_in(block, skip if block.offset == offset else 0)
+        for block in blocks.blocks_from(self._compression, self._fd, offset):
+            inner = skip if block.offset == offset else 0
+            lines = self._lines(block, inner, block.plain_bytes)
+            yield Chunk((block.offset, inner), lines, (block.end, 0), True)
 
-    def lines_before(self, place: Place) -> Iterator[bytes]:
+    def lines_before(self, place: Place) -> Iterator[Sequence[bytes]]:
         offset, inner = place
         if inner:
             block = blocks.first_from(self._compression, self._fd, offset, offset + 1)
-            yield from reversed(self._whole_lines(block, 0, inner) if block else [])
+            yield self._lines(block, 0, inner) if block else []
         while (block := blocks.last_before(self._compression, self._fd, offset)) is not None:
-            yield from reversed(self._whole_lines(block, 0, block.plain_bytes))
+            yield self._lines(block, 0, block.plain_bytes)
             offset = block.offset
 
-    def _blocks_from(self, offset: int) -> Iterator[Block]:
-        return blocks.blocks_from(self._compression, self._fd, offset)
-
-    def _lines_in(self, block: Block, inner: int) -> Iterator[tuple[Place, bytes]]:
-        for line in self._whole_lines(block, inner, block.plain_bytes):
-            inner += len(line)
-            at_end = inner >= block.plain_bytes
-            yield (block.end, 0) if at_end else (block.offset, inner), line
-
-    def _whole_lines(self, block: Block, start: int, end: int) -> list[bytes]:
+    def _lines(self, block: Block, start: int, end: int) -> list[bytes]:
         plain = blocks.read(self._compression, self._fd, block)
-        if plain is None:
-            return []
-        return [piece + b"\n" for piece in plain[start:end].split(b"\n")[:-1]]
+        return [] if plain is None else BytesIO(plain[start:end]).readlines()
+
+
+def _middle(low: int, high: int) -> int:
+    """An offset between, as round as there is one: so bisections of a file that has grown still
+    ask at the same places."""
+    last = high - 1
+    bit = (low ^ last).bit_length() - 1
+    return (last >> bit) << bit

@@ -7,9 +7,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from storage.log_reader import MissingRecords
 from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings, open_log
+from storage.pages import MissingRecords
 from storage.record import timestamp_of
 from storage.segments import list_segments
 from tests.test_message_log import body, stamp

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from protocol import codec
-from storage.log_reader import MissingRecords
 from storage.log_state import LogState, SyncPolicy
 from storage.message_log import CHECKPOINT_BYTES, Bounds, LogSettings, MessageLog, open_log
+from storage.pages import MissingRecords
 from storage.record import seq_of, timestamp_of
 from storage.segments import list_segments
 

@@ -9,9 +9,9 @@ import pytest
 from storage.compressor import compress
 from storage.errors import MetadataUnreadable
 from storage.layout import DataLayout
-from storage.log_reader import MissingRecords
 from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings, MessageLog, open_log
+from storage.pages import MissingRecords
 from storage.projects import ProjectMeta, ProjectStore
 from storage.record import seq_of
 from storage.segments import Compression

@@ -7,7 +7,7 @@ from actors.ports import Caller, Subscriber
 from actors.slot import Slot
 from protocol import requests, updates
 from protocol.claude import AgentLine
-from storage.log_reader import MissingRecords
+from storage.pages import MissingRecords
 from storage.retention import RetentionRules
 from storage.segments import Compression
 

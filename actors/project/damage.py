@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from storage.log_reader import MissingRecords
+from storage.pages import MissingRecords
 
 SHOWN_MAX = 3
 

@@ -157,10 +157,9 @@ def _broadcast(batch: _Batch, log_id: str) -> Broadcast:
     lines = iter(batch.lines)
     for entry in batch.entries:
         if entry.is_logged:
-            message = codec.update_message(next(lines))
+            frame = codec.update_frame(next(lines))
         else:
-            message = codec.ephemeral_message(batch.timestamp, entry.body)
-        frame = codec.text_frame(message)
+            frame = codec.text_frame(codec.ephemeral_message(batch.timestamp, entry.body))
         frames.append(frame)
         if entry.is_kept:
             kept.append(frame)

@@ -9,12 +9,13 @@ import simplejson
 
 from actors.history import replay_frames
 from bench.logbench.corpus import Corpus, stamp, timed
+from storage.landmarks import Landmarks
 from storage.log_reader import LogReader
 from storage.segments import Compression
 
 COUNT = 100
 PERCENTS = (1, 50, 99)
-REPEATS = 5
+REPEATS = 15
 HISTORY_BYTES = 8 << 20
 
 
@@ -26,15 +27,16 @@ class Querying:
 
     def _queries(self, folder: Path) -> dict[str, Callable[[], int]]:
         count = self._corpus.count
+        landmarks = Landmarks()  # as a project's readers share them
 
         def last() -> int:
-            return len(LogReader(folder).read_before(count, 1, max_count=COUNT).items)
+            return len(LogReader(folder, landmarks).read_before(count, 1, max_count=COUNT).items)
 
         def after(seq: int) -> int:
-            return len(LogReader(folder).read_after(seq, count, max_count=COUNT).items)
+            return len(LogReader(folder, landmarks).read_after(seq, count, max_count=COUNT).items)
 
         def since(seq: int) -> int:
-            reader = LogReader(folder)
+            reader = LogReader(folder, landmarks)
             start = reader.seq_before(stamp(seq), count)
             return len(reader.read_after(start, count, max_count=COUNT).items)
 

@@ -53,10 +53,11 @@ class Starting:
         path = next(folder.glob("*.jsonl"))
         size = path.stat().st_size
         fd = os.open(path, os.O_RDONLY)
-        last = next(plain_lines.lines_before(fd, size))
-        offset, line = next(plain_lines.lines_from(fd, size - CHECKPOINT_BYTES))
+        last = next(plain_lines.slabs_before(fd, size))[-1]
+        offset, lines = next(plain_lines.slabs_from(fd, size - CHECKPOINT_BYTES))
+        line = lines[0]
         end = offset + len(line)
-        line = next(plain_lines.lines_before(fd, end))
+        line = next(plain_lines.slabs_before(fd, end))[-1]
         os.close(fd)
         clean = Mark(segment=path.name, size_bytes=size, last_seq=record.seq_of(last))
         checkpoint = Mark(segment=path.name, size_bytes=end, last_seq=record.seq_of(line))
@@ -67,14 +68,16 @@ class Starting:
 
     @staticmethod
     def _open_s(folders: list[Path], state: LogState) -> float:
-        def one(folder: Path) -> None:
-            log = open_log(folder, settings(SyncPolicy.ALWAYS), state)
-            found = log.bounds().last_seq
-            assert log.found.torn is None and not log.found.missing and found > 1000
-            log.abandon()
+        def some(share: list[Path]) -> None:
+            for folder in share:
+                log = open_log(folder, settings(SyncPolicy.ALWAYS), state)
+                found = log.bounds().last_seq
+                assert log.found.torn is None and not log.found.missing and found > 1000
+                log.abandon()
 
         def all_of_them() -> None:
             with ThreadPoolExecutor(OPENING_AT_ONCE) as pool:
-                list(pool.map(one, folders))
+                shares = [folders[n::OPENING_AT_ONCE] for n in range(OPENING_AT_ONCE)]
+                list(pool.map(some, shares))
 
         return timed(all_of_them)

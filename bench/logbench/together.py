@@ -16,7 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from actors.clock import SystemClock
 from actors.history import replay_frames
+from actors.reading_turn import reading_turn
 from bench.logbench.corpus import Corpus, agent_lines, bodies, settings, stamp
 from storage.layout import DataLayout
 from storage.log_reader import LogReader
@@ -71,11 +73,12 @@ class Together:
         return len(times) / WRITE_S, sorted(times)[len(times) * 99 // 100]
 
     def _read(self, stop: threading.Event) -> None:
-        now = datetime.now(UTC)
+        now, clock = datetime.now(UTC), SystemClock()
         reader, position = LogReader(self._corpus.log_folder), 0
         while not stop.is_set():
-            page = reader.read_after(position, self._corpus.count)
-            replay_frames(page, "p", now)
+            with reading_turn(clock):
+                page = reader.read_after(position, self._corpus.count)
+                replay_frames(page, "p", now)
             position = page.last_seq if page.last_seq < self._corpus.count else 0
 
     def slow_client(self) -> Iterator[tuple[str, float]]:

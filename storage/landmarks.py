@@ -1,0 +1,61 @@
+"""What readers of a log remember of its files.
+
+Nothing here is stored, so nothing here can lie after a crash.
+"""
+
+from storage import record, segment_file
+from storage.segment_file import Probe
+from storage.segments import Segment
+
+PROBES_MAX = 8192
+
+
+class Landmarks:
+    """Shared by the readers of one log, in any thread: each step is one operation on a dict.
+
+    The last time of each closed segment, so that a query by time opens only segments that reach so
+    far; and what bisections have found at round offsets, since they all begin at the same ones.
+    """
+
+    def __init__(self) -> None:
+        self._stamps: dict[tuple[int, str], bytes] = {}
+        self._probes: dict[tuple[str, int], Probe] = {}
+
+    def last_stamp(self, segment: Segment) -> bytes:
+        """Of a closed segment; b"" where it has no sound record. Raises OSError."""
+        key = (segment.first_seq, segment.created)
+        stamp = self._stamps.get(key)
+        if stamp is None:
+            line = last_record([segment])
+            stamp = record.timestamp_of(line) if line is not None else b""
+            self._stamps[key] = stamp
+        return stamp
+
+    def probes(self, segment: Segment, upto: int) -> "SegmentProbes":
+        return SegmentProbes(self._probes, segment.path.name, upto)
+
+
+class SegmentProbes:
+    """Of one file. Records behind `upto` may still change and are not kept."""
+
+    def __init__(self, probes: dict[tuple[str, int], Probe], name: str, upto: int) -> None:
+        self._probes = probes
+        self._name = name
+        self._upto = upto
+
+    def get(self, offset: int) -> Probe | None:
+        return self._probes.get((self._name, offset))
+
+    def put(self, offset: int, probe: Probe) -> None:
+        if probe[1][0] <= self._upto and len(self._probes) < PROBES_MAX:
+            self._probes[self._name, offset] = probe
+
+
+def last_record(segments: list[Segment]) -> bytes | None:
+    """The last sound record in the last of the segments that has one. Raises OSError."""
+    for segment in reversed(segments):
+        with segment_file.opened(segment) as file:
+            for lines in file.lines_before(file.end):
+                if found := list(record.sound_records(lines, 0)):
+                    return found[-1][2]
+    return None

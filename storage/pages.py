@@ -1,0 +1,130 @@
+"""Pages of a log: records in order, and what is missing in their place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage import record
+
+PAGE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MissingRecords:
+    """Stored records that cannot be read, `first_seq` to `last_seq`."""
+
+    first_seq: int
+    last_seq: int
+
+
+Item = bytes | MissingRecords
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records in order, oldest first: whole lines, or what is missing in their place.
+
+    `first_seq` and `last_seq` are what the page covers; an empty one has `last_seq` below.
+    """
+
+    items: tuple[Item, ...]
+    first_seq: int
+    last_seq: int
+
+    @property
+    def missing(self) -> tuple[MissingRecords, ...]:
+        return tuple(item for item in self.items if isinstance(item, MissingRecords))
+
+
+class PageFilling:
+    """A page under way, forwards. `position`: the number up to which it is full."""
+
+    def __init__(self, seq: int, max_bytes: int, max_count: int) -> None:
+        self.position = seq
+        self._items: list[Item] = []
+        self._size = 0
+        self._max_bytes = max_bytes
+        self._max_count = max_count
+        self._is_full = False
+
+    @property
+    def is_open(self) -> bool:
+        return not self._is_full and len(self._items) < self._max_count
+
+    def take(self, lines: Sequence[bytes], limit: int) -> int:
+        """The sound records among these lines, in order, up to a number; how many lines were used,
+        fewer than all where the page is full or the limit is passed."""
+        items, size, position = self._items, self._size, self.position
+        used = len(lines)
+        for index, number, line in record.sound_records(lines, position):
+            if number <= position:  # a doubled record
+                continue
+            if number > limit:
+                used = index
+                break
+            if items and (len(items) >= self._max_count or size + len(line) > self._max_bytes):
+                self._is_full, used = True, index
+                break
+            if number > position + 1:
+                items.append(MissingRecords(position + 1, number - 1))
+                if len(items) >= self._max_count:
+                    position, used = number - 1, index
+                    break
+            items.append(line)
+            position, size = number, size + len(line)
+        self._size, self.position = size, position
+        return used
+
+    def skip_to(self, seq: int) -> bool:
+        """What lies up to there is missing; False where the page is full with that."""
+        if self.position < seq:
+            self._items.append(MissingRecords(self.position + 1, seq))
+            self.position = seq
+        return self.is_open
+
+    def forwards(self, seq: int) -> Page:
+        return Page(tuple(self._items), seq + 1, self.position)
+
+
+class BackwardFilling:
+    """A page under way, from its newest record to its oldest. `position`: the number that would
+    come next."""
+
+    def __init__(self, seq: int, lowest: int, max_bytes: int, max_count: int) -> None:
+        self.position = seq
+        self._newest = seq
+        self._lowest = lowest
+        self._items: list[Item] = []
+        self._size = 0
+        self._max_bytes = max_bytes
+        self._max_count = max_count
+
+    def take(self, lines: Sequence[bytes], limit: int) -> bool:
+        """The sound records among these lines with numbers up to `limit`; False where the page is
+        full, or reaches down to `lowest`."""
+        for _, number, line in record.sound_records(reversed(lines), 0):
+            if number > min(self.position, limit):
+                continue
+            if number < self._lowest:
+                return False
+            if not self._has_room(line):
+                return False
+            if number < self.position:
+                self._items.append(MissingRecords(number + 1, self.position))
+            self._items.append(line)
+            self.position, self._size = number - 1, self._size + len(line)
+        return True
+
+    def _has_room(self, line: bytes) -> bool:
+        if len(self._items) >= self._max_count:
+            return False
+        return not self._items or self._size + len(line) <= self._max_bytes
+
+    def skip_to(self, seq: int) -> bool:
+        """What lies from there on is missing."""
+        if self.position >= seq and len(self._items) < self._max_count:
+            self._items.append(MissingRecords(seq, self.position))
+            self.position = seq - 1
+        return len(self._items) < self._max_count
+
+    def backwards(self) -> Page:
+        return Page(tuple(reversed(self._items)), self.position + 1, self._newest)
