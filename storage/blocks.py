@@ -23,7 +23,7 @@ else:
     from backports import zstd
 
 # Smaller blocks compress worse, larger ones cost more for a single record.
-BLOCK_BYTES = 64 * 1024
+BLOCK_BYTES = 32 * 1024
 GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
 _FACTS = struct.Struct(f"<Q{TIMESTAMP_LENGTH}sxII")  # seq, time, plain bytes, bytes of the block

@@ -101,23 +101,21 @@ class BackwardFilling:
     def take(self, lines: Sequence[bytes], limit: int) -> bool:
         """The sound records among these lines with numbers up to `limit`; False where the page is
         full, or reaches down to `lowest`."""
-        for _, number, line in record.sound_records(reversed(lines), 0):
-            if number > min(self.position, limit):
+        items, size, position = self._items, self._size, self.position
+        has_more = True
+        for _, number, line in reversed(list(record.sound_records(lines, position - len(lines)))):
+            if number > position or number > limit:
                 continue
-            if number < self._lowest:
-                return False
-            if not self._has_room(line):
-                return False
-            if number < self.position:
-                self._items.append(MissingRecords(number + 1, self.position))
-            self._items.append(line)
-            self.position, self._size = number - 1, self._size + len(line)
-        return True
-
-    def _has_room(self, line: bytes) -> bool:
-        if len(self._items) >= self._max_count:
-            return False
-        return not self._items or self._size + len(line) <= self._max_bytes
+            is_large = bool(items) and size + len(line) > self._max_bytes
+            if number < self._lowest or len(items) >= self._max_count or is_large:
+                has_more = False
+                break
+            if number < position:
+                items.append(MissingRecords(number + 1, position))
+            items.append(line)
+            position, size = number - 1, size + len(line)
+        self._size, self.position = size, position
+        return has_more
 
     def skip_to(self, seq: int) -> bool:
         """What lies from there on is missing."""

@@ -35,12 +35,7 @@ def sound_records(lines: Iterable[bytes], seq: int) -> Iterator[tuple[int, int, 
     """
     for index, line in enumerate(lines):
         rest = line[_SEQ_AT:-1]
-        if (
-            line[8:16] != b"%08x" % crc32(rest)
-            or line[:8] != _HEAD
-            or line[16:18] != b'",'
-            or line[-2:] != b"}\n"
-        ):
+        if line[:_SEQ_AT] != b'{"crc":"%08x",' % crc32(rest) or line[-2:] != b"}\n":
             continue
         if rest.startswith(b'"seq":%d,' % (seq + 1)):
             seq += 1

@@ -19,9 +19,10 @@ Test = Callable[[tuple[int, bytes]], bool]
 # What a bisection has found at an offset of a file: where a record begins, its number and time.
 Probe = tuple[int, tuple[int, bytes]]
 # Below this distance a bisection goes on step by step.
-_LINEAR_BYTES = 32 * 1024
+_LINEAR_BYTES = 8 * 1024
 # Only these offsets are remembered: a thousand in a segment of 1 GiB.
 _REMEMBERED_GRID_BYTES = 1024 * 1024
+_REMEMBERED_BLOCK_GRID_BYTES = 256 * 1024
 
 
 class Probes(Protocol):
@@ -75,7 +76,7 @@ def opened(segment: Segment, probes: Probes | None = None) -> Iterator[SegmentFi
         if segment.compression is Compression.OFF:
             yield PlainFile(fd, probes)
         else:
-            yield BlockFile(fd, segment.compression)
+            yield BlockFile(fd, segment.compression, probes)
 
 
 class PlainFile:
@@ -126,9 +127,12 @@ class PlainFile:
 class BlockFile:
     """Blocks of lines (blocks.py)."""
 
-    def __init__(self, fd: int, compression: Compression) -> None:
+    def __init__(self, fd: int, compression: Compression, probes: Probes | None = None) -> None:
         self._fd = fd
         self._compression = compression
+        self._probes = probes
+        # The block read last: what a search has found in it is read next.
+        self._last: tuple[int, bytes] | None = None
 
     @property
     def end(self) -> Place:
@@ -146,13 +150,24 @@ class BlockFile:
         it or begins the next one."""
         low, high, found = 0, self.end[0], 0
         while low < high:
-            middle = (low + high) // 2
-            probe = blocks.first_from(self._compression, self._fd, middle, high)
-            if probe is None or is_far_enough(probe.first):
+            middle = _middle(low, high) if high - low > 1 else low
+            probe = self._probe(middle)
+            if probe is None or probe[0] >= high or is_far_enough(probe[1]):
                 high = middle
             else:
-                found, low = probe.offset, probe.end
+                found, low = probe[0], probe[0] + 1
         return found
+
+    def _probe(self, offset: int) -> Probe | None:
+        """The first block that begins at or after an offset, and its first record."""
+        is_kept = self._probes is not None and offset % _REMEMBERED_BLOCK_GRID_BYTES == 0
+        probe = self._probes.get(offset) if self._probes is not None and is_kept else None
+        if probe is None:
+            block = blocks.first_from(self._compression, self._fd, offset, self.end[0])
+            probe = (block.offset, block.first) if block is not None else None
+            if probe is not None and self._probes is not None and is_kept:
+                self._probes.put(offset, probe)
+        return probe
 
     def chunks_from(self, place: Place) -> Iterator[Chunk]:
         offset, skip = place
@@ -171,8 +186,10 @@ class BlockFile:
             offset = block.offset
 
     def _lines(self, block: Block, start: int, end: int) -> list[bytes]:
-        plain = blocks.read(self._compression, self._fd, block)
-        return [] if plain is None else BytesIO(plain[start:end]).readlines()
+        if self._last is None or self._last[0] != block.offset:
+            plain = blocks.read(self._compression, self._fd, block)
+            self._last = (block.offset, plain or b"")
+        return BytesIO(self._last[1][start:end]).readlines()
 
 
 def _middle(low: int, high: int) -> int:

@@ -12,7 +12,7 @@ from storage.projects import ProjectMeta, Unreadable
 logger = logging.getLogger("claudehub.hub")
 
 # Each reads and flushes its log: a disk gains from a few at once, and loses from hundreds.
-OPENING_AT_ONCE = 4
+OPENING_AT_ONCE = 3
 
 
 class Startup:

@@ -28,7 +28,7 @@ class _Entry:
     about: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Batch:
     """What one write stored, with what goes out between. `last_seq`: None where nothing was."""
 
@@ -44,6 +44,7 @@ class Journal:
     def __init__(self, project_id: str) -> None:
         self._project_id = project_id
         self._pending: list[_Entry] = []
+        self._has_records = self._may_be_refused = False
         self._written: deque[_Batch] = deque()
 
     @property
@@ -53,7 +54,7 @@ class Journal:
     @property
     def has_pending_records(self) -> bool:
         """Whether something waits that the log must take."""
-        return any(entry.is_logged for entry in self._pending)
+        return self._has_records
 
     def log(
         self,
@@ -67,16 +68,9 @@ class Journal:
     ) -> None:
         """An update that gets a number. One of the callbacks comes in a later turn."""
         body = self._body(update_type, data, execution_id)
-        self._pending.append(
-            _Entry(
-                body,
-                is_logged=True,
-                is_kept=True,
-                on_stored=on_stored,
-                on_refused=on_refused,
-                about=about,
-            )
-        )
+        self._has_records = True
+        self._may_be_refused = self._may_be_refused or on_refused is not None
+        self._pending.append(_Entry(body, True, True, False, on_stored, on_refused, about))
 
     def announce(
         self,
@@ -116,13 +110,15 @@ class Journal:
         entries = tuple(self._pending)
         bodies = [entry.body for entry in entries if entry.is_logged]
         # A prompt is flushed under LOG_SYNC=interval too, before it is acknowledged.
-        acknowledged = any(entry.on_refused is not None for entry in entries)
+        acknowledged = self._may_be_refused
         lines: list[bytes] = []
         if bodies:
             lines = log.append_many(bodies, timestamp, must_sync=acknowledged)
         last_seq = log.bounds().last_seq
         self._written.append(_Batch(timestamp, entries, tuple(lines), last_seq if lines else None))
         self._pending.clear()
+        self._may_be_refused = False
+        self._has_records = False
         return last_seq
 
     def refuse_pending(self) -> None:
@@ -134,6 +130,8 @@ class Journal:
             for entry in self._pending
             if entry.on_refused is None and entry.about not in about
         ]
+        self._may_be_refused = False
+        self._has_records = any(entry.is_logged for entry in self._pending)
         for entry in refused:
             assert entry.on_refused is not None
             entry.on_refused()
