@@ -20,7 +20,7 @@ from actors.outbox import Outbox
 from actors.ports import Caller, Directory
 from actors.reading_turn import reading_turn
 from actors.replay import Replays
-from actors.replies import ReplyQueue
+from actors.replies import ReplyQueue, project_failed
 from actors.slot import Slot
 from actors.subscription import Subscription
 from protocol import codec, requests
@@ -163,7 +163,7 @@ class Client(Actor):
         if subscriber is not None:
             self._joined.add(body.project_id)
         if not port.tell(request):
-            self._settle_error(number, _project_failed())
+            self._settle_error(number, project_failed())
 
     def _subscription(self, join: requests.ProjectJoin) -> Subscription:
         """The callbacks run in a project's thread, the first under the outbox's lock: they only
@@ -211,7 +211,7 @@ class Client(Actor):
 
     def _on_project_failed(self, message: messages.ProjectFailed) -> None:
         for number in self._replies.unanswered(message.project_id):
-            self._settle_error(number, _project_failed())
+            self._settle_error(number, project_failed())
         self._send_replies()
 
     def _send_replies(self) -> None:
@@ -292,9 +292,3 @@ class Client(Actor):
         if self._outbox.is_open:
             self._outbox.close(code, reason)
             self._timers.after(CLOSE_DEADLINE_S, self.actor_ref, messages._CloseDeadline())
-
-
-def _project_failed() -> HubFault:
-    return HubFault(
-        ErrorCode.INTERNAL, "the project failed while it worked on this; look, then try again"
-    )

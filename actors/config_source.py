@@ -58,6 +58,18 @@ def load(flags: Mapping[str, object], file: Path | None = None) -> Config:
     return config
 
 
+def data_folder(given: Path | None) -> Path:
+    """DATA_DIR as `load` would have it, for those who only look at the data: nothing else of the
+    configuration is read."""
+    if given is not None:
+        return given
+    if named := os.environ.get("DATA_DIR"):
+        return Path(named)
+    values, _ = _from_file(default_file())
+    default = Config.model_fields["data_dir"].get_default(call_default_factory=True)
+    return Path(values.get("data_dir") or default)
+
+
 def ignored_variables() -> list[str]:
     """Variables that are set and do nothing in this version."""
     return [name for name in WITHOUT_EFFECT if os.environ.get(name)]

@@ -4,6 +4,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from protocol.errors import ErrorCode, HubFault
+
 Answer = TypeVar("Answer")
 
 
@@ -62,3 +64,10 @@ class ReplyQueue(Generic[Answer]):
         """The head is sent."""
         request = self._open.popleft()
         del self._by_number[request.number]
+
+
+def project_failed() -> HubFault:
+    """For requests that a project has taken and will not answer."""
+    return HubFault(
+        ErrorCode.INTERNAL, "the project failed while it worked on this; look, then try again"
+    )

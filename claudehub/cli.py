@@ -9,6 +9,7 @@ import click
 
 from claudehub import commands
 from claudehub.client import DEFAULT_URL, ClientError
+from claudehub.log_cli import log
 from protocol import VERSION
 
 EXIT_FAILED = 1
@@ -150,6 +151,9 @@ def projects_delete(project: str, keep_history: bool, url: str) -> None:
       claudehub projects delete site
     """
     _run(commands.delete_project, url, project, keep_history)
+
+
+main.add_command(log)
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 _SUMMARY_LENGTH = 100
@@ -14,20 +15,28 @@ def plain(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
+def local_time(timestamp: str) -> str:
+    """An update's time as a person near this machine would write it."""
+    return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
 class Renderer:
     """Streams partial text as it comes, and then does not repeat the whole.
 
-    `echo(text, nl)` prints.
+    `echo(text, nl)` prints. `with_time`: each line begins with its update's local time.
     """
 
-    def __init__(self, echo: Callable[..., Any]) -> None:
+    def __init__(self, echo: Callable[..., Any], *, with_time: bool = False) -> None:
         self._echo = echo
+        self._with_time = with_time
+        self._timestamp = ""
         self._message_id: str | None = None
         self._streamed: set[str] = set()
         self._in_line = False
 
     def show(self, update: dict[str, Any]) -> None:
         data = update["data"]
+        self._timestamp = update.get("timestamp", "")
         match update["update_type"]:
             case "prompt":
                 self._line(f"> {data.get('prompt', '')}")
@@ -79,7 +88,8 @@ class Renderer:
 
     def _line(self, text: str) -> None:
         self._end_line()
-        self._echo(plain(text))
+        when = f"{local_time(self._timestamp)}  " if self._with_time and self._timestamp else ""
+        self._echo(when + plain(text))
 
     def _end_line(self) -> None:
         if self._in_line:

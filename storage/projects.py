@@ -78,7 +78,7 @@ class ProjectStore:
 
     def _load(self, folder: Path) -> ProjectMeta | Unreadable:
         try:
-            meta = _read(folder)
+            meta = read_meta(folder)
             if meta.project_id != folder.name:
                 raise MetadataUnreadable(f"it names another project, {meta.project_id!r}")
         except MetadataUnreadable as error:
@@ -112,7 +112,7 @@ class ProjectStore:
         """Brings a kept history back and returns its metadata, where there is one."""
         for folder in sorted(self._layout.kept.glob(f"{project_id}~*")):
             try:
-                meta = _read(folder)
+                meta = read_meta(folder)
             except MetadataUnreadable:
                 continue
             if (meta.project_id, meta.path) == (project_id, path):
@@ -133,8 +133,9 @@ def _never_began(folder: Path) -> bool:
     return {path.name for path in folder.iterdir()} <= {"meta.json.new"}
 
 
-def _read(folder: Path) -> ProjectMeta:
-    """The metadata; or the version before it, with the log's state forgotten, since it is old."""
+def read_meta(folder: Path) -> ProjectMeta:
+    """A project's metadata; or the version before it, with the log's state forgotten, since it is
+    old. Raises MetadataUnreadable."""
     problems = []
     for name in ("meta.json", "meta.json.old"):
         try:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "protocol": {"protocol"},
     "storage": {"storage"},
     "actors": {"actors", "protocol", "storage"},
-    "claudehub": {"claudehub", "protocol", "actors"},
+    "claudehub": {"claudehub", "protocol", "actors", "storage"},
 }
 FILE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 40

@@ -1,0 +1,93 @@
+"""Logs as files, for whoever looks at them from outside: beside a running server, or without one.
+
+Nothing is locked and nothing is written. A server may append, roll, compress and delete meanwhile.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.errors import MetadataUnreadable
+from storage.landmarks import last_record
+from storage.layout import DataLayout
+from storage.log_reader import LogReader
+from storage.log_state import LogState
+from storage.projects import ProjectMeta, read_meta
+from storage.record import seq_of, timestamp_of
+from storage.segments import Segment, list_segments
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLog:
+    """A log in a data folder. `name` is the project's id, or the folder's in `kept/`; `meta`, as it
+    was when it was looked at, is None where it cannot be read, and `problem` says why."""
+
+    name: str
+    folder: Path
+    meta: ProjectMeta | None
+    problem: str | None
+
+    @property
+    def state(self) -> LogState | None:
+        return self.meta.log if self.meta is not None else None
+
+    def segments(self) -> list[Segment]:
+        """Raises OSError."""
+        return list_segments(self.folder)
+
+    def reader(self) -> LogReader:
+        return LogReader(self.folder)
+
+    def last_seq(self) -> int:
+        """The newest whole record's number, 0 where there is none. Raises OSError."""
+        line = last_record(self.segments())
+        return seq_of(line) if line is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogFacts:
+    """`first` and `last` are the times of the oldest and the newest record, or None."""
+
+    name: str
+    records: int
+    size_bytes: int
+    segments: int
+    first_seq: int
+    last_seq: int
+    first: str | None
+    last: str | None
+
+
+def stored_logs(root: Path) -> list[StoredLog]:
+    """Every log of a data folder, those of deleted projects that were kept last. Raises OSError."""
+    layout = DataLayout(root)
+    found = []
+    for parent in (layout.projects, layout.kept):
+        for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
+            if not (folder / "log").is_dir():
+                continue
+            try:
+                meta, problem = read_meta(folder), None
+            except MetadataUnreadable as error:
+                meta, problem = None, str(error)
+            found.append(StoredLog(folder.name, folder / "log", meta, problem))
+    return found
+
+
+def facts_of(log: StoredLog) -> LogFacts:
+    """From the names and the ends of the files, without reading them. Raises OSError."""
+    segments = log.segments()
+    last_line = last_record(segments)
+    first_seq = segments[0].first_seq if segments else 1
+    last_seq = seq_of(last_line) if last_line is not None else first_seq - 1
+    page = log.reader().read_after(first_seq - 1, last_seq, max_count=2)
+    lines = [item for item in page.items if isinstance(item, bytes)]
+    return LogFacts(
+        name=log.name,
+        records=last_seq - first_seq + 1,
+        size_bytes=sum(segment.path.stat().st_size for segment in segments),
+        segments=len(segments),
+        first_seq=first_seq,
+        last_seq=last_seq,
+        first=timestamp_of(lines[0]).decode("ascii") if lines else None,
+        last=timestamp_of(last_line).decode("ascii") if last_line is not None else None,
+    )
