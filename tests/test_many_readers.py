@@ -28,16 +28,29 @@ from tests.project_setup import ProjectSetup, execute
 from tests.test_message_log import body, settings, stamp
 
 JOINS = 10_000
-JOINERS = 4
+JOINERS = 10
 PRODUCERS = 20
-PACE_S = 0.01
-BACK_MAX = 150
-LIVE_UPDATES = 2
+PACE_S = 0.02
+BACK_MAX = 40
+LIVE_UPDATES = 1
 RECORDS = 100_000
 BATCH = 100
 READERS = 4
 DONE_S = 60.0
 _SEQ = re.compile(rb'"seq":(\d+),')
+
+
+class NoticingTransport(FakeTransport):
+    """Tells a waiting test that something was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent_more = threading.Event()
+
+    def send(self, data: memoryview) -> int:
+        taken = super().send(data)
+        self.sent_more.set()
+        return taken
 
 
 class Joiner:
@@ -50,9 +63,8 @@ class Joiner:
         self.wrong: list[str] = []
 
     def join(self, number: int) -> None:
-        transport = FakeTransport()
-        woken = threading.Event()
-        outbox = Outbox(transport, limit_bytes=1 << 30, wake=woken.set)
+        transport = NoticingTransport()
+        outbox = Outbox(transport, limit_bytes=1 << 30, wake=lambda: None)
         subscription = Subscription(
             key=f"{id(self)}-{number}",
             project_id="p",
@@ -69,7 +81,9 @@ class Joiner:
             replays.pump()
         wanted = subscription.position + LIVE_UPDATES
         while subscription.position < wanted:
-            woken.wait(PACE_S)
+            transport.sent_more.clear()
+            if subscription.position < wanted:
+                assert transport.sent_more.wait(DONE_S)
         self._project.tell(messages.SubscriberGone(key=subscription.key))
         with outbox.lock:
             seqs = [int(found[1]) for text in texts(transport.sent) if (found := _SEQ.search(text))]
