@@ -92,7 +92,7 @@ def _row(facts: LogFacts) -> tuple[str, ...]:
         str(facts.segments),
         local_time(facts.first) if facts.first else "-",
         local_time(facts.last) if facts.last else "-",
-        "-" if rate is None else f"{rate:.0f}",
+        "-" if rate is None or rate > facts.records * 24 else f"{rate:.0f}",  # from an hour on
     )
 
 

@@ -55,7 +55,7 @@ def segment_path(folder: Path, first_seq: int, timestamp: str) -> Path:
     little later.
     """
     moment = datetime.fromisoformat(timestamp)
-    taken = {segment.created for segment in list_segments(folder)}
+    taken = {s.created for s in list_segments(folder) if s.first_seq == first_seq}
     while (created := f"{moment:{_CREATED}}") in taken:
         moment += timedelta(seconds=1)
     return folder / f"{first_seq:020d}-{created}.jsonl"
