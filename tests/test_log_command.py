@@ -208,6 +208,7 @@ def test_a_copy_made_while_the_hub_runs_can_be_restored(hub: HubProcess, scratch
         client.request("project_create", path=hub.folder("p"))
         client.request("project_join", project_id="p")
         client.run("p", "[[lines:200]]")
+        client.take()
         client.request("execute", project_id="p", prompt="[[lines:3000]][[pace:0.0003]]")
         client.wait_for("claude")
         before = max(u["seq"] for u in client.updates if "seq" in u)
@@ -227,9 +228,7 @@ def test_a_copy_made_while_the_hub_runs_can_be_restored(hub: HubProcess, scratch
             answer = client.request("get_messages", project_id="p", limit=1)
             last = answer["last_seq"]
             client.request("project_join", project_id="p", after_seq=0)
-            end = client.wait_for("execution_finished")
-            while end["data"]["outcome"] != "lost":  # it ran when the copy was made
-                end = client.wait_for("execution_finished")
+            client.wait_for("execution_finished", outcome="lost")  # it ran when the copy was made
             seen = [u for u in client.updates if "seq" in u]
             assert [u["seq"] for u in seen] == list(range(1, last + 1))
             assert seen[:before] == [json.loads(line) for line in original[:before]]
