@@ -93,6 +93,8 @@ class Compressing:
         said = child.stderr.read().decode(errors="replace").strip()
         self._close(child)
         self._child = self._under_way = None
+        if child.returncode and not segment.path.exists():
+            return  # deleted meanwhile
         if child.returncode:
             logger.error("%s: %s was not compressed: %s", project_id, segment.name, said)
         elif (port := self._directory.find(project_id)) is not None:

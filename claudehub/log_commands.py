@@ -47,7 +47,7 @@ class Start:
 
 def verify_logs(data_dir: Path, names: Sequence[str]) -> int:
     logs = _chosen(data_dir, names)
-    size = sum(s.path.stat().st_size for log in logs for s in log.segments())
+    size = sum(log.size_bytes() for log in logs)
     verdicts = []
     with click.progressbar(length=max(size, 1), label="verifying", file=sys.stderr) as bar:
         for log in logs:
@@ -218,15 +218,15 @@ def parse_since(text: str, now: datetime) -> str:
 
 
 def renew_ids(data_dir: Path, names: Sequence[str]) -> int:
-    logs = _chosen(data_dir, names)
     layout = DataLayout(data_dir)
     lock, store = DataLock(layout.lock_file), ProjectStore(layout)
+    _chosen(data_dir, names)  # says what is wrong before anything is locked
     try:
         lock.acquire()
     except AlreadyLocked as error:
         raise LogCommandError(str(error)) from None
     try:
-        for log in logs:
+        for log in _chosen(data_dir, names):
             if log.meta is None or log.meta.log is None or log.folder.parent.parent == layout.kept:
                 continue
             state = log.meta.log.model_copy(update={"log_id": new_log_id()})

@@ -1,6 +1,7 @@
 """The file at the end of a log, which is appended to, and how much of it is flushed."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from storage import disk
@@ -28,28 +29,24 @@ class ActiveSegment:
 
         `last_seq` is the number of the last record in `data`, or of the one before the file.
         """
-        fd = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
+        # With its name a segment takes the place of what counted before: so first its content.
+        made = path.with_name(path.name + ".new") if data else path
+        fd = os.open(made, _FLAGS | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
         try:
             if data:
                 disk.write_all(fd, data)
-            cls._make_durable(fd, path, data)
+                _flushed(lambda: disk.sync(fd))
+                made.rename(path)
+                made = path
+            _flushed(lambda: disk.sync_folder(path.parent))
         except OSError:
             # A file whose name may not last must not be appended to later.
             try:
-                path.unlink()
+                made.unlink()
             finally:
                 os.close(fd)
             raise
         return cls(fd, path, len(data), last_seq)
-
-    @staticmethod
-    def _make_durable(fd: int, path: Path, data: bytes) -> None:
-        try:
-            if data:
-                disk.sync(fd)
-            disk.sync_folder(path.parent)
-        except OSError as error:
-            raise SyncFailed(error.errno, error.strerror) from error
 
     @classmethod
     def reopen(cls, path: Path, size_bytes: int, last_seq: int) -> "ActiveSegment":
@@ -96,6 +93,13 @@ class ActiveSegment:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def _flushed(flush: Callable[[], None]) -> None:
+    try:
+        flush()
+    except OSError as error:
+        raise SyncFailed(error.errno, error.strerror) from error
 
 
 class SyncFailed(OSError):

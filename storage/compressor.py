@@ -83,12 +83,12 @@ def main() -> int:
         process.ionice(psutil.IOPRIO_CLASS_IDLE)
     try:
         compress(source, target, Compression(compression), _is_input_open)
-    except Cancelled:
-        return 1
-    except (OSError, ValueError) as error:
+        times = source.stat()
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+    except (Cancelled, OSError, ValueError) as error:
+        target.unlink(missing_ok=True)
         sys.stderr.write(f"{source}: {error}\n")
         return 1
-    os.utime(target, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
     return 0
 
 

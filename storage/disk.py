@@ -11,6 +11,8 @@ from pathlib import Path
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+# The errors of a file that is there and is not ours to read: waiting does not help.
+UNREADABLE = {errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO}
 _UNSUPPORTED = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY}
 
 
@@ -52,8 +54,11 @@ def write_all(fd: int, data: bytes) -> None:
 @contextmanager
 def reading(path: Path) -> Iterator[int]:
     """A descriptor for reading. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    # Non-blocking: what is no file, such as a pipe, is refused and not waited for.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise IsADirectoryError(errno.EISDIR, "is no file", str(path))
         yield fd
     finally:
         os.close(fd)

@@ -3,6 +3,7 @@
 Nothing is locked and nothing is written. A server may append, roll, compress and delete meanwhile.
 """
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,14 @@ class StoredLog:
     def segments(self) -> list[Segment]:
         """Raises OSError."""
         return list_segments(self.folder)
+
+    def size_bytes(self) -> int:
+        """Of what is there: a server may delete or exchange a file while it is looked at."""
+        size = 0
+        for segment in self.segments():
+            with contextlib.suppress(FileNotFoundError):
+                size += segment.path.stat().st_size
+        return size
 
     def reader(self) -> LogReader:
         return LogReader(self.folder)
@@ -84,7 +93,7 @@ def facts_of(log: StoredLog) -> LogFacts:
     return LogFacts(
         name=log.name,
         records=last_seq - first_seq + 1,
-        size_bytes=sum(segment.path.stat().st_size for segment in segments),
+        size_bytes=log.size_bytes(),
         segments=len(segments),
         first_seq=first_seq,
         last_seq=last_seq,

@@ -3,7 +3,9 @@
 Nothing here is stored, so nothing here can lie after a crash.
 """
 
-from storage import record, segment_file
+import errno
+
+from storage import disk, record, segment_file
 from storage.segment_file import Probe
 from storage.segments import Segment
 
@@ -54,8 +56,13 @@ class SegmentProbes:
 def last_record(segments: list[Segment]) -> bytes | None:
     """The last sound record in the last of the segments that has one. Raises OSError."""
     for segment in reversed(segments):
-        with segment_file.opened(segment) as file:
-            for lines in file.lines_before(file.end):
-                if found := list(record.sound_records(lines, 0)):
-                    return found[-1][2]
+        try:
+            with segment_file.opened(segment) as file:
+                for lines in file.lines_before(file.end):
+                    if found := list(record.sound_records(lines, 0)):
+                        return found[-1][2]
+        except OSError as error:
+            # Deleted or compressed since it was listed, or not ours to read.
+            if error.errno not in disk.UNREADABLE | {errno.ENOENT}:
+                raise
     return None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from storage import record, segment_file
+from storage import disk, record, segment_file
 from storage.landmarks import Landmarks
 from storage.pages import PAGE_BYTES, BackwardFilling, Page, PageFilling
 from storage.segment_file import Place, SegmentFile
@@ -116,7 +116,11 @@ class LogReader:
                     probes = self._landmarks.probes(found, upto)
                     opened = stack.enter_context(segment_file.opened(found, probes)), found.path
                     break
-                except FileNotFoundError:
+                except OSError as error:
+                    if error.errno in disk.UNREADABLE:  # a gap, like damage inside it
+                        break
+                    if not isinstance(error, FileNotFoundError):
+                        raise
                     named = (s for s in list_segments(self._folder) if s.name == segment.name)
                     found = next(named, None)
             yield opened

@@ -29,7 +29,9 @@ class LogState(BaseModel):
     trusted only as far as the files agree with it.
 
     `segments`: the first numbers of the files that there are, so that one that is gone is missed;
-    but not below `first_seq`, from where on the log is kept (retention).
+    but not below `first_seq`, from where on the log is kept (retention). `sync`: the policy under
+    which it is written. `lost_seq`: a number that was given out and whose file is gone; numbers go
+    on behind it. `missing`: ranges that are known to be unreadable.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +42,9 @@ class LogState(BaseModel):
     checkpoint: Mark | None = None
     first_seq: int = Field(default=1, ge=1)
     segments: tuple[int, ...] = ()
+    sync: SyncPolicy | None = None
+    lost_seq: int = 0
+    missing: tuple[tuple[int, int], ...] = ()
 
     @property
     def known_last_seq(self) -> int:

@@ -91,6 +91,8 @@ class LogTail:
 
     def sync(self) -> None:
         """Flushes what was appended. After DiskFailed the log has stopped."""
+        if self.is_stopped:
+            raise LogStopped(f"{self._folder}: stopped after a failed flush; it must be reopened")
         if self._active is not None:
             self._sync(self._active.size_bytes)
 

@@ -14,7 +14,7 @@ from storage.landmarks import Landmarks
 from storage.log_reader import LogReader
 from storage.log_state import LogState, SyncPolicy, new_log_id
 from storage.log_tail import LogSettings, LogTail
-from storage.pages import PAGE_BYTES, Page
+from storage.pages import PAGE_BYTES, MissingRecords, Page
 from storage.recovery import Recovered, recover
 from storage.segments import Compression, Segment, last_counting_seqs, removable_before
 
@@ -98,6 +98,7 @@ class MessageLog:
                 for compression in Compression:  # a crash may have left two forms
                     path = segment.path.with_name(segment.name + compression.suffix)
                     path.unlink(missing_ok=True)
+                    path.with_name(path.name + ".new").unlink(missing_ok=True)
                 segments.remove(segment)
                 self._first_seq = segments[0].first_seq
             disk.sync_folder(self._folder)
@@ -164,6 +165,10 @@ class MessageLog:
             first_seq = max(first_seq, segments[count].first_seq)
         return self._noted(first_seq=first_seq)
 
+    def note_missing(self, missing: Sequence[MissingRecords]) -> LogState:
+        """The state that knows of these."""
+        return self._noted(missing=tuple((hole.first_seq, hole.last_seq) for hole in missing))
+
     def sync(self) -> None:
         """Flushes what was appended. After DiskFailed the log has stopped."""
         self._tail.sync()
@@ -225,10 +230,12 @@ def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> Mes
     try:
         disk.make_folder(folder)
         known = state or LogState(log_id=new_log_id(), boot_id=settings.boot_id)
+        for leftover in folder.glob("*.jsonl*.new"):  # of a child, or of a start, that was killed
+            leftover.unlink()
         found = recover(folder, known)
     except OSError as error:
         raise from_os_error(error, f"opening the log {folder}") from error
-    lazy = settings.sync is not SyncPolicy.ALWAYS
+    lazy = (known.sync or settings.sync) is not SyncPolicy.ALWAYS
     rebooted = known.boot_id != settings.boot_id
     is_short = found.last_seq < known.known_last_seq
     is_lost = (
@@ -243,13 +250,15 @@ def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> Mes
             "clean": None,
             "checkpoint": None if is_short else known.checkpoint,
             "segments": tuple(segment.first_seq for segment in found.segments),
+            "sync": settings.sync,
+            # What a missing file held is a gap for ever. A tail that was cut is gone, and its
+            # numbers are given out again, under another id.
+            "lost_seq": max(known.known_last_seq, known.lost_seq)
+            if found.is_segment_gone
+            else known.lost_seq,
         }
     )
-    # What a missing file held is a gap for ever. A tail that was cut is gone, and its numbers are
-    # given out again, under another id.
-    last_seq = found.last_seq
-    if found.is_segment_gone:
-        last_seq = max(last_seq, known.known_last_seq)
+    last_seq = max(found.last_seq, opened.lost_seq)
     return MessageLog(folder, settings, opened, found, last_seq)
 
 

@@ -112,6 +112,10 @@ class BackwardFilling:
                 break
             if number < position:
                 items.append(MissingRecords(number + 1, position))
+                position = number
+                if len(items) >= self._max_count:
+                    has_more = False
+                    break
             items.append(line)
             position, size = number - 1, size + len(line)
         self._size, self.position = size, position

@@ -37,7 +37,8 @@ def slabs_from(
 
 def slabs_before(fd: int, end: int, slab_bytes: int = FIRST_SLAB_BYTES) -> Iterator[list[bytes]]:
     """Whole lines that end at or before `end`: the nearest first, but in order within a slab."""
-    head: bytes | None = None  # the end of a line that begins in an earlier slab
+    # The end of a line that begins in an earlier slab, its last piece first; None before any line.
+    head: list[bytes] | None = None
     while end > 0:
         length = min(slab_bytes, end)
         slab_bytes = min(2 * slab_bytes, SLAB_BYTES)
@@ -47,14 +48,14 @@ def slabs_before(fd: int, end: int, slab_bytes: int = FIRST_SLAB_BYTES) -> Itera
             slab = slab[: slab.rfind(b"\n") + 1]
             if not slab:
                 continue
-            head = b""
+            head = []
         begin = slab.find(b"\n") + 1 if end else 0
         if end and begin == 0:
-            head = slab + head
+            head.append(slab)
             continue
-        if body := slab[begin:] + head:
+        if body := b"".join([slab[begin:], *reversed(head)]):
             yield BytesIO(body).readlines()
-        head = slab[:begin]
+        head = [slab[:begin]]
 
 
 def records_from(

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from storage import disk
-from storage.errors import MetadataUnreadable, from_os_error
+from storage.errors import DiskFailed, MetadataUnreadable, from_os_error
 from storage.layout import DataLayout
 from storage.log_state import LogState
 
@@ -108,6 +108,18 @@ class ProjectStore:
             self._layout.project(meta.project_id), self._layout.kept / f"{meta.project_id}~{log_id}"
         )
 
+    def clear_way(self, project_id: str) -> None:
+        """Before a project is made: data that a deletion or a creation which failed has left under
+        that id is put aside, never taken over by whoever comes."""
+        folder = self._layout.project(project_id)
+        if not folder.exists():
+            return
+        try:
+            self.keep(read_meta(folder))
+        except MetadataUnreadable:
+            problem = f"{folder} has data of another project; move it away, or restart the server"
+            raise DiskFailed(problem) from None
+
     def take_kept(self, project_id: str, path: str) -> ProjectMeta | None:
         """Brings a kept history back and returns its metadata, where there is one."""
         for folder in sorted(self._layout.kept.glob(f"{project_id}~*")):
@@ -140,8 +152,10 @@ def read_meta(folder: Path) -> ProjectMeta:
     for name in ("meta.json", "meta.json.old"):
         try:
             meta = ProjectMeta.model_validate_json((folder / name).read_bytes())
-        except OSError as error:
-            problems.append(f"{name}: {error.strerror}")
+        except FileNotFoundError:
+            problems.append(f"{name}: there is no such file")
+        except OSError as error:  # it may be sound: an older version must not take its place
+            raise MetadataUnreadable(f"{name}: {error.strerror}") from None
         except ValidationError as error:
             problems.append(f"{name}: {error.errors(include_url=False)[0]['msg']}")
         else:

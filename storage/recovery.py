@@ -33,7 +33,8 @@ class TornTail:
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """The state of a log on the disk. `size_bytes` is the last segment's; `missing` are numbers
-    that were found to be unreadable; `is_segment_gone`: a file is missing that is known of."""
+    that were found to be unreadable; `is_segment_gone`: a file is missing that is known of;
+    `has_lost_tail`: records that had been flushed went with the tail."""
 
     segments: tuple[Segment, ...]
     size_bytes: int = 0
@@ -42,6 +43,7 @@ class Recovered:
     torn: TornTail | None = None
     missing: tuple[MissingRecords, ...] = ()
     is_segment_gone: bool = False
+    has_lost_tail: bool = False
     was_clean: bool = False
 
 
@@ -76,9 +78,10 @@ def recover(folder: Path, state: LogState) -> Recovered:
     """Finds the last record and mends the tail. Raises OSError."""
     segments = list_segments(folder)
     present = {segment.first_seq for segment in segments}
-    is_gone = any(n >= state.first_seq and n not in present for n in state.segments)
+    gone = _gone(state, present)
+    is_gone = bool(gone)
     if not segments:
-        return Recovered((), is_segment_gone=is_gone, was_clean=not is_gone)
+        return Recovered((), missing=gone, is_segment_gone=is_gone, was_clean=not is_gone)
     size = segments[-1].path.stat().st_size
     scan = _scan_clean(segments[-1], size, state)
     if (was_clean := scan is not None) is False:
@@ -98,9 +101,21 @@ def recover(folder: Path, state: LogState) -> Recovered:
         max(record.seq_of(last) if last else 0, segments[-1].first_seq - 1),
         record.timestamp_of(last).decode("ascii") if last else "",
         torn,
-        tuple(scan.missing),
+        (*gone, *(hole for hole in scan.missing if hole not in gone)),
         is_segment_gone=is_gone,
+        has_lost_tail=torn is not None and scan.seq < state.known_last_seq,
         was_clean=was_clean,
+    )
+
+
+def _gone(state: LogState, present: set[int]) -> tuple[MissingRecords, ...]:
+    """What files held that the state knows of and that are not there."""
+    known = sorted(n for n in state.segments if n >= state.first_seq)
+    ends = [*(n - 1 for n in known[1:]), max(state.known_last_seq, state.lost_seq)]
+    return tuple(
+        MissingRecords(first, max(first, last))
+        for first, last in zip(known, ends, strict=False)
+        if first not in present
     )
 
 

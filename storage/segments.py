@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -51,13 +51,14 @@ class Segment:
 def segment_path(folder: Path, first_seq: int, timestamp: str) -> Path:
     """Where a segment begins its life; `timestamp` is RFC 3339 in UTC.
 
-    Where that name is taken (the one before it was given up within the second) the time is a
-    little later.
+    Of two files with one first number the later counts (the one before it was given up), so its
+    time is later too, whatever the clock says.
     """
-    moment = datetime.fromisoformat(timestamp)
-    taken = {s.created for s in list_segments(folder) if s.first_seq == first_seq}
-    while (created := f"{moment:{_CREATED}}") in taken:
-        moment += timedelta(seconds=1)
+    created = f"{datetime.fromisoformat(timestamp):{_CREATED}}"
+    given_up = [s.created for s in list_segments(folder) if s.first_seq == first_seq]
+    if given_up and created <= max(given_up):
+        after = datetime.strptime(max(given_up), _CREATED).replace(tzinfo=UTC)
+        created = f"{after + timedelta(seconds=1):{_CREATED}}"
     return folder / f"{first_seq:020d}-{created}.jsonl"
 
 

@@ -74,6 +74,8 @@ def _verify_segment(
             verdict.last_seq = limit
             verdict.notes.append(f"{segment.name} was deleted meanwhile")
             return
+    except OSError as error:
+        verdict.report(f"{segment.path.name}: {error.strerror or error}")
     if not is_last:
         _expect(verdict, segment, limit + 1)
 
@@ -138,6 +140,9 @@ def _compare_with_state(verdict: Verdict, log: StoredLog, present: set[int]) -> 
     for first_seq in state.segments:
         if first_seq >= after.first_seq and first_seq not in present:
             verdict.report(f"the file that begins with record {first_seq} is gone")
+    for first, last in state.missing:
+        if last >= after.first_seq and not verdict.first_seq <= first <= verdict.last_seq:
+            verdict.report(f"records {first} to {last} were found to be gone")
     if verdict.last_seq < state.known_last_seq:
         last = state.known_last_seq
         verdict.report(f"the log ends at {verdict.last_seq}, but record {last} was stored")

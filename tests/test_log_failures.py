@@ -98,6 +98,52 @@ def test_what_was_acknowledged_before_a_failed_flush_is_carried_into_a_new_segme
     assert again.bounds().log_id == state.log_id
 
 
+def test_a_new_segment_counts_behind_the_one_that_failed_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 4, second=1000)
+    log.roll()
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            disk, "sync", lambda fd, is_folder=False: failing(errno.EIO)(fd, b"") * (not is_folder)
+        )
+        with pytest.raises(DiskFailed):
+            append(log, 1, second=1000)
+    log.reopen(stamp(990))
+    append(log, 3, second=990)
+    assert seqs(log.last(9).items) == [1, 2, 3, 4, 5, 6, 7]
+    log.abandon()
+    again = open_log(tmp_path, settings(), log.state)
+    assert again.bounds() == log.bounds()
+    assert seqs(tuple(append(again, 1, second=991))) == [8]
+
+
+def test_a_carried_segment_has_its_name_only_with_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path, settings(sync=SyncPolicy.INTERVAL), None)
+    append(log, 2)
+    log.sync()
+    append(log, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync", lambda fd, **_: failing(errno.EIO)(fd, b""))
+        with pytest.raises(DiskFailed):
+            log.sync()
+    seen = []
+
+    def write(fd: int, data: bytes) -> None:
+        seen.append(seqs(log.last(9).items))
+        raise OSError(errno.EIO, "planned")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "write_all", write)
+        with pytest.raises(DiskFailed):
+            log.reopen(stamp(2))
+    assert seen == [[1, 2, 3, 4, 5]]
+    assert not list(tmp_path.glob("*.new"))
+
+
 def test_a_segment_that_cannot_be_made_is_a_failure_and_no_number_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,6 +189,74 @@ def test_a_missing_segment_changes_the_id_and_no_number_comes_twice(tmp_path: Pa
     assert reopened.bounds().first_seq == 3
 
 
+def test_numbers_of_files_that_are_gone_are_never_given_out_again(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 9)
+    state = log.close(stamp(99))
+    for segment in list_segments(tmp_path):
+        segment.path.unlink()
+    ids = [state.log_id]
+    for _ in range(3):  # however often it is opened before something is written
+        log = open_log(tmp_path, settings(), state)
+        assert (log.bounds().first_seq, log.bounds().last_seq) == (10, 9)
+        ids.append(log.bounds().log_id)
+        state = log.close(stamp(99))
+    assert ids[0] != ids[1] == ids[2] == ids[3]
+    assert seqs(tuple(append(open_log(tmp_path, settings(), state), 1))) == [10]
+
+
+def test_what_counts_is_the_policy_under_which_the_records_were_written(tmp_path: Path) -> None:
+    for before, after in (
+        (SyncPolicy.INTERVAL, SyncPolicy.ALWAYS),
+        (SyncPolicy.ALWAYS, SyncPolicy.NEVER),
+    ):
+        folder = tmp_path / before
+        log = open_log(folder, settings(sync=before), None)
+        append(log, 2)
+        log.abandon()
+        again = open_log(folder, settings(sync=after, boot="next"), log.state)
+        is_changed = again.bounds().log_id != log.bounds().log_id
+        assert is_changed == (before is SyncPolicy.INTERVAL)
+        assert again.state.sync is after
+
+
+@pytest.mark.parametrize("what", ["folder", "pipe", "link"])
+def test_a_file_that_is_none_is_a_gap(tmp_path: Path, what: str) -> None:
+    log = open_log(tmp_path, settings(rotate=1), None)
+    for number in range(3):
+        append(log, 2, second=number)
+    path = list_segments(tmp_path)[1].path
+    path.unlink()
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("x")}[
+        what
+    ]()
+    assert seqs(log.read_after(0).items) == [1, 2, (3, 4), 5, 6]
+    assert seqs(log.last(6).items) == [1, 2, (3, 4), 5, 6]
+    assert seqs(log.read_since(stamp(1)).items) == [5, 6]
+    assert log.trim_before(1).first_seq == 1
+
+
+def test_a_page_backwards_has_no_more_than_was_asked_for(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    lines = append(log, 6)
+    path = list_segments(tmp_path)[0].path
+    data = bytearray(path.read_bytes())
+    data[sum(map(len, lines[:4])) + 40] ^= 1  # record 5
+    path.write_bytes(data)
+    assert seqs(log.last(2).items) == [(5, 5), 6]
+    assert seqs(log.last(3).items) == [4, (5, 5), 6]
+
+
+def test_what_a_killed_child_has_left_goes(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(), None)
+    append(log, 1)
+    left = tmp_path / f"{list_segments(tmp_path)[0].path.name}.zst.new"
+    left.write_bytes(b"half")
+    (tmp_path / "mine.new").write_bytes(b"foreign")
+    open_log(tmp_path, settings(), log.state)
+    assert not left.exists() and (tmp_path / "mine.new").exists()
+
+
 def test_a_reboot_without_always_changes_the_id(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(sync=SyncPolicy.NEVER), None)
     append(log, 1)

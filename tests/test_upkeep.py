@@ -16,8 +16,10 @@ from actors.executor.credit import CREDIT_BYTES
 from actors.project.damage import Damage
 from storage import disk
 from storage.compressor import compress
+from storage.errors import StorageError
 from storage.log_state import SyncPolicy
 from storage.pages import MissingRecords
+from storage.recovery import Recovered
 from storage.retention import RetentionRules
 from storage.segments import Compression, list_segments
 from tests.fakes import Probe
@@ -54,6 +56,7 @@ def problems(setup: ProjectSetup) -> list[str | None]:
 def test_retention_deletes_the_oldest_files_but_nothing_of_what_runs(rolling: ProjectSetup) -> None:
     rolling.end(rolling.execute())
     open_since = rolling.lines()[-1]["seq"]
+    (rolling.layout.log("p") / f"{names(rolling)[0]}.gz.new").write_bytes(b"half a file")
     running = rolling.execute()
     rolling.tell(output(running, b"{}"))
     rolling.tell(messages.RetainLog(rules=ALL))
@@ -62,7 +65,7 @@ def test_retention_deletes_the_oldest_files_but_nothing_of_what_runs(rolling: Pr
     assert rolling.lines()[0]["update_type"] == "prompt"
     rolling.end(running)
     rolling.tell(messages.RetainLog(rules=ALL))
-    assert len(names(rolling)) == 1
+    assert [path.name for path in rolling.layout.log("p").iterdir()] == names(rolling)[:1]
     bounds = rolling.project.info()
     state = rolling.meta().log
     assert state is not None and state.first_seq == bounds.first_seq == bounds.last_seq
@@ -148,14 +151,14 @@ def test_damage_that_a_reader_met_is_a_problem_once(setup: ProjectSetup) -> None
 
 
 def test_what_retention_takes_is_no_damage() -> None:
-    damage = Damage([MissingRecords(1, 2)], is_segment_gone=False)
+    damage = Damage([MissingRecords(1, 2)], Recovered(()))
     assert not damage.note([MissingRecords(3, 4)], first_seq=5)
     assert damage.problem(first_seq=5) is None
     many = [MissingRecords(n, n) for n in range(10, 30, 2)]
     assert damage.note(many, first_seq=5)
     problem = damage.problem(first_seq=5)
     assert problem is not None and "7 further ranges" in problem
-    gone = Damage([], is_segment_gone=True).problem(1)
+    gone = Damage([], Recovered((), is_segment_gone=True)).problem(1)
     assert gone is not None and "a file of the log is gone" in gone
 
 
@@ -231,3 +234,38 @@ def test_a_clean_start_writes_nothing_and_the_first_record_says_so(
     assert json.loads(file.read_bytes())["log"]["clean"] is None
     setup.project.release()
     assert isinstance(setup.hub, Probe)
+
+
+def test_damage_is_remembered_through_restarts(setup: ProjectSetup) -> None:
+    setup.end(setup.execute())
+    setup.tell(messages.DamageSeen(missing=(MissingRecords(1, 1),)))
+    setup.tell(messages.StopProject())
+    setup.open()
+    told = problems(setup)[-1]
+    assert told is not None and "record 1;" in told
+
+
+def test_a_flush_that_fails_beside_the_writing_stops_and_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = ProjectSetup(tmp_path, monkeypatch, sync=SyncPolicy.INTERVAL)
+    setup.end(setup.execute())
+    setup.tell(output("none", b"{}"))
+    ledger = setup.project._ledger
+    real = disk.sync
+
+    def fail(fd: int, **options: Any) -> None:
+        raise OSError(errno.EIO, "planned")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync", fail)
+        setup.tell(messages.AgentOutput(execution_id="x", lines=(), size_bytes=0))
+        with pytest.raises(StorageError):
+            ledger.save()
+        setup.tell(messages.Describe(gathering=1))  # whatever comes next
+    assert setup.project.info().status == "error" and ledger.is_stopped
+    setup.timers.fire(messages._RetryStorage)
+    setup.handle_own()
+    assert setup.project.info().status == "idle" and not ledger.is_stopped
+    assert disk.sync is real
+    setup.project.release()

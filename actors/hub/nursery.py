@@ -49,6 +49,7 @@ class Nursery:
         project_id = self._registry.admit(path, request.project_id)
         now = timestamp(self._clock.now())
         try:
+            self._store.clear_way(project_id)
             kept = self._store.take_kept(project_id, str(path))
             meta = new_meta(request, project_id, path, now, kept)
             self._store.save(meta)

@@ -136,6 +136,7 @@ class Project(Actor):
                 self._publisher.on_retry_due()
             case _:
                 assert_never(message)
+        self._publisher.notice_stop()
         self._close_down_if_done()
 
     # -- requests ----------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Condition:
     def _problem(self) -> str | None:
         if self._runs.has_given_up:
             return "its executor failed too often; restart the server"
-        return self._publisher.problem or self._ledger.damage.problem(self._ledger.bounds.first_seq)
+        return self._publisher.problem or self._ledger.damage_problem
 
     def update(self) -> None:
         """Tells whoever does not know yet."""

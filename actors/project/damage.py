@@ -1,34 +1,40 @@
 """What is known to be unreadable in a project's log."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from storage.pages import MissingRecords
+from storage.recovery import Recovered
 
 SHOWN_MAX = 3
+# A log that is rotten through and through is not kept count of hole by hole.
+HOLES_MAX = 200
 
 
 class Damage:
-    """Grows; what retention has taken counts no more."""
+    """Grows; `known` is what the metadata knows, `found` what the opening has found."""
 
-    def __init__(self, missing: Iterable[MissingRecords], *, is_segment_gone: bool) -> None:
-        self._missing = list(missing)
-        self._is_segment_gone = is_segment_gone
+    def __init__(self, known: Iterable[MissingRecords], found: Recovered) -> None:
+        self.holes: list[MissingRecords] = []
+        self._is_segment_gone = found.is_segment_gone
+        self._has_lost_tail = found.has_lost_tail
+        for hole in (*known, *found.missing):
+            self._add(hole)
 
-    def note(self, missing: Iterable[MissingRecords], first_seq: int) -> bool:
+    def note(self, missing: Sequence[MissingRecords], first_seq: int) -> bool:
         """Whether something new is among it. A reader may also miss what was just deleted, below
         `first_seq`."""
-        new = [
-            hole
-            for hole in missing
-            if hole.first_seq >= first_seq
-            and not any(_covers(known, hole) for known in self._missing)
-        ]
-        self._missing += new
-        return bool(new)
+        added = [self._add(hole) for hole in missing if hole.first_seq >= first_seq]
+        return any(added)
+
+    def _add(self, hole: MissingRecords) -> bool:
+        if len(self.holes) >= HOLES_MAX or any(_covers(known, hole) for known in self.holes):
+            return False
+        self.holes.append(hole)
+        return True
 
     def problem(self, first_seq: int) -> str | None:
-        """For people, or None."""
-        holes = [hole for hole in self._missing if hole.last_seq >= first_seq]
+        """For people, or None. `first_seq`: what lies before was deleted on purpose."""
+        holes = [hole for hole in self.holes if hole.last_seq >= first_seq]
         shown = [
             f"record {hole.first_seq}"
             if hole.first_seq == hole.last_seq
@@ -39,6 +45,8 @@ class Damage:
             shown.append(f"{len(holes) - SHOWN_MAX} further ranges")
         if self._is_segment_gone:
             shown.insert(0, "a file of the log is gone")
+        if self._has_lost_tail:
+            shown.insert(0, "its last records were damaged and are set aside")
         if not shown:
             return None
         return f"its log is damaged: {', '.join(shown)}; `claudehub log verify` looks at all of it"

@@ -1,6 +1,7 @@
 """A project's log and its metadata, kept in step."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from actors.project.damage import Damage
@@ -10,6 +11,7 @@ from storage.errors import StorageError, from_os_error
 from storage.layout import DataLayout
 from storage.log_reader import LogReader
 from storage.message_log import Bounds, LogSettings, MessageLog, open_log
+from storage.pages import MissingRecords
 from storage.projects import ProjectMeta, ProjectStore
 from storage.retention import RetentionRules, trim_seq
 from storage.segments import Compression
@@ -26,8 +28,9 @@ class Ledger:
         # A clean stop leaves nothing to be saved at the start, and a hundred projects start at
         # once; but before the first record the metadata must say that this is no longer clean.
         self._says_clean = meta.log is not None and meta.log.clean is not None
-        found = log.found
-        self.damage = Damage(found.missing, is_segment_gone=found.is_segment_gone)
+        known = [MissingRecords(first, last) for first, last in log.state.missing]
+        self.damage = Damage(known, log.found)
+        log.note_missing(self.damage.holes)
         self.meta = meta
         self.journal = Journal(meta.project_id)
 
@@ -59,7 +62,11 @@ class Ledger:
                 torn.offset_bytes,
                 torn.kept_as,
             )
-        if (problem := self.damage.problem(self.bounds.first_seq)) is not None:
+        if self.meta.log is None and self._log.found.segments:
+            logger.warning(
+                "project %s: its metadata was lost, so its log has a new id", self.meta.project_id
+            )
+        if (problem := self.damage_problem) is not None:
             logger.error("project %s: %s", self.meta.project_id, problem)
 
     def _save_opened(self, before: ProjectMeta) -> None:
@@ -75,6 +82,23 @@ class Ledger:
     @property
     def bounds(self) -> Bounds:
         return self._log.bounds()
+
+    @property
+    def damage_problem(self) -> str | None:
+        """For people; what retention has taken counts no more."""
+        return self.damage.problem(self._log.state.first_seq)
+
+    def note_damage(self, missing: Sequence[MissingRecords]) -> bool:
+        """Whether something new is among it; kept with the next metadata."""
+        if not self.damage.note(missing, self.bounds.first_seq):
+            return False
+        self._log.note_missing(self.damage.holes)
+        return True
+
+    @property
+    def is_stopped(self) -> bool:
+        """After a failed flush."""
+        return self._log.is_stopped
 
     def reader(self) -> LogReader:
         return self._log.reader()
@@ -163,7 +187,10 @@ class Ledger:
         what is open."""
         last_seq = self.bounds.last_seq
         state = self.meta.log
-        known = state.checkpoint.last_seq if state and state.checkpoint else 0
+        known = state.checkpoint.last_seq if state and state.checkpoint else None
+        if known is None:  # the metadata was lost: as far back as the recovery has read
+            segments = self._log.found.segments
+            known = segments[-1].first_seq - 1 if segments else 0
         start = min(n for n in (known, self.meta.busy_since_seq, last_seq) if n is not None)
         try:
             return start, find_open(self.reader(), start, last_seq)

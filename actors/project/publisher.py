@@ -12,7 +12,7 @@ from actors.messages import Ref
 from actors.ports import Subscriber
 from actors.project.ledger import Ledger
 from protocol.updates import Data, UpdateType
-from storage.errors import StorageError
+from storage.errors import LogStopped, StorageError
 from storage.layout import DataLayout, free_bytes
 from storage.log_state import SyncPolicy
 
@@ -145,6 +145,11 @@ class Publisher:
             self._ledger.sync()
         except StorageError as error:
             self._failed(error)
+
+    def notice_stop(self) -> None:
+        """A flush may have failed where nothing was being written: a checkpoint, metadata."""
+        if self._ledger.is_stopped and self.problem is None:
+            self._failed(LogStopped("the log has stopped after a failed flush"))
 
     def roll_if_older(self, created_before: str) -> None:
         """By age, from the Rotator."""

@@ -43,7 +43,7 @@ class Upkeep:
                 case messages.SegmentCompressed():
                     self._ledger.take_compressed(message.name, message.compression)
                 case messages.DamageSeen():
-                    if self._ledger.damage.note(message.missing, self._ledger.bounds.first_seq):
+                    if self._ledger.note_damage(message.missing):
                         self._changed()
                 case _:
                     assert_never(message)
