@@ -230,9 +230,10 @@ def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> Mes
     try:
         disk.make_folder(folder)
         known = state or LogState(log_id=new_log_id(), boot_id=settings.boot_id)
-        for leftover in folder.glob("*.jsonl*.new"):  # of a child, or of a start, that was killed
-            leftover.unlink()
         found = recover(folder, known)
+        if not found.was_clean:
+            for leftover in folder.glob("*.jsonl*.new"):  # of a child, or a start, that was killed
+                leftover.unlink()
     except OSError as error:
         raise from_os_error(error, f"opening the log {folder}") from error
     lazy = (known.sync or settings.sync) is not SyncPolicy.ALWAYS

@@ -1,5 +1,6 @@
 """The files of a log: their names, their order, and which may go."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,10 +70,10 @@ def list_segments(folder: Path) -> list[Segment]:
     plain one. Raises OSError.
     """
     found: dict[tuple[int, str], Segment] = {}
-    for path in folder.iterdir():
-        if match := _NAME.match(path.name):
+    for name in os.listdir(folder):
+        if match := _NAME.match(name):
             compression = _BY_SUFFIX[match[3] or ""]
-            segment = Segment(int(match[1]), match[2], path, compression)
+            segment = Segment(int(match[1]), match[2], folder / name, compression)
             key = (segment.first_seq, segment.created)
             if key not in found or compression is Compression.OFF:
                 found[key] = segment

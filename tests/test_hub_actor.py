@@ -22,7 +22,7 @@ from actors.slot import Slot
 from protocol import requests
 from protocol.updates import ProjectStatus
 from storage.layout import DataLayout
-from storage.log_state import SyncPolicy
+from storage.log_state import LogState, Mark, SyncPolicy
 from storage.message_log import LogSettings
 from storage.projects import ProjectStore
 from storage.segments import Compression
@@ -142,6 +142,19 @@ def test_an_empty_hub_is_ready_at_once(setup: Setup) -> None:
     setup.hub.started()
     assert setup.progress == [(0, 0)]
     assert len(setup.rotators) == 1
+
+
+def test_after_a_clean_stop_they_are_opened_one_by_one(setup: Setup) -> None:
+    store = ProjectStore(setup.layout)
+    mark = Mark(segment="s", size_bytes=0, last_seq=0)
+    clean = LogState(log_id="x", boot_id="b", clean=mark)
+    for name in ("a", "b", "c"):
+        state = None if name == "c" else clean
+        store.save(a_meta(name, path=setup.folder(name)).model_copy(update={"log": state}))
+    setup.hub.started()
+    assert list(setup.projects) == ["a"]
+    setup.opened("a")
+    assert list(setup.projects) == ["a", "b", "c"]
 
 
 def test_projects_are_opened_a_few_at_a_time(setup: Setup) -> None:

@@ -156,6 +156,43 @@ def test_a_torn_tail_is_set_aside_at_the_start(scratch: Path) -> None:
     assert hub.stop() == 0
 
 
+def test_damage_is_a_gap_to_readers_and_a_problem_in_health_check(scratch: Path) -> None:
+    hub = HubProcess(scratch, MSG_ROTATE_SIZE="600").start()
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        log_id = client.request("project_join", project_id="p")["log_id"]
+        client.run("p", "[[lines:30]]")
+        seen = logged(client.updates)
+    assert hub.stop() == 0
+    files = sorted(hub.data.glob("projects/p/log/*.jsonl"))
+    assert len(files) > 3
+    damaged = bytearray(files[1].read_bytes())
+    first = damaged.index(b'"seq":') + 6
+    number = int(damaged[first : damaged.index(b",", first)])
+    damaged[first + 30] ^= 1
+    files[1].write_bytes(damaged)
+    hub.start()
+    with hub.client() as client:
+        assert client.request("health_check")["status"] == "ok"  # nobody has looked yet
+        client.request("project_join", project_id="p", after_seq=0, log_id=log_id)
+        gap = client.wait_for("gap")
+        assert gap["data"] == {"first_seq": number, "last_seq": number}
+        last = seen[-1]["seq"]
+        while logged(client.updates)[-1]["seq"] < last:
+            client.updates.append(client.receive()["payload"])
+        assert logged(client.updates) == [u for u in seen if u["seq"] != number]
+        health = client.request("health_check")
+        assert health["status"] == "degraded"
+        assert f"record {number};" in health["problems"][0]
+        page = client.request("get_messages", project_id="p", after_seq=number - 1, limit=2)
+        assert [m["update_type"] for m in page["messages"]] == ["gap", "claude"]
+    assert hub.stop() == 0
+    hub.start()
+    with hub.client() as client:
+        assert client.request("health_check")["status"] == "degraded"  # it is not forgotten
+    assert hub.stop() == 0
+
+
 def test_files_are_private(scratch: Path) -> None:
     hub = HubProcess(scratch).start()
     with hub.client() as client:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from actors.hub.startup import OPENING_AT_ONCE
+from actors.hub.startup import CLEAN_AT_ONCE, OPENING_AT_ONCE
 from bench.logbench.corpus import Corpus, settings, timed
 from storage import plain_lines, record
 from storage.log_state import LogState, Mark, SyncPolicy
@@ -76,8 +76,9 @@ class Starting:
                 log.abandon()
 
         def all_of_them() -> None:
-            with ThreadPoolExecutor(OPENING_AT_ONCE) as pool:
-                shares = [folders[n::OPENING_AT_ONCE] for n in range(OPENING_AT_ONCE)]
+            at_once = OPENING_AT_ONCE if state.clean is None else CLEAN_AT_ONCE
+            with ThreadPoolExecutor(at_once) as pool:
+                shares = [folders[n::at_once] for n in range(at_once)]
                 list(pool.map(some, shares))
 
         return timed(all_of_them)
