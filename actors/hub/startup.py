@@ -12,7 +12,7 @@ from storage.projects import ProjectMeta, Unreadable
 logger = logging.getLogger("claudehub.hub")
 
 # After a crash each reads and flushes its log: a disk gains from a few at once, and loses from
-# hundreds. After a clean stop there is nothing to wait for, and threads are only in each other's way
+# hundreds. After a clean stop there is nothing to wait for, and threads only hinder each other
 # (bench/log.py, row 8).
 OPENING_AT_ONCE = 3
 CLEAN_AT_ONCE = 1
