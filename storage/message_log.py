@@ -236,6 +236,12 @@ def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> Mes
                 leftover.unlink()
     except OSError as error:
         raise from_os_error(error, f"opening the log {folder}") from error
+    opened = _opened_state(known, settings, found)
+    last_seq = max(found.last_seq, opened.lost_seq)
+    return MessageLog(folder, settings, opened, found, last_seq)
+
+
+def _opened_state(known: LogState, settings: LogSettings, found: Recovered) -> LogState:
     lazy = (known.sync or settings.sync) is not SyncPolicy.ALWAYS
     rebooted = known.boot_id != settings.boot_id
     is_short = found.last_seq < known.known_last_seq
@@ -244,7 +250,12 @@ def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> Mes
         or found.is_segment_gone
         or (lazy and not found.was_clean and (found.torn is not None or rebooted))
     )
-    opened = known.model_copy(
+    # What a missing file held is a gap for ever. A tail that was cut is gone, and its numbers are
+    # given out again, under another id.
+    lost_seq = known.lost_seq
+    if found.is_segment_gone:
+        lost_seq = max(known.known_last_seq, lost_seq)
+    return known.model_copy(
         update={
             "log_id": new_log_id() if is_lost else known.log_id,
             "boot_id": settings.boot_id,
@@ -252,15 +263,9 @@ def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> Mes
             "checkpoint": None if is_short else known.checkpoint,
             "segments": tuple(segment.first_seq for segment in found.segments),
             "sync": settings.sync,
-            # What a missing file held is a gap for ever. A tail that was cut is gone, and its
-            # numbers are given out again, under another id.
-            "lost_seq": max(known.known_last_seq, known.lost_seq)
-            if found.is_segment_gone
-            else known.lost_seq,
+            "lost_seq": lost_seq,
         }
     )
-    last_seq = max(found.last_seq, opened.lost_seq)
-    return MessageLog(folder, settings, opened, found, last_seq)
 
 
 __all__ = ["Bounds", "LogSettings", "MessageLog", "open_log"]

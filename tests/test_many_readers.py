@@ -106,7 +106,7 @@ class Joiner:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A real project in its thread, with an executor that is a probe, that executes."""
-    setup = ProjectSetup(tmp_path, monkeypatch)
+    setup = ProjectSetup(tmp_path, monkeypatch, sync=SyncPolicy.NEVER)
     setup.project.release()
     timers = ThreadTimers(SystemClock())
     timers.start()
