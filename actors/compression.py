@@ -51,13 +51,14 @@ class Compressing:
         child, self._child = self._child, None
         if child is None:
             return
-        assert child.stdin is not None
+        assert child.stdin is not None and self._under_way is not None
         child.stdin.close()
         try:
             child.wait(CANCEL_WAIT_S)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+            self._target(self._under_way[1]).unlink(missing_ok=True)
         self._close(child)
 
     def _next(self) -> tuple[str, Segment] | None:
@@ -73,8 +74,8 @@ class Compressing:
         return None
 
     def _start(self, project_id: str, segment: Segment) -> None:
-        target = segment.path.with_name(segment.name + self._compression.suffix + ".new")
-        command = [sys.executable, "-m", "storage.compressor", str(segment.path), str(target)]
+        target = str(self._target(segment))
+        command = [sys.executable, "-m", "storage.compressor", str(segment.path), target]
         self._under_way = project_id, segment
         self._done.add((project_id, segment.name))
         self._child = subprocess.Popen(
@@ -85,6 +86,9 @@ class Compressing:
             env={**os.environ, "PYTHONPATH": str(_ROOT)},
             start_new_session=True,  # Ctrl-C in the terminal is the server's
         )
+
+    def _target(self, segment: Segment) -> Path:
+        return segment.path.with_name(segment.name + self._compression.suffix + ".new")
 
     def _finish(self, child: subprocess.Popen[bytes]) -> None:
         assert self._under_way is not None

@@ -5,6 +5,7 @@ It only tells: a project's owner alone changes its files. What is compressed are
 
 import logging
 import zlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -14,8 +15,9 @@ from actors.clock import Clock, Timers
 from actors.compression import Compressing
 from actors.directory import LocalDirectory
 from actors.messages import Ref
-from actors.rotation import RotationSettings
+from storage.layout import DataLayout
 from storage.retention import RetentionRules
+from storage.segments import Compression
 
 logger = logging.getLogger("claudehub.rotator")
 
@@ -28,6 +30,17 @@ SPREAD_S = 3600
 CLOCK_JUMP_MAX = timedelta(days=1)
 CAUTION_S = 3600.0
 _NAME_FORMAT = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class RotationSettings:
+    """MSG_ROTATE_DAYS, LOG_RETAIN_DAYS, LOG_RETAIN_BYTES (0 keeps all) and LOG_COMPRESS."""
+
+    layout: DataLayout
+    rotate_days: int
+    retain_days: int
+    retain_bytes: int
+    compression: Compression
 
 
 class Rotator(Actor):

@@ -14,7 +14,7 @@ from actors.frontend.handshake import HandshakeRules
 from actors.frontend.listener import ConnectionCount
 from actors.hub import HubSettings
 from actors.project import ProjectSettings
-from actors.rotation import RotationSettings
+from actors.rotator import RotationSettings
 from protocol import PROTOCOL_VERSION, VERSION
 from protocol.claude import STORED_GROWTH_MAX
 from protocol.updates import Welcome

@@ -22,7 +22,7 @@ from storage.layout import DataLayout
 from storage.lock import DataLock
 from storage.log_state import new_log_id
 from storage.pages import Item, MissingRecords
-from storage.projects import ProjectStore
+from storage.projects import write_meta
 from storage.verification import Verdict, verify
 
 LAST_SHOWN = 20
@@ -219,7 +219,7 @@ def parse_since(text: str, now: datetime) -> str:
 
 def renew_ids(data_dir: Path, names: Sequence[str]) -> int:
     layout = DataLayout(data_dir)
-    lock, store = DataLock(layout.lock_file), ProjectStore(layout)
+    lock = DataLock(layout.lock_file)
     _chosen(data_dir, names)  # says what is wrong before anything is locked
     try:
         lock.acquire()
@@ -227,10 +227,10 @@ def renew_ids(data_dir: Path, names: Sequence[str]) -> int:
         raise LogCommandError(str(error)) from None
     try:
         for log in _chosen(data_dir, names):
-            if log.meta is None or log.meta.log is None or log.folder.parent.parent == layout.kept:
+            if log.meta is None or log.meta.log is None:
                 continue
             state = log.meta.log.model_copy(update={"log_id": new_log_id()})
-            store.save(log.meta.model_copy(update={"log": state}))
+            write_meta(log.folder.parent, log.meta.model_copy(update={"log": state}))
             click.echo(f"{log.name}: {state.log_id}")
     except StorageError as error:
         raise LogCommandError(str(error)) from None

@@ -6,6 +6,9 @@
       projects/<project_id>/        0700
         meta.json, meta.json.old    the project's metadata, replaced atomically
         log/<first seq>-<time>.jsonl   0600, one record a line, never renamed
+          ….jsonl.gz, ….jsonl.zst   a closed one, compressed (blocks.py)
+          ….jsonl.torn-<offset>     what a recovery has cut off
+          ….new                     under way: taken or deleted by the log's owner
       kept/<project_id>~<log_id>/   histories of deleted projects
       trash/                        deletions under way, emptied at the next start
 

@@ -31,13 +31,10 @@ def compress(
     source is no segment, or a block could not be read back.
     """
     with disk.reading(source) as plain_fd, disk.writing(target) as fd:
-        offset = 0
         for first, plain in _gathered(plain_fd):
             if not is_wanted():
                 raise Cancelled
-            data = blocks.encode(compression, first, plain)
-            disk.write_all(fd, data)
-            offset += len(data)
+            disk.write_all(fd, blocks.encode(compression, first, plain))
         _prove(compression, plain_fd, target)
 
 

@@ -24,14 +24,15 @@ class Landmarks:
         self._probes: dict[tuple[str, int], Probe] = {}
 
     def last_stamp(self, segment: Segment) -> bytes:
-        """Of a closed segment; b"" where it has no sound record. Raises OSError."""
+        """Of a closed segment; b"" where it has no sound record, or lies under another name since
+        it was listed (which is not remembered). Raises OSError."""
         key = (segment.first_seq, segment.created)
-        stamp = self._stamps.get(key)
-        if stamp is None:
-            line = last_record([segment])
-            stamp = record.timestamp_of(line) if line is not None else b""
-            self._stamps[key] = stamp
-        return stamp
+        if (stamp := self._stamps.get(key)) is not None:
+            return stamp
+        if (line := last_record([segment])) is None:
+            return b""
+        self._stamps[key] = record.timestamp_of(line)
+        return self._stamps[key]
 
     def probes(self, segment: Segment, upto: int) -> "SegmentProbes":
         return SegmentProbes(self._probes, segment.path.name, upto)

@@ -69,7 +69,8 @@ class LogReader:
         position = counting[0][0].first_seq - 1 if counting else upto
         for segment, end in counting:
             is_closed = segment is not counting[-1][0]
-            if not is_closed or self._reaches(segment, wanted):
+            stamp = self._landmarks.last_stamp(segment) if is_closed else b""
+            if not stamp or stamp >= wanted:  # without one it is looked into
                 number = self._first_at(segment, wanted, end)
                 if number is not None and number <= end:
                     return min(number - 1, upto)
@@ -82,12 +83,6 @@ class LogReader:
         """The segments, each with the highest number that counts in it."""
         segments = list_segments(self._folder)
         return list(zip(segments, last_counting_seqs(segments, upto), strict=True))
-
-    def _reaches(self, segment: Segment, wanted: bytes) -> bool:
-        try:
-            return self._landmarks.last_stamp(segment) >= wanted
-        except FileNotFoundError:
-            return True  # it is looked at again below
 
     def _first_at(self, segment: Segment, wanted: bytes, upto: int) -> int | None:
         """The number of the first record in a segment that is at or after a time."""

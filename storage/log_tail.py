@@ -67,8 +67,7 @@ class LogTail:
         self, bodies: Sequence[bytes], timestamp: str, *, must_sync: bool = False
     ) -> list[bytes]:
         """See MessageLog."""
-        if self.is_stopped:
-            raise LogStopped(f"{self._folder}: stopped after a failed flush; it must be reopened")
+        self._check_running()
         stamp = self._prepare(timestamp)
         encoded = stamp.encode("ascii")
         seqs = range(self.last_seq + 1, self.last_seq + 1 + len(bodies))
@@ -91,8 +90,7 @@ class LogTail:
 
     def sync(self) -> None:
         """Flushes what was appended. After DiskFailed the log has stopped."""
-        if self.is_stopped:
-            raise LogStopped(f"{self._folder}: stopped after a failed flush; it must be reopened")
+        self._check_running()
         if self._active is not None:
             self._sync(self._active.size_bytes)
 
@@ -135,6 +133,10 @@ class LogTail:
         else:
             return self._closed
         return Mark(segment=name, size_bytes=size, last_seq=seq)
+
+    def _check_running(self) -> None:
+        if self.is_stopped:
+            raise LogStopped(f"{self._folder}: stopped after a failed flush; it must be reopened")
 
     def _prepare(self, timestamp: str) -> str:
         """The time of the next batch; before it, a segment that is full, or whose time lies far

@@ -87,13 +87,7 @@ class ProjectStore:
 
     def save(self, meta: ProjectMeta) -> None:
         """Durable on return; the version before it stays beside it."""
-        folder = self._layout.project(meta.project_id)
-        try:
-            disk.make_folder(folder)
-            data = meta.model_dump_json(indent=1).encode("utf-8") + b"\n"
-            disk.replace_file(folder / "meta.json", data, keep_as=folder / "meta.json.old")
-        except OSError as error:
-            raise from_os_error(error, f"saving the metadata of {meta.project_id}") from error
+        write_meta(self._layout.project(meta.project_id), meta)
 
     def remove(self, project_id: str) -> None:
         """Deletes a project's data: a crash in the middle leaves all of it or nothing."""
@@ -112,8 +106,11 @@ class ProjectStore:
         """Before a project is made: data that a deletion or a creation which failed has left under
         that id is put aside, never taken over by whoever comes."""
         folder = self._layout.project(project_id)
-        if not folder.exists():
-            return
+        try:
+            if not folder.exists() or _never_began(folder):
+                return
+        except OSError as error:
+            raise from_os_error(error, f"looking into {folder}") from error
         try:
             self.keep(read_meta(folder))
         except MetadataUnreadable:
@@ -143,6 +140,16 @@ class ProjectStore:
 
 def _never_began(folder: Path) -> bool:
     return {path.name for path in folder.iterdir()} <= {"meta.json.new"}
+
+
+def write_meta(folder: Path, meta: ProjectMeta) -> None:
+    """Durable on return; the version before it stays beside it. Raises StorageError."""
+    try:
+        disk.make_folder(folder)
+        data = meta.model_dump_json(indent=1).encode("utf-8") + b"\n"
+        disk.replace_file(folder / "meta.json", data, keep_as=folder / "meta.json.old")
+    except OSError as error:
+        raise from_os_error(error, f"saving the metadata of {meta.project_id}") from error
 
 
 def read_meta(folder: Path) -> ProjectMeta:

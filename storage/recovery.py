@@ -83,10 +83,9 @@ def recover(folder: Path, state: LogState) -> Recovered:
     if not segments:
         return Recovered((), missing=gone, is_segment_gone=is_gone, was_clean=not is_gone)
     size = segments[-1].path.stat().st_size
-    scan = _scan_clean(segments[-1], size, state)
-    if (was_clean := scan is not None) is False:
-        scan = _scan_from_checkpoint(segments, state)
-    assert scan is not None
+    clean_scan = _scan_clean(segments[-1], size, state)
+    was_clean = clean_scan is not None
+    scan = clean_scan or _scan_from_checkpoint(segments, state)
     torn = None
     if not was_clean and segments[-1].compression is Compression.OFF:
         if scan.end < size:
@@ -123,8 +122,6 @@ def _scan_clean(segment: Segment, size: int, state: LogState) -> _Scan | None:
     """One small read, where the files agree with the mark of a clean stop."""
     clean = state.clean
     if clean is None or (clean.segment, clean.size_bytes) != (segment.path.name, size):
-        return None
-    if segment.compression is not Compression.OFF:
         return None
     scan = _Scan(segment.first_seq - 1)
     with disk.reading(segment.path) as fd:

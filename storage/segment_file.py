@@ -20,9 +20,9 @@ Test = Callable[[tuple[int, bytes]], bool]
 Probe = tuple[int, tuple[int, bytes]]
 # Below this distance a bisection goes on step by step.
 _LINEAR_BYTES = 8 * 1024
-# Only these offsets are remembered: a thousand in a segment of 1 GiB.
-_REMEMBERED_GRID_BYTES = 1024 * 1024
-_REMEMBERED_BLOCK_GRID_BYTES = 256 * 1024
+# Only what is found at multiples of these is remembered: a thousand places in a segment of 1 GiB.
+_PLAIN_GRID_BYTES = 1024 * 1024
+_BLOCK_GRID_BYTES = 256 * 1024
 
 
 class Probes(Protocol):
@@ -96,7 +96,7 @@ class PlainFile:
         low, high = 0, self.end[0]
         while high - low > _LINEAR_BYTES:
             middle = _middle(low, high)
-            probe = self._probe(middle)
+            probe = _remembered(self._probes, middle, _PLAIN_GRID_BYTES, self._look)
             if probe is None or probe[0] >= high or is_far_enough(probe[1]):
                 high = middle
             else:
@@ -106,15 +106,8 @@ class PlainFile:
                 return offset, 0
         return self.end
 
-    def _probe(self, offset: int) -> Probe | None:
-        """The first sound record that begins at or after an offset."""
-        is_kept = self._probes is not None and offset % _REMEMBERED_GRID_BYTES == 0
-        probe = self._probes.get(offset) if self._probes is not None and is_kept else None
-        if probe is None:
-            probe = next(plain_lines.records_from(self._fd, offset), None)
-            if probe is not None and self._probes is not None and is_kept:
-                self._probes.put(offset, probe)
-        return probe
+    def _look(self, offset: int) -> Probe | None:
+        return next(plain_lines.records_from(self._fd, offset), None)
 
     def chunks_from(self, place: Place) -> Iterator[Chunk]:
         for start, lines in plain_lines.slabs_from(self._fd, place[0]):
@@ -150,24 +143,17 @@ class BlockFile:
         it or begins the next one."""
         low, high, found = 0, self.end[0], 0
         while low < high:
-            middle = _middle(low, high) if high - low > 1 else low
-            probe = self._probe(middle)
+            middle = _middle(low, high)
+            probe = _remembered(self._probes, middle, _BLOCK_GRID_BYTES, self._look)
             if probe is None or probe[0] >= high or is_far_enough(probe[1]):
                 high = middle
             else:
                 found, low = probe[0], probe[0] + 1
         return found
 
-    def _probe(self, offset: int) -> Probe | None:
-        """The first block that begins at or after an offset, and its first record."""
-        is_kept = self._probes is not None and offset % _REMEMBERED_BLOCK_GRID_BYTES == 0
-        probe = self._probes.get(offset) if self._probes is not None and is_kept else None
-        if probe is None:
-            block = blocks.first_from(self._compression, self._fd, offset, self.end[0])
-            probe = (block.offset, block.first) if block is not None else None
-            if probe is not None and self._probes is not None and is_kept:
-                self._probes.put(offset, probe)
-        return probe
+    def _look(self, offset: int) -> Probe | None:
+        block = blocks.first_from(self._compression, self._fd, offset, self.end[0])
+        return (block.offset, block.first) if block is not None else None
 
     def chunks_from(self, place: Place) -> Iterator[Chunk]:
         offset, skip = place
@@ -192,9 +178,24 @@ class BlockFile:
         return BytesIO(self._last[1][start:end]).readlines()
 
 
+def _remembered(
+    probes: Probes | None, offset: int, grid_bytes: int, look: Callable[[int], Probe | None]
+) -> Probe | None:
+    """The first record, or block, that begins at or after an offset; looked for once where the
+    offset is a round one."""
+    if probes is None or offset % grid_bytes:
+        return look(offset)
+    probe = probes.get(offset)
+    if probe is None and (probe := look(offset)) is not None:
+        probes.put(offset, probe)
+    return probe
+
+
 def _middle(low: int, high: int) -> int:
-    """An offset between, as round as there is one: so bisections of a file that has grown still
-    ask at the same places."""
+    """An offset from `low` to below `high`, as round as there is one: so bisections of a file that
+    has grown still ask at the same places."""
     last = high - 1
+    if last == low:
+        return low
     bit = (low ^ last).bit_length() - 1
     return (last >> bit) << bit

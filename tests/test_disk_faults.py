@@ -23,12 +23,16 @@ from tests.test_storage import a_meta
 class Stubborn(Keeper):
     """Goes on after a failure, as a project does."""
 
+    def __init__(self, layout: DataLayout, calls: DiskCalls) -> None:
+        super().__init__(layout, calls)
+        self.refusals: list[StorageError] = []
+
     def attempt(self, step: Callable[..., Any], *arguments: Any) -> None:
         try:
             self.log.reopen(stamp(self.second))
             step(*arguments)
-        except StorageError:
-            pass  # a refusal; what holds is checked below
+        except StorageError as refusal:  # what holds nevertheless is checked below
+            self.refusals.append(refusal)
         except OSError:
             # Only the compressor, a process of its own in life, is not wrapped.
             assert step == self.compress
@@ -70,6 +74,7 @@ def test_a_failure_at_any_call(
 ) -> None:
     total = count_calls(tmp_path, monkeypatch)
     assert total > 80
+    refused = 0
     for number in range(1, total + 1):
         data = tmp_path / str(number)
         layout = DataLayout(data)
@@ -80,12 +85,14 @@ def test_a_failure_at_any_call(
             keeper = opened(layout, calls)
             if keeper is not None:
                 keeper.live()
+                refused += len(keeper.refusals)
             calls.fail_at = None
             try:
                 check(layout, calls, keeper)
             except BaseException as failure:
                 failure.add_note(f"call {number} of {total} failed")
                 raise
+    assert refused > total // 2
 
 
 def check(layout: DataLayout, calls: DiskCalls, keeper: Stubborn | None) -> None:

@@ -14,15 +14,14 @@ from actors.executor.actor import ExecutorSettings
 from actors.hub import Hub, HubSettings, nursery
 from actors.hub import actor as hub_module
 from actors.hub.opening import error_info
-from actors.hub.startup import OPENING_AT_ONCE
 from actors.ports import Caller
 from actors.project import ProjectSettings
-from actors.rotation import RotationSettings
+from actors.rotator import RotationSettings
 from actors.slot import Slot
 from protocol import requests
 from protocol.updates import ProjectStatus
 from storage.layout import DataLayout
-from storage.log_state import LogState, Mark, SyncPolicy
+from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings
 from storage.projects import ProjectStore
 from storage.segments import Compression
@@ -118,59 +117,6 @@ class Setup:
 @pytest.fixture
 def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
     return Setup(tmp_path.resolve(), monkeypatch)
-
-
-def test_it_is_ready_when_every_project_is_open_or_has_failed(setup: Setup) -> None:
-    store = ProjectStore(setup.layout)
-    for name in ("a", "b"):
-        store.save(a_meta(name, path=setup.folder(name)))
-    (setup.layout.projects / "broken" / "log").mkdir(parents=True)
-    setup.hub.started()
-    assert setup.progress == [(0, 2)]
-    setup.opened("a")
-    assert setup.progress[-1] == (1, 2)
-    setup.died("b", started=False)
-    assert setup.progress[-1] == (2, 2)
-    setup.ask(requests.HealthCheck())
-    health = setup.answers()[0]
-    assert health["status"] == "degraded"
-    assert health["problems"][0] == "project b: bug"
-    assert health["problems"][1].startswith("project broken:")
-
-
-def test_an_empty_hub_is_ready_at_once(setup: Setup) -> None:
-    setup.hub.started()
-    assert setup.progress == [(0, 0)]
-    assert len(setup.rotators) == 1
-
-
-def test_after_a_clean_stop_they_are_opened_one_by_one(setup: Setup) -> None:
-    store = ProjectStore(setup.layout)
-    mark = Mark(segment="s", size_bytes=0, last_seq=0)
-    clean = LogState(log_id="x", boot_id="b", clean=mark)
-    for name in ("a", "b", "c"):
-        state = None if name == "c" else clean
-        store.save(a_meta(name, path=setup.folder(name)).model_copy(update={"log": state}))
-    setup.hub.started()
-    assert list(setup.projects) == ["a"]
-    setup.opened("a")
-    assert list(setup.projects) == ["a", "b", "c"]
-
-
-def test_projects_are_opened_a_few_at_a_time(setup: Setup) -> None:
-    store = ProjectStore(setup.layout)
-    names = [f"p{number:02d}" for number in range(OPENING_AT_ONCE + 3)]
-    for name in names:
-        store.save(a_meta(name, path=setup.folder(name)))
-    setup.hub.started()
-    assert list(setup.projects) == names[:OPENING_AT_ONCE]
-    setup.opened("p01")
-    setup.died("p00", started=False)
-    assert list(setup.projects) == names[: OPENING_AT_ONCE + 2]
-    assert setup.progress[-1] == (2, len(names))
-    setup.hub.receive(messages.StopHub(done=threading.Event()))
-    setup.opened("p02")
-    assert list(setup.projects) == names[: OPENING_AT_ONCE + 2]
 
 
 def test_a_created_project_is_answered_once_it_is_open(setup: Setup) -> None:
@@ -303,3 +249,14 @@ def test_every_step_of_a_stop_has_its_time(setup: Setup) -> None:
 def test_a_hub_that_fails_ends_the_server(setup: Setup) -> None:
     setup.hub.on_failure(ValueError, ValueError("bug"), None)
     assert setup.deaths == ["the hub failed; the log above says why"]
+
+
+def test_data_that_a_failed_deletion_left_is_not_taken_over(setup: Setup) -> None:
+    store = ProjectStore(setup.layout)
+    store.save(a_meta("a", path="/somewhere/else"))
+    setup.layout.log("a").mkdir()
+    (setup.layout.log("a") / "history").write_bytes(b"of another folder")
+    setup.made("a")
+    assert not (setup.layout.log("a") / "history").exists()
+    (kept,) = setup.layout.kept.iterdir()
+    assert (kept / "log" / "history").exists()

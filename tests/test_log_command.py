@@ -78,6 +78,50 @@ def test_whatever_is_wrong_is_found_and_named(tmp_path: Path) -> None:
     assert any("torn-7: 4 bytes were set aside" in line for line in lines)
 
 
+def test_a_file_that_cannot_be_opened_is_a_problem_and_the_other_projects_are_verified(
+    tmp_path: Path,
+) -> None:
+    layout = make(tmp_path, "a")
+    make(tmp_path, "b")
+    path = list_segments(layout.log("a"))[1].path
+    path.unlink()
+    path.mkdir()
+    ran = log(tmp_path, "verify")
+    assert ran.exit_code == 1
+    assert f"{path.name}: is no file" in ran.output
+    assert "records 5 to 8 are missing or damaged" in ran.output
+    assert "b: whole, 24 records" in ran.output
+
+
+def test_what_a_start_has_found_gone_is_still_a_loss(tmp_path: Path) -> None:
+    """The server has noted it, and the metadata agrees with the files again."""
+    layout = make(tmp_path)
+    store = ProjectStore(layout)
+    list_segments(layout.log("p"))[-1].path.unlink()
+    meta = store.load("p")
+    assert meta is not None
+    opened = open_log(layout.log("p"), settings(), meta.log)
+    state = opened.note_missing(opened.found.missing)
+    opened.abandon()
+    store.save(meta.model_copy(update={"log": state}))
+    ran = log(tmp_path, "verify")
+    assert ran.exit_code == 1 and "records 21 to 24 were found to be gone" in ran.output
+
+
+def test_new_ids_are_given_to_kept_histories_as_well(tmp_path: Path) -> None:
+    layout = make(tmp_path)
+    store = ProjectStore(layout)
+    meta = store.load("p")
+    assert meta is not None and meta.log is not None
+    store.keep(meta)
+    ran = log(tmp_path, "new-id")
+    assert ran.exit_code == 0, ran.output
+    kept = store.take_kept("p", meta.path)
+    assert kept is not None and kept.log is not None
+    assert kept.log.log_id != meta.log.log_id and kept.log.log_id in ran.output
+    assert kept.log.model_copy(update={"log_id": meta.log.log_id}) == meta.log
+
+
 def test_metadata_that_knows_more_than_the_files_is_a_loss(tmp_path: Path) -> None:
     layout = make(tmp_path, batches=1)
     path = list_segments(layout.log("p"))[0].path

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from protocol import codec
-from storage.log_state import LogState, SyncPolicy
+from storage.compressor import compress
+from storage.landmarks import Landmarks
+from storage.log_reader import LogReader
+from storage.log_state import SyncPolicy
 from storage.message_log import CHECKPOINT_BYTES, Bounds, LogSettings, MessageLog, open_log
 from storage.pages import MissingRecords
 from storage.record import seq_of, timestamp_of
-from storage.segments import list_segments
+from storage.segments import Compression, list_segments
 
 GIB = 1 << 30
 
@@ -162,64 +165,6 @@ def test_trimming_takes_whole_old_segments(tmp_path: Path) -> None:
     assert again.bounds().first_seq == 7
 
 
-def test_an_empty_last_segment_keeps_numbers_and_time(tmp_path: Path) -> None:
-    log = open_log(tmp_path, settings(), None)
-    append(log, 3, second=100)
-    state = log.note_checkpoint()
-    log.roll()
-    (tmp_path / "00000000000000000004-20261123T000200Z.jsonl").touch()
-    again = open_log(tmp_path, settings(), state)
-    line = append(again, 1, second=99)[0]
-    assert seq_of(line) == 4
-    assert timestamp_of(line).decode() == stamp(100)
-
-
-def test_a_missing_segment_changes_the_id_and_no_number_comes_twice(tmp_path: Path) -> None:
-    log = open_log(tmp_path, settings(rotate=1), None)
-    for number in range(3):
-        append(log, 2, second=number)
-    state = log.close(stamp(99))
-    list_segments(tmp_path)[-1].path.unlink()
-    again = open_log(tmp_path, settings(), state)
-    assert again.bounds().log_id != state.log_id
-    assert seqs(tuple(append(again, 1, second=9))) == [7]
-    assert seqs(again.read_after(0).items) == [1, 2, 3, 4, (5, 6), 7]
-    list_segments(tmp_path)[0].path.unlink()
-    reopened = open_log(tmp_path, settings(), again.close(stamp(99)))
-    assert reopened.bounds().first_seq == 3
-
-
-def test_numbers_of_files_that_are_gone_are_never_given_out_again(tmp_path: Path) -> None:
-    log = open_log(tmp_path, settings(), None)
-    append(log, 9)
-    state = log.close(stamp(99))
-    for segment in list_segments(tmp_path):
-        segment.path.unlink()
-    ids = [state.log_id]
-    for _ in range(3):  # however often it is opened before something is written
-        log = open_log(tmp_path, settings(), state)
-        assert (log.bounds().first_seq, log.bounds().last_seq) == (10, 9)
-        ids.append(log.bounds().log_id)
-        state = log.close(stamp(99))
-    assert ids[0] != ids[1] == ids[2] == ids[3]
-    assert seqs(tuple(append(open_log(tmp_path, settings(), state), 1))) == [10]
-
-
-def test_what_counts_is_the_policy_under_which_the_records_were_written(tmp_path: Path) -> None:
-    for before, after in (
-        (SyncPolicy.INTERVAL, SyncPolicy.ALWAYS),
-        (SyncPolicy.ALWAYS, SyncPolicy.NEVER),
-    ):
-        folder = tmp_path / before
-        log = open_log(folder, settings(sync=before), None)
-        append(log, 2)
-        log.abandon()
-        again = open_log(folder, settings(sync=after, boot="next"), log.state)
-        is_changed = again.bounds().log_id != log.bounds().log_id
-        assert is_changed == (before is SyncPolicy.INTERVAL)
-        assert again.state.sync is after
-
-
 @pytest.mark.parametrize("what", ["folder", "pipe", "link"])
 def test_a_file_that_is_none_is_a_gap(tmp_path: Path, what: str) -> None:
     log = open_log(tmp_path, settings(rotate=1), None)
@@ -255,16 +200,6 @@ def test_what_a_killed_child_has_left_goes(tmp_path: Path) -> None:
     (tmp_path / "mine.new").write_bytes(b"foreign")
     open_log(tmp_path, settings(), log.state)
     assert not left.exists() and (tmp_path / "mine.new").exists()
-
-
-def test_a_reboot_without_always_changes_the_id(tmp_path: Path) -> None:
-    log = open_log(tmp_path, settings(sync=SyncPolicy.NEVER), None)
-    append(log, 1)
-    state = log.state
-    same = open_log(tmp_path, settings(sync=SyncPolicy.NEVER), state)
-    assert same.bounds().log_id == state.log_id
-    rebooted = open_log(tmp_path, settings(sync=SyncPolicy.NEVER, boot="other"), state)
-    assert rebooted.bounds().log_id != state.log_id
 
 
 def test_the_clock_may_step_back(tmp_path: Path) -> None:
@@ -308,10 +243,17 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_lost_metadata_begins_a_new_id_and_keeps_the_records(tmp_path: Path) -> None:
-    log = open_log(tmp_path, settings(), None)
-    append(log, 3)
-    state: LogState = log.close(stamp(99))
-    again = open_log(tmp_path, settings(), None)
-    assert again.bounds().log_id != state.log_id
-    assert again.bounds().last_seq == 3
+def test_a_query_by_time_looks_into_a_file_that_was_exchanged_under_it(tmp_path: Path) -> None:
+    log = open_log(tmp_path, settings(rotate=1), None)
+    for number in range(3):
+        append(log, 2, second=number)
+    segment = log.closed_segments[0][0]
+    fresh = segment.path.with_name(segment.name + ".gz.new")
+    compress(segment.path, fresh, Compression.GZIP, lambda: True)
+    landmarks = Landmarks()
+    listed = list_segments(tmp_path)[0]
+    assert log.take_compressed(segment.name, Compression.GZIP)
+    assert landmarks.last_stamp(listed) == b""  # listed before the exchange, opened after it
+    reader = LogReader(tmp_path, landmarks)
+    assert reader.seq_before(stamp(0), 6) == 0
+    assert landmarks.last_stamp(list_segments(tmp_path)[0]).decode() == stamp(0)

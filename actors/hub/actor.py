@@ -20,8 +20,7 @@ from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from actors.project import ProjectSettings
 from actors.restarts import RestartIntensity
-from actors.rotation import RotationSettings
-from actors.rotator import Rotator
+from actors.rotator import RotationSettings, Rotator
 from actors.slot import Slot
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
