@@ -104,14 +104,19 @@ def test_a_new_segment_counts_behind_the_one_that_failed_whatever_the_clock_says
     log = open_log(tmp_path, settings(), None)
     append(log, 4, second=1000)
     log.roll()
+
+    def fail(fd: int, *, is_folder: bool = False) -> None:
+        if not is_folder:  # the new file has its name, and only then its flush fails
+            raise OSError(errno.EIO, "planned")
+
     with monkeypatch.context() as patch:
-        patch.setattr(
-            disk, "sync", lambda fd, is_folder=False: failing(errno.EIO)(fd, b"") * (not is_folder)
-        )
+        patch.setattr(disk, "sync", fail)
         with pytest.raises(DiskFailed):
             append(log, 1, second=1000)
+    assert [segment.first_seq for segment in list_segments(tmp_path)] == [1, 5]
     log.reopen(stamp(990))
     append(log, 3, second=990)
+    assert [segment.first_seq for segment in list_segments(tmp_path)] == [1, 5, 5]
     assert seqs(log.last(9).items) == [1, 2, 3, 4, 5, 6, 7]
     log.abandon()
     again = open_log(tmp_path, settings(), log.state)

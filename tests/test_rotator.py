@@ -174,6 +174,7 @@ def test_what_cannot_be_compressed_stays_and_is_not_tried_again(
     assert "no whole line" in caplog.text
     assert len(setup.check()) == 1 and setup.rotator._compressing._child is None
     assert segment.path.exists()
+    assert not list(segment.path.parent.glob("*.new"))
 
 
 def test_the_child_does_not_outlive_the_rotator(tmp_path: Path) -> None:
@@ -185,4 +186,5 @@ def test_the_child_does_not_outlive_the_rotator(tmp_path: Path) -> None:
     setup.rotator.release()
     assert child.returncode is not None
     assert not psutil.pid_exists(child.pid)
+    assert child.returncode == 0 or not list(setup.layout.log("a").glob("*.new"))
     assert threading.active_count() == 1
