@@ -178,19 +178,9 @@ class Appending:
         self._warm_up(actors)
 
         def produce(number: int) -> None:
-            slots: queue.SimpleQueue[None] = (
-                queue.SimpleQueue()
-            )  # cheap: it is not what is measured
-            stored = functools.partial(slots.put, None)
-            actor = actors[number % logs]
-            for _ in range(outstanding):
-                stored()
+            lines = (self._lines[(number * each + n) % len(self._lines)] for n in range(each))
             start.wait()
-            for count in range(each):
-                slots.get(timeout=DONE_S)
-                actor.tell((self._lines[(number * each + count) % len(self._lines)], stored))
-            for _ in range(outstanding):
-                slots.get(timeout=DONE_S)
+            _send_all(actors[number % logs], lines, outstanding)
 
         threads = [threading.Thread(target=produce, args=(n,)) for n in range(producers)]
         for thread in threads:
@@ -244,6 +234,19 @@ class Appending:
             store_s = timed(store)
         assert not dumped, "a stored line was dumped"
         yield "5", store_s / loads_s
+
+
+def _send_all(actor: pykka.ActorRef[LogActor], lines: Iterator[bytes], outstanding: int) -> None:
+    """So many at a time; returns when all are acknowledged."""
+    slots: queue.SimpleQueue[None] = queue.SimpleQueue()
+    stored = functools.partial(slots.put, None)
+    for _ in range(outstanding):
+        stored()
+    for line in lines:
+        slots.get(timeout=DONE_S)
+        actor.tell((line, stored))
+    for _ in range(outstanding):
+        slots.get(timeout=DONE_S)
 
 
 class _watched_dumps:  # noqa: N801 - used like a function
