@@ -19,6 +19,9 @@ from tests.test_message_log import body, stamp
 from tests.test_power_cut import Keeper, everything
 from tests.test_storage import a_meta
 
+# The same code again and again: it is traced elsewhere, and tracing would take most of the time.
+pytestmark = pytest.mark.no_cover
+
 
 class Stubborn(Keeper):
     """Goes on after a failure, as a project does."""

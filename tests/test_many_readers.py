@@ -27,6 +27,9 @@ from tests.fakes import FakeTransport, Probe, texts
 from tests.project_setup import ProjectSetup, execute
 from tests.test_message_log import body, settings, stamp
 
+# The same code again and again: it is traced elsewhere, and tracing would take most of the time.
+pytestmark = pytest.mark.no_cover
+
 JOINS = 10_000
 JOINERS = 10
 PRODUCERS = 20
