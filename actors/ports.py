@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from actors.client.inflater import Inflater
     from actors.messages import ProjectMessage
 
 
@@ -27,7 +28,9 @@ class Broadcast:
 
     `lines` are the stored records in it, `last_seq` the number of the last one (None: nothing in it
     is stored). `frames` is everything as WebSocket text frames; `kept_frames` the same without what
-    may be dropped for a slow client. `final`: the project is gone.
+    may be dropped for a slow client. `pieces` and `kept_pieces` are the same, frame by frame, for
+    `deflation`, which compresses them for all who can inflate (None: not this batch). `final`: the
+    project is gone.
     """
 
     log_id: str
@@ -35,7 +38,19 @@ class Broadcast:
     last_seq: int | None
     frames: bytes
     kept_frames: bytes
+    pieces: Sequence[bytes] = field(default=())
+    kept_pieces: Sequence[bytes] = field(default=())
+    deflation: "Deflation | None" = field(default=None)
     final: bool = field(default=False)
+
+
+class Deflation(Protocol):
+    """A project's compressed streams; used while a batch is offered."""
+
+    def frames(
+        self, batch: Sequence[bytes], inflater: "Inflater", *, with_ephemeral: bool
+    ) -> bytes | None:
+        """The batch compressed for a peer; None where it gets it as it is."""
 
 
 class Subscriber(Protocol):

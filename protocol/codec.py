@@ -10,6 +10,7 @@ import simplejson
 from pydantic import BaseModel, ValidationError
 
 from protocol.errors import ErrorCode, RequestRefused, WireError, invalid_field
+from protocol.frames import text_head
 from protocol.requests import MODELS, REQUEST_ID_MAX_LENGTH, Ping, ProjectJoin, Request
 
 # Requests and fields of the protocol that this version does not carry out.
@@ -189,35 +190,8 @@ def ephemeral_message(timestamp: str, body: bytes) -> bytes:
     return b'{"type":"update","payload":%b}' % ephemeral_payload(timestamp, body)
 
 
-def text_frame(message: bytes) -> bytes:
-    """An unmasked, final text frame (RFC 6455, section 5.2), ready for any server socket."""
-    return _frame_head(len(message)) + message
-
-
 def update_frame(line: bytes) -> bytes:
     """A stored record, newline included, as the frame that every subscriber gets: one copy, and
     not a call for each step, since this is done for every update ever sent."""
     size = len(_UPDATE_HEAD) + len(line) - RECORD_PREFIX_BYTES
-    return b"%b%b%b}" % (_frame_head(size), _UPDATE_HEAD, line[RECORD_PREFIX_BYTES:-1])
-
-
-def _frame_head(size: int) -> bytes:
-    """FIN, text, no mask, and the length in its shortest form."""
-    if size < 126:
-        return b"\x81%c" % size
-    if size < 1 << 16:
-        return b"\x81\x7e" + size.to_bytes(2)
-    return b"\x81\x7f" + size.to_bytes(8)
-
-
-def frame_boundary(frames: bytes, offset: int) -> int:
-    """Where the frame that holds byte `offset` ends, in a buffer of whole unmasked frames; the
-    offset itself where a frame ends there. (RFC 6455, section 5.2.)"""
-    at = 0
-    while at < offset:
-        length, header = frames[at + 1] & 0x7F, 2
-        if length >= 126:
-            header = 4 if length == 126 else 10
-            length = int.from_bytes(frames[at + 2 : at + header])
-        at += header + length
-    return at
+    return b"%b%b%b}" % (text_head(size), _UPDATE_HEAD, line[RECORD_PREFIX_BYTES:-1])

@@ -77,14 +77,20 @@ class FakeTransport:
     def __init__(self, room: int = 1 << 30) -> None:
         self.room = room
         self.sent = b""
+        self.holds_back = False
         self.half_closed = False
         self.aborted = False
         self.is_broken = False
 
-    def send(self, data: memoryview) -> int:
+    def flush(self) -> bool:
+        return True
+
+    def send(self, data: bytes | memoryview) -> int:
         if self.is_broken:
             raise BrokenPipeError
         taken = bytes(data[: self.room])
+        if not taken:
+            raise BlockingIOError
         self.room -= len(taken)
         self.sent += taken
         return len(taken)

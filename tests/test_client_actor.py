@@ -8,9 +8,9 @@ import pykka
 import pytest
 
 from actors import messages
-from actors.client import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
+from actors.client.actor import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
+from actors.client.outbox import Outbox
 from actors.directory import LocalDirectory, LocalProject
-from actors.outbox import Outbox
 from protocol import codec, requests
 from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings, MessageLog, open_log
@@ -27,7 +27,9 @@ class Setup:
         self.directory = LocalDirectory()
         self.directory.put("p", LocalProject(self.project.actor_ref))
         self.answered: list[int] = []
-        self.outbox = Outbox(self.transport, limit_bytes=1 << 20, wake=self.wake)
+        self.outbox = Outbox(
+            self.transport, limit_bytes=1 << 20, clock=FrozenClock(), wake=self.wake
+        )
         self.client = Client(
             hub=self.hub.actor_ref,
             client_id="c1",
@@ -277,9 +279,9 @@ def test_an_overflow_or_a_failed_project_closes_with_a_reason(setup: Setup, tmp_
     assert b"\x03\xf3the project failed" in setup.transport.sent
     again = Setup()
     subscription = join(again, a_log(tmp_path / "b", 1), 0)
-    subscription._overflowed(7)
+    subscription._overflowed("p", 7)
     again.handle_own()
-    assert b"\x03\xf5slow consumer; join again with after_seq 7" in again.transport.sent
+    assert b"\x03\xf5slow consumer; join p again, after_seq 7" in again.transport.sent
 
 
 def test_a_lost_connection_stops_the_actor(setup: Setup) -> None:

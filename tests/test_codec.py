@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from protocol import codec
+from protocol import codec, frames
 from protocol.errors import ErrorCode, RequestRefused
 from storage import record
 from tests.fakes import texts
@@ -29,7 +29,7 @@ def test_a_stored_line_becomes_an_update_without_being_parsed() -> None:
     raw = b'{"a": 1.50, "b":"\\u00e9"}'
     line = record.encode(7, STAMP.encode(), codec.update_body("p", "claude", raw, "e1"))
     message = codec.update_message(line)
-    assert codec.update_frame(line) == codec.text_frame(message)
+    assert codec.update_frame(line) == frames.text_frame(message)
     assert raw in message
     assert json.loads(message) == {
         "type": "update",
@@ -69,14 +69,14 @@ def test_what_json_cannot_hold_is_a_value_error() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 200_000])
 def test_frames_and_their_boundaries(size: int) -> None:
-    one, other = codec.text_frame(b"x" * size), codec.text_frame(b"yy")
+    one, other = frames.text_frame(b"x" * size), frames.text_frame(b"yy")
     stream = one + other
     assert one == Frame(Opcode.TEXT, b"x" * size).serialize(mask=False)
     assert texts(stream) == [b"x" * size, b"yy"]
-    assert codec.frame_boundary(stream, 0) == 0
-    assert codec.frame_boundary(stream, 1) == len(one)
-    assert codec.frame_boundary(stream, len(one)) == len(one)
-    assert codec.frame_boundary(stream, len(one) + 1) == len(stream)
+    assert frames.boundary(stream, 0) == 0
+    assert frames.boundary(stream, 1) == len(one)
+    assert frames.boundary(stream, len(one)) == len(one)
+    assert frames.boundary(stream, len(one) + 1) == len(stream)
 
 
 json_values = st.recursive(

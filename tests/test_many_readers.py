@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from actors import messages
+from actors.client.outbox import Outbox
+from actors.client.replay import Replays
+from actors.client.subscription import Subscription
 from actors.clock import SystemClock, ThreadTimers
-from actors.outbox import Outbox
 from actors.ports import Caller
 from actors.project import Project
-from actors.replay import Replays
 from actors.slot import Slot
-from actors.subscription import Subscription
 from protocol import requests
 from protocol.claude import AgentLine
 from protocol.updates import UpdateType
@@ -50,7 +50,7 @@ class NoticingTransport(FakeTransport):
         super().__init__()
         self.sent_more = threading.Event()
 
-    def send(self, data: memoryview) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         taken = super().send(data)
         self.sent_more.set()
         return taken
@@ -67,13 +67,13 @@ class Joiner:
 
     def join(self, number: int) -> None:
         transport = NoticingTransport()
-        outbox = Outbox(transport, limit_bytes=1 << 30, wake=lambda: None)
+        outbox = Outbox(transport, limit_bytes=1 << 30, clock=SystemClock(), wake=lambda: None)
         subscription = Subscription(
             key=f"{id(self)}-{number}",
             project_id="p",
             outbox=outbox,
             wants_ephemeral=True,
-            overflowed=lambda _: None,
+            overflowed=lambda *_: None,
             ended=lambda _: None,
         )
         joined = self._ask(number, subscription)

@@ -1,22 +1,26 @@
 """The write path of a connection, and the step from history to live. Without sockets."""
 
-from actors.outbox import CONTROL_FRAMES_MAX, Outbox, Verdict
+from actors.client.outbox import CONTROL_FRAMES_MAX, Outbox, Verdict
+from actors.client.subscription import Subscription
 from actors.ports import Broadcast
-from actors.subscription import Subscription
-from protocol.codec import text_frame
-from tests.fakes import FakeTransport, texts
+from protocol.frames import text_frame
+from tests.fakes import FakeTransport, FrozenClock, texts
 
 LIMIT = 1000
 
 
 def an_outbox(room: int = 1 << 30) -> tuple[Outbox, FakeTransport, list[int]]:
     transport, woken = FakeTransport(room), []
-    return Outbox(transport, limit_bytes=LIMIT, wake=lambda: woken.append(1)), transport, woken
+    return (
+        Outbox(transport, limit_bytes=LIMIT, clock=FrozenClock(), wake=lambda: woken.append(1)),
+        transport,
+        woken,
+    )
 
 
 def live(outbox: Outbox, frames: bytes, kept: bytes | None = None) -> Verdict:
     with outbox.lock:
-        return outbox.write_live(frames, frames if kept is None else kept)
+        return outbox.write_live(frames, frames, frames if kept is None else kept)
 
 
 def test_an_idle_socket_is_written_to_at_once() -> None:
@@ -68,12 +72,11 @@ def test_a_replay_does_not_count() -> None:
 
 def test_pongs_go_before_whole_frames_and_behind_a_half_sent_one() -> None:
     outbox, transport, _ = an_outbox(room=3)
-    outbox.write(b"first", counts=True)
-    outbox.write(b"second", counts=True)
+    outbox.write(text_frame(b"first") + text_frame(b"second"), counts=True)
     outbox.control(b"PONG")
     transport.room = 100
     outbox.flush(0.0)
-    assert transport.sent == b"firstPONGsecond"
+    assert transport.sent == text_frame(b"first") + b"PONG" + text_frame(b"second")
 
 
 def test_pongs_that_wait_are_bounded() -> None:
@@ -127,17 +130,19 @@ def batch(
 ) -> Broadcast:
     frames = text_frame(text)
     kept_frames = frames if kept is None else kept
-    return Broadcast("log", (), seq, frames, kept_frames, final)
+    return Broadcast("log", (), seq, frames, kept_frames, final=final)
 
 
-def a_subscription(outbox: Outbox, *, ephemeral: bool = True) -> tuple[Subscription, list[int]]:
-    overflows: list[int] = []
+def a_subscription(
+    outbox: Outbox, *, ephemeral: bool = True
+) -> tuple[Subscription, list[tuple[str, int]]]:
+    overflows: list[tuple[str, int]] = []
     subscription = Subscription(
         key="c",
         project_id="p",
         outbox=outbox,
         wants_ephemeral=ephemeral,
-        overflowed=overflows.append,
+        overflowed=lambda *what: overflows.append(what),
         ended=lambda why: None,
     )
     return subscription, overflows
@@ -217,4 +222,4 @@ def test_an_overflow_names_the_last_number_that_was_sent() -> None:
     subscription.offer(batch(1, b"x" * (LIMIT - 50)))
     subscription.offer(batch(2, b"y" * 100))
     subscription.offer(batch(3, b"z"))
-    assert overflows == [1]
+    assert overflows == [("p", 1)]

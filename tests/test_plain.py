@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
+from actors.client.replies import ReplyQueue
 from actors.executor.credit import Credit
 from actors.executor.ending import (
     FIRST_RUNG,
@@ -24,7 +25,6 @@ from actors.frontend.wire import FRAGMENTS_MAX, Assembler, MessageRefused
 from actors.hub.registry import free_id
 from actors.ports import Caller
 from actors.project.run_queue import Execution, RunQueue
-from actors.replies import ReplyQueue
 from actors.restarts import RESTART_PERIOD_S, RESTARTS_MAX, RestartIntensity
 from protocol.claude import TurnEnd
 from protocol.requests import Options

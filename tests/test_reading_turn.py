@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from actors import reading_turn as module
+from actors.client.reading_turn import reading_turn
 from actors.clock import SystemClock
-from actors.reading_turn import reading_turn
 from tests.test_rotator import SteppedClock
 
 

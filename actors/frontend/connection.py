@@ -15,6 +15,7 @@ from websockets.protocol import OPEN
 
 from actors import messages
 from actors.client import Client
+from actors.client.outbox import Outbox
 from actors.clock import Clock, Timers
 from actors.frontend.handshake import HandshakeRules, new_protocol, respond
 from actors.frontend.rate import RequestCredit, TokenBucket
@@ -22,10 +23,10 @@ from actors.frontend.socket_transport import SocketTransport
 from actors.frontend.wire import Assembler, MessageRefused
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
-from actors.outbox import Outbox
 from actors.ports import Directory
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused
+from protocol.frames import text_frame
 from protocol.updates import Welcome
 
 logger = logging.getLogger("claudehub.frontend")
@@ -69,7 +70,10 @@ class Connection:
         self._bucket = TokenBucket(context.requests_per_second, context.clock)
         self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)
         self._outbox = Outbox(
-            self._transport, limit_bytes=context.slow_client_bytes, wake=self._wake_client
+            self._transport,
+            limit_bytes=context.slow_client_bytes,
+            clock=context.clock,
+            wake=self._wake_client,
         )
         self._client: Ref | None = None
         self._ping_due = 0.0
@@ -125,7 +129,7 @@ class Connection:
         """A handshake answer; small, so the socket's buffer takes it."""
         for part in self._protocol.data_to_send():
             if part:
-                self._transport.send(memoryview(part))
+                self._transport.send(part)
             else:
                 self._transport.half_close()
 
@@ -156,7 +160,7 @@ class Connection:
         client_id = context.new_client_id()
         # The greeting goes out first: nobody else knows the outbox yet.
         greeting = codec.welcome_message(context.welcome(client_id))
-        self._outbox.write(codec.text_frame(greeting), counts=False)
+        self._outbox.write(text_frame(greeting), counts=False)
         self._client = Client.start(
             hub=context.hub,
             client_id=client_id,

@@ -2,15 +2,21 @@
 
 import select
 import socket
+from collections.abc import Callable
 
 # Without a fixed size the kernel alone hides some 4 MB of backlog a client.
 SEND_BUFFER_BYTES = 256 * 1024
 
 
 class SocketTransport:
-    """The socket stays in blocking mode: with a timeout set even MSG_DONTWAIT waits in poll."""
+    """`send` is the socket's own, without a call of ours between: it is called for every subscriber
+    and message."""
+
+    holds_back = False
 
     def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)  # every send is tried, and a recv comes after a poll
+        self.send: Callable[[bytes | memoryview], int] = sock.send
         self._socket = sock
         self._writable = select.poll()
         self._writable.register(sock, select.POLLOUT)
@@ -18,11 +24,8 @@ class SocketTransport:
         self._readable.register(sock, select.POLLIN)
         _set_options(sock)
 
-    def send(self, data: memoryview) -> int:
-        try:
-            return self._socket.send(data, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return 0
+    def flush(self) -> bool:
+        return True
 
     def wait_writable(self, timeout_s: float) -> bool:
         return bool(self._writable.poll(timeout_s * 1000))
@@ -41,7 +44,7 @@ class SocketTransport:
         if not self._readable.poll(max(timeout_s, 0) * 1000):
             return None
         try:
-            return self._socket.recv(size_bytes, socket.MSG_DONTWAIT)
+            return self._socket.recv(size_bytes)
         except BlockingIOError:
             return None
 

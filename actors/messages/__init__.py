@@ -6,6 +6,7 @@ underscore marks what an actor, or a thread of its own, tells itself.
 
 from actors.messages.client import (
     ClientMessage,
+    ClientTooSlow,
     CloseClient,
     ConnectionLost,
     HistorySnapshot,
@@ -86,6 +87,7 @@ __all__ = [
     "ClientConnected",
     "ClientGone",
     "ClientMessage",
+    "ClientTooSlow",
     "CloseClient",
     "ConnectionLost",
     "DamageSeen",

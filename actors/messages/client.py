@@ -71,6 +71,14 @@ class CloseClient:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTooSlow:
+    """More waits for it than may: that project's update behind `position` found no room."""
+
+    project_id: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FlushOutbox:
     """From the outbox: something waits that the socket would not take."""
 
@@ -94,6 +102,7 @@ ClientMessage = (
     | HistorySnapshot
     | ProjectFailed
     | CloseClient
+    | ClientTooSlow
     | _FlushOutbox
     | _PumpReplay
     | _CloseDeadline

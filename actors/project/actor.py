@@ -205,6 +205,7 @@ class Project(Actor):
         self._publisher.subscribers.pop(key, None)
         if not self._publisher.subscribers:
             self._watching.stop()
+            self._ledger.journal.deflation.forget()
 
     def info(self) -> ProjectInfo:
         """The `project` object as it is now."""

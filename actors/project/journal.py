@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.ports import Broadcast
+from actors.project.deflation import Deflation
 from protocol import codec
+from protocol.frames import text_frame
 from protocol.updates import Data, UpdateType
 from storage.message_log import MessageLog
 
@@ -46,6 +48,7 @@ class Journal:
         self._pending: list[_Entry] = []
         self._has_records = self._may_be_refused = False
         self._written: deque[_Batch] = deque()
+        self.deflation = Deflation()
 
     @property
     def has_pending(self) -> bool:
@@ -96,7 +99,7 @@ class Journal:
         """An update that does not wait behind records which the log does not take."""
         body = self._body(update_type, data, None)
         entry = _Entry(body, is_logged=False, is_kept=True, is_final=is_final)
-        return _broadcast(_Batch(timestamp, (entry,), (), None), log_id)
+        return _broadcast(_Batch(timestamp, (entry,), (), None), log_id, None)
 
     def _body(self, update_type: UpdateType, data: Data | bytes, execution_id: str | None) -> bytes:
         encoded = data if isinstance(data, bytes) else codec.dumps(data)
@@ -145,28 +148,33 @@ class Journal:
         while self._written and (self._written[0].last_seq or 0) <= upto:
             batch = self._written.popleft()
             stored = [entry.on_stored for entry in batch.entries if entry.on_stored is not None]
-            released.append((_broadcast(batch, log_id) if framed else None, stored))
+            shown = _broadcast(batch, log_id, self.deflation) if framed else None
+            released.append((shown, stored))
         return released
 
 
-def _broadcast(batch: _Batch, log_id: str) -> Broadcast:
-    frames: list[bytes] = []
+def _broadcast(batch: _Batch, log_id: str, deflation: Deflation | None) -> Broadcast:
+    pieces: list[bytes] = []
     kept: list[bytes] = []
     lines = iter(batch.lines)
     for entry in batch.entries:
         if entry.is_logged:
             frame = codec.update_frame(next(lines))
         else:
-            frame = codec.text_frame(codec.ephemeral_message(batch.timestamp, entry.body))
-        frames.append(frame)
+            frame = text_frame(codec.ephemeral_message(batch.timestamp, entry.body))
+        pieces.append(frame)
         if entry.is_kept:
             kept.append(frame)
-    joined = b"".join(frames)
+    frames = b"".join(pieces)
+    all_kept = len(kept) == len(pieces)
     return Broadcast(
         log_id=log_id,
         lines=batch.lines,
         last_seq=batch.last_seq,
-        frames=joined,
-        kept_frames=joined if len(kept) == len(frames) else b"".join(kept),
+        frames=frames,
+        kept_frames=frames if all_kept else b"".join(kept),
+        pieces=pieces,
+        kept_pieces=pieces if all_kept else kept,
+        deflation=deflation,
         final=any(entry.is_final for entry in batch.entries),
     )

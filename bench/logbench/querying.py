@@ -7,7 +7,7 @@ from pathlib import Path
 
 import simplejson
 
-from actors.history import replay_frames
+from actors.client.history import replay_frames
 from bench.logbench.corpus import Corpus, stamp, timed
 from storage.landmarks import Landmarks
 from storage.log_reader import LogReader

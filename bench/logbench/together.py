@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from actors.client.history import replay_frames
+from actors.client.reading_turn import reading_turn
 from actors.clock import SystemClock
-from actors.history import replay_frames
-from actors.reading_turn import reading_turn
 from bench.logbench.corpus import Corpus, agent_lines, bodies, settings, stamp
 from storage.layout import DataLayout
 from storage.log_reader import LogReader

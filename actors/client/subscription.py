@@ -7,8 +7,11 @@ moment when the position is the newest number offered: nothing is lost and nothi
 
 from collections.abc import Callable
 
-from actors.outbox import Outbox, Verdict
+from actors.client.inflater import Inflater
+from actors.client.outbox import Outbox, Verdict
 from actors.ports import Broadcast
+
+_TAKEN = Verdict.TAKEN  # see outbox.py
 
 
 class Subscription:
@@ -17,6 +20,19 @@ class Subscription:
     `overflowed` and `ended` tell the Client: it was too slow; the project's actor failed.
     """
 
+    __slots__ = (
+        "_ended",
+        "_final",
+        "_key",
+        "_live",
+        "_newest",
+        "_outbox",
+        "_overflowed",
+        "_wants_ephemeral",
+        "position",
+        "project_id",
+    )
+
     def __init__(
         self,
         *,
@@ -24,7 +40,7 @@ class Subscription:
         project_id: str,
         outbox: Outbox,
         wants_ephemeral: bool,
-        overflowed: Callable[[int], None],
+        overflowed: Callable[[str, int], None],
         ended: Callable[[str], None],
     ) -> None:
         self.project_id = project_id
@@ -76,6 +92,7 @@ class Subscription:
         with self._outbox.lock:
             if not self._live and self.position >= self._newest:
                 self._live = True
+                self._leave_stream()  # an earlier subscription's; not all of it was sent
                 if self._final is not None:
                     self._deliver(self._final)
             return self._live
@@ -90,11 +107,32 @@ class Subscription:
             self._deliver(self._final)
             return True
 
+    def left(self) -> None:
+        """No more will be offered."""
+        with self._outbox.lock:
+            self._leave_stream()
+
+    def _leave_stream(self) -> None:
+        if self._outbox.inflater is not None:
+            self._outbox.inflater.leave(self.project_id)
+
     def _deliver(self, batch: Broadcast) -> None:
-        frames = batch.frames if self._wants_ephemeral else batch.kept_frames
-        verdict = self._outbox.write_live(frames, batch.kept_frames)
-        if verdict is Verdict.OVERFLOW:
+        plain = batch.frames if self._wants_ephemeral else batch.kept_frames
+        frames = plain
+        if self._outbox.inflater is not None and plain:
+            frames = self._deflated(batch, self._outbox.inflater) or plain
+        verdict = self._outbox.write_live(frames, plain, batch.kept_frames)
+        if verdict is _TAKEN:
+            if batch.last_seq is not None:
+                self.position = batch.last_seq
+        elif verdict is Verdict.OVERFLOW:
             self._live = False
-            self._overflowed(self.position)
-        elif verdict is Verdict.TAKEN and batch.last_seq is not None:
-            self.position = batch.last_seq
+            self._overflowed(self.project_id, self.position)
+        if batch.final:
+            self._leave_stream()
+
+    def _deflated(self, batch: Broadcast, inflater: Inflater) -> bytes | None:
+        if batch.deflation is None or not inflater.follows(self.project_id):
+            return None
+        pieces = batch.pieces if self._wants_ephemeral else batch.kept_pieces
+        return batch.deflation.frames(pieces, inflater, with_ephemeral=self._wants_ephemeral)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from actors.clock import timestamp
 from protocol import codec
+from protocol.frames import text_frame
 from protocol.requests import GetMessages
 from protocol.updates import Gap, UpdateType
 from storage.log_reader import LogReader
@@ -19,7 +20,7 @@ def replay_frames(page: Page, project_id: str, now: datetime) -> bytes:
     return b"".join(
         codec.update_frame(item)
         if isinstance(item, bytes)
-        else codec.text_frame(codec.ephemeral_message(timestamp(now), _gap_body(item, project_id)))
+        else text_frame(codec.ephemeral_message(timestamp(now), _gap_body(item, project_id)))
         for item in page.items
     )
 

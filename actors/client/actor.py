@@ -12,19 +12,20 @@ from websockets.frames import CloseCode
 
 from actors import messages
 from actors.base import Actor
+from actors.client.backlog import Dropped
+from actors.client.history import history_payload
+from actors.client.outbox import Outbox
+from actors.client.reading_turn import reading_turn
+from actors.client.replay import Replays
+from actors.client.replies import ReplyQueue, project_failed
+from actors.client.routing import Routing
+from actors.client.subscription import Subscription
 from actors.clock import Clock, Timers
-from actors.history import history_payload
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
-from actors.outbox import Outbox
-from actors.ports import Caller, Directory
-from actors.reading_turn import reading_turn
-from actors.replay import Replays
-from actors.replies import ReplyQueue, project_failed
-from actors.slot import Slot
-from actors.subscription import Subscription
-from protocol import codec, requests
-from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
+from actors.ports import Directory
+from protocol import codec, frames, requests
+from protocol.errors import ErrorCode, HubFault
 from storage.pages import MissingRecords
 
 logger = logging.getLogger("claudehub.client")
@@ -62,8 +63,14 @@ class Client(Actor):
         self._replies = ReplyQueue[Answer]()
         self._held: deque[messages.RequestReceived] = deque()
         self._barrier: int | None = None
-        # Ever joined: a leave is answered after a later join was sent, and takes nothing out.
-        self._joined: set[str] = set()
+        self._routing = Routing(
+            client=self.actor_ref,
+            client_id=client_id,
+            hub=hub,
+            directory=directory,
+            outbox=outbox,
+            answer=self._settle,
+        )
         self._replays = Replays(outbox, clock, self._report_damage)
 
     def started(self) -> None:
@@ -71,12 +78,10 @@ class Client(Actor):
 
     def release(self) -> None:
         self._outbox.abort()
-        for project_id in self._joined:
-            if port := self._directory.find(project_id):
-                port.tell(messages.SubscriberGone(key=self._client_id))
+        self._routing.leave_all()
         tell_if_alive(self._hub, messages.ClientGone(client_id=self._client_id))
 
-    def receive(self, message: messages.ClientMessage) -> None:
+    def receive(self, message: messages.ClientMessage) -> None:  # noqa: C901 - one case a message
         match message:
             case messages.RequestReceived():
                 self._on_request(message)
@@ -91,7 +96,9 @@ class Client(Actor):
             case messages._PumpReplay():
                 self._on_pump_replay()
             case messages.CloseClient():
-                self._on_close(message)
+                self._close(message.code, message.reason)
+            case messages.ClientTooSlow():
+                self._close_slow(f"join {message.project_id} again, after_seq {message.position}")
             case messages._CloseDeadline():
                 self._outbox.abort()
             case messages.ConnectionLost():
@@ -113,93 +120,22 @@ class Client(Actor):
 
     def _dispatch(self, request: requests.Request | codec.Undecodable) -> None:
         if isinstance(request, codec.Undecodable):
-            number = self._replies.open(request.id, None)
-            self._settle_error(number, request.error)
+            self._routing.refuse(self._replies.open(request.id, None), request.error)
             return
         body = request.body
         project_id = body.project_id if isinstance(body, requests.ToProject) else None
         number = self._replies.open(request.id, project_id)
-        match body:
-            case requests.Ping():
-                self._ping(number, body)
-            case (
-                requests.ProjectCreate()
-                | requests.ProjectDelete()
-                | requests.ProjectList()
-                | requests.HealthCheck()
-            ):
-                self._to_hub(number, body)
-            case _:
-                self._to_project(number, body)
-
-    def _ping(self, number: int, body: requests.Ping) -> None:
-        try:
-            payload = codec.dumps(body.payload)
-        except ValueError as error:
-            self._settle_error(number, invalid_field("payload", str(error)))
-        else:
-            self._replies.settle(number, messages.Replied(number=number, ok=True, payload=payload))
-
-    def _to_hub(self, number: int, body: requests.ToHub) -> None:
         if isinstance(body, requests.ProjectCreate | requests.ProjectDelete):
             self._barrier = number
-        slot = Slot(self.actor_ref, number)
-        caller = Caller(self._client_id)
-        if not tell_if_alive(self._hub, messages.HubRequest(slot=slot, caller=caller, body=body)):
-            self._settle_error(number, HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping"))
-
-    def _to_project(self, number: int, body: requests.ToProject) -> None:
-        port = self._directory.find(body.project_id)
-        if port is None:
-            self._settle_error(number, not_found(body.project_id))
-            return
-        subscriber = self._subscription(body) if isinstance(body, requests.ProjectJoin) else None
-        request = messages.ProjectRequest(
-            slot=Slot(self.actor_ref, number),
-            caller=Caller(self._client_id),
-            body=body,
-            subscriber=subscriber,
-        )
-        if subscriber is not None:
-            self._joined.add(body.project_id)
-        if not port.tell(request):
-            self._settle_error(number, project_failed())
-
-    def _subscription(self, join: requests.ProjectJoin) -> Subscription:
-        """The callbacks run in a project's thread, the first under the outbox's lock: they only
-        tell."""
-
-        def overflowed(position: int) -> None:
-            reason = f"slow consumer; join again with after_seq {position}"
-            tell_if_alive(
-                self.actor_ref,
-                messages.CloseClient(code=CloseCode.TRY_AGAIN_LATER, reason=reason),
-            )
-
-        def ended(why: str) -> None:
-            tell_if_alive(
-                self.actor_ref,
-                messages.CloseClient(code=CloseCode.INTERNAL_ERROR, reason=why),
-            )
-
-        return Subscription(
-            key=self._client_id,
-            project_id=join.project_id,
-            outbox=self._outbox,
-            wants_ephemeral=join.ephemeral,
-            overflowed=overflowed,
-            ended=ended,
-        )
+        self._routing.send(number, body)
 
     # -- answers -----------------------------------------------------------------------------
-
-    def _settle_error(self, number: int, error: WireError) -> None:
-        payload = codec.error_payload(error)
-        self._settle(messages.Replied(number=number, ok=False, payload=payload))
 
     def _settle(self, answer: Answer) -> None:
         if not self._replies.settle(answer.number, answer):
             logger.debug("%s: a second answer to request %d", self, answer.number)
+        joined = isinstance(answer, messages.Joined)
+        self._routing.memberships.answered(answer.number, joined=joined)
         if answer.number == self._barrier:
             self._barrier = None
 
@@ -211,7 +147,7 @@ class Client(Actor):
 
     def _on_project_failed(self, message: messages.ProjectFailed) -> None:
         for number in self._replies.unanswered(message.project_id):
-            self._settle_error(number, project_failed())
+            self._routing.refuse(number, project_failed())
         self._send_replies()
 
     def _send_replies(self) -> None:
@@ -261,7 +197,7 @@ class Client(Actor):
             port.tell(messages.DamageSeen(missing=missing))
 
     def _write(self, message: bytes) -> None:
-        self._outbox.write(codec.text_frame(message), counts=True)
+        self._outbox.write(frames.text_frame(message), counts=True)
 
     def _on_pump_replay(self) -> None:
         """One page, then back through the inbox; where the socket is full, _on_flush goes on."""
@@ -280,15 +216,27 @@ class Client(Actor):
 
     def _on_flush(self) -> None:
         self._outbox.flush(FLUSH_WAIT_S)
+        if self._outbox.is_too_slow():
+            self._close_slow("join again, after the last seq that came")
         self._send_replies()
         self._pump_soon()
 
     # -- the end -----------------------------------------------------------------------------
 
-    def _on_close(self, message: messages.CloseClient) -> None:
-        self._close(message.code, message.reason)
+    def _close_slow(self, advice: str) -> None:
+        """The reason names the last number that was sent, of the project whose update is the first
+        that is dropped."""
 
-    def _close(self, code: int, reason: str) -> None:
+        def reason(dropped: list[Dropped]) -> str:
+            found = (frames.first_update(one.plain, one.skip) for one in dropped)
+            project_id, seq = next(filter(None, found), ("", 0))
+            if project_id:
+                return f"slow consumer; join {project_id} again, after_seq {seq - 1}"
+            return f"slow consumer; {advice}"
+
+        self._close(CloseCode.TRY_AGAIN_LATER, reason)
+
+    def _close(self, code: int, reason: str | Callable[[list[Dropped]], str]) -> None:
         if self._outbox.is_open:
             self._outbox.close(code, reason)
             self._timers.after(CLOSE_DEADLINE_S, self.actor_ref, messages._CloseDeadline())

@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from actors.client.history import replay_frames
+from actors.client.outbox import Outbox
+from actors.client.reading_turn import reading_turn
+from actors.client.subscription import Subscription
 from actors.clock import Clock
-from actors.history import replay_frames
-from actors.outbox import Outbox
-from actors.reading_turn import reading_turn
-from actors.subscription import Subscription
 from storage.log_reader import LogReader
 from storage.pages import MissingRecords
 

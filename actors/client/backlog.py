@@ -1,0 +1,113 @@
+"""What waits for one connection: buffers of whole frames, in order, and how much of the first is
+sent. No lock, no socket: the outbox's."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from protocol import frames
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One buffer. `plain` holds the same frames one for one, not compressed.
+
+    `kept` is `plain` without what may be dropped for a slow client; None where nothing here is an
+    update that is live (a reply, a page of history). `counts`: against the limit in bytes.
+    """
+
+    frames: bytes
+    plain: bytes
+    kept: bytes | None
+    counts: bool
+
+    @property
+    def counted_bytes(self) -> int:
+        """As many as the updates have when they are not compressed: that is what is held."""
+        return len(self.plain) if self.counts else 0
+
+    @property
+    def kept_bytes(self) -> int:
+        return self.counted_bytes if self.kept is None else len(self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Updates that were not sent: frames that are not compressed, from number `skip` on."""
+
+    plain: bytes
+    skip: int
+
+
+class Backlog:
+    """`counted_bytes` count against the limit; `kept_bytes` is what `strip` would leave of them."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Waiting] = deque()
+        self._sent_of_head = 0
+        self.counted_bytes = 0
+        self.kept_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def append(self, waiting: Waiting, sent_bytes: int = 0) -> None:
+        """`sent_bytes`: so much of it is sent already, where nothing else waits."""
+        if sent_bytes:
+            self._sent_of_head = sent_bytes
+        self._waiting.append(waiting)
+        self.counted_bytes += waiting.counted_bytes
+        self.kept_bytes += waiting.kept_bytes
+
+    def next_bytes(self) -> memoryview:
+        """What goes out next: the rest of the first buffer."""
+        return memoryview(self._waiting[0].frames)[self._sent_of_head :]
+
+    def rest_of_frame(self) -> bytes:
+        """The rest of the frame that is half sent; empty between two frames."""
+        if not self._sent_of_head:
+            return b""
+        head = self._waiting[0].frames
+        return head[self._sent_of_head : frames.boundary(head, self._sent_of_head)]
+
+    def advance(self, sent_bytes: int) -> None:
+        """So much more of the first buffer is sent."""
+        self._sent_of_head += sent_bytes
+        head = self._waiting[0]
+        if self._sent_of_head == len(head.frames):
+            self._waiting.popleft()
+            self._sent_of_head = 0
+            self._uncount(head)
+
+    def strip(self) -> bool:
+        """Drops what may be dropped of all that is not begun. Whether something compressed went:
+        then nothing may refer to it any more."""
+        broken = False
+        begun = [self._waiting.popleft()] if self._sent_of_head else []
+        for waiting in self._waiting:
+            if waiting.kept is not None:
+                broken = broken or waiting.frames is not waiting.plain
+                self._uncount(waiting)
+                waiting.frames = waiting.plain = waiting.kept
+                self.counted_bytes += waiting.counted_bytes
+                self.kept_bytes += waiting.kept_bytes
+        self._waiting = deque([*begun, *(w for w in self._waiting if w.frames)])
+        return broken
+
+    def drop(self) -> tuple[bytes, list[Dropped]]:
+        """Empties it: the rest of the frame that is half sent, and what is given up."""
+        rest = self.rest_of_frame()
+        dropped = []
+        if self._waiting:
+            begun = frames.count_before(self._waiting[0].frames, self._sent_of_head + len(rest))
+            dropped = [Dropped(w.plain, 0) for w in self._waiting]
+            dropped[0] = Dropped(self._waiting[0].plain, begun)
+        self.clear()
+        return rest, dropped
+
+    def clear(self) -> None:
+        self._waiting.clear()
+        self._sent_of_head = self.counted_bytes = self.kept_bytes = 0
+
+    def _uncount(self, waiting: Waiting) -> None:
+        self.counted_bytes -= waiting.counted_bytes
+        self.kept_bytes -= waiting.kept_bytes

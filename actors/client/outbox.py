@@ -1,0 +1,293 @@
+"""The write path of one connection: the only place that sends.
+
+A plain object that the Client owns and that three threads use: project actors (live batches), the
+connection's thread (pongs, the close reply) and the Client (everything else). The order is that of
+the lock; nothing blocks while holding it. While the socket keeps up a write goes straight out and
+the Client sleeps; what the socket will not take waits here, within a bound in bytes and in time.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Protocol
+
+from websockets.frames import Close, Frame, Opcode
+
+from actors.client.backlog import Backlog, Dropped, Waiting
+from actors.client.inflater import Inflater
+from actors.clock import Clock
+
+# Pongs that wait behind a slow socket; an older one need not be sent (RFC 6455, section 5.5.3).
+CONTROL_FRAMES_MAX = 16
+# A client for which updates or replies wait must take so much of what waits in so long a time.
+PROGRESS_BYTES_MIN = 64 * 1024
+PROGRESS_S = 30.0
+
+
+class Transport(Protocol):
+    """A connected socket, as seen from here. Raises OSError once the peer is gone."""
+
+    holds_back: bool  # something that `send` took is not sent yet (TLS records)
+    send: Callable[[bytes | memoryview], int]
+    """Bytes that were taken without waiting. Raises BlockingIOError where the socket is full."""
+
+    def flush(self) -> bool:
+        """Sends what is held back; whether nothing is any more."""
+
+    def wait_writable(self, timeout_s: float) -> bool:
+        """Waits for room."""
+
+    def half_close(self) -> None:
+        """No more will be sent; the peer may still be read from."""
+
+    def abort(self) -> None:
+        """Ends both directions, which wakes the reading thread."""
+
+
+class Verdict(Enum):
+    """What became of a live write."""
+
+    TAKEN = auto()
+    OVERFLOW = auto()
+    CLOSED = auto()
+
+
+# On Python 3.11 a member of an Enum class costs as much as two calls: these are looked up once.
+_TAKEN = Verdict.TAKEN
+
+
+class _State(Enum):
+    OPEN = auto()
+    CLOSING = auto()  # a Close frame is sent or waits: nothing may follow it
+    CLOSED = auto()
+
+
+class Outbox:
+    """`limit_bytes` is SLOW_CLIENT_BYTES; `wake` tells the Client that something waits; `inflater`,
+    set at the handshake: the peer takes compressed messages.
+
+    Slots, here and in Subscription: a thousand of these are gone through for every message, and
+    what that costs is memory that is not in the cache (docs/performance.md).
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_clock",
+        "_control",
+        "_first",
+        "_is_clear",
+        "_limit_bytes",
+        "_progress_from",
+        "_state",
+        "_transport",
+        "_transport_send",
+        "_wake",
+        "_wants_half_close",
+        "_woken",
+        "inflater",
+        "lock",
+        "sent_bytes",
+    )
+
+    def __init__(
+        self, transport: Transport, *, limit_bytes: int, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        self.lock = threading.Lock()
+        self.inflater: Inflater | None = None
+        self.sent_bytes = 0  # over the life of the connection
+        self._transport = transport
+        self._transport_send = transport.send
+        self._limit_bytes = limit_bytes
+        self._clock = clock
+        self._wake = wake
+        self._woken = False
+        self._state = _State.OPEN
+        self._is_clear = True  # open, and nothing waits: what is written goes straight out
+        self._first = b""  # goes before all else: the rest of a frame that is half sent
+        self._control: deque[bytes] = deque(maxlen=CONTROL_FRAMES_MAX)
+        self._backlog = Backlog()
+        self._wants_half_close = False
+        self._progress_from = (0.0, 0)  # since when something waits, and what was sent then
+
+    # -- what is written ---------------------------------------------------------------------
+
+    def write_live(self, frames: bytes, plain: bytes, kept: bytes) -> Verdict:
+        """Updates, with the lock held: `plain` is `frames` before compression, `kept` those that
+        may not be dropped. Past the limit what may be dropped is dropped first.
+
+        Where nothing else waits, an update is taken whatever its size.
+        """
+        if self._is_clear:  # for every subscriber and batch: as short as can be
+            try:
+                sent = self._transport_send(frames)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._set_closed()
+                return Verdict.CLOSED
+            self.sent_bytes += sent
+            if sent != len(frames):
+                self._wait(Waiting(frames, plain, kept, counts=True), sent)
+            elif self._transport.holds_back:
+                self._send()
+            return _TAKEN
+        if self._state is not _State.OPEN:
+            return Verdict.CLOSED
+        waiting = self._backlog.counted_bytes
+        if waiting and waiting + len(plain) > self._limit_bytes:
+            if not self._make_room(len(kept)):
+                return Verdict.OVERFLOW
+            frames = plain = kept
+        if frames:
+            self._wait(Waiting(frames, plain, kept, counts=True))
+        return Verdict.TAKEN
+
+    def write(self, frames: bytes, *, counts: bool) -> None:
+        """A reply (which counts against the limit) or a page of a replay (which does not)."""
+        with self.lock:
+            if self._state is _State.OPEN and frames:
+                self._wait(Waiting(frames, frames, None, counts))
+
+    def control(self, frame: bytes) -> None:
+        """A ping or pong: goes between whole frames, before those that wait."""
+        with self.lock:
+            if self._state is _State.OPEN:
+                self._control.append(frame)
+                self._send()
+
+    def close(self, code: int, reason: str | Callable[[list[Dropped]], str]) -> None:
+        """Begins the closing handshake: what waits is dropped, but for a frame half sent. A reason
+        may be made of what is dropped; it has 123 bytes at most (RFC 6455, section 5.5)."""
+        with self.lock:
+            if self._state is not _State.OPEN:
+                return
+            self._state = _State.CLOSING
+            rest, dropped = self._backlog.drop()
+            self._first += rest
+            self._control.clear()
+            text = reason if isinstance(reason, str) else reason(dropped)
+            payload = Close(code, text).serialize()
+            frame = Frame(Opcode.CLOSE, payload).serialize(mask=False)
+            self._wait(Waiting(frame, frame, None, counts=False))
+
+    def close_with(self, frame: bytes) -> None:
+        """The same with a Close frame that is made already, behind what waits."""
+        with self.lock:
+            if self._state is _State.OPEN:
+                self._state = _State.CLOSING
+                self._wait(Waiting(frame, frame, None, counts=False))
+
+    def half_close(self) -> None:
+        """Ends the sending side behind the last byte that waits."""
+        with self.lock:
+            self._wants_half_close = True
+            self._send()
+
+    # -- for the Client ----------------------------------------------------------------------
+
+    def flush(self, timeout_s: float) -> None:
+        """Waits a bounded time for room and sends what it can; tells the Client to come again
+        where something is left."""
+        if not self.is_idle:
+            self._transport.wait_writable(timeout_s)
+        with self.lock:
+            self._woken = False
+            self._send()
+
+    def abort(self) -> None:
+        """Drops everything and ends the connection."""
+        with self.lock:
+            self._set_closed()
+        self._transport.abort()
+
+    def is_too_slow(self) -> bool:
+        """Whether too little of what counts was taken in the last while."""
+        with self.lock:
+            since_s, position = self._progress_from
+            now_s = self._clock.monotonic()
+            if not self._backlog.counted_bytes or now_s - since_s < PROGRESS_S:
+                return False
+            self._progress_from = (now_s, self.sent_bytes)
+            return self.sent_bytes - position < PROGRESS_BYTES_MIN
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait and count against the limit."""
+        return self._backlog.counted_bytes
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits."""
+        return not (self._backlog or self._control or self._first or self._transport.holds_back)
+
+    @property
+    def is_open(self) -> bool:
+        return self._state is _State.OPEN
+
+    # -- inside, with the lock held ----------------------------------------------------------
+
+    def _wait(self, waiting: Waiting, sent_bytes: int = 0) -> None:
+        if not self._backlog.counted_bytes and waiting.counts:
+            self._progress_from = (self._clock.monotonic(), self.sent_bytes)
+        self._backlog.append(waiting, sent_bytes)
+        self._send()
+
+    def _make_room(self, needed_bytes: int) -> bool:
+        """Drops what may be dropped, if there is room then."""
+        if self._backlog.kept_bytes + needed_bytes > self._limit_bytes:
+            return False
+        if self._backlog.strip():
+            assert self.inflater is not None
+            self.inflater.miss()
+        return True
+
+    def _send(self) -> None:
+        """Sends what fits, and notes whether something is left."""
+        if self._state is _State.CLOSED:
+            return
+        try:
+            all_sent = self._send_what_fits() and self._transport.flush()
+            if all_sent and self._wants_half_close:
+                self._wants_half_close = False
+                self._transport.half_close()
+        except OSError:
+            # The reading thread notices the same and reports it.
+            self._set_closed()
+            return
+        self._is_clear = all_sent and self._state is _State.OPEN
+        if not all_sent and not self._woken:
+            self._woken = True
+            self._wake()
+
+    def _send_what_fits(self) -> bool:
+        """Whether all is sent."""
+        while True:
+            if not self._first and self._control:
+                # Behind the frame that is half sent, before all others.
+                self._first = self._cut_frame() or self._control.popleft()
+            try:
+                if self._first:
+                    sent = self._transport_send(self._first)
+                    self._first = self._first[sent:]
+                elif self._backlog:
+                    sent = self._transport_send(self._backlog.next_bytes())
+                    self._backlog.advance(sent)
+                else:
+                    return True
+            except BlockingIOError:
+                return False
+            self.sent_bytes += sent
+
+    def _cut_frame(self) -> bytes:
+        rest = self._backlog.rest_of_frame()
+        if rest:
+            self._backlog.advance(len(rest))
+        return rest
+
+    def _set_closed(self) -> None:
+        self._state = _State.CLOSED
+        self._is_clear = False
+        self._first = b""
+        self._control.clear()
+        self._backlog.clear()

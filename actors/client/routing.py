@@ -1,0 +1,128 @@
+"""Requests on their way: to the Hub, to a project, or answered here. The Client's."""
+
+from collections.abc import Callable
+
+from websockets.frames import CloseCode
+
+from actors import messages
+from actors.client.memberships import Memberships
+from actors.client.outbox import Outbox
+from actors.client.replies import project_failed
+from actors.client.subscription import Subscription
+from actors.mailbox import tell_if_alive
+from actors.messages import Ref
+from actors.ports import Caller, Directory
+from actors.slot import Slot
+from protocol import codec, requests
+from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
+
+TO_HUB = (
+    requests.ProjectCreate,
+    requests.ProjectDelete,
+    requests.ProjectList,
+    requests.HealthCheck,
+)
+
+
+class Routing:
+    """`answer` settles a request that nobody else will."""
+
+    def __init__(
+        self,
+        *,
+        client: Ref,
+        client_id: str,
+        hub: Ref,
+        directory: Directory,
+        outbox: Outbox,
+        answer: Callable[[messages.Replied], None],
+    ) -> None:
+        self.memberships = Memberships()
+        self._client = client
+        self._client_id = client_id
+        self._hub = hub
+        self._directory = directory
+        self._outbox = outbox
+        self._answer = answer
+
+    def send(self, number: int, body: requests.Body) -> None:
+        """Sends request `number` on."""
+        if isinstance(body, requests.Ping):
+            self._ping(number, body)
+        elif isinstance(body, TO_HUB):
+            self._to_hub(number, body)
+        else:
+            self._to_project(number, body)
+
+    def refuse(self, number: int, error: WireError) -> None:
+        """Answers with an error."""
+        payload = codec.error_payload(error)
+        self._answer(messages.Replied(number=number, ok=False, payload=payload))
+
+    def leave_all(self) -> None:
+        """The connection is gone."""
+        for project_id in self.memberships:
+            if port := self._directory.find(project_id):
+                port.tell(messages.SubscriberGone(key=self._client_id))
+
+    def _ping(self, number: int, body: requests.Ping) -> None:
+        try:
+            payload = codec.dumps(body.payload)
+        except ValueError as error:
+            self.refuse(number, invalid_field("payload", str(error)))
+        else:
+            self._answer(messages.Replied(number=number, ok=True, payload=payload))
+
+    def _to_hub(self, number: int, body: requests.ToHub) -> None:
+        slot = Slot(self._client, number)
+        caller = Caller(self._client_id)
+        if not tell_if_alive(self._hub, messages.HubRequest(slot=slot, caller=caller, body=body)):
+            self.refuse(number, HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping"))
+
+    def _to_project(self, number: int, body: requests.ToProject) -> None:
+        port = self._directory.find(body.project_id)
+        if port is None:
+            self.refuse(number, not_found(body.project_id))
+            return
+        subscriber = None
+        if isinstance(body, requests.ProjectJoin):
+            if not self.memberships.has_room(body.project_id, self._exists):
+                problem = "too many projects are joined on this connection; leave one first"
+                self.refuse(number, invalid_field("payload.project_id", problem))
+                return
+            subscriber = self._subscription(body)
+            self.memberships.joining(body.project_id, number)
+        elif isinstance(body, requests.ProjectLeave):
+            self.memberships.leaving(body.project_id)
+        request = messages.ProjectRequest(
+            slot=Slot(self._client, number),
+            caller=Caller(self._client_id),
+            body=body,
+            subscriber=subscriber,
+        )
+        if not port.tell(request):
+            self.refuse(number, project_failed())
+
+    def _exists(self, project_id: str) -> bool:
+        return self._directory.find(project_id) is not None
+
+    def _subscription(self, join: requests.ProjectJoin) -> Subscription:
+        """The callbacks run in a project's thread, the first under the outbox's lock: they only
+        tell."""
+
+        def overflowed(project_id: str, position: int) -> None:
+            slow = messages.ClientTooSlow(project_id=project_id, position=position)
+            tell_if_alive(self._client, slow)
+
+        def ended(why: str) -> None:
+            close = messages.CloseClient(code=CloseCode.INTERNAL_ERROR, reason=why)
+            tell_if_alive(self._client, close)
+
+        return Subscription(
+            key=self._client_id,
+            project_id=join.project_id,
+            outbox=self._outbox,
+            wants_ephemeral=join.ephemeral,
+            overflowed=overflowed,
+            ended=ended,
+        )

@@ -1,0 +1,78 @@
+"""WebSocket frames of a server: final and unmasked, the same bytes for all who get them.
+
+RFC 6455, section 5.2. A buffer is any number of whole frames, one behind the other.
+"""
+
+import re
+from collections.abc import Iterator
+
+_DEFLATED = 0x40  # RSV1: RFC 7692, section 6
+# As update_frame in codec.py makes it of a stored record.
+_STORED_UPDATE = re.compile(
+    rb'\{"type":"update","payload":\{"seq":(\d+),"timestamp":"[^"]*","project_id":"([^"]*)"'
+)
+
+
+def text_head(size_bytes: int) -> bytes:
+    """FIN, text, no mask, and the length in its shortest form."""
+    if size_bytes < 126:
+        return b"\x81%c" % size_bytes
+    if size_bytes < 1 << 16:
+        return b"\x81\x7e" + size_bytes.to_bytes(2)
+    return b"\x81\x7f" + size_bytes.to_bytes(8)
+
+
+def text_frame(message: bytes) -> bytes:
+    """A message in one frame."""
+    return text_head(len(message)) + message
+
+
+def deflated_frame(data: bytes) -> bytes:
+    """A compressed text message in one frame."""
+    head = text_head(len(data))
+    return b"%c%b%b" % (head[0] | _DEFLATED, head[1:], data)
+
+
+def message_of(frame: bytes) -> bytes:
+    """What one frame holds."""
+    return frame[_head_bytes(frame, 0) :]
+
+
+def boundary(buffer: bytes, offset: int) -> int:
+    """Where the frame that holds byte `offset` ends; the offset itself where a frame ends there."""
+    return next((end for _, end in _frames(buffer) if end >= offset), offset) if offset else 0
+
+
+def count_before(buffer: bytes, offset: int) -> int:
+    """How many frames end at or before that byte."""
+    count = 0
+    for _, end in _frames(buffer):
+        if end > offset:
+            break
+        count += 1
+    return count
+
+
+def first_update(buffer: bytes, skip: int = 0) -> tuple[str, int] | None:
+    """Project and number of the first stored update behind so many frames that are not compressed;
+    None where there is none."""
+    for number, (start, _) in enumerate(_frames(buffer)):
+        if number >= skip and (found := _STORED_UPDATE.match(buffer, start)):
+            return found[2].decode("ascii"), int(found[1])
+    return None
+
+
+def _frames(buffer: bytes) -> Iterator[tuple[int, int]]:
+    """Where each message begins and ends."""
+    at = 0
+    while at < len(buffer):
+        start = at + _head_bytes(buffer, at)
+        length = buffer[at + 1] & 0x7F
+        if length >= 126:
+            length = int.from_bytes(buffer[at + 2 : start])
+        at = start + length
+        yield start, at
+
+
+def _head_bytes(buffer: bytes, at: int) -> int:
+    return {126: 4, 127: 10}.get(buffer[at + 1] & 0x7F, 2)
