@@ -109,7 +109,9 @@ def _run(
     if wish.is_wanted:
         return
     _ask_version(config, environment, hub)
-    context = connection_context(config, hub=hub, directory=directory, clock=clock, timers=timers)
+    context = connection_context(
+        config, hub=hub, directory=directory, clock=clock, timers=timers, tls=None
+    )
     listener.start(context)
     stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
     announce(f"listening on {_url(config.bind, listener.port)}")

@@ -1,6 +1,7 @@
 """From the configuration to what each room wants to know."""
 
 import secrets
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from actors.config import Config
 from actors.directory import LocalDirectory
 from actors.executor.actor import ExecutorSettings
 from actors.frontend.connection import ConnectionContext
+from actors.frontend.conversation import HubContext, HubConversation
 from actors.frontend.handshake import HandshakeRules
-from actors.frontend.listener import ConnectionCount
+from actors.frontend.places import ConnectionCount
+from actors.frontend.wire import FrameLimits
 from actors.hub import HubSettings
 from actors.project import ProjectSettings
 from actors.rotator import RotationSettings
@@ -75,29 +78,41 @@ def _rotation_settings(config: Config, layout: DataLayout) -> RotationSettings:
 
 
 def connection_context(
-    config: Config, *, hub: messages.Ref, directory: LocalDirectory, clock: Clock, timers: Timers
+    config: Config,
+    *,
+    hub: messages.Ref,
+    directory: LocalDirectory,
+    clock: Clock,
+    timers: Timers,
+    tls: Callable[[], ssl.SSLContext] | None,
 ) -> ConnectionContext:
     """What the front end's connections share."""
     count = ConnectionCount(config.max_conn)
     rules = HandshakeRules(
         allowed_origins=config.allowed_origins,
-        max_message_bytes=config.max_message_bytes,
+        limits=FrameLimits(config.max_message_bytes),
         compression=config.compression,
         admit=count.admit,
     )
-    return ConnectionContext(
+    conversation = HubContext(
         hub=hub,
         directory=directory,
         clock=clock,
         timers=timers,
-        rules=rules,
         welcome=_greeter(config),
         new_client_id=lambda: f"c-{secrets.token_hex(6)}",
+        heartbeat_s=config.heartbeat,
+        requests_per_second=config.rate_limit,
+    )
+    return ConnectionContext(
+        rules=rules,
+        converse=lambda outbox: HubConversation(conversation, outbox),
+        clock=clock,
+        tls=tls,
         leave=count.leave,
         heartbeat_s=config.heartbeat,
         handshake_timeout_s=config.auth_timeout,
         slow_client_bytes=config.slow_client_bytes,
-        requests_per_second=config.rate_limit,
     )
 
 

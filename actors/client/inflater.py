@@ -6,15 +6,23 @@ at a time; what comes from others goes out as it is. Used with the outbox's lock
 
 from dataclasses import dataclass
 
+WINDOW_BITS = 15
+
 
 @dataclass(slots=True)
 class Inflater:
-    """Made at the handshake. `keeps_context`: false where the peer asked that every message stand
-    alone (server_no_context_takeover)."""
+    """Made at the handshake. A message that refers to earlier ones can be sent to a peer that keeps
+    its context (no server_no_context_takeover) in a window of full size; to others each message
+    stands alone."""
 
     keeps_context: bool
+    window_bits: int = WINDOW_BITS
     project_id: str | None = None
     context: object | None = None
+
+    @property
+    def shares_context(self) -> bool:
+        return self.keeps_context and self.window_bits == WINDOW_BITS
 
     def follows(self, project_id: str) -> bool:
         """Whether that project's messages may be compressed for this peer; the first to ask is

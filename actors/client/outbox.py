@@ -149,12 +149,15 @@ class Outbox:
             if self._state is _State.OPEN and frames:
                 self._wait(Waiting(frames, frames, None, counts))
 
-    def control(self, frame: bytes) -> None:
-        """A ping or pong: goes between whole frames, before those that wait."""
+    def control(self, frame: bytes) -> int:
+        """A ping or pong: goes between whole frames, before those that wait. Returns at which byte
+        of the connection it ends."""
         with self.lock:
             if self._state is _State.OPEN:
                 self._control.append(frame)
                 self._send()
+            before = len(self._first) or len(self._backlog.rest_of_frame())
+            return self.sent_bytes + (before + sum(map(len, self._control)) if self._control else 0)
 
     def close(self, code: int, reason: str | Callable[[list[Dropped]], str]) -> None:
         """Begins the closing handshake: what waits is dropped, but for a frame half sent. A reason

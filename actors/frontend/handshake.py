@@ -1,19 +1,22 @@
-"""Who comes in: the checks of the opening handshake, in the order of docs/protocol.md."""
+"""The opening handshake: read within limits, and who comes in, in the order of docs/protocol.md."""
 
 import http
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from websockets.exceptions import NegotiationError
+from websockets.exceptions import InvalidHeader, NegotiationError
+from websockets.headers import parse_upgrade
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from actors.frontend.wire import HubProtocol, deflate_extension
+from actors.clock import Clock
+from actors.frontend.wire import FrameLimits, HubProtocol
 from protocol.versions import choose_subprotocol
 
 PATH = "/"
 RETRY_AFTER_S = 5
+HANDSHAKE_BYTES_MAX = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +24,18 @@ class HandshakeRules:
     """`admit` takes a place among MAX_CONN connections where there is one."""
 
     allowed_origins: Sequence[str]
-    max_message_bytes: int
+    limits: FrameLimits
     compression: bool
     admit: Callable[[], bool]
 
 
-def new_protocol(rules: HandshakeRules) -> HubProtocol:
+def new_protocol(rules: HandshakeRules, clock: Clock) -> HubProtocol:
     """A protocol that waits for a request."""
     return HubProtocol(
-        extensions=[deflate_extension()] if rules.compression else None,
+        rules.limits,
+        clock,
+        compression=rules.compression,
         select_subprotocol=_select_subprotocol,
-        max_size=rules.max_message_bytes,
     )
 
 
@@ -45,12 +49,56 @@ def _select_subprotocol(
     return None if chosen is None else Subprotocol(chosen)
 
 
+class Opening:
+    """The request of one connection, in any pieces."""
+
+    def __init__(self, protocol: HubProtocol, rules: HandshakeRules) -> None:
+        self._protocol = protocol
+        self._rules = rules
+        self._size_bytes = 0
+
+    def feed(self, data: bytes) -> bytes | None:
+        """The answer, once there is one; the protocol is open then, or it never will be."""
+        protocol = self._protocol
+        self._size_bytes += len(data)
+        protocol.receive_data(data)
+        events = protocol.events_received()
+        if events and isinstance(events[0], Request):
+            protocol.send_response(respond(protocol, events[0], self._rules))
+            return b"".join(protocol.data_to_send())
+        if protocol.handshake_exc is not None:
+            # Too long a line is answered by the protocol itself; what is no HTTP is not.
+            return b"".join(protocol.data_to_send()) or self._refusal(
+                http.HTTPStatus.BAD_REQUEST,
+                "This is no HTTP request of a WebSocket client: use one.\n",
+            )
+        if self._size_bytes > HANDSHAKE_BYTES_MAX:
+            return self._refusal(
+                http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"A handshake has {HANDSHAKE_BYTES_MAX} bytes at most: send fewer headers.\n",
+            )
+        return None
+
+    def timed_out(self) -> bytes:
+        """The answer to a peer that has not ended its request in time; none where it said
+        nothing."""
+        if not self._size_bytes:
+            return b""
+        return self._refusal(
+            http.HTTPStatus.REQUEST_TIMEOUT,
+            "The handshake took too long: it must end within AUTH_TIMEOUT.\n",
+        )
+
+    def _refusal(self, status: http.HTTPStatus, text: str) -> bytes:
+        return self._protocol.reject(status, text).serialize()
+
+
 def respond(protocol: HubProtocol, request: Request, rules: HandshakeRules) -> Response:
     """The answer: 101, or a refusal whose body says what to do."""
     status = http.HTTPStatus
     if request.path.partition("?")[0] != PATH:
         return protocol.reject(status.NOT_FOUND, f"Not here: connect to {PATH}\n")
-    if "Upgrade" not in request.headers:
+    if request.method == "GET" and not _wants_websocket(request):
         response = protocol.reject(
             status.UPGRADE_REQUIRED,
             "This is a WebSocket server, it has no web pages: use a WebSocket client, "
@@ -71,3 +119,11 @@ def respond(protocol: HubProtocol, request: Request, rules: HandshakeRules) -> R
         )
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
+
+
+def _wants_websocket(request: Request) -> bool:
+    try:
+        wanted = [name for h in request.headers.get_all("Upgrade") for name in parse_upgrade(h)]
+    except InvalidHeader:
+        return False
+    return any(name.lower() == "websocket" for name in wanted)

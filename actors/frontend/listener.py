@@ -11,6 +11,7 @@ from typing import Any
 from websocket_server import WebsocketServer
 
 from actors.frontend.connection import Connection, ConnectionContext
+from actors.frontend.places import Handshakes
 
 logger = logging.getLogger("claudehub.frontend")
 
@@ -25,7 +26,7 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         listener = self.server
         assert isinstance(listener, Listener)
-        Connection(self.request, listener.context).run()
+        Connection(self.request, listener.context, lambda: listener.opened(self.request)).run()
 
 
 class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no types
@@ -40,12 +41,14 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
             self.address_family = socket.AF_INET6
         super().__init__(host=host, port=port)
         self.RequestHandlerClass = _Handler
+        self._starved = False
         self._thread = threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="accept", daemon=True
         )
 
     def start(self, context: ConnectionContext) -> None:
         self.context = context
+        self._handshakes = Handshakes(context.clock)
         self._thread.start()
 
     def stop_accepting(self, timeout_s: float) -> None:
@@ -55,38 +58,41 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
             self._thread.join(timeout_s)
         self.socket.close()
 
+    def opened(self, request: socket.socket) -> None:
+        """A handshake is finished."""
+        self._handshakes.leave(request)
+
+    # -- websocket-server's and socketserver's -----------------------------------------------
+
     def get_request(self) -> Any:
         try:
-            return super().get_request()
+            request = super().get_request()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                logger.warning("no descriptor is left for another connection: raise `ulimit -n`")
+                if not self._starved:
+                    logger.error("no descriptor is left for a connection: raise `ulimit -n`")
+                self._starved = True
                 time.sleep(DESCRIPTOR_PAUSE_S)
             raise
+        if self._starved:
+            self._starved = False
+            logger.info("there are descriptors again")
+        return request
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._handshakes.enter(request, lambda: _abort(request))
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._handshakes.leave(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         logger.exception("connection from %s", client_address)
 
 
-class ConnectionCount:
-    """Places for connections: MAX_CONN of them."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._lock = threading.Lock()
-        self._count = 0
-
-    def admit(self) -> bool:
-        with self._lock:
-            if self._count >= self._limit:
-                return False
-            self._count += 1
-            return True
-
-    def leave(self) -> None:
-        with self._lock:
-            self._count -= 1
-
-    @property
-    def count(self) -> int:
-        return self._count
+def _abort(request: socket.socket) -> None:
+    try:
+        request.shutdown(socket.SHUT_RDWR)
+    except OSError as error:
+        del error  # the peer was faster

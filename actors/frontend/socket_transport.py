@@ -1,10 +1,13 @@
 """A connected TCP socket behind an outbox."""
 
+import fcntl
 import select
 import socket
+import struct
+import termios
 from collections.abc import Callable
 
-# Without a fixed size the kernel alone hides some 4 MB of backlog a client.
+# Without a fixed size the kernel alone hides some 4 MB of backlog a client. (It doubles this.)
 SEND_BUFFER_BYTES = 256 * 1024
 
 
@@ -12,9 +15,11 @@ class SocketTransport:
     """`send` is the socket's own, without a call of ours between: it is called for every subscriber
     and message."""
 
+    __slots__ = ("_readable", "_socket", "_writable", "send")
     holds_back = False
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, user_timeout_s: float) -> None:
+        """`user_timeout_s`: how long what was sent may stay unacknowledged (RFC 5482)."""
         sock.setblocking(False)  # every send is tried, and a recv comes after a poll
         self.send: Callable[[bytes | memoryview], int] = sock.send
         self._socket = sock
@@ -22,7 +27,7 @@ class SocketTransport:
         self._writable.register(sock, select.POLLOUT)
         self._readable = select.poll()
         self._readable.register(sock, select.POLLIN)
-        _set_options(sock)
+        _set_options(sock, user_timeout_s)
 
     def flush(self) -> bool:
         return True
@@ -39,6 +44,16 @@ class SocketTransport:
         except OSError as error:
             del error  # the peer was faster
 
+    def unacknowledged_bytes(self) -> int:
+        """What the socket took and the peer's TCP has not confirmed; 0 where the system has no
+        answer."""
+        try:
+            answer = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
+        except OSError:
+            return 0
+        count: int = struct.unpack("i", answer)[0]
+        return count
+
     def receive(self, size_bytes: int, timeout_s: float) -> bytes | None:
         """What has arrived; b"" at the end; None where nothing comes in time. Raises OSError."""
         if not self._readable.poll(max(timeout_s, 0) * 1000):
@@ -48,8 +63,13 @@ class SocketTransport:
         except BlockingIOError:
             return None
 
+    # Once nothing that comes is of use any more.
+    discard = receive
 
-def _set_options(sock: socket.socket) -> None:
+
+def _set_options(sock: socket.socket, user_timeout_s: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout_s * 1000))

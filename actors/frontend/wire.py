@@ -1,31 +1,98 @@
-"""RFC 6455 without a socket: websockets' ServerProtocol, and messages put together from frames."""
+"""RFC 6455 and 7692 without a socket: websockets' ServerProtocol, and messages from frames."""
 
 import codecs
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.extensions import Extension
+from websockets.extensions.permessage_deflate import (
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
+from websockets.typing import ExtensionParameter
+
+from actors.client.inflater import Inflater
+from actors.clock import Clock
+from actors.frontend.rate import TokenBucket
 
 # A flood of empty fragments would otherwise pass every limit in bytes.
 FRAGMENTS_MAX = 4096
+# Pings, pongs and closes a second, with bursts of twice that: each ping wants an answer.
+CONTROL_FRAMES_PER_S = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameLimits:
+    """Of one connection. `message_bytes` holds before and after inflating."""
+
+    message_bytes: int
+    fragments: int = FRAGMENTS_MAX
+    control_frames_per_s: float = CONTROL_FRAMES_PER_S
+    takes_binary: bool = False
 
 
 class HubProtocol(ServerProtocol):
-    """ServerProtocol with one answer mended: a close inside a fragmented message is a close, not a
-    protocol error (Autobahn 7.1.5; docs/decisions/0004)."""
+    """ServerProtocol with one answer mended, a close inside a fragmented message is a close and no
+    protocol error (Autobahn 7.1.5; docs/decisions/0004), and control frames counted."""
+
+    def __init__(
+        self,
+        limits: FrameLimits,
+        clock: Clock,
+        *,
+        compression: bool,
+        select_subprotocol: Callable[..., Any],
+    ) -> None:
+        super().__init__(
+            extensions=[_DeflateFactory()] if compression else None,
+            select_subprotocol=select_subprotocol,
+            max_size=limits.message_bytes,
+        )
+        self._control_frames = TokenBucket(limits.control_frames_per_s, clock)
 
     def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode in (Opcode.PING, Opcode.PONG) and not self._control_frames.take():
+            self.fail(CloseCode.POLICY_VIOLATION, "too many pings and pongs a second")
+            return
+        if frame.opcode is Opcode.PING:
+            self.events.append(frame)  # whose pong goes out in its turn
+            return
         if frame.opcode is Opcode.CLOSE:
             self.current_size = None
         super().recv_frame(frame)
 
+    @property
+    def inflater(self) -> Inflater | None:
+        """What was agreed on for messages to the peer; None: they go out as they are."""
+        for extension in self.extensions:
+            assert isinstance(extension, PerMessageDeflate)
+            return Inflater(
+                keeps_context=not extension.local_no_context_takeover,
+                window_bits=extension.local_max_window_bits,
+            )
+        return None
 
-def deflate_extension() -> ServerPerMessageDeflateFactory:
-    """permessage-deflate (RFC 7692) for what clients send; what we send may stay plain."""
-    return ServerPerMessageDeflateFactory(
-        server_no_context_takeover=True, compress_settings={"level": 1}
-    )
+
+class _DeflateFactory(ServerPerMessageDeflateFactory):
+    """permessage-deflate (RFC 7692). Messages to the peer are compressed elsewhere, for all its
+    fellows at once, so nothing is kept for that here; and the peer is told to keep no context
+    (section 7.1.1.2), since an inflater takes 40 KiB and requests are short."""
+
+    def __init__(self) -> None:
+        super().__init__(client_no_context_takeover=True)
+
+    def process_request_params(
+        self,
+        params: Sequence[ExtensionParameter],
+        accepted_extensions: Sequence[Extension],
+    ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
+        answer, extension = super().process_request_params(params, accepted_extensions)
+        if not extension.local_no_context_takeover:
+            del extension.encoder  # 260 KiB, for data frames, which this protocol never sends
+        return answer, extension
 
 
 class MessageRefused(Exception):
@@ -39,28 +106,34 @@ class MessageRefused(Exception):
 
 @dataclass(slots=True)
 class Assembler:
-    """Text messages from data frames, strictly UTF-8 over fragments."""
+    """Messages from data frames; text strictly UTF-8 over fragments."""
 
-    _parts: list[str] = field(default_factory=list)
+    limits: FrameLimits
+    _parts: list[Any] = field(default_factory=list)
+    _binary: bool = False
     _decoder: codecs.IncrementalDecoder = field(
         default_factory=codecs.getincrementaldecoder("utf-8")
     )
 
-    def add(self, frame: Frame) -> str | None:
+    def add(self, frame: Frame) -> str | bytes | None:
         """The message that a frame completes. Raises MessageRefused."""
-        if frame.opcode is Opcode.BINARY:
+        if frame.opcode is not Opcode.CONT:
+            self._binary = frame.opcode is Opcode.BINARY
+        if self._binary and not self.limits.takes_binary:
             raise MessageRefused(CloseCode.UNSUPPORTED_DATA, "send text frames with JSON")
-        if len(self._parts) >= FRAGMENTS_MAX:
+        if len(self._parts) >= self.limits.fragments:
             raise MessageRefused(
-                CloseCode.POLICY_VIOLATION, f"more than {FRAGMENTS_MAX} fragments in a message"
+                CloseCode.POLICY_VIOLATION,
+                f"more than {self.limits.fragments} fragments in a message",
             )
         try:
-            self._parts.append(self._decoder.decode(bytes(frame.data), frame.fin))
+            data = bytes(frame.data)
+            self._parts.append(data if self._binary else self._decoder.decode(data, frame.fin))
         except UnicodeDecodeError:
             raise MessageRefused(CloseCode.INVALID_DATA, "invalid UTF-8") from None
         if not frame.fin:
             return None
-        text = "".join(self._parts)
+        message: str | bytes = (b"" if self._binary else "").join(self._parts)
         self._parts.clear()
         self._decoder.reset()
-        return text
+        return message

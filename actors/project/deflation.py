@@ -10,14 +10,13 @@ A class of the Project; used only in its thread, while a batch is offered.
 import zlib
 from collections.abc import Sequence
 
-from actors.client.inflater import Inflater
+from actors.client.inflater import WINDOW_BITS, Inflater
 from protocol import frames
 
 # Level 1: 51 us for 4 KiB, where level 6 takes 328 for a seventh less; memory level 5: 64 KiB of
 # window and 80 KiB of tables a project.
 LEVEL = 1
 MEMORY_LEVEL = 5
-WINDOW_BITS = 15
 # Without context a shorter message gains next to nothing.
 ALONE_BYTES_MIN = 200
 
@@ -25,24 +24,23 @@ ALONE_BYTES_MIN = 200
 class DeflateStream:
     """For the subscribers that get one selection of a project's updates: all, or what is kept."""
 
-    def __init__(self) -> None:
-        self._compressor = _compressor()
+    def __init__(self, alone_bytes_min: int = ALONE_BYTES_MIN) -> None:
+        self._alone_bytes_min = alone_bytes_min
+        self._compressor = _compressor(WINDOW_BITS)
         self._context: object | None = None
         self._restart = True
         self._batch: Sequence[bytes] = ()
         self._is_first = False
         self._in_context: bytes | None = None
-        self._alone: bytes | None = None
+        self._alone: dict[int, bytes] = {}  # by window bits
 
     def frames(self, batch: Sequence[bytes], inflater: Inflater) -> bytes | None:
         """The batch's frames compressed for a peer; None where it gets them as they are, since its
         window does not follow this stream. From the next batch on it will."""
         if batch is not self._batch:
             self._begin(batch)
-        if not inflater.keeps_context:
-            if self._alone is None:
-                self._alone = b"".join(self._compress_alone(frame) for frame in batch)
-            return self._alone
+        if not inflater.shares_context:
+            return self._frames_alone(inflater.window_bits)
         if inflater.context is not self._context:
             if not self._is_first:
                 self._restart = True
@@ -54,19 +52,28 @@ class DeflateStream:
 
     def _begin(self, batch: Sequence[bytes]) -> None:
         self._batch = batch
-        self._in_context = self._alone = None
+        self._in_context = None
+        self._alone.clear()
         self._is_first = self._restart
         if self._restart:
             self._restart = False
-            self._compressor = _compressor()
+            self._compressor = _compressor(WINDOW_BITS)
             self._context = object()
 
     def _compress(self, frame: bytes) -> bytes:
         return _deflated(self._compressor, frame)
 
-    @staticmethod
-    def _compress_alone(frame: bytes) -> bytes:
-        return frame if len(frame) < ALONE_BYTES_MIN else _deflated(_compressor(), frame)
+    def _frames_alone(self, window_bits: int) -> bytes:
+        frames = self._alone.get(window_bits)
+        if frames is None:
+            frames = b"".join(
+                frame
+                if len(frame) < self._alone_bytes_min
+                else _deflated(_compressor(window_bits), frame)
+                for frame in self._batch
+            )
+            self._alone[window_bits] = frames
+        return frames
 
 
 class Deflation:
@@ -89,8 +96,8 @@ class Deflation:
         self._streams.clear()
 
 
-def _compressor() -> "zlib._Compress":
-    return zlib.compressobj(LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
+def _compressor(window_bits: int) -> "zlib._Compress":
+    return zlib.compressobj(LEVEL, zlib.DEFLATED, -window_bits, MEMORY_LEVEL)
 
 
 def _deflated(compressor: "zlib._Compress", frame: bytes) -> bytes:

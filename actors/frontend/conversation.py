@@ -1,0 +1,124 @@
+"""What a connection says once it is open: the hub's protocol, on the connection's thread."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from websockets.frames import CloseCode
+
+from actors import messages
+from actors.client import Client
+from actors.client.outbox import Outbox
+from actors.clock import Clock, Timers
+from actors.frontend.rate import RequestCredit, TokenBucket
+from actors.mailbox import tell_if_alive
+from actors.messages import Ref
+from actors.ports import Directory
+from protocol import codec, requests
+from protocol.errors import ErrorCode, RequestRefused
+from protocol.frames import text_frame
+from protocol.updates import Welcome
+
+# Requests of one connection that are not answered yet; above that nothing more is read, so that
+# TCP pushes back.
+REQUESTS_IN_FLIGHT_MAX = 64
+REQUEST_BYTES_IN_FLIGHT_MAX = 1024 * 1024
+
+
+class Conversation(Protocol):
+    """For the connection's thread, but for `wake`."""
+
+    def begin(self) -> None:
+        """The connection is open."""
+
+    def receive(self, message: str | bytes) -> bool:
+        """A message has come. Returns whether it had to wait, a bounded time, before it could be
+        taken: nothing was read meanwhile."""
+
+    def wake(self) -> None:
+        """Something waits in the outbox; from any thread, under its lock."""
+
+    def end(self, reason: str) -> None:
+        """The connection is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubContext:
+    """What every conversation with the hub shares."""
+
+    hub: Ref
+    directory: Directory
+    clock: Clock
+    timers: Timers
+    welcome: Callable[[str], Welcome]
+    new_client_id: Callable[[], str]
+    heartbeat_s: float
+    requests_per_second: float
+
+
+class HubConversation:
+    """Requests become messages to a Client, which answers through the outbox."""
+
+    def __init__(self, context: HubContext, outbox: Outbox) -> None:
+        self._context = context
+        self._outbox = outbox
+        self._bucket = TokenBucket(context.requests_per_second, context.clock)
+        self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)
+        self._client: Ref | None = None
+
+    def begin(self) -> None:
+        context = self._context
+        client_id = context.new_client_id()
+        # The greeting goes out first: nobody else knows the outbox yet.
+        greeting = codec.welcome_message(context.welcome(client_id))
+        self._outbox.write(text_frame(greeting), counts=False)
+        self._client = Client.start(
+            hub=context.hub,
+            client_id=client_id,
+            outbox=self._outbox,
+            directory=context.directory,
+            clock=context.clock,
+            timers=context.timers,
+            answered=self._credit.answered,
+        )
+
+    def receive(self, message: str | bytes) -> bool:
+        assert isinstance(message, str)
+        request: codec.Undecodable | requests.Request
+        try:
+            request = codec.decode(message)
+        except codec.Undecodable as refusal:
+            request = refusal
+        if not self._bucket.take():
+            limited = RequestRefused(
+                ErrorCode.RATE_LIMITED, "too many requests a second; wait a little (RATE_LIMIT)"
+            )
+            request = codec.Undecodable(limited, request.id)
+        waited = self._take_credit(len(message))
+        assert self._client is not None
+        tell_if_alive(self._client, messages.RequestReceived(request=request))
+        return waited
+
+    def wake(self) -> None:
+        if self._client is not None:
+            tell_if_alive(self._client, messages._FlushOutbox())
+
+    def end(self, reason: str) -> None:
+        if self._client is not None:
+            tell_if_alive(self._client, messages.ConnectionLost(reason=reason))
+
+    def _take_credit(self, size_bytes: int) -> bool:
+        """Waits until an earlier request is answered; whether it had to. A peer that sends requests
+        and reads no answer for the time of a heartbeat is closed: its pongs cannot be read
+        meanwhile."""
+        waited, sent_bytes = False, self._outbox.sent_bytes
+        while not self._credit.take(size_bytes, self._context.heartbeat_s):
+            waited = True
+            if not self._outbox.is_open:
+                break
+            if not self._outbox.is_idle and self._outbox.sent_bytes == sent_bytes:
+                self._outbox.close(CloseCode.TRY_AGAIN_LATER, "answers are not read")
+                self._outbox.abort()
+                break
+            sent_bytes = self._outbox.sent_bytes
+        return waited

@@ -1,0 +1,133 @@
+"""TLS between an outbox and a socket, through memory buffers.
+
+An SSLSocket does not fit: it takes no flags, and reading and writing it from two threads deadlocks
+in some versions of Python (cpython#137583). Here both sides go through one lock, and only bytes
+that are encrypted already touch the socket, without waiting.
+"""
+
+import ssl
+import threading
+from collections.abc import Callable
+
+from actors.frontend.socket_transport import SocketTransport
+
+# As much is encrypted before the socket is tried again: what it does not take is held back.
+CHUNK_BYTES = 64 * 1024
+RECEIVE_BYTES = 64 * 1024
+# A ClientHello with all its extensions is far below this.
+HANDSHAKE_BYTES_MAX = 64 * 1024
+PLAIN_HTTP_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Connection: close\r\nContent-Length: 45\r\n\r\n"
+    b"This port speaks TLS: connect with wss://...\n"
+)
+
+
+class TlsTransport:
+    """See Transport (actors/client/outbox.py) and SocketTransport."""
+
+    __slots__ = ("_held", "_incoming", "_lock", "_outgoing", "_raw", "_tls", "holds_back", "send")
+
+    def __init__(self, raw: SocketTransport, context: ssl.SSLContext) -> None:
+        self.send: Callable[[bytes | memoryview], int] = self._send
+        self.holds_back = False
+        self._raw = raw
+        self._lock = threading.Lock()
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._held = memoryview(b"")  # encrypted
+
+    def shake_hands(self, left_s: Callable[[], float]) -> bool:
+        """The handshake, within a time; whether it succeeded. Raises OSError (ssl.SSLError)."""
+        size_bytes = 0
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+            except ssl.SSLError as error:
+                self._flush()  # the alert
+                if error.reason == "HTTP_REQUEST":
+                    self._raw.send(PLAIN_HTTP_ANSWER)
+                raise
+            else:
+                return self._flush()
+            data = self._raw.receive(RECEIVE_BYTES, left_s())
+            size_bytes += len(data or b"")
+            if not data or size_bytes > HANDSHAKE_BYTES_MAX:
+                return False
+            self._incoming.write(data)
+
+    def flush(self) -> bool:
+        with self._lock:
+            return self._flush()
+
+    def wait_writable(self, timeout_s: float) -> bool:
+        return self._raw.wait_writable(timeout_s)
+
+    def half_close(self) -> None:
+        """With a close_notify before it."""
+        with self._lock:
+            try:
+                self._tls.unwrap()
+            except ssl.SSLError as error:
+                del error  # it wants the peer's, which nobody waits for
+            self._flush()
+        self._raw.half_close()
+
+    def abort(self) -> None:
+        self._raw.abort()
+
+    def unacknowledged_bytes(self) -> int:
+        return self._raw.unacknowledged_bytes() + len(self._held)
+
+    def receive(self, size_bytes: int, timeout_s: float) -> bytes | None:
+        """As SocketTransport's; None also where what came is not a whole record yet."""
+        data = self._read(size_bytes)
+        if data is not None:
+            return data
+        encrypted = self._raw.receive(RECEIVE_BYTES, timeout_s)
+        if encrypted is None:
+            return None
+        with self._lock:
+            if encrypted:
+                self._incoming.write(encrypted)
+            else:
+                self._incoming.write_eof()
+        return self._read(size_bytes)
+
+    def discard(self, size_bytes: int, timeout_s: float) -> bytes | None:
+        return self._raw.receive(size_bytes, timeout_s)
+
+    def _read(self, size_bytes: int) -> bytes | None:
+        with self._lock:
+            try:
+                return self._tls.read(size_bytes)
+            except ssl.SSLWantReadError:
+                self._flush()  # an answer of TLS itself, to a key update
+                return None
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return b""
+
+    def _send(self, data: bytes | memoryview) -> int:
+        with self._lock:
+            view, taken = memoryview(data), 0
+            while self._flush() and taken < len(view):
+                taken += self._tls.write(view[taken : taken + CHUNK_BYTES])
+            if not taken:
+                raise BlockingIOError
+            return taken
+
+    def _flush(self) -> bool:
+        """Sends what is encrypted; whether nothing is left."""
+        while True:
+            if not self._held and self._outgoing.pending:
+                self._held = memoryview(self._outgoing.read(CHUNK_BYTES * 2))
+            if not self._held:
+                break
+            try:
+                self._held = self._held[self._raw.send(self._held) :]
+            except BlockingIOError:
+                break
+        self.holds_back = bool(self._held)
+        return not self.holds_back
