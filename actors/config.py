@@ -159,6 +159,16 @@ class Config(BaseSettings):
         "10s", "10s", "to finish the handshake"
     )
     allowed_origins: Names = _setting("", "https://hub.example", "browser origins that may connect")
+    tls_cert: str | None = _setting(
+        None,
+        "/etc/ssl/hub.pem",
+        "PEM file: the certificate and its chain; read again on change",
+    )
+    tls_key: str | None = _setting(
+        None,
+        "/etc/ssl/private/hub.key",
+        "PEM file: the certificate's key; read again on change",
+    )
     compression: bool = _setting(True, "on", "permessage-deflate, where the client offers it")
     permission_mode: str = _setting("ask", "ask", "ask, or a permission mode of the CLI")
     delta_hold: Annotated[Seconds, Field(ge=0, le=60)] = _setting(
@@ -197,6 +207,19 @@ class Config(BaseSettings):
                 "BIND: without authentication only a loopback address is allowed, since whoever "
                 "reaches the port can run commands; example: BIND=127.0.0.1 (and an SSH tunnel), "
                 "or ALLOW_UNAUTHENTICATED=yes"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> "Config":
+        pair = {"TLS_CERT": self.tls_cert, "TLS_KEY": self.tls_key}
+        missing = [name for name, path in pair.items() if path is None]
+        if len(missing) == 1:
+            example = Config.model_fields[missing[0].lower()].examples
+            assert example is not None
+            raise ValueError(
+                f"{missing[0]}: is missing, and one is of no use without the other; "
+                f"example: {missing[0]}={example[0]}"
             )
         return self
 

@@ -18,8 +18,6 @@ from actors.config import Config
 # must not seem to lock a door that it leaves open.
 NOT_YET: Mapping[str, tuple[str, ...]] = {
     "AUTHORIZED_KEYS": (),
-    "TLS_CERT": (),
-    "TLS_KEY": (),
     "SOCKET": (),
     "AGENT_USER": (),
     "AGENT_LIMITS": (),

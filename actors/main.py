@@ -15,6 +15,7 @@ from pathlib import Path
 import pykka
 
 from actors import logs, messages
+from actors.certificate_watcher import CertificateWatcher
 from actors.clock import SystemClock, ThreadTimers
 from actors.config import Config
 from actors.config_source import ConfigurationError, ignored_variables
@@ -22,6 +23,7 @@ from actors.directory import LocalDirectory
 from actors.executor import family
 from actors.executor.environment import agent_environment
 from actors.executor.process import cli_version
+from actors.frontend.certificates import CertificateError, Certificates
 from actors.frontend.listener import Listener
 from actors.hub import Hub
 from actors.mailbox import tell_if_alive
@@ -50,11 +52,18 @@ class StartFailed(Exception):
     """The server cannot run; the text says why. Exit code 1."""
 
 
-def check_command(config: Config) -> None:
-    """Raises ConfigurationError where CLAUDE_CMD cannot be found."""
+def check(config: Config) -> None:
+    """What only the system can tell of the configuration. Raises ConfigurationError."""
+    faults = []
     command = config.claude_cmd[0]
     if shutil.which(command) is None:
-        raise ConfigurationError([f"CLAUDE_CMD: {command!r} was not found; {INSTALL_CLAUDE}"])
+        faults.append(f"CLAUDE_CMD: {command!r} was not found; {INSTALL_CLAUDE}")
+    try:
+        _certificates(config)
+    except CertificateError as error:
+        faults.append(str(error))
+    if faults:
+        raise ConfigurationError(faults)
 
 
 def serve(config: Config, announce: Callable[[str], None]) -> int:
@@ -84,6 +93,10 @@ def _run(
 ) -> None:
     """Start, in this order; the stack stops in the other."""
     layout, data_id = _take_data_folder(config, stack)
+    try:
+        certificates = _certificates(config)
+    except CertificateError as error:
+        raise StartFailed(str(error)) from None
     listener = _listen(config)
     stack.callback(listener.socket.close)
     if strays := family.end_strays(data_id, STRAYS_TIMEOUT_S):
@@ -109,18 +122,35 @@ def _run(
     if wish.is_wanted:
         return
     _ask_version(config, environment, hub)
+    if certificates is not None:
+        watcher = CertificateWatcher.start(hub=hub, certificates=certificates, timers=timers)
+        stack.callback(watcher.stop, block=False)
     context = connection_context(
-        config, hub=hub, directory=directory, clock=clock, timers=timers, tls=None
+        config,
+        hub=hub,
+        directory=directory,
+        clock=clock,
+        timers=timers,
+        tls=None if certificates is None else certificates.context,
     )
     listener.start(context)
     stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
-    announce(f"listening on {_url(config.bind, listener.port)}")
+    announce(f"listening on {_url(config, listener.port)}")
     wish.wait_for_ever()
     logger.info("stopping")
 
 
-def _url(host: str, port: int) -> str:
-    return f"ws://[{host}]:{port}" if ":" in host else f"ws://{host}:{port}"
+def _url(config: Config, port: int) -> str:
+    scheme = "ws" if config.tls_cert is None else "wss"
+    host = f"[{config.bind}]" if ":" in config.bind else config.bind
+    return f"{scheme}://{host}:{port}"
+
+
+def _certificates(config: Config) -> Certificates | None:
+    """Raises CertificateError."""
+    if config.tls_cert is None or config.tls_key is None:
+        return None
+    return Certificates(Path(config.tls_cert), Path(config.tls_key))
 
 
 def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[DataLayout, str]:

@@ -72,7 +72,7 @@ def serve(config_file: Path | None, **flags: object) -> None:
 
     try:
         config = config_source.load(flags, config_file or config_source.default_file())
-        server.check_command(config)
+        server.check(config)
     except config_source.ConfigurationError as error:
         for fault in error.faults:
             click.echo(f"claudehub: {fault}", err=True)

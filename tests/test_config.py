@@ -17,7 +17,7 @@ from actors.config_source import (
     ignored_variables,
     load,
 )
-from actors.main import check_command
+from actors.main import check
 from tests.harness import ROOT
 
 
@@ -154,9 +154,9 @@ def test_variables_without_effect_are_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_missing_cli_says_how_to_get_it() -> None:
     with pytest.raises(ConfigurationError) as error:
-        check_command(load({"claude_cmd": "no-such-claude"}))
+        check(load({"claude_cmd": "no-such-claude"}))
     assert "claudehub demo" in error.value.faults[0]
-    check_command(load({"claude_cmd": "sh"}))
+    check(load({"claude_cmd": "sh"}))
 
 
 def test_the_documentation_has_every_variable_with_its_default() -> None:

@@ -74,7 +74,7 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
         "socket": ("actors/frontend/",),
         "websocket_server": ("actors/frontend/listener.py",),
         "psutil": ("actors/executor/", "storage/compressor.py"),
-        "watchdog": ("actors/file_watcher.py",),
+        "watchdog": ("actors/file_watcher.py", "actors/certificate_watcher.py"),
         "fcntl": ("storage/", "actors/frontend/socket_transport.py"),
     }
     wrong = [

@@ -71,8 +71,11 @@ from actors.messages.project import (
     _SyncDue,
 )
 from actors.messages.service import (
+    CertificateWatcherMessage,
     FileWatcherMessage,
     RotatorMessage,
+    _CertificateLookDue,
+    _CertificateTouched,
     _CompressionDue,
     _PathsChanged,
     _ReportDue,
@@ -83,6 +86,7 @@ from actors.slot import Replied
 __all__ = [
     "ActorDied",
     "AgentOutput",
+    "CertificateWatcherMessage",
     "ClaudeVersionFound",
     "ClientConnected",
     "ClientGone",
@@ -125,6 +129,8 @@ __all__ = [
     "StopProject",
     "SubscriberGone",
     "UpkeepMessage",
+    "_CertificateLookDue",
+    "_CertificateTouched",
     "_CloseDeadline",
     "_CompressionDue",
     "_DrainDue",

@@ -1,4 +1,4 @@
-"""What the Rotator and a FileWatcher are told: only by timers and threads of their own."""
+"""What the Rotator and the watchers of files are told: only by timers and threads of their own."""
 
 from dataclasses import dataclass
 
@@ -23,5 +23,18 @@ class _CompressionDue:
     """Look after the child that compresses."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CertificateTouched:
+    """From the file system's watcher: something changed near the certificate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CertificateLookDue:
+    """`again`: the one that comes now and then."""
+
+    again: bool
+
+
 RotatorMessage = _RotationDue | _CompressionDue
 FileWatcherMessage = _PathsChanged | _ReportDue
+CertificateWatcherMessage = _CertificateTouched | _CertificateLookDue

@@ -1,0 +1,114 @@
+"""The certificate of the server: loaded, checked, and loaded again when its files change."""
+
+import os
+import ssl
+from pathlib import Path
+
+# What a file was when it was looked at; a change of any of these means that it is another now.
+_Stamp = tuple[int, int, int]
+
+
+class CertificateError(Exception):
+    """The certificate cannot be used; the text begins with the variable to set right."""
+
+
+class Certificates:
+    """`context` is for one connection's handshake; replaced, never changed, by `reload`."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Loads both. Raises CertificateError."""
+        self._certificate = certificate
+        self._key = key
+        self._stamps: list[_Stamp] = []
+        self._context = self._load()
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        return self._certificate, self._key
+
+    def context(self) -> ssl.SSLContext:
+        return self._context
+
+    def reload(self) -> bool:
+        """Loads them again where they have changed; whether they had. Raises CertificateError, and
+        then the old ones stay."""
+        if self._look() == self._stamps:
+            return False
+        self._context = self._load()
+        return True
+
+    def _look(self) -> list[_Stamp]:
+        return [_stamp(path) for path in self.files]
+
+    def _load(self) -> ssl.SSLContext:
+        # Before they are read: what changes meanwhile is seen as a change later.
+        self._stamps = self._look()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION
+        for variable, path in (("TLS_CERT", self._certificate), ("TLS_KEY", self._key)):
+            _check_readable(variable, path)
+        try:
+            context.load_cert_chain(self._certificate, self._key, password=_no_password)
+        except _KeyIsEncrypted:
+            raise CertificateError(
+                f"TLS_KEY: {str(self._key)!r}: is encrypted, and nobody is there to type the "
+                "password; example: openssl pkey -in KEY -out PLAIN_KEY, and TLS_KEY=PLAIN_KEY"
+            ) from None
+        except (ssl.SSLError, OSError) as error:
+            raise CertificateError(self._explain(error)) from None
+        return context
+
+    def _explain(self, error: OSError) -> str:
+        reason = getattr(error, "reason", None) or str(error)
+        if reason == "KEY_VALUES_MISMATCH":
+            return (
+                f"TLS_KEY: {str(self._key)!r}: does not belong to the certificate in "
+                f"{str(self._certificate)!r}; example: the key that the certificate was requested "
+                "with"
+            )
+        if _has_certificate(self._certificate):
+            return (
+                f"TLS_KEY: {str(self._key)!r}: is no private key in PEM ({reason}); "
+                "example: TLS_KEY=/etc/ssl/private/hub.key"
+            )
+        return (
+            f"TLS_CERT: {str(self._certificate)!r}: is no certificate in PEM ({reason}); "
+            "example: TLS_CERT=/etc/ssl/certs/hub.pem"
+        )
+
+
+class _KeyIsEncrypted(Exception):
+    pass
+
+
+def _no_password() -> str:
+    # Without this OpenSSL asks on the terminal, and the start hangs.
+    raise _KeyIsEncrypted
+
+
+def _has_certificate(path: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except OSError:
+        return False
+    return True
+
+
+def _check_readable(variable: str, path: Path) -> None:
+    try:
+        with open(path, "rb"):
+            return
+    except OSError as error:
+        raise CertificateError(
+            f"{variable}: {str(path)!r}: cannot be read ({error.strerror}); "
+            f"example: {variable}=/etc/ssl/hub.pem, readable for the server's user"
+        ) from None
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_mtime_ns, status.st_ino, status.st_size)
