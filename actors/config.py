@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -189,6 +190,13 @@ class Config(BaseSettings):
             raise ValueError(f"must be ask or one of {', '.join(PERMISSION_MODES)}")
         return mode
 
+    @field_validator("tls_key")
+    @classmethod
+    def _pair(cls, key: str | None, info: ValidationInfo) -> str | None:
+        if "tls_cert" in info.data and (key is None) != (info.data["tls_cert"] is None):
+            raise ValueError("is of no use alone; set both TLS_CERT and TLS_KEY")
+        return key
+
     @field_validator("bind")
     @classmethod
     def _address(cls, bind: str) -> str:
@@ -207,19 +215,6 @@ class Config(BaseSettings):
                 "BIND: without authentication only a loopback address is allowed, since whoever "
                 "reaches the port can run commands; example: BIND=127.0.0.1 (and an SSH tunnel), "
                 "or ALLOW_UNAUTHENTICATED=yes"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _certificate_with_key(self) -> "Config":
-        pair = {"TLS_CERT": self.tls_cert, "TLS_KEY": self.tls_key}
-        missing = [name for name, path in pair.items() if path is None]
-        if len(missing) == 1:
-            example = Config.model_fields[missing[0].lower()].examples
-            assert example is not None
-            raise ValueError(
-                f"{missing[0]}: is missing, and one is of no use without the other; "
-                f"example: {missing[0]}={example[0]}"
             )
         return self
 

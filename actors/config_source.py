@@ -118,5 +118,7 @@ def _fault(error: dict[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "not set"
     text = " ".join(value) if isinstance(value, tuple) else str(value)
     return repr(text[:100])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pykka
 
-from actors import logs, messages
+from actors import logs, messages, system_limits
 from actors.certificate_watcher import CertificateWatcher
 from actors.clock import SystemClock, ThreadTimers
 from actors.config import Config
@@ -76,6 +76,8 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
     for name in ignored_variables():
         logger.warning("%s has no effect in this version", name)
     _raise_descriptor_limit()
+    for warning in system_limits.warnings(config.max_conn):
+        logger.warning("%s", warning)
     with contextlib.suppress(ValueError, OSError, AttributeError):  # stderr may be no real file
         faulthandler.register(signal.SIGUSR1)
     wish = StopWish()

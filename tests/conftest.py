@@ -9,8 +9,9 @@ import freezegun
 import psutil
 import pykka
 import pytest
+import trustme
 
-from tests.harness import HubProcess
+from tests.harness import HubProcess, TlsFiles
 
 freezegun.configure(extend_ignore_list=["pykka", "subprocess", "websockets", "threading"])
 
@@ -21,12 +22,13 @@ LEFTOVER_WAIT_S = 5.0
 def nothing_is_left() -> Iterator[None]:
     """Fails a test that leaves a thread, an actor or a child process."""
     before = set(threading.enumerate())
+    shared = set(psutil.Process().children(recursive=True))  # a hub that a module's tests share
     yield
     assert not pykka.ActorRegistry.get_all()
     for thread in set(threading.enumerate()) - before:
         thread.join(LEFTOVER_WAIT_S)
         assert not thread.is_alive(), f"{thread} is left"
-    children = psutil.Process().children(recursive=True)
+    children = set(psutil.Process().children(recursive=True)) - shared
     _, alive = psutil.wait_procs(children, timeout=LEFTOVER_WAIT_S)
     assert not alive, f"{alive} are left"
 
@@ -36,21 +38,44 @@ def scratch(tmp_path: Path) -> Path:
     return tmp_path.resolve()
 
 
+@pytest.fixture(scope="session")
+def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
+    folder = tmp_path_factory.mktemp("tls")
+    return make_tls_files(folder)
+
+
+def make_tls_files(folder: Path) -> TlsFiles:
+    """A new authority and a certificate of its own."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    files = TlsFiles(folder / "hub.pem", folder / "hub.key", folder / "authority.pem")
+    files.certificate.write_bytes(b"".join(p.bytes() for p in certificate.cert_chain_pems))
+    certificate.private_key_pem.write_to_path(str(files.key))
+    authority.cert_pem.write_to_path(str(files.authority))
+    return files
+
+
 @pytest.fixture
-def hub(scratch: Path) -> Iterator[HubProcess]:
+def tls() -> TlsFiles | None:
+    """A module that is to run over wss as well gives this fixture two values."""
+    return None
+
+
+@pytest.fixture
+def hub(scratch: Path, tls: TlsFiles | None) -> Iterator[HubProcess]:
     """A running hub; it must stop in order."""
-    process = HubProcess(scratch).start()
+    process = HubProcess(scratch, tls).start()
     yield process
     assert process.stop() == 0
 
 
 @pytest.fixture
-def start_hub(scratch: Path) -> Iterator[Any]:
+def start_hub(scratch: Path, tls: TlsFiles | None) -> Iterator[Any]:
     """Starts a hub with settings of its own; it must stop in order, unless the test ended it."""
     started: list[HubProcess] = []
 
     def start(**settings: str) -> HubProcess:
-        process = HubProcess(scratch, **settings).start()
+        process = HubProcess(scratch, tls, **settings).start()
         started.append(process)
         return process
 

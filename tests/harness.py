@@ -4,9 +4,11 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,26 @@ MOCK = Path(__file__).with_name("mock_claude.py")
 TIMEOUT_S = 20.0
 
 
-class HubProcess:
-    """`claudehub serve` with the mock CLI; `url` once it listens."""
+@dataclass(frozen=True)
+class TlsFiles:
+    """A certificate for localhost and 127.0.0.1, its key, and who signed it."""
 
-    def __init__(self, scratch: Path, **settings: str) -> None:
+    certificate: Path
+    key: Path
+    authority: Path
+
+    def trusting(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.authority)
+
+
+class HubProcess:
+    """`claudehub serve` with the mock CLI; `url` once it listens. With `tls` it speaks wss."""
+
+    def __init__(self, scratch: Path, tls: TlsFiles | None = None, **settings: str) -> None:
         self.scratch = scratch
+        self.tls = tls
+        if tls is not None:
+            settings = {"TLS_CERT": str(tls.certificate), "TLS_KEY": str(tls.key), **settings}
         self.roots = scratch / "roots"
         self.data = scratch / "data"
         self.roots.mkdir(exist_ok=True)
@@ -77,6 +94,8 @@ class HubProcess:
         return str(path)
 
     def client(self, **options: Any) -> "WireClient":
+        if self.tls is not None:
+            options.setdefault("ssl", self.tls.trusting())
         return WireClient(self.url, **options)
 
     def stop(self, number: int = signal.SIGTERM) -> int:

@@ -1,11 +1,8 @@
-"""The handshake, close codes, heartbeat and slow readers, over sockets."""
+"""The handshake, close codes and heartbeat, over sockets; all of it over TLS as well."""
 
 import contextlib
-import re
-import socket
+import http.client
 import struct
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,106 +10,155 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.harness import HubProcess
-
-
-def port_of(hub: HubProcess) -> int:
-    return int(hub.url.rsplit(":", 1)[1])
-
-
-@contextlib.contextmanager
-def raw(hub: HubProcess) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port_of(hub)), timeout=10) as sock:
-        yield sock
-
-
-UPGRADE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+from tests.harness import HubProcess, TlsFiles
+from tests.sockets import (
+    UPGRADE,
+    close_of,
+    frame,
+    port_of,
+    raw,
+    read_all,
+    read_until,
+    upgraded,
 )
 
 
-def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
-    """A masked frame with a mask of zeros."""
-    assert len(payload) < 126
-    return (
-        struct.pack("!BB", opcode | (0x80 if fin else 0), 0x80 | len(payload)) + bytes(4) + payload
-    )
+@pytest.fixture(params=["ws", "wss"], scope="module")
+def tls(request: pytest.FixtureRequest) -> TlsFiles | None:
+    return request.getfixturevalue("tls_files") if request.param == "wss" else None
 
 
-def read_until(sock: socket.socket, end: bytes) -> bytes:
-    data = b""
-    while end not in data:
-        piece = sock.recv(65536)
-        assert piece, data
-        data += piece
-    return data
+@pytest.fixture(scope="module")
+def shared_hub(
+    tls: TlsFiles | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HubProcess]:
+    """One for all tests that want no settings of their own."""
+    process = HubProcess(tmp_path_factory.mktemp("hub").resolve(), tls).start()
+    yield process
+    assert process.stop() == 0
 
 
-def read_all(sock: socket.socket) -> bytes:
-    data = b""
-    while piece := sock.recv(65536):
-        data += piece
-    return data
+@pytest.fixture
+def hub(shared_hub: HubProcess) -> HubProcess:
+    return shared_hub
 
 
-def refusal(url: str, **options: Any) -> Any:
-    with pytest.raises(InvalidStatus) as refused, connect(url, proxy=None, **options):
+def connecting(hub: HubProcess, path: str = "/", **options: Any) -> Any:
+    """A stock client's connection."""
+    if hub.tls is not None:
+        options["ssl"] = hub.tls.trusting()
+    return connect(hub.url + path, proxy=None, **options)
+
+
+def refusal(hub: HubProcess, path: str = "/", **options: Any) -> Any:
+    with pytest.raises(InvalidStatus) as refused, connecting(hub, path, **options):
         pass
     return refused.value.response
 
 
+def answer_to(hub: HubProcess, request: bytes) -> bytes:
+    with raw(hub) as sock:
+        sock.sendall(request)
+        return read_all(sock)
+
+
 def test_refusals_say_what_to_do(hub: HubProcess) -> None:
-    assert refusal(hub.url + "/elsewhere").status_code == 404
-    origin = refusal(hub.url, origin="https://evil.example")
+    assert refusal(hub, "/elsewhere").status_code == 404
+    origin = refusal(hub, origin="https://evil.example")
     assert origin.status_code == 403
     assert b"ALLOWED_ORIGINS" in origin.body
-    version = refusal(hub.url, subprotocols=["claudehub.v9"])
+    version = refusal(hub, subprotocols=["claudehub.v9"])
     assert version.status_code == 400
     assert b"claudehub.v1" in version.body
-    with pytest.raises(urllib.error.HTTPError) as plain:
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            hub.url.replace("ws:", "http:")
-        )
-    assert plain.value.code == 426
-    assert b"WebSocket" in plain.value.read()
-    plain.value.close()
+    plain = answer_to(hub, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert plain.startswith(b"HTTP/1.1 426 ") and b"WebSocket" in plain
+    assert b"\r\nUpgrade: websocket\r\n" in plain
+
+
+ORDER = [  # each request has the faults of all that follow it, too
+    (b"POST", b"/x", b"h2c", b"evil", b"12", 404),
+    (b"POST", b"/", b"websocket", b"", b"13", 405),
+    (b"GET", b"/", b"h2c", b"evil", b"12", 426),
+    (b"GET", b"/", b"websocket", b"evil", b"12", 403),
+    (b"GET", b"/?a=b", b"websocket", b"", b"12", 400),
+    (b"GET", b"/", b"websocket", b"", b"13", 503),
+]
+
+
+@pytest.mark.parametrize("tls", ["ws"], indirect=True)
+def test_the_first_fault_in_the_order_of_the_protocol_is_the_answer(start_hub: Any) -> None:
+    hub = start_hub(MAX_CONN="1")
+    with upgraded(hub):
+        for method, path, upgrade, origin, version, status in ORDER:
+            request = UPGRADE.replace(b"GET / ", b"%b %b " % (method, path))
+            request = request.replace(b"Upgrade: websocket", b"Upgrade: " + upgrade)
+            request = request.replace(b"Version: 13", b"Version: " + version)
+            if origin:
+                request = request.replace(b"Host: x", b"Host: x\r\nOrigin: " + origin)
+            answer = answer_to(hub, request)
+            assert answer.startswith(b"HTTP/1.1 %d " % status), (status, answer)
+            assert len(answer.split(b"\r\n\r\n", 1)[1]) > 10, answer
 
 
 def test_the_subprotocol_is_chosen(hub: HubProcess) -> None:
-    with connect(hub.url, proxy=None, subprotocols=["x.y", "claudehub.v1"]) as ws:
+    with connecting(hub, subprotocols=["x.y", "claudehub.v1"]) as ws:
         assert ws.subprotocol == "claudehub.v1"
-    with connect(hub.url, proxy=None) as ws:
+    with connecting(hub) as ws:
         assert ws.subprotocol is None
 
 
 def test_allowed_origins_and_the_number_of_connections(start_hub: Any) -> None:
-    hub = start_hub(ALLOWED_ORIGINS="https://a.example,https://b.example", MAX_CONN="1")
-    with connect(hub.url, proxy=None, origin="https://b.example"):
-        full = refusal(hub.url)
+    hub = start_hub(ALLOWED_ORIGINS="https://a.example,https://b.example", MAX_CONN="2")
+    with connecting(hub, origin="https://b.example"), connecting(hub):
+        full = refusal(hub)
         assert full.status_code == 503
         assert full.headers["Retry-After"] == "5"
-    assert refusal(hub.url, origin="https://c.example").status_code == 403
+        assert b"MAX_CONN" in full.body
+    assert refusal(hub, origin="https://c.example").status_code == 403
 
 
-def test_a_silent_handshake_ends_at_its_deadline(start_hub: Any) -> None:
+def test_a_handshake_ends_at_its_deadline(start_hub: Any) -> None:
     hub = start_hub(AUTH_TIMEOUT="200ms")
     with raw(hub) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\n")
-        assert b"408" in (answer := read_all(sock)) and b"AUTH_TIMEOUT" in answer
+        answer = read_all(sock)
+        assert answer.startswith(b"HTTP/1.1 408 ") and b"AUTH_TIMEOUT" in answer
+    with raw(hub) as sock:
+        assert read_all(sock) == b""
 
 
-def test_a_long_handshake_is_refused(hub: HubProcess) -> None:
-    with raw(hub) as sock, contextlib.suppress(OSError):
-        sock.sendall(b"GET / HTTP/1.1\r\n" + b"X-Pad: " + b"y" * 8000 + b"\r\n")
-        sock.sendall((b"X-Pad: " + b"y" * 8000 + b"\r\n") * 3)
-        assert b"101" not in read_all(sock)
+def test_a_handshake_in_single_bytes_is_a_handshake(hub: HubProcess) -> None:
+    with raw(hub) as sock:
+        for byte in UPGRADE:
+            sock.sendall(bytes([byte]))
+        assert b" 101 " in read_until(sock, b"}}")
+
+
+def test_what_is_no_handshake_is_answered(hub: HubProcess) -> None:
+    assert b" 400 " in answer_to(hub, b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+    assert b" 400 " in answer_to(hub, b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello")
+    assert b" 414 " in answer_to(hub, b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n")
+
+
+@pytest.mark.parametrize(("size", "status"), [(-1, 101), (0, 101), (1, 431)])
+def test_a_handshake_has_16_kib_at_most(hub: HubProcess, size: int, status: int) -> None:
+    wanted = 16 * 1024 + size
+    start, end = UPGRADE[:-2], b"\r\n"
+    padding = wanted - len(start) - len(end)
+    lines = [b"X-Pad: " + b"y" * 4000 + b"\r\n"] * 3
+    padding -= sum(map(len, lines))
+    lines.append(b"X-Pad: " + b"y" * (padding - len(b"X-Pad: \r\n")) + b"\r\n")
+    request = start + b"".join(lines) + end
+    assert len(request) == wanted
+    with raw(hub) as sock:
+        # The last byte comes alone: it is what makes the request too long, or ends it.
+        sock.sendall(request[:-1])
+        sock.sendall(request[-1:])
+        assert sock.recv(65536).startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_invalid_utf8_closes_with_1007_and_half_a_frame_waits(hub: HubProcess) -> None:
-    with raw(hub) as sock:
-        sock.sendall(UPGRADE)
-        read_until(sock, b"welcome")
+    with upgraded(hub) as sock:
         whole = frame(1, b'{"type":"ping"}')
         sock.sendall(whole[:5])
         sock.sendall(whole[5:])
@@ -120,30 +166,21 @@ def test_invalid_utf8_closes_with_1007_and_half_a_frame_waits(hub: HubProcess) -
         sock.sendall(frame(1, b'{"type":', fin=False) + frame(0, b'"ping"}'))
         read_until(sock, b'"result"')
         sock.sendall(frame(1, b"\xc3", fin=False) + frame(0, b"\x28"))
-        closing = read_all(sock)
-        assert closing[0] == 0x88
-        assert struct.unpack("!H", closing[2:4])[0] == 1007
+        assert close_of(read_all(sock)) == (1007, "invalid UTF-8")
 
 
 def test_a_close_inside_a_fragmented_message_is_a_close(hub: HubProcess) -> None:
-    with raw(hub) as sock:
-        sock.sendall(UPGRADE)
-        read_until(sock, b"welcome")
+    with upgraded(hub) as sock:
         sock.sendall(frame(1, b"x", fin=False) + frame(8, struct.pack("!H", 1000)))
-        closing = read_all(sock)
-        assert struct.unpack("!H", closing[2:4])[0] == 1000
+        assert close_of(read_all(sock))[0] == 1000
 
 
 def test_a_peer_that_does_not_answer_pings_is_closed(start_hub: Any) -> None:
     hub = start_hub(HEARTBEAT="200ms")
-    with raw(hub) as sock:
-        sock.sendall(UPGRADE)
-        read_until(sock, b"welcome")
+    with upgraded(hub) as sock:
         data = read_all(sock)
         assert data[0] == 0x89
-        assert b"no answer to pings" in data
-        close = data.index(b"no answer") - 2
-        assert struct.unpack("!H", data[close : close + 2])[0] == 1011
+        assert close_of(data) == (1011, "no answer to pings")
 
 
 def test_a_silent_peer_that_answers_pings_stays(start_hub: Any) -> None:
@@ -158,64 +195,63 @@ def test_a_silent_peer_that_answers_pings_stays(start_hub: Any) -> None:
 
 
 def test_compressed_messages_are_understood(hub: HubProcess) -> None:
-    with connect(hub.url, proxy=None, compression="deflate") as ws:
+    with connecting(hub, compression="deflate") as ws:
         assert "permessage-deflate" in ws.response.headers["Sec-WebSocket-Extensions"]
         ws.recv(timeout=10)
         ws.send('{"type":"ping","payload":{"a":"' + "b" * 1000 + '"}}')
         assert "b" * 1000 in str(ws.recv(timeout=10))
 
 
-def test_a_slow_reader_is_closed_and_nobody_else_notices(start_hub: Any) -> None:
-    hub = start_hub(SLOW_CLIENT_BYTES="1MiB")
-    with socket.socket() as slow, hub.client() as client:
-        slow.settimeout(10)
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-        slow.connect(("127.0.0.1", port_of(hub)))
-        client.request("project_create", path=hub.folder("p"))
-        slow.sendall(UPGRADE)
-        read_until(slow, b"welcome")
-        slow.sendall(frame(1, b'{"type":"project_join","payload":{"project_id":"p"}}'))
-        read_until(slow, b'"log_id"')
-        client.request("project_join", project_id="p")
-        client.run("p", "[[lines:10000]][[pace:0.00005]]")
-        seqs = [u["seq"] for u in client.updates if "seq" in u]
-        assert seqs == list(range(1, len(seqs) + 1))
-        # What was sent before the end is whole and without a hole; then the connection ends.
-        got = [int(n) for n in re.findall(rb'"payload":{"seq":(\d+),', read_all(slow))]
-        assert got == list(range(1, len(got) + 1))
-        assert 100 < len(got) < len(seqs)
+def test_without_compression_none_is_agreed_on(start_hub: Any) -> None:
+    with connecting(start_hub(COMPRESSION="off"), compression="deflate") as ws:
+        assert "Sec-WebSocket-Extensions" not in ws.response.headers
 
 
-def test_a_peer_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
-    hub = start_hub(HEARTBEAT="200ms")
-    with socket.socket() as deaf, hub.client() as client:
-        deaf.settimeout(10)
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-        deaf.connect(("127.0.0.1", port_of(hub)))
-        client.request("project_create", path=hub.folder("p"))
-        client.run_after_join("p", "[[lines:3000]]")
-        deaf.sendall(UPGRADE)
-        read_until(deaf, b"welcome")
-        deaf.sendall(frame(1, b'{"type":"ping"}'))
-        read_until(deaf, b'"result"')
-        ask = frame(1, b'{"type":"get_messages","payload":{"project_id":"p","limit":1000}}')
-        with contextlib.suppress(OSError):  # it is closed in the middle of this
-            for _ in range(500):
-                deaf.sendall(ask)
-        for _ in range(20_000):  # each waits for an answer; the hub needs a few heartbeats
-            if client.request("health_check")["connections"] == 1:
-                break
-        assert client.request("health_check")["connections"] == 1
+def test_a_binary_message_closes_with_1003(hub: HubProcess) -> None:
+    with upgraded(hub) as sock:
+        sock.sendall(frame(1, b'{"type":"ping"}') + frame(2, b"\x00\x01"))
+        data = read_all(sock)
+        assert close_of(data)[0] == 1003
 
 
-def test_a_reply_larger_than_the_limit_does_not_cut_who_asked(start_hub: Any) -> None:
-    hub = start_hub(SLOW_CLIENT_BYTES="1KiB")
-    with hub.client() as client:
-        client.request("project_create", path=hub.folder("p"))
-        client.request("project_join", project_id="p")
-        client.run("p", "[[lines:50]]")
-        for _ in range(5):
-            client.send({"type": "get_messages", "payload": {"project_id": "p"}})
-        for _ in range(5):
-            assert len(client.reply()["payload"]["messages"]) > 50
-        assert client.request("ping") == {}
+def test_a_pong_comes_back_with_what_the_ping_held(hub: HubProcess) -> None:
+    with upgraded(hub) as sock:
+        sock.sendall(frame(9, b"\x00\xff payload"))
+        assert read_until(sock, b"payload") == b"\x8a\x0a\x00\xff payload"
+
+
+def test_the_close_is_seen_although_much_was_sent_after_the_fault(hub: HubProcess) -> None:
+    """A socket that is closed with unread input sends a RST, which eats what was not read yet."""
+    with upgraded(hub) as sock:
+        sock.sendall(frame(2, b"binary") + b"".join([frame(1, b"x" * 60_000)] * 30))
+        assert close_of(read_all(sock))[0] == 1003
+
+
+def test_all_are_told_of_the_end_at_the_same_time(scratch: Any, tls: TlsFiles | None) -> None:
+    """Those that answer and those that do not, under one deadline."""
+    hub = HubProcess(scratch, tls, MAX_CONN="1000").start()
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(upgraded(hub)) for _ in range(40)]
+        assert hub.stop() == 0
+        for sock in socks:
+            assert close_of(read_all(sock)) == (1001, "the server is shutting down")
+
+
+@pytest.mark.parametrize("tls", ["wss"], indirect=True)
+def test_plain_http_on_a_tls_port_is_told_so(hub: HubProcess) -> None:
+    client = http.client.HTTPConnection("127.0.0.1", port_of(hub), timeout=10)
+    client.request("GET", "/")
+    response = client.getresponse()
+    assert response.status == 400
+    assert b"wss://" in response.read()
+    client.close()
+
+
+@pytest.mark.parametrize("tls", ["wss"], indirect=True)
+def test_a_tls_handshake_ends_at_the_deadline_and_keeps_nobody_waiting(start_hub: Any) -> None:
+    hub = start_hub(AUTH_TIMEOUT="500ms")
+    with raw(hub, secure=False) as silent, upgraded(hub):
+        assert read_all(silent) == b""
+    with raw(hub, secure=False) as half:
+        half.sendall(b"\x16\x03\x01\x02\x00\x01")
+        assert read_all(half) == b""

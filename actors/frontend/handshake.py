@@ -61,6 +61,11 @@ class Opening:
         """The answer, once there is one; the protocol is open then, or it never will be."""
         protocol = self._protocol
         self._size_bytes += len(data)
+        if self._size_bytes > HANDSHAKE_BYTES_MAX:
+            return self._refusal(
+                http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"A handshake has {HANDSHAKE_BYTES_MAX} bytes at most: send fewer headers.\n",
+            )
         protocol.receive_data(data)
         events = protocol.events_received()
         if events and isinstance(events[0], Request):
@@ -71,11 +76,6 @@ class Opening:
             return b"".join(protocol.data_to_send()) or self._refusal(
                 http.HTTPStatus.BAD_REQUEST,
                 "This is no HTTP request of a WebSocket client: use one.\n",
-            )
-        if self._size_bytes > HANDSHAKE_BYTES_MAX:
-            return self._refusal(
-                http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                f"A handshake has {HANDSHAKE_BYTES_MAX} bytes at most: send fewer headers.\n",
             )
         return None
 

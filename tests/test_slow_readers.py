@@ -1,0 +1,64 @@
+"""Clients that read slowly, little, or never; and those beside them."""
+
+import contextlib
+import re
+import socket
+from typing import Any
+
+from tests.sockets import UPGRADE, frame, port_of, read_all, read_until
+
+
+def test_a_slow_reader_is_closed_and_nobody_else_notices(start_hub: Any) -> None:
+    hub = start_hub(SLOW_CLIENT_BYTES="1MiB")
+    with socket.socket() as slow, hub.client() as client:
+        slow.settimeout(10)
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        slow.connect(("127.0.0.1", port_of(hub)))
+        client.request("project_create", path=hub.folder("p"))
+        slow.sendall(UPGRADE)
+        read_until(slow, b"welcome")
+        slow.sendall(frame(1, b'{"type":"project_join","payload":{"project_id":"p"}}'))
+        read_until(slow, b'"log_id"')
+        client.request("project_join", project_id="p")
+        client.run("p", "[[lines:10000]][[pace:0.00005]]")
+        seqs = [u["seq"] for u in client.updates if "seq" in u]
+        assert seqs == list(range(1, len(seqs) + 1))
+        # What was sent before the end is whole and without a hole; then the connection ends.
+        got = [int(n) for n in re.findall(rb'"payload":{"seq":(\d+),', read_all(slow))]
+        assert got == list(range(1, len(got) + 1))
+        assert 100 < len(got) < len(seqs)
+
+
+def test_a_peer_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
+    hub = start_hub(HEARTBEAT="200ms")
+    with socket.socket() as deaf, hub.client() as client:
+        deaf.settimeout(10)
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        deaf.connect(("127.0.0.1", port_of(hub)))
+        client.request("project_create", path=hub.folder("p"))
+        client.run_after_join("p", "[[lines:3000]]")
+        deaf.sendall(UPGRADE)
+        read_until(deaf, b"welcome")
+        deaf.sendall(frame(1, b'{"type":"ping"}'))
+        read_until(deaf, b'"result"')
+        ask = frame(1, b'{"type":"get_messages","payload":{"project_id":"p","limit":1000}}')
+        with contextlib.suppress(OSError):  # it is closed in the middle of this
+            for _ in range(500):
+                deaf.sendall(ask)
+        for _ in range(20_000):  # each waits for an answer; the hub needs a few heartbeats
+            if client.request("health_check")["connections"] == 1:
+                break
+        assert client.request("health_check")["connections"] == 1
+
+
+def test_a_reply_larger_than_the_limit_does_not_cut_who_asked(start_hub: Any) -> None:
+    hub = start_hub(SLOW_CLIENT_BYTES="1KiB")
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        client.request("project_join", project_id="p")
+        client.run("p", "[[lines:50]]")
+        for _ in range(5):
+            client.send({"type": "get_messages", "payload": {"project_id": "p"}})
+        for _ in range(5):
+            assert len(client.reply()["payload"]["messages"]) > 50
+        assert client.request("ping") == {}
