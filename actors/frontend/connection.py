@@ -71,7 +71,8 @@ class Connection:
     def run(self) -> None:
         """Handshake, messages, close. Raises nothing but bugs."""
         try:
-            if not self._handshake():
+            if not self._shake_hands():
+                self._transport.half_close()
                 self._linger()
                 return
         except OSError as error:
@@ -91,7 +92,7 @@ class Connection:
 
     # -- handshake ---------------------------------------------------------------------------
 
-    def _handshake(self) -> bool:
+    def _shake_hands(self) -> bool:
         """Whether the connection is open; else a refusal is sent, or the peer said too little."""
         clock = self._context.clock
         deadline = clock.monotonic() + self._context.handshake_timeout_s
@@ -113,11 +114,8 @@ class Connection:
                 answer = opening.timed_out()
         if answer:
             self._transport.send(answer)  # small: the socket's buffer takes it
-        if self._protocol.state is OPEN:
-            self._outbox.inflater = self._protocol.inflater
-            return True
-        self._transport.half_close()
-        return False
+        self._outbox.inflater = self._protocol.inflater
+        return self._protocol.state is OPEN
 
     # -- messages ----------------------------------------------------------------------------
 

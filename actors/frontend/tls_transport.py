@@ -5,11 +5,14 @@ in some versions of Python (cpython#137583). Here both sides go through one lock
 that are encrypted already touch the socket, without waiting.
 """
 
+import logging
 import ssl
 import threading
 from collections.abc import Callable
 
 from actors.frontend.socket_transport import SocketTransport
+
+logger = logging.getLogger("claudehub.frontend")
 
 # As much is encrypted before the socket is tried again: what it does not take is held back.
 CHUNK_BYTES = 64 * 1024
@@ -38,7 +41,8 @@ class TlsTransport:
         self._held = memoryview(b"")  # encrypted
 
     def shake_hands(self, left_s: Callable[[], float]) -> bool:
-        """The handshake, within a time; whether it succeeded. Raises OSError (ssl.SSLError)."""
+        """The handshake, within a time; whether it succeeded. Raises OSError where the peer is
+        gone."""
         size_bytes = 0
         while True:
             try:
@@ -46,10 +50,12 @@ class TlsTransport:
             except ssl.SSLWantReadError:
                 self._flush()
             except ssl.SSLError as error:
-                self._flush()  # the alert
+                logger.debug("TLS handshake: %s", error)
                 if error.reason == "HTTP_REQUEST":
                     self._raw.send(PLAIN_HTTP_ANSWER)
-                raise
+                else:
+                    self._flush()  # the alert
+                return False
             else:
                 return self._flush()
             data = self._raw.receive(RECEIVE_BYTES, left_s())
