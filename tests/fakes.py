@@ -77,13 +77,17 @@ class FakeTransport:
     def __init__(self, room: int = 1 << 30) -> None:
         self.room = room
         self.sent = b""
-        self.holds_back = False
+        self.held_bytes = 0
         self.half_closed = False
         self.aborted = False
         self.is_broken = False
 
+    @property
+    def holds_back(self) -> bool:
+        return self.held_bytes > 0
+
     def flush(self) -> bool:
-        return True
+        return not self.holds_back
 
     def send(self, data: bytes | memoryview) -> int:
         if self.is_broken:

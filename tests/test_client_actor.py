@@ -4,18 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import freezegun
 import pykka
 import pytest
 
 from actors import messages
 from actors.client.actor import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
-from actors.client.outbox import Outbox
+from actors.client.outbox import PROGRESS_S, Outbox
 from actors.directory import LocalDirectory, LocalProject
 from protocol import codec, requests
+from storage import record
 from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings, MessageLog, open_log
 from tests.fakes import FakeTransport, FrozenClock, ManualTimers, Probe, inbox_of, texts
 from tests.test_message_log import body, stamp
+
+STAMP = b"2026-11-23T08:14:33.123456Z"
 
 
 class Setup:
@@ -282,6 +286,33 @@ def test_an_overflow_or_a_failed_project_closes_with_a_reason(setup: Setup, tmp_
     subscription._overflowed("p", 7)
     again.handle_own()
     assert b"\x03\xf5slow consumer; join p again, after_seq 7" in again.transport.sent
+
+
+def test_a_slow_client_is_told_the_last_number_that_it_was_sent() -> None:
+    lines = [record.encode(n, STAMP, codec.update_body("p", "claude", b"{}", None)) for n in (8, 9)]
+    frames = [codec.update_frame(line) for line in lines]
+    for sent_bytes, last_seq in ((0, 7), (1, 8), (len(frames[0]), 8), (len(frames[0]) + 1, 30)):
+        setup = Setup()
+        setup.transport.room = sent_bytes
+        setup.outbox.write(b"".join(frames), counts=True)
+        setup.client.receive(messages.ClientTooSlow(project_id="p", position=30))
+        setup.transport.room = 1 << 20
+        setup.handle_own()
+        wanted = f"slow consumer; join p again, after_seq {last_seq}"
+        assert setup.transport.sent.endswith(wanted.encode())
+
+
+def test_a_client_that_takes_nothing_is_closed_after_a_while() -> None:
+    with freezegun.freeze_time("2026-11-25") as now:
+        setup = Setup()
+        setup.transport.room = 0
+        setup.say("ping")
+        now.tick(PROGRESS_S + 1)
+        setup.client.receive(messages._FlushOutbox())
+        setup.transport.room = 1 << 20
+        setup.handle_own()
+        assert b"\x03\xf5slow consumer" in setup.transport.sent
+        assert not setup.outbox.is_open
 
 
 def test_a_lost_connection_stops_the_actor(setup: Setup) -> None:

@@ -1,6 +1,15 @@
 """The write path of a connection, and the step from history to live. Without sockets."""
 
-from actors.client.outbox import CONTROL_FRAMES_MAX, Outbox, Verdict
+import freezegun
+
+from actors.client.backlog import Dropped
+from actors.client.outbox import (
+    CONTROL_FRAMES_MAX,
+    PROGRESS_BYTES_MIN,
+    PROGRESS_S,
+    Outbox,
+    Verdict,
+)
 from actors.client.subscription import Subscription
 from actors.ports import Broadcast
 from protocol.frames import text_frame
@@ -9,10 +18,10 @@ from tests.fakes import FakeTransport, FrozenClock, texts
 LIMIT = 1000
 
 
-def an_outbox(room: int = 1 << 30) -> tuple[Outbox, FakeTransport, list[int]]:
+def an_outbox(room: int = 1 << 30, limit: int = LIMIT) -> tuple[Outbox, FakeTransport, list[int]]:
     transport, woken = FakeTransport(room), []
     return (
-        Outbox(transport, limit_bytes=LIMIT, clock=FrozenClock(), wake=lambda: woken.append(1)),
+        Outbox(transport, limit_bytes=limit, clock=FrozenClock(), wake=lambda: woken.append(1)),
         transport,
         woken,
     )
@@ -63,6 +72,54 @@ def test_past_the_limit_what_may_be_dropped_goes_first() -> None:
     assert transport.sent == b"x" * (LIMIT - 10) + b"k" * 10
 
 
+def test_what_waits_already_and_may_be_dropped_goes_before_the_client_is_closed() -> None:
+    outbox, transport, _ = an_outbox(room=5)
+    delta, line = text_frame(b"d" * 300), text_frame(b"l" * 100)
+    for _ in range(2):  # of the first one some bytes are sent: it stays whole
+        assert live(outbox, delta + line, kept=line) is Verdict.TAKEN
+    assert outbox.waiting_bytes == 2 * len(delta + line)
+    assert live(outbox, delta + line, kept=line) is Verdict.TAKEN
+    assert outbox.waiting_bytes == len(delta) + 3 * len(line)
+    for _ in range(3):
+        assert live(outbox, line) is Verdict.TAKEN
+    assert live(outbox, line * 5) is Verdict.OVERFLOW
+    transport.room = 1 << 20
+    outbox.flush(0.0)
+    assert transport.sent == delta + line * 6
+
+
+def test_a_client_must_take_so_much_in_so_long_a_time() -> None:
+    with freezegun.freeze_time("2026-11-25") as now:
+        outbox, transport, _ = an_outbox(room=0, limit=1 << 30)
+        outbox.write(b"r" * 1000, counts=False)
+        now.tick(2 * PROGRESS_S)
+        assert not outbox.is_too_slow()  # a replay goes at its reader's pace
+        outbox.write(b"x" * (4 * PROGRESS_BYTES_MIN), counts=True)
+        now.tick(PROGRESS_S - 1)
+        assert not outbox.is_too_slow()
+        transport.room = PROGRESS_BYTES_MIN
+        outbox.flush(0.0)
+        now.tick(1)
+        assert not outbox.is_too_slow()  # it took enough, and has as long again
+        transport.room = PROGRESS_BYTES_MIN - 1
+        outbox.flush(0.0)
+        assert not outbox.is_too_slow()
+        now.tick(PROGRESS_S)
+        assert outbox.is_too_slow()
+
+
+def test_time_counts_from_when_something_waits() -> None:
+    with freezegun.freeze_time("2026-11-25") as now:
+        outbox, transport, _ = an_outbox()
+        outbox.write(b"sent at once", counts=True)
+        now.tick(10 * PROGRESS_S)
+        transport.room = 0
+        live(outbox, b"x" * 10)
+        assert not outbox.is_too_slow()
+        now.tick(PROGRESS_S)
+        assert outbox.is_too_slow()
+
+
 def test_a_replay_does_not_count() -> None:
     outbox, _, _ = an_outbox(room=0)
     outbox.write(b"r" * (10 * LIMIT), counts=False)
@@ -77,6 +134,33 @@ def test_pongs_go_before_whole_frames_and_behind_a_half_sent_one() -> None:
     transport.room = 100
     outbox.flush(0.0)
     assert transport.sent == text_frame(b"first") + b"PONG" + text_frame(b"second")
+
+
+def test_a_pong_goes_between_two_frames_of_a_buffer_and_says_where_it_ends() -> None:
+    one, two = text_frame(b"one" * 20), text_frame(b"two" * 20)
+    outbox, transport, _ = an_outbox(room=10)
+    outbox.write(one + two, counts=True)
+    assert outbox.control(b"PONG") == len(one) + 4
+    assert outbox.control(b"PING") == len(one) + 8
+    transport.room = len(one) - 10 + 2  # the pong itself is cut in two
+    outbox.flush(0.0)
+    assert transport.sent == one + b"PO"
+    transport.room = 1000
+    outbox.flush(0.0)
+    assert transport.sent == one + b"PONGPING" + two
+    assert outbox.control(b"DONE") == len(transport.sent) == outbox.sent_bytes
+
+
+def test_what_the_transport_holds_back_wakes_the_client() -> None:
+    outbox, transport, woken = an_outbox()
+    transport.held_bytes = 3
+    assert live(outbox, b"abcdef") is Verdict.TAKEN
+    assert woken and not outbox.is_idle
+    outbox.half_close()
+    assert not transport.half_closed
+    transport.held_bytes = 0
+    outbox.flush(0.0)
+    assert outbox.is_idle and transport.half_closed
 
 
 def test_pongs_that_wait_are_bounded() -> None:
@@ -100,6 +184,24 @@ def test_a_close_drops_what_waits_but_not_half_a_frame() -> None:
     transport.room = 1000
     outbox.flush(0.0)
     assert transport.sent == one + b"\x88\x06\x03\xf5slow"
+
+
+def test_a_reason_is_made_of_what_is_dropped() -> None:
+    one, two = text_frame(b"one" * 20), text_frame(b"two" * 20)
+    outbox, transport, _ = an_outbox(room=len(one) + 1)
+    outbox.write(one + two + one, counts=True)
+    live(outbox, two)
+    seen: list[Dropped] = []
+
+    def reason(dropped: list[Dropped]) -> str:
+        seen.extend(dropped)
+        return "because"
+
+    outbox.close(1013, reason)
+    assert seen == [Dropped(one + two + one, skip=2), Dropped(two, skip=0)]
+    transport.room = 1000
+    outbox.flush(0.0)
+    assert transport.sent == one + two + b"\x88\x09\x03\xf5because"
 
 
 def test_a_second_close_is_nothing_and_the_half_close_is_last() -> None:

@@ -5,27 +5,28 @@ import re
 import socket
 from typing import Any
 
-from tests.sockets import UPGRADE, frame, port_of, read_all, read_until
+from tests.sockets import UPGRADE, close_of, frame, port_of, read_all, read_until, upgraded
 
 
 def test_a_slow_reader_is_closed_and_nobody_else_notices(start_hub: Any) -> None:
     hub = start_hub(SLOW_CLIENT_BYTES="1MiB")
-    with socket.socket() as slow, hub.client() as client:
-        slow.settimeout(10)
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-        slow.connect(("127.0.0.1", port_of(hub)))
+    with upgraded(hub, receive_buffer=64 * 1024) as slow, hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
-        slow.sendall(UPGRADE)
-        read_until(slow, b"welcome")
         slow.sendall(frame(1, b'{"type":"project_join","payload":{"project_id":"p"}}'))
         read_until(slow, b'"log_id"')
         client.request("project_join", project_id="p")
-        client.run("p", "[[lines:10000]][[pace:0.00005]]")
+        client.request("execute", project_id="p", prompt="[[lines:10000]][[pace:0.00005]]")
+        while "too slow" not in hub.errors.read_text():
+            client.updates.append(client.receive()["payload"])
+        # What was sent before the end is whole and without a hole; then the connection ends, and
+        # says where to go on.
+        data = read_all(slow)
+        got = [int(n) for n in re.findall(rb'"payload":{"seq":(\d+),', data)]
+        assert got == list(range(1, len(got) + 1))
+        assert close_of(data) == (1013, f"slow consumer; join p again, after_seq {len(got)}")
+        client.wait_for("execution_finished")
         seqs = [u["seq"] for u in client.updates if "seq" in u]
         assert seqs == list(range(1, len(seqs) + 1))
-        # What was sent before the end is whole and without a hole; then the connection ends.
-        got = [int(n) for n in re.findall(rb'"payload":{"seq":(\d+),', read_all(slow))]
-        assert got == list(range(1, len(got) + 1))
         assert 100 < len(got) < len(seqs)
 
 

@@ -234,6 +234,7 @@ class Client(Actor):
                 return f"slow consumer; join {project_id} again, after_seq {seq - 1}"
             return f"slow consumer; {advice}"
 
+        logger.warning("%s: too slow, closed (1013)", self)
         self._close(CloseCode.TRY_AGAIN_LATER, reason)
 
     def _close(self, code: int, reason: str | Callable[[list[Dropped]], str]) -> None:

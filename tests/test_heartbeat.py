@@ -1,0 +1,36 @@
+"""When a ping is due, and who is gone."""
+
+from datetime import timedelta
+
+import freezegun
+
+from actors.frontend.heartbeat import Heartbeat
+from tests.fakes import FrozenClock
+
+
+def test_a_peer_that_answers_stays_and_one_that_does_not_is_gone() -> None:
+    with freezegun.freeze_time("2026-11-25") as now:
+        heartbeat = Heartbeat(30.0, FrozenClock())
+        assert heartbeat.due_in_s == 30.0
+        for beat in range(5):
+            now.tick(timedelta(seconds=30))
+            assert heartbeat.due_in_s == 0 and heartbeat.is_alive(100 * beat)
+            heartbeat.pinged(until_bytes=100 * beat + 2)
+            assert heartbeat.awaits_pong and heartbeat.due_in_s == 30.0
+            heartbeat.answered()
+        heartbeat.pinged(until_bytes=502)
+        assert not heartbeat.is_alive(502)
+
+
+def test_a_ping_that_is_still_on_its_way_is_not_missed_while_that_moves() -> None:
+    heartbeat = Heartbeat(30.0, FrozenClock())
+    assert heartbeat.is_alive(0)
+    heartbeat.pinged(until_bytes=1_000_000)  # behind a page of history, over a slow line
+    assert heartbeat.is_alive(400_000)
+    heartbeat.postponed()
+    assert heartbeat.is_alive(800_000)
+    assert not heartbeat.is_alive(800_000)  # it has stopped
+    heartbeat.restart()
+    assert heartbeat.is_alive(800_000)
+    heartbeat.pinged(until_bytes=1_000_000)
+    assert not heartbeat.is_alive(1_000_000)  # it is there, and not answered
