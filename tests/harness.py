@@ -49,7 +49,7 @@ class HubProcess:
     def start(self, **settings: str) -> "HubProcess":
         with open(self.errors, "a") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / "claudehub" / "__main__.py"), "serve"],
+                self.command(),
                 env=self.environment(**settings),
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -58,6 +58,9 @@ class HubProcess:
         self.line = self._read_line()
         self.url = self.line.split()[-1]
         return self
+
+    def command(self) -> list[str]:
+        return [sys.executable, str(ROOT / "claudehub" / "__main__.py"), "serve"]
 
     def environment(self, **settings: str) -> dict[str, str]:
         ours = {

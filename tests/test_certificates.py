@@ -1,0 +1,162 @@
+"""The certificate: what is wrong with it is said at the start, and a new one is taken up."""
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from actors import messages
+from actors.certificate_watcher import LOOK_S, CertificateWatcher
+from actors.frontend.certificates import CertificateError, Certificates
+from tests.conftest import make_tls_files
+from tests.fakes import ManualTimers, Probe, inbox_of
+from tests.harness import HubProcess, TlsFiles
+from tests.sockets import port_of
+
+TRIES_MAX = 2000
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> TlsFiles:
+    return make_tls_files(tmp_path)
+
+
+def fault(certificate: Path, key: Path) -> str:
+    with pytest.raises(CertificateError) as refused:
+        Certificates(certificate, key)
+    return str(refused.value)
+
+
+def test_what_is_wrong_is_named_with_its_variable(files: TlsFiles, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    foreign = make_tls_files(other)
+    assert fault(files.certificate, foreign.key).startswith("TLS_KEY: ")
+    assert "does not belong" in fault(files.certificate, foreign.key)
+    assert "cannot be read" in fault(tmp_path / "none.pem", files.key)
+    assert fault(tmp_path / "none.pem", files.key).startswith("TLS_CERT: ")
+    assert "no private key" in fault(files.certificate, files.certificate)
+    assert "no certificate" in fault(files.key, files.key)
+    assert all("example: " in fault(path, path) for path in (files.key, files.certificate))
+
+
+def test_an_encrypted_key_is_refused_and_nobody_is_asked(files: TlsFiles, tmp_path: Path) -> None:
+    encrypted = tmp_path / "encrypted.key"
+    command = ["openssl", "pkey", "-in", str(files.key), "-out", str(encrypted)]
+    subprocess.run([*command, "-aes256", "-passout", "pass:secret"], check=True)
+    assert "is encrypted" in fault(files.certificate, encrypted)
+
+
+def test_a_start_with_a_key_that_does_not_fit_ends_with_one_line(
+    files: TlsFiles, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    foreign = make_tls_files(other)
+    hub = HubProcess(tmp_path, TlsFiles(files.certificate, foreign.key, files.authority))
+    done = subprocess.run(
+        hub.command(), env=hub.environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "TLS_KEY: " in done.stderr
+
+
+def test_only_what_has_changed_is_read_again(files: TlsFiles, tmp_path: Path) -> None:
+    certificates = Certificates(files.certificate, files.key)
+    first = certificates.context()
+    assert first.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert not certificates.reload() and certificates.context() is first
+    files.key.write_text("half a file")
+    with pytest.raises(CertificateError):
+        certificates.reload()
+    assert certificates.context() is first
+    assert not certificates.reload()  # it was looked at, and is still the same
+    make_tls_files(tmp_path)
+    assert certificates.reload() and certificates.context() is not first
+
+
+def test_the_watcher_looks_soon_after_a_change_and_now_and_then(
+    files: TlsFiles, tmp_path: Path
+) -> None:
+    certificates, timers, hub = Certificates(files.certificate, files.key), ManualTimers(), Probe()
+    watcher = CertificateWatcher(hub=hub.actor_ref, certificates=certificates, timers=timers)
+    watcher.on_start()
+    try:
+        first = certificates.context()
+        assert [timer.delay_s for timer in timers.pending] == [LOOK_S]
+        for _ in range(3):  # many events, one look
+            watcher.receive(messages._CertificateTouched())
+        assert len(timers.pending) == 2
+        make_tls_files(tmp_path)
+        timers.pending[1].receiver.tell(timers.pending[1].message)
+        looks = [m for m in inbox_of(watcher) if isinstance(m, messages._CertificateLookDue)]
+        watcher.receive(looks[0])
+        assert certificates.context() is not first
+        watcher.receive(messages._CertificateLookDue(again=True))
+        assert timers.pending[-1].delay_s == LOOK_S
+    finally:
+        watcher.on_stop()
+
+
+def subject_of(hub: HubProcess, authority: Path) -> bool:
+    """Whether the server's certificate is signed by that authority."""
+    context = ssl.create_default_context(cafile=authority)
+    with socket.create_connection(("127.0.0.1", port_of(hub)), timeout=10) as sock:
+        try:
+            context.wrap_socket(sock, server_hostname="localhost").close()
+        except ssl.SSLCertVerificationError:
+            return False
+        return True
+
+
+def in_place(old: Path, new: Path) -> None:
+    for name in ("hub.key", "hub.pem"):
+        shutil.copy(new / name, old / name)
+
+
+def by_renaming(old: Path, new: Path) -> None:
+    for name in ("hub.key", "hub.pem"):
+        os.replace(new / name, old / name)
+
+
+def by_folder(old: Path, new: Path) -> None:
+    os.rename(old, old.with_name("away"))
+    shutil.copytree(new, old)
+
+
+def by_link(old: Path, new: Path) -> None:
+    """As certificates are mounted into containers."""
+    link = old.with_name("new link")
+    link.symlink_to(new)
+    os.replace(link, old)
+
+
+@pytest.mark.parametrize("replace", [in_place, by_renaming, by_folder, by_link])
+def test_a_new_certificate_is_used_within_seconds(
+    scratch: Path, replace: Callable[[Path, Path], None]
+) -> None:
+    folder, new, other = scratch / "tls", scratch / "second", scratch / "first"
+    for path in (new, other):
+        path.mkdir()
+    first, second = make_tls_files(other), make_tls_files(new)
+    if replace is by_link:
+        folder.symlink_to(other)
+    else:
+        shutil.copytree(other, folder)
+    used = TlsFiles(folder / "hub.pem", folder / "hub.key", first.authority)
+    hub = HubProcess(scratch, used).start()
+    authority = shutil.copy(second.authority, scratch / "authority")
+    with hub.client() as client:
+        assert not subject_of(hub, authority)
+        replace(folder, new)
+        tries = 0
+        while not subject_of(hub, authority) and tries < TRIES_MAX:
+            tries += 1
+        assert tries < TRIES_MAX
+        assert client.request("ping") == {}  # with the old one, still
+    assert hub.stop() == 0

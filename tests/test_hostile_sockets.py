@@ -1,0 +1,159 @@
+"""Peers that mean harm, or are broken: afterwards the server answers, and its threads, descriptors
+and memory are back where they were. All of it over TLS as well."""
+
+import contextlib
+import random
+import socket
+import struct
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from tests.harness import HubProcess, TlsFiles
+from tests.sockets import UPGRADE, connected, frame, read_all, upgraded
+
+MEMORY_GROWTH_MAX = 40 * 1024 * 1024
+LOOKS_MAX = 3000
+CONNECTS = 5000
+
+
+@pytest.fixture(params=["ws", "wss"], scope="module")
+def tls(request: pytest.FixtureRequest) -> TlsFiles | None:
+    return request.getfixturevalue("tls_files") if request.param == "wss" else None
+
+
+@pytest.fixture(scope="module")
+def hub(tls: TlsFiles | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    scratch = tmp_path_factory.mktemp("hub").resolve()
+    process = HubProcess(scratch, tls, MAX_CONN="1000", AUTH_TIMEOUT="1s").start()
+    with process.client() as client:  # what is loaded once is loaded
+        client.request("project_create", path=process.folder("p"))
+        client.request("project_join", project_id="p")
+    yield process
+    assert process.stop() == 0
+    assert "Traceback" not in process.errors.read_text()
+
+
+@contextlib.contextmanager
+def nothing_stays(hub: HubProcess) -> Iterator[None]:
+    """And the server answers all the while: each look is a request."""
+    process = psutil.Process(hub.pid)
+    with hub.client() as client:
+        client.request("ping")
+        before = (process.num_threads(), process.num_fds())
+        memory = process.memory_info().rss
+        yield
+        for _ in range(LOOKS_MAX):
+            client.request("health_check")
+            now = (process.num_threads(), process.num_fds())
+            if now <= before:
+                break
+        assert now <= before
+        assert process.memory_info().rss - memory < MEMORY_GROWTH_MAX
+
+
+def random_bytes(hub: HubProcess) -> None:
+    chooser = random.Random(5)
+    for number in range(60):
+        with connected(hub, secure=bool(number % 3)) as sock, contextlib.suppress(OSError):
+            sock.sendall(chooser.randbytes(chooser.randrange(1, 30_000)))
+            sock.settimeout(2)
+            read_all(sock)
+
+
+def random_frames(hub: HubProcess) -> None:
+    chooser = random.Random(6)
+    for _ in range(60):
+        with upgraded(hub) as sock, contextlib.suppress(OSError):
+            sock.sendall(chooser.randbytes(chooser.randrange(1, 5_000)))
+            sock.shutdown(socket.SHUT_WR)
+            read_all(sock)
+
+
+def half_handshakes(hub: HubProcess) -> None:
+    for size in range(1, len(UPGRADE), 5):
+        with connected(hub) as sock, contextlib.suppress(OSError):
+            sock.sendall(UPGRADE[:size])
+
+
+def slow_handshakes(hub: HubProcess) -> None:
+    """More than may be unfinished; each says a byte now and then."""
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(connected(hub, secure=False)) for _ in range(300)]
+        for position in range(3):
+            for sock in socks:
+                with contextlib.suppress(OSError):
+                    sock.sendall(UPGRADE[position : position + 1])
+            with hub.client() as client:  # others still come in
+                assert client.request("ping") == {}
+        for sock in socks:
+            with contextlib.suppress(OSError):
+                read_all(sock)
+
+
+def empty_fragments(hub: HubProcess) -> None:
+    with upgraded(hub) as sock, contextlib.suppress(OSError):
+        sock.sendall(frame(1, b"{", fin=False))
+        for _ in range(200):
+            sock.sendall(frame(0, b"", fin=False) * 1000)
+        read_all(sock)
+
+
+def pings(hub: HubProcess) -> None:
+    with upgraded(hub) as sock, contextlib.suppress(OSError):
+        for _ in range(100):
+            sock.sendall(frame(9, b"x" * 100) * 1000)
+        read_all(sock)
+
+
+def half_frames(hub: HubProcess) -> None:
+    for size in (1, 2, 5, 9, 500):
+        with upgraded(hub) as sock:
+            sock.sendall(frame(1, b'{"type":"ping","payload":"' + b"x" * 900 + b'"}')[:size])
+
+
+def huge_announcements(hub: HubProcess) -> None:
+    for length in ((1 << 20) + 1, 1 << 31, (1 << 63) - 1):
+        with upgraded(hub) as sock:
+            sock.sendall(struct.pack("!BBQ", 0x81, 0xFF, length) + bytes(4) + b"x" * 1000)
+            read_all(sock)
+
+
+def connects_and_drops(hub: HubProcess) -> None:
+    """Half of them with a reset."""
+    for number in range(CONNECTS if hub.tls is None else CONNECTS // 10):
+        sock = connected(hub, secure=bool(number % 2))
+        if number % 4 < 2:
+            with contextlib.suppress(OSError):
+                sock.sendall(UPGRADE)
+        if number % 2:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+
+
+def deep_nesting(hub: HubProcess) -> None:
+    with upgraded(hub) as sock:
+        for opening in (b"[", b'{"a":'):
+            sock.sendall(frame(1, opening * 100_000))
+            assert b"invalid_json" in sock.recv(65536)
+
+
+ATTACKS: list[Callable[[HubProcess], None]] = [
+    random_bytes,
+    random_frames,
+    half_handshakes,
+    slow_handshakes,
+    empty_fragments,
+    pings,
+    half_frames,
+    huge_announcements,
+    connects_and_drops,
+    deep_nesting,
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_afterwards_all_is_as_it_was(hub: HubProcess, attack: Callable[[HubProcess], None]) -> None:
+    with nothing_stays(hub):
+        attack(hub)
