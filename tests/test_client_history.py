@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from actors import client as client_module
-from actors import messages, replay
+from actors import messages
+from actors.client import actor as client_module
+from actors.client import replay
 from actors.clock import Clock
 from storage.message_log import MessageLog
 from storage.pages import MissingRecords

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from actors import reading_turn as module
+from actors.client import reading_turn as module
 from actors.client.reading_turn import reading_turn
 from actors.clock import SystemClock
 from tests.test_rotator import SteppedClock
