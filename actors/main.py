@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -95,10 +96,6 @@ def _run(
 ) -> None:
     """Start, in this order; the stack stops in the other."""
     layout, data_id = _take_data_folder(config, stack)
-    try:
-        certificates = _certificates(config)
-    except CertificateError as error:
-        raise StartFailed(str(error)) from None
     listener = _listen(config)
     stack.callback(listener.socket.close)
     if strays := family.end_strays(data_id, STRAYS_TIMEOUT_S):
@@ -124,16 +121,9 @@ def _run(
     if wish.is_wanted:
         return
     _ask_version(config, environment, hub)
-    if certificates is not None:
-        watcher = CertificateWatcher.start(hub=hub, certificates=certificates, timers=timers)
-        stack.callback(watcher.stop, block=False)
+    tls = _watched_certificates(config, hub, timers, stack)
     context = connection_context(
-        config,
-        hub=hub,
-        directory=directory,
-        clock=clock,
-        timers=timers,
-        tls=None if certificates is None else certificates.context,
+        config, hub=hub, directory=directory, clock=clock, timers=timers, tls=tls
     )
     listener.start(context)
     stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
@@ -146,6 +136,20 @@ def _url(config: Config, port: int) -> str:
     scheme = "ws" if config.tls_cert is None else "wss"
     host = f"[{config.bind}]" if ":" in config.bind else config.bind
     return f"{scheme}://{host}:{port}"
+
+
+def _watched_certificates(
+    config: Config, hub: messages.Ref, timers: ThreadTimers, stack: contextlib.ExitStack
+) -> Callable[[], ssl.SSLContext] | None:
+    try:
+        certificates = _certificates(config)
+    except CertificateError as error:  # it was good a moment ago
+        raise StartFailed(str(error)) from None
+    if certificates is None:
+        return None
+    watcher = CertificateWatcher.start(hub=hub, certificates=certificates, timers=timers)
+    stack.callback(watcher.stop, block=False)
+    return certificates.context
 
 
 def _certificates(config: Config) -> Certificates | None:

@@ -4,6 +4,7 @@ A later version makes a library of it.
 """
 
 import itertools
+import ssl
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -61,6 +62,12 @@ class HubClient:
             )
             self._socket: ClientConnection = self._stack.enter_context(connection)
             self.welcome: dict[str, Any] = self._receive(OPEN_TIMEOUT_S)["payload"]
+        except ssl.SSLCertVerificationError as error:
+            self._stack.close()
+            raise ConnectFailed(
+                f"the certificate of {url} is not trusted ({error.verify_message}); "
+                "SSL_CERT_FILE=FILE names one to trust"
+            ) from None
         except (OSError, InvalidHandshake, InvalidURI, ConnectionEnded, ValueError) as error:
             self._stack.close()
             raise ConnectFailed(

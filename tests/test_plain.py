@@ -21,7 +21,7 @@ from actors.executor.ending import (
 from actors.executor.environment import agent_environment
 from actors.executor.lines import LineSplitter
 from actors.frontend.rate import RequestCredit, TokenBucket
-from actors.frontend.wire import FRAGMENTS_MAX, Assembler, MessageRefused
+from actors.frontend.wire import FRAGMENTS_MAX, Assembler, FrameLimits, MessageRefused
 from actors.hub.registry import free_id
 from actors.ports import Caller
 from actors.project.run_queue import Execution, RunQueue
@@ -190,7 +190,7 @@ def text(data: bytes, fin: bool = True, opcode: Opcode = Opcode.TEXT) -> Frame:
 
 
 def test_messages_are_put_together_and_strictly_utf8() -> None:
-    assembler = Assembler()
+    assembler = Assembler(FrameLimits(1024))
     assert assembler.add(text("é".encode()[:1], fin=False)) is None
     assert assembler.add(text("é".encode()[1:], opcode=Opcode.CONT)) == "é"
     assert assembler.add(text(b"")) == ""
@@ -198,12 +198,15 @@ def test_messages_are_put_together_and_strictly_utf8() -> None:
         assembler.add(text(b"\xed\xa0\x80"))
     assert refused.value.code == 1007
     with pytest.raises(MessageRefused) as refused:
-        Assembler().add(text(b"x", opcode=Opcode.BINARY))
+        Assembler(FrameLimits(1024)).add(text(b"x", opcode=Opcode.BINARY))
     assert refused.value.code == 1003
+    takes_all = Assembler(FrameLimits(1024, takes_binary=True))
+    assert takes_all.add(text(b"\xff", opcode=Opcode.BINARY, fin=False)) is None
+    assert takes_all.add(text(b"\xfe", opcode=Opcode.CONT)) == b"\xff\xfe"
 
 
 def test_a_flood_of_empty_fragments_has_an_end() -> None:
-    assembler = Assembler()
+    assembler = Assembler(FrameLimits(1024))
     for _ in range(FRAGMENTS_MAX):
         assembler.add(text(b"", fin=False))
     with pytest.raises(MessageRefused) as refused:

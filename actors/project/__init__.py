@@ -3,9 +3,9 @@
 `actor.py` is the mailbox. Beside it, without one: `runs.py` executions from prompt to end, with
 `run_queue.py` (who runs and who waits), `executor_link.py` (its child), `admission.py` (may it
 run) and `session.py` (in which conversation); `publisher.py` append, durable, acknowledge,
-broadcast, with `journal.py` (updates on their way); `ledger.py` log and metadata in step, with
-`open_runs.py` (what a crash left open); `joining.py` where a subscription begins; `watching.py`
-its FileWatcher.
+broadcast, with `journal.py` (updates on their way) and `deflation.py` (their compressed frames);
+`ledger.py` log and metadata in step, with `open_runs.py` (what a crash left open); `joining.py`
+where a subscription begins; `watching.py` its FileWatcher.
 """
 
 from actors.project.actor import Project
