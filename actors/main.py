@@ -5,6 +5,7 @@ import faulthandler
 import logging
 import os
 import resource
+import select
 import shutil
 import signal
 import ssl
@@ -26,6 +27,7 @@ from actors.executor.environment import agent_environment
 from actors.executor.process import cli_version
 from actors.frontend.certificates import CertificateError, Certificates
 from actors.frontend.listener import Listener
+from actors.frontend.readiness import Readiness
 from actors.hub import Hub
 from actors.mailbox import tell_if_alive
 from actors.opening import Opening
@@ -40,6 +42,7 @@ logger = logging.getLogger("claudehub.main")
 STRAYS_TIMEOUT_S = 5.0
 ACCEPT_STOP_S = 2.0
 TIMERS_STOP_S = 2.0
+READINESS_STOP_S = 2.0
 # Over the Hub's own deadlines, which depend on KILL_GRACE.
 STOP_MARGIN_S = 15.0
 DESCRIPTORS_WANTED = 65536
@@ -122,8 +125,15 @@ def _run(
         return
     _ask_version(config, environment, hub)
     tls = _watched_certificates(config, hub, timers, stack)
+    readiness = _readiness(stack)
     context = connection_context(
-        config, hub=hub, directory=directory, clock=clock, timers=timers, tls=tls
+        config,
+        hub=hub,
+        directory=directory,
+        clock=clock,
+        timers=timers,
+        tls=tls,
+        readiness=readiness,
     )
     listener.start(context)
     stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
@@ -136,6 +146,15 @@ def _url(config: Config, port: int) -> str:
     scheme = "ws" if config.tls_cert is None else "wss"
     host = f"[{config.bind}]" if ":" in config.bind else config.bind
     return f"{scheme}://{host}:{port}"
+
+
+def _readiness(stack: contextlib.ExitStack) -> Readiness | None:
+    if not hasattr(select, "epoll"):  # not Linux
+        return None
+    readiness = Readiness()
+    readiness.start()
+    stack.callback(readiness.stop, READINESS_STOP_S)
+    return readiness
 
 
 def _watched_certificates(

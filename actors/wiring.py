@@ -14,6 +14,7 @@ from actors.frontend.connection import ConnectionContext
 from actors.frontend.conversation import HubContext, HubConversation
 from actors.frontend.handshake import HandshakeRules
 from actors.frontend.places import ConnectionCount
+from actors.frontend.readiness import Readiness
 from actors.frontend.wire import FrameLimits
 from actors.hub import HubSettings
 from actors.project import ProjectSettings
@@ -85,6 +86,7 @@ def connection_context(
     clock: Clock,
     timers: Timers,
     tls: Callable[[], ssl.SSLContext] | None,
+    readiness: Readiness | None,
 ) -> ConnectionContext:
     """What the front end's connections share."""
     count = ConnectionCount(config.max_conn)
@@ -109,6 +111,7 @@ def connection_context(
         converse=lambda outbox: HubConversation(conversation, outbox),
         clock=clock,
         tls=tls,
+        readiness=readiness,
         leave=count.leave,
         heartbeat_s=config.heartbeat,
         handshake_timeout_s=config.auth_timeout,

@@ -22,6 +22,7 @@ from actors.frontend.connection import ConnectionContext
 from actors.frontend.handshake import HandshakeRules
 from actors.frontend.listener import Listener
 from actors.frontend.places import ConnectionCount
+from actors.frontend.readiness import Readiness
 from actors.frontend.wire import FrameLimits
 from actors.project.deflation import DeflateStream
 from protocol.frames import text_frame
@@ -59,7 +60,7 @@ class Echo:
         """Keeps nothing."""
 
 
-def context(max_message_bytes: int) -> ConnectionContext:
+def context(max_message_bytes: int, readiness: Readiness) -> ConnectionContext:
     count = ConnectionCount(1000)
     # Cases 9.3.* and 9.4.* send 4 MiB in fragments of 64 bytes.
     limits = FrameLimits(max_message_bytes, fragments=1 << 17, takes_binary=True)
@@ -69,6 +70,7 @@ def context(max_message_bytes: int) -> ConnectionContext:
         converse=Echo,
         clock=SystemClock(),
         tls=None,
+        readiness=readiness,
         leave=count.leave,
         heartbeat_s=30.0,
         handshake_timeout_s=10.0,
@@ -82,10 +84,13 @@ def context(max_message_bytes: int) -> ConnectionContext:
 def main(port: int, max_message_bytes: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     listener = Listener("127.0.0.1", port)
-    listener.start(context(max_message_bytes))
+    readiness = Readiness()
+    readiness.start()
+    listener.start(context(max_message_bytes, readiness))
     click.echo(f"listening on ws://127.0.0.1:{listener.port}")
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     listener.stop_accepting(STOP_S)
+    readiness.stop(STOP_S)
 
 
 if __name__ == "__main__":

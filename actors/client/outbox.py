@@ -7,7 +7,6 @@ the Client sleeps; what the socket will not take waits here, within a bound in b
 """
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
@@ -105,7 +104,7 @@ class Outbox:
         self._state = _State.OPEN
         self._is_clear = True  # open, and nothing waits: what is written goes straight out
         self._first = b""  # goes before all else: the rest of a frame that is half sent
-        self._control: deque[bytes] = deque(maxlen=CONTROL_FRAMES_MAX)
+        self._control: list[bytes] = []
         self._backlog = Backlog()
         self._wants_half_close = False
         self._progress_from = (0.0, 0)  # since when something waits, and what was sent then
@@ -154,7 +153,7 @@ class Outbox:
         of the connection it ends."""
         with self.lock:
             if self._state is _State.OPEN:
-                self._control.append(frame)
+                self._control = [*self._control, frame][-CONTROL_FRAMES_MAX:]
                 self._send()
             before = len(self._first) or len(self._backlog.rest_of_frame())
             return self.sent_bytes + (before + sum(map(len, self._control)) if self._control else 0)
@@ -268,7 +267,7 @@ class Outbox:
         while True:
             if not self._first and self._control:
                 # Behind the frame that is half sent, before all others.
-                self._first = self._cut_frame() or self._control.popleft()
+                self._first = self._cut_frame() or self._control.pop(0)
             try:
                 if self._first:
                     sent = self._transport_send(self._first)

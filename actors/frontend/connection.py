@@ -18,6 +18,7 @@ from actors.clock import Clock
 from actors.frontend.conversation import Conversation
 from actors.frontend.handshake import HandshakeRules, Opening, new_protocol
 from actors.frontend.heartbeat import Heartbeat
+from actors.frontend.readiness import Readiness
 from actors.frontend.socket_transport import SocketTransport
 from actors.frontend.tls_transport import TlsTransport
 from actors.frontend.wire import Assembler, MessageRefused
@@ -25,6 +26,8 @@ from actors.frontend.wire import Assembler, MessageRefused
 logger = logging.getLogger("claudehub.frontend")
 
 RECEIVE_BYTES = 64 * 1024
+# Who has just said something may say more: this long the thread waits by itself, which is quicker.
+EAGER_S = 1.0
 # After the last byte: reading on keeps a RST from eating the close frame.
 LINGER_S = 2.0
 # The kernel gives a connection up later than the hub would: a close frame says more than a RST.
@@ -33,12 +36,14 @@ USER_TIMEOUT_MARGIN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ConnectionContext:
-    """What every connection of a server shares. `tls` gives the certificate of now; None: plain."""
+    """What every connection of a server shares. `tls` gives the certificate of now; None: plain.
+    `readiness`: None where every thread polls for itself."""
 
     rules: HandshakeRules
     converse: Callable[[Outbox], Conversation]
     clock: Clock
     tls: Callable[[], ssl.SSLContext] | None
+    readiness: Readiness | None
     leave: Callable[[], None]
     heartbeat_s: float
     handshake_timeout_s: float
@@ -54,7 +59,8 @@ class Connection:
         self._context = context
         self._opened = opened
         user_timeout_s = max(2 * context.heartbeat_s, PROGRESS_S) + USER_TIMEOUT_MARGIN_S
-        raw = SocketTransport(sock, user_timeout_s=user_timeout_s)
+        seat = None if context.readiness is None else context.readiness.seat(sock)
+        raw = SocketTransport(sock, user_timeout_s=user_timeout_s, seat=seat)
         self._tls = None if context.tls is None else TlsTransport(raw, context.tls())
         self._transport: SocketTransport | TlsTransport = self._tls or raw
         self._protocol = new_protocol(context.rules, context.clock)
@@ -70,6 +76,12 @@ class Connection:
 
     def run(self) -> None:
         """Handshake, messages, close. Raises nothing but bugs."""
+        try:
+            self._run()
+        finally:
+            self._transport.leave()
+
+    def _run(self) -> None:
         try:
             if not self._shake_hands():
                 self._transport.half_close()
@@ -123,14 +135,20 @@ class Connection:
         """Reads until the connection closes; why it did."""
         self._conversation.begin()
         self._heartbeat.restart()
+        eager = True
         while True:
-            data = self._transport.receive(RECEIVE_BYTES, self._heartbeat.due_in_s)
+            due_s = self._heartbeat.due_in_s
+            if eager:
+                data = self._transport.receive(RECEIVE_BYTES, min(due_s, EAGER_S))
+            else:
+                data = self._transport.receive_some_time(RECEIVE_BYTES, due_s)
+            eager = False
             if data == b"":
                 self._protocol.receive_eof()
                 return "closed by the peer without a close frame"
             if data:
                 self._protocol.receive_data(data)
-                self._handle_events()
+                eager = self._handle_events()
                 if self._protocol.close_expected():
                     return f"closed ({self._close_code()})"
             if self._heartbeat.due_in_s <= 0 and not self._beat():
@@ -139,8 +157,10 @@ class Connection:
     def _wake(self) -> None:
         self._conversation.wake()
 
-    def _handle_events(self) -> None:
-        """In their order; a close that the protocol sends by itself comes behind what was good."""
+    def _handle_events(self) -> bool:
+        """In their order; a close that the protocol sends by itself comes behind what was good.
+        Whether there was a message, or a part of one."""
+        had_message = False
         for event in self._protocol.events_received():
             assert isinstance(event, Frame)
             if event.opcode is Opcode.PING:
@@ -148,6 +168,7 @@ class Connection:
             elif event.opcode is Opcode.PONG:
                 self._heartbeat.answered()
             elif event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                had_message = True
                 try:
                     message = self._assembler.add(event)
                 except MessageRefused as refused:
@@ -156,6 +177,7 @@ class Connection:
                 if message is not None and self._conversation.receive(message):
                     self._heartbeat.restart()
         self._send_protocol_data()
+        return had_message
 
     def _send_protocol_data(self) -> None:
         for part in self._protocol.data_to_send():

@@ -1,7 +1,6 @@
 """Limits on a connection's requests: how many a second, and how many at a time."""
 
 import threading
-from collections import deque
 
 from actors.clock import Clock
 
@@ -31,29 +30,47 @@ class TokenBucket:
 
 class RequestCredit:
     """Requests that are not answered yet: so many, and so many bytes (one is taken whatever its
-    size). They are answered in order, so the size of the oldest is what comes back."""
+    size). They are answered in order, so the size of the oldest is what comes back.
+
+    One thread takes. (A Condition would do; it takes a KiB of every connection.)
+    """
+
+    __slots__ = ("_bytes", "_bytes_max", "_lock", "_requests_max", "_sizes", "_waiter")
 
     def __init__(self, requests_max: int, bytes_max: int) -> None:
         self._requests_max = requests_max
         self._bytes_max = bytes_max
-        self._sizes: deque[int] = deque()
+        self._sizes: list[int] = []
         self._bytes = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._waiter: threading.Lock | None = None
 
     def take(self, size_bytes: int, timeout_s: float) -> bool:
         """False where there was no room in that time."""
-        with self._changed:
-            if not self._changed.wait_for(self._has_room, timeout_s):
+        if self._take(size_bytes):
+            return True
+        assert self._waiter is not None
+        self._waiter.acquire(timeout=timeout_s)
+        return self._take(size_bytes)
+
+    def answered(self) -> None:
+        with self._lock:
+            if self._sizes:
+                self._bytes -= self._sizes.pop(0)
+            if self._waiter is not None and self._has_room():
+                self._waiter.release()
+                self._waiter = None
+
+    def _take(self, size_bytes: int) -> bool:
+        with self._lock:
+            if not self._has_room():
+                self._waiter = threading.Lock()
+                self._waiter.acquire()
                 return False
+            self._waiter = None
             self._sizes.append(size_bytes)
             self._bytes += size_bytes
             return True
-
-    def answered(self) -> None:
-        with self._changed:
-            if self._sizes:
-                self._bytes -= self._sizes.popleft()
-            self._changed.notify()
 
     def _has_room(self) -> bool:
         return len(self._sizes) < self._requests_max and self._bytes < self._bytes_max

@@ -7,6 +7,8 @@ import struct
 import termios
 from collections.abc import Callable
 
+from actors.frontend.readiness import Seat
+
 # Without a fixed size the kernel alone hides some 4 MB of backlog a client. (It doubles this.)
 SEND_BUFFER_BYTES = 256 * 1024
 
@@ -15,25 +17,25 @@ class SocketTransport:
     """`send` is the socket's own, without a call of ours between: it is called for every subscriber
     and message."""
 
-    __slots__ = ("_readable", "_socket", "_writable", "send")
+    __slots__ = ("_seat", "_socket", "send")
     holds_back = False
 
-    def __init__(self, sock: socket.socket, *, user_timeout_s: float) -> None:
-        """`user_timeout_s`: how long what was sent may stay unacknowledged (RFC 5482)."""
-        sock.setblocking(False)  # every send is tried, and a recv comes after a poll
+    def __init__(
+        self, sock: socket.socket, *, user_timeout_s: float, seat: Seat | None = None
+    ) -> None:
+        """`user_timeout_s`: how long what was sent may stay unacknowledged (RFC 5482). `seat`:
+        where to wait when nothing is expected soon."""
+        sock.setblocking(False)  # every send is tried, and a recv comes after a wait
         self.send: Callable[[bytes | memoryview], int] = sock.send
         self._socket = sock
-        self._writable = select.poll()
-        self._writable.register(sock, select.POLLOUT)
-        self._readable = select.poll()
-        self._readable.register(sock, select.POLLIN)
+        self._seat = seat
         _set_options(sock, user_timeout_s)
 
     def flush(self) -> bool:
         return True
 
     def wait_writable(self, timeout_s: float) -> bool:
-        return bool(self._writable.poll(timeout_s * 1000))
+        return _poll(self._socket, select.POLLOUT, timeout_s)
 
     def half_close(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
@@ -56,15 +58,38 @@ class SocketTransport:
 
     def receive(self, size_bytes: int, timeout_s: float) -> bytes | None:
         """What has arrived; b"" at the end; None where nothing comes in time. Raises OSError."""
-        if not self._readable.poll(max(timeout_s, 0) * 1000):
-            return None
+        return self._read(size_bytes, _poll(self._socket, select.POLLIN, timeout_s))
+
+    def receive_some_time(self, size_bytes: int, timeout_s: float) -> bytes | None:
+        """The same for a wait that may be long. At the end it is still this connection's turn, so
+        that not all end at once."""
+        if self._seat is None:
+            return self.receive(size_bytes, timeout_s)
+        data = self._read(size_bytes, self._seat.wait(max(timeout_s, 0)))
+        if data != b"":
+            self._seat.end_turn()
+        return data
+
+    def leave(self) -> None:
+        """Before the socket is closed."""
+        if self._seat is not None:
+            self._seat.leave()
+
+    def _read(self, size_bytes: int, is_ready: bool) -> bytes | None:
         try:
-            return self._socket.recv(size_bytes)
+            return self._socket.recv(size_bytes) if is_ready else None
         except BlockingIOError:
             return None
 
     # Once nothing that comes is of use any more.
     discard = receive
+
+
+def _poll(sock: socket.socket, event: int, timeout_s: float) -> bool:
+    # Made anew each time: ten thousand of these that nobody uses are memory.
+    poll = select.poll()
+    poll.register(sock, event)
+    return bool(poll.poll(max(timeout_s, 0) * 1000))
 
 
 def _set_options(sock: socket.socket, user_timeout_s: float) -> None:

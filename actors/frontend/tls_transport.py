@@ -89,10 +89,21 @@ class TlsTransport:
 
     def receive(self, size_bytes: int, timeout_s: float) -> bytes | None:
         """As SocketTransport's; None also where what came is not a whole record yet."""
+        return self._receive(size_bytes, timeout_s, self._raw.receive)
+
+    def receive_some_time(self, size_bytes: int, timeout_s: float) -> bytes | None:
+        return self._receive(size_bytes, timeout_s, self._raw.receive_some_time)
+
+    def leave(self) -> None:
+        self._raw.leave()
+
+    def _receive(
+        self, size_bytes: int, timeout_s: float, receive: Callable[[int, float], bytes | None]
+    ) -> bytes | None:
         data = self._read(size_bytes)
         if data is not None:
             return data
-        encrypted = self._raw.receive(RECEIVE_BYTES, timeout_s)
+        encrypted = receive(RECEIVE_BYTES, timeout_s)
         if encrypted is None:
             return None
         with self._lock:
