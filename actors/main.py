@@ -108,6 +108,7 @@ def _run(
     timers.start()
     stack.callback(timers.stop, TIMERS_STOP_S)
     environment = agent_environment(os.environ, config.claude_env, round(config.delta_hold * 1000))
+    readiness = _readiness(stack)  # stops after those whom it wakes
     opening = Opening(_say_progress)
     directory = LocalDirectory()
     settings = hub_settings(
@@ -125,7 +126,6 @@ def _run(
         return
     _ask_version(config, environment, hub)
     tls = _watched_certificates(config, hub, timers, stack)
-    readiness = _readiness(stack)
     context = connection_context(
         config,
         hub=hub,

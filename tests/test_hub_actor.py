@@ -14,6 +14,7 @@ from actors.executor.actor import ExecutorSettings
 from actors.hub import Hub, HubSettings, nursery
 from actors.hub import actor as hub_module
 from actors.hub.opening import error_info
+from actors.hub.stopping import CLIENTS_AT_ONCE
 from actors.ports import Caller
 from actors.project import ProjectSettings
 from actors.rotator import RotationSettings
@@ -260,3 +261,14 @@ def test_data_that_a_failed_deletion_left_is_not_taken_over(setup: Setup) -> Non
     assert not (setup.layout.log("a") / "history").exists()
     (kept,) = setup.layout.kept.iterdir()
     assert (kept / "log" / "history").exists()
+
+
+def test_thousands_of_clients_are_told_of_the_end_in_slices(setup: Setup) -> None:
+    clients = [Probe() for _ in range(2 * CLIENTS_AT_ONCE + 1)]
+    for number, client in enumerate(clients):
+        setup.hub.receive(messages.ClientConnected(client=client.actor_ref, client_id=f"c{number}"))
+    setup.hub.receive(messages.StopHub(done=threading.Event()))
+    for told in (CLIENTS_AT_ONCE, 2 * CLIENTS_AT_ONCE, len(clients)):
+        closed = [c for c in clients if c.actor_inbox.qsize()]
+        assert len(closed) == told
+        setup.fire(messages._StopStepDue)

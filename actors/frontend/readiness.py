@@ -6,6 +6,7 @@ thread waits on a lock of its own, and is woken when one of few turns is free. O
 epoll every thread polls for itself.
 """
 
+import errno
 import queue
 import select
 import socket
@@ -49,9 +50,13 @@ class Readiness:
         return seat
 
     def arm(self, seat: "Seat") -> None:
+        """Raises OSError once it has stopped."""
         with self._lock:
             self._waiting[seat.fd] = seat
-        self._epoll.modify(seat.fd, select.EPOLLIN | select.EPOLLONESHOT)
+        try:
+            self._epoll.modify(seat.fd, select.EPOLLIN | select.EPOLLONESHOT)
+        except ValueError:
+            raise OSError(errno.EBADF, "the server stops") from None
 
     def disarm(self, seat: "Seat") -> bool:
         """False where the seat is about to be woken."""
@@ -62,7 +67,8 @@ class Readiness:
         self._turns.put(None)
 
     def remove(self, seat: "Seat") -> None:
-        self._epoll.unregister(seat.fd)
+        if not self._epoll.closed:
+            self._epoll.unregister(seat.fd)
 
     def _run(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from websockets.frames import CloseCode
@@ -17,7 +18,11 @@ logger = logging.getLogger("claudehub.hub")
 # Beyond the ladder's graces: to log the ends, flush and close.
 STOP_PROJECTS_MARGIN_S = 5.0
 STOP_CLIENTS_S = 4.0
-_PROJECTS, _CLIENTS = "projects", "clients"
+# Told in one go; more are told in slices, since each wakes a thread or two, and thousands that all
+# want the interpreter's lock get nowhere.
+CLIENTS_AT_ONCE = 256
+SLICE_S = 0.1
+_PROJECTS, _SLICE, _CLIENTS = "projects", "slice", "clients"
 
 
 class Stopping:
@@ -42,6 +47,7 @@ class Stopping:
         self._done = done
         self._finish = finish
         self._closing_clients = False
+        self._untold: deque[Ref] = deque()
 
     def begin(self) -> None:
         """Executions end, their ends are logged and sent, logs are flushed and closed."""
@@ -61,6 +67,9 @@ class Stopping:
             self._end()
 
     def on_step_due(self, step: str) -> None:
+        if step == _SLICE:
+            self._tell_some()
+            return
         if step == _CLIENTS:
             logger.warning("%d clients did not close in time", len(self._clients))
             self._end()
@@ -71,11 +80,18 @@ class Stopping:
             self._close_clients()
 
     def _close_clients(self) -> None:
-        """In parallel, under one common deadline."""
+        """In parallel, under one common deadline; thousands, in slices before it."""
         self._closing_clients = True
-        for client in self._clients.values():
-            close_client(client)
-        self._after(STOP_CLIENTS_S, _CLIENTS)
+        self._untold.extend(self._clients.values())
+        self._tell_some()
+
+    def _tell_some(self) -> None:
+        for _ in range(min(CLIENTS_AT_ONCE, len(self._untold))):
+            close_client(self._untold.popleft())
+        if self._untold:
+            self._after(SLICE_S, _SLICE)
+        else:
+            self._after(STOP_CLIENTS_S, _CLIENTS)
 
     def _after(self, delay_s: float, step: str) -> None:
         self._timers.after(delay_s, self._hub, messages._StopStepDue(step=step))
