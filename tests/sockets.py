@@ -78,6 +78,14 @@ def read_all(sock: socket.socket) -> bytes:
     return data
 
 
+def read_to_the_end(sock: socket.socket) -> bytes:
+    """Until the peer closes in order: a reset is an error."""
+    data = b""
+    while piece := sock.recv(65536):
+        data += piece
+    return data
+
+
 def close_of(data: bytes) -> tuple[int, str]:
     """Code and reason of the close frame that ends what was read."""
     at = data.rindex(b"\x88", 0, len(data))

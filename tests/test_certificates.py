@@ -159,4 +159,9 @@ def test_a_new_certificate_is_used_within_seconds(
             tries += 1
         assert tries < TRIES_MAX
         assert client.request("ping") == {}  # with the old one, still
+        in_place(folder, other)  # what came instead is watched as well
+        tries = 0
+        while subject_of(hub, authority) and tries < TRIES_MAX:
+            tries += 1
+        assert tries < TRIES_MAX
     assert hub.stop() == 0

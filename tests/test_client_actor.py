@@ -10,6 +10,7 @@ import pytest
 
 from actors import messages
 from actors.client.actor import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
+from actors.client.memberships import Memberships
 from actors.client.outbox import PROGRESS_S, Outbox
 from actors.directory import LocalDirectory, LocalProject
 from protocol import codec, requests
@@ -286,6 +287,25 @@ def test_an_overflow_or_a_failed_project_closes_with_a_reason(setup: Setup, tmp_
     subscription._overflowed("p", 7)
     again.handle_own()
     assert b"\x03\xf5slow consumer; join p again, after_seq 7" in again.transport.sent
+
+
+def test_a_leave_is_noted_when_it_is_sent(setup: Setup, tmp_path: Path) -> None:
+    join(setup, a_log(tmp_path, 1), 0)
+    memberships = setup.client._routing.memberships
+    assert list(memberships) == ["p"]
+    setup.say("project_leave", "l", project_id="p")
+    assert list(memberships) == []
+
+
+def test_too_many_projects_on_a_connection_are_refused(setup: Setup) -> None:
+    setup.client._routing.memberships = Memberships(limit=1)
+    setup.directory.put("q", LocalProject(setup.project.actor_ref))
+    setup.say("project_join", "1", project_id="p")
+    setup.say("project_join", "2", project_id="q")
+    setup.say("project_join", "3", project_id="p")
+    assert [m.body.project_id for m in setup.project.take()] == ["p", "p"]
+    setup.say("ping", "4")
+    assert setup.sent() == []  # in the order of the requests: the first is not answered yet
 
 
 def test_a_slow_client_is_told_the_last_number_that_it_was_sent() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from actors import messages
+from actors.client.inflater import Inflater
 from actors.slot import Slot
 from protocol import requests
 from protocol.claude import AgentLine, SessionChoice
@@ -35,6 +36,15 @@ def test_a_prompt_is_answered_and_run_only_once_it_is_durable(setup: ProjectSetu
 def test_the_time_limit_of_one_prompt(setup: ProjectSetup) -> None:
     setup.execute(timeout_seconds=7.0)
     assert setup.executor.take()[0].timeout_s == 7.0
+
+
+def test_compressed_streams_end_with_the_last_subscriber(setup: ProjectSetup) -> None:
+    setup.join()
+    deflation = setup.project._ledger.journal.deflation
+    deflation.frames([b"\x81\x00"], Inflater(keeps_context=True), with_ephemeral=True)
+    assert deflation._streams
+    setup.project.receive(messages.SubscriberGone(key="s"))
+    assert not deflation._streams
 
 
 def test_subscribers_get_the_stored_bytes_framed_once(setup: ProjectSetup) -> None:
