@@ -36,6 +36,15 @@ class Actor(pykka.ThreadingActor):
         of what it does in queue.Queue (bench/log.py, rows 2 and 11)."""
         return queue.SimpleQueue()
 
+    def _start_actor_loop(self) -> None:
+        """pykka has registered the actor before this: one that gets no thread must not stay."""
+        try:
+            super()._start_actor_loop()
+        except RuntimeError:
+            self.actor_stopped.set()
+            pykka.ActorRegistry.unregister(self.actor_ref)
+            raise
+
     def __str__(self) -> str:
         return self._name
 

@@ -106,6 +106,7 @@ class CertificateWatcher(Actor):
                 observer.schedule(self._notice, str(folder))
             observer.start()
         except OSError as error:
+            observer.stop()  # those of its watches that have begun
             logger.warning("certificates are looked at every %.0f s only: %s", LOOK_S, error)
             return
         self._observer = observer

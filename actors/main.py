@@ -42,6 +42,7 @@ logger = logging.getLogger("claudehub.main")
 STRAYS_TIMEOUT_S = 5.0
 ACCEPT_STOP_S = 2.0
 TIMERS_STOP_S = 2.0
+LEFT_STOP_S = 2.0
 READINESS_STOP_S = 2.0
 # Over the Hub's own deadlines, which depend on KILL_GRACE.
 STOP_MARGIN_S = 15.0
@@ -99,14 +100,9 @@ def _run(
 ) -> None:
     """Start, in this order; the stack stops in the other."""
     layout, data_id = _take_data_folder(config, stack)
-    listener = _listen(config)
-    stack.callback(listener.socket.close)
-    if strays := family.end_strays(data_id, STRAYS_TIMEOUT_S):
-        logger.warning("ended %d processes that an earlier server left behind", strays)
-    clock = SystemClock()
-    timers = ThreadTimers(clock)
-    timers.start()
-    stack.callback(timers.stop, TIMERS_STOP_S)
+    listener = _listen(config, stack)
+    _end_strays(data_id)
+    clock, timers = _clock_and_timers(stack)
     environment = agent_environment(os.environ, config.claude_env, round(config.delta_hold * 1000))
     readiness = _readiness(stack)  # stops after those whom it wakes
     opening = Opening(_say_progress)
@@ -125,14 +121,13 @@ def _run(
     if wish.is_wanted:
         return
     _ask_version(config, environment, hub)
-    tls = _watched_certificates(config, hub, timers, stack)
     context = connection_context(
         config,
         hub=hub,
         directory=directory,
         clock=clock,
         timers=timers,
-        tls=tls,
+        tls=_watched_certificates(config, hub, timers, stack),
         readiness=readiness,
     )
     listener.start(context)
@@ -146,6 +141,19 @@ def _url(config: Config, port: int) -> str:
     scheme = "ws" if config.tls_cert is None else "wss"
     host = f"[{config.bind}]" if ":" in config.bind else config.bind
     return f"{scheme}://{host}:{port}"
+
+
+def _end_strays(data_id: str) -> None:
+    if strays := family.end_strays(data_id, STRAYS_TIMEOUT_S):
+        logger.warning("ended %d processes that an earlier server left behind", strays)
+
+
+def _clock_and_timers(stack: contextlib.ExitStack) -> tuple[SystemClock, ThreadTimers]:
+    clock = SystemClock()
+    timers = ThreadTimers(clock)
+    timers.start()
+    stack.callback(timers.stop, TIMERS_STOP_S)
+    return clock, timers
 
 
 def _readiness(stack: contextlib.ExitStack) -> Readiness | None:
@@ -192,15 +200,17 @@ def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[Data
         raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
 
 
-def _listen(config: Config) -> Listener:
+def _listen(config: Config, stack: contextlib.ExitStack) -> Listener:
     """Bound before anything is opened, so that a taken port costs nothing; accepts only later."""
     try:
-        return Listener(config.bind, config.ws_port)
+        listener = Listener(config.bind, config.ws_port)
     except OSError as error:
         raise StartFailed(
             f"cannot listen on {config.bind}:{config.ws_port}: {error.strerror}; "
             "choose another WS_PORT (0 takes a free one)"
         ) from None
+    stack.callback(listener.socket.close)
+    return listener
 
 
 def _ask_version(config: Config, environment: dict[str, str], hub: messages.Ref) -> None:
@@ -221,9 +231,11 @@ def _stop_actors(hub: messages.Ref, timeout_s: float) -> None:
     left = [ref for ref in pykka.ActorRegistry.get_all() if ref.is_alive()]
     for ref in left:
         ref.stop(block=False)
-    waiting = [ref for ref in left if not ref.actor_stopped.wait(1.0)]
-    for ref in waiting:
-        logger.error("bug: %s is still alive", ref)
+    clock = SystemClock()
+    deadline_s = clock.monotonic() + LEFT_STOP_S  # one for all
+    for ref in left:
+        if not ref.actor_stopped.wait(max(0.0, deadline_s - clock.monotonic())):
+            logger.error("bug: %s is still alive", ref)
 
 
 def _raise_descriptor_limit() -> None:

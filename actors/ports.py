@@ -67,6 +67,9 @@ class Subscriber(Protocol):
     def offer(self, batch: Broadcast) -> None:
         """Takes a batch; called in order, from the project's thread, and never blocks."""
 
+    def left(self) -> None:
+        """No more will be offered, as was asked for."""
+
     def closed(self, why: str) -> None:
         """No more will be offered, since the project's actor failed; joining again helps."""
 

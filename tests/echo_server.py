@@ -38,8 +38,9 @@ class Echo:
         self._outbox = outbox
         self._stream = DeflateStream(alone_bytes_min=0)
 
-    def begin(self) -> None:
+    def begin(self) -> bool:
         """Says nothing."""
+        return True
 
     def receive(self, message: str | bytes) -> bool:
         binary = isinstance(message, bytes)

@@ -117,6 +117,7 @@ class RecordingSubscriber:
         self.registered: tuple[int, int] | None = None
         self.batches: list[Broadcast] = []
         self.closed_with: str | None = None
+        self.has_left = False
 
     @property
     def key(self) -> str:
@@ -127,6 +128,9 @@ class RecordingSubscriber:
 
     def offer(self, batch: Broadcast) -> None:
         self.batches.append(batch)
+
+    def left(self) -> None:
+        self.has_left = True
 
     def closed(self, why: str) -> None:
         self.closed_with = why

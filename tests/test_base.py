@@ -89,3 +89,13 @@ def test_timers_tell_in_order_and_not_when_cancelled() -> None:
 
 def test_stamps_have_a_fixed_width() -> None:
     assert len(timestamp(SystemClock().now())) == 27
+
+
+def test_an_actor_that_gets_no_thread_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(RuntimeError):
+        Actor.start(parent=None, name="x")
+    assert pykka.ActorRegistry.get_all() == []

@@ -199,6 +199,29 @@ def test_what_is_dropped_for_a_slow_peer_does_not_break_its_stream() -> None:
     assert len(quick.messages()) == 2 * len(logged)
 
 
+@pytest.mark.parametrize("what_waits", ["a begun batch", "a reply", "another project"])
+def test_a_batch_that_is_dropped_before_it_waits_breaks_no_stream(what_waits: str) -> None:
+    """It went through the compressor already: what follows could refer to it."""
+    deflation, peer, chooser = Deflation(), Peer(limit=3000), random.Random(2)
+    subscription, other = peer.join("p"), peer.join("q")
+    texts = [chooser.randbytes(400).hex().encode() for _ in range(4)]
+    subscription.offer(a_batch(deflation, 1, [b"line"]))  # the stream is p's
+    peer.transport.room = 1
+    if what_waits == "a begun batch":
+        subscription.offer(a_batch(deflation, 2, [texts[0] * 3], dropped=0))
+    elif what_waits == "a reply":
+        peer.outbox.write(text_frame(texts[0] * 3), counts=True)
+    else:
+        other.offer(a_batch(Deflation(), 2, [texts[0] * 3]))
+    subscription.offer(a_batch(deflation, 3, [texts[1] * 2, b"kept"], dropped=1))
+    peer.transport.room = 1 << 30
+    peer.outbox.flush(0.0)
+    for seq in (4, 5, 6):
+        subscription.offer(a_batch(deflation, seq, [texts[1] * 2]))
+    assert not peer.overflows
+    assert peer.messages() == [b"line", texts[0] * 3, b"kept", *[texts[1] * 2] * 3]
+
+
 def test_the_last_subscriber_takes_the_compressor_along() -> None:
     deflation, peer = Deflation(), Peer()
     peer.join().offer(a_batch(deflation, 1, [b"x" * 300]))

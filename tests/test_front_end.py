@@ -99,6 +99,7 @@ def test_the_first_fault_in_the_order_of_the_protocol_is_the_answer(start_hub: A
             answer = answer_to(hub, request)
             assert answer.startswith(b"HTTP/1.1 %d " % status), (status, answer)
             assert len(answer.split(b"\r\n\r\n", 1)[1]) > 10, answer
+            assert (b"\r\nSec-WebSocket-Version: 13\r\n" in answer) == (status == 400)
 
 
 def test_the_subprotocol_is_chosen(hub: HubProcess) -> None:
@@ -206,6 +207,22 @@ def test_compressed_messages_are_understood(hub: HubProcess) -> None:
 def test_without_compression_none_is_agreed_on(start_hub: Any) -> None:
     with connecting(start_hub(COMPRESSION="off"), compression="deflate") as ws:
         assert "Sec-WebSocket-Extensions" not in ws.response.headers
+
+
+def test_frames_that_did_not_wait_for_the_handshake_are_heard(hub: HubProcess) -> None:
+    ping, close = frame(1, b'{"type":"ping","id":"early"}'), frame(8, struct.pack("!H", 1000))
+    for cut in (0, 3, len(UPGRADE) - 1, len(UPGRADE) + 4):
+        request = UPGRADE + ping
+        with raw(hub) as sock:
+            sock.sendall(request[:cut])
+            sock.sendall(request[cut:])
+            read_until(sock, b'"id":"early"')
+    with raw(hub) as sock:
+        sock.sendall(UPGRADE + close)
+        assert close_of(read_to_the_end(sock))[0] == 1000
+    with raw(hub) as sock:
+        sock.sendall(UPGRADE + b"\xff" * 20)
+        assert close_of(read_to_the_end(sock))[0] == 1002
 
 
 def test_a_binary_message_closes_with_1003(hub: HubProcess) -> None:

@@ -34,3 +34,12 @@ def test_a_ping_that_is_still_on_its_way_is_not_missed_while_that_moves() -> Non
     assert heartbeat.is_alive(800_000)
     heartbeat.pinged(until_bytes=1_000_000)
     assert not heartbeat.is_alive(1_000_000)  # it is there, and not answered
+
+
+def test_after_a_pause_of_the_machine_the_peer_has_as_long_as_ever() -> None:
+    with freezegun.freeze_time("2026-11-25") as now:
+        heartbeat = Heartbeat(30.0, FrozenClock())
+        now.tick(timedelta(minutes=10))
+        assert heartbeat.is_alive(0)
+        heartbeat.pinged(until_bytes=2)
+        assert heartbeat.due_in_s == 30.0

@@ -88,6 +88,46 @@ def test_what_waits_already_and_may_be_dropped_goes_before_the_client_is_closed(
     assert transport.sent == delta + line * 6
 
 
+def test_what_is_all_droppable_never_closes_a_client() -> None:
+    outbox, transport, _ = an_outbox(room=1)
+    huge = text_frame(b"x" * (3 * LIMIT))
+    assert live(outbox, huge) is Verdict.TAKEN  # nothing else waits
+    assert live(outbox, text_frame(b"delta"), kept=b"") is Verdict.TAKEN
+    assert live(outbox, b"", kept=b"") is Verdict.TAKEN
+    assert live(outbox, text_frame(b"line")) is Verdict.OVERFLOW
+    transport.room = 1 << 20
+    outbox.flush(0.0)
+    assert transport.sent == huge
+
+
+def test_a_large_reply_leaves_half_of_the_room_to_updates() -> None:
+    outbox, _, _ = an_outbox(room=1)
+    outbox.write(text_frame(b"r" * (5 * LIMIT)), counts=True)
+    assert live(outbox, b"x" * (LIMIT // 2)) is Verdict.TAKEN
+    assert live(outbox, b"x") is Verdict.OVERFLOW
+
+
+def test_what_is_begun_counts_with_all_that_is_in_it() -> None:
+    outbox, _, _ = an_outbox(room=1)
+    line = text_frame(b"k" * 8)
+    assert live(outbox, text_frame(b"d" * 980) + line, kept=line) is Verdict.TAKEN
+    assert live(outbox, text_frame(b"d" * 980) + line, kept=line) is Verdict.OVERFLOW
+    assert outbox.waiting_bytes <= LIMIT
+
+
+def test_who_finds_it_busy_is_told_when_all_is_gone() -> None:
+    """A pong that is just going out wakes nobody; a replay that waits for it must go on."""
+    outbox, transport, woken = an_outbox()
+    assert outbox.is_idle_else_wake() and not woken
+    transport.held_bytes = 1
+    assert not outbox.is_idle_else_wake()
+    transport.held_bytes = 0
+    outbox.control(b"\x8a\x00")
+    assert woken == [1]
+    outbox.control(b"\x8a\x00")
+    assert woken == [1]
+
+
 def test_a_client_must_take_so_much_in_so_long_a_time() -> None:
     with freezegun.freeze_time("2026-11-25") as now:
         outbox, transport, _ = an_outbox(room=0, limit=1 << 30)
@@ -165,11 +205,15 @@ def test_what_the_transport_holds_back_wakes_the_client() -> None:
 
 def test_pongs_that_wait_are_bounded() -> None:
     outbox, transport, _ = an_outbox(room=0)
+    ping = b"\x89\x00"
+    outbox.control(b"\x8a\x02-1")
+    outbox.control(ping)
     for number in range(CONTROL_FRAMES_MAX + 5):
-        outbox.control(b"%02d" % number)
+        outbox.control(b"\x8a\x02%02d" % number)
     transport.room = 1000
     outbox.flush(0.0)
-    assert len(transport.sent) <= 2 * (CONTROL_FRAMES_MAX + 1)
+    assert len(transport.sent) <= 4 * (CONTROL_FRAMES_MAX + 1)
+    assert ping in transport.sent  # the hub's own is awaited; only a pong may be left out
     assert transport.sent.endswith(b"%02d" % (CONTROL_FRAMES_MAX + 4))
 
 

@@ -39,12 +39,12 @@ def test_the_time_limit_of_one_prompt(setup: ProjectSetup) -> None:
 
 
 def test_compressed_streams_end_with_the_last_subscriber(setup: ProjectSetup) -> None:
-    setup.join()
+    subscriber = setup.join()
     deflation = setup.project._ledger.journal.deflation
     deflation.frames([b"\x81\x00"], Inflater(keeps_context=True), with_ephemeral=True)
     assert deflation._streams
-    setup.project.receive(messages.SubscriberGone(key="s"))
-    assert not deflation._streams
+    setup.project.receive(messages.SubscriberGone(key="c1"))
+    assert not deflation._streams and subscriber.has_left
 
 
 def test_subscribers_get_the_stored_bytes_framed_once(setup: ProjectSetup) -> None:

@@ -104,3 +104,18 @@ def test_after_the_stop_a_wait_is_an_error_and_leaving_is_none() -> None:
     seat.leave()
     near.close()
     far.close()
+
+
+def test_a_peer_that_hangs_up_on_one_who_does_not_wait_costs_nothing() -> None:
+    readiness = Readiness()
+    near, far = socket.socketpair()
+    seat = readiness.seat(near)
+    far.close()
+    # Once, since a hang-up cannot be left out; a second time would be for ever.
+    assert len(readiness._epoll.poll(0.0)) <= 1
+    assert readiness._epoll.poll(0.0) == []
+    readiness.start()
+    assert seat.wait(LONG_S)  # and it is seen by one who does
+    seat.leave()
+    readiness.stop(LONG_S)
+    near.close()

@@ -19,6 +19,7 @@ class Waiting:
     plain: bytes
     kept: bytes | None
     counts: bool
+    is_begun: bool = False
 
     @property
     def counted_bytes(self) -> int:
@@ -27,7 +28,8 @@ class Waiting:
 
     @property
     def kept_bytes(self) -> int:
-        return self.counted_bytes if self.kept is None else len(self.kept)
+        stays = self.kept is None or self.is_begun
+        return self.counted_bytes if stays else len(self.kept or b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +43,42 @@ class Dropped:
 class Backlog:
     """`counted_bytes` count against the limit; `kept_bytes` is what `strip` would leave of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
         # A deque only while something waits: an empty one takes 624 bytes of every connection.
         self._waiting: deque[Waiting] | tuple[Waiting, ...] = ()
         self._sent_of_head = 0
         self.counted_bytes = 0
         self.kept_bytes = 0
+        self.reply_bytes = 0  # of both
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def append(self, waiting: Waiting, sent_bytes: int = 0) -> None:
         """`sent_bytes`: so much of it is sent already, where nothing else waits."""
-        if sent_bytes:
-            self._sent_of_head = sent_bytes
         if isinstance(self._waiting, tuple):
             self._waiting = deque()
         self._waiting.append(waiting)
-        self.counted_bytes += waiting.counted_bytes
-        self.kept_bytes += waiting.kept_bytes
+        self._count(waiting, 1)
+        if sent_bytes:
+            self.advance(sent_bytes)
+
+    def has_room(self, update_bytes: int) -> bool:
+        """Whether an update of that size may wait as well."""
+        return self._fits(self.counted_bytes, update_bytes)
+
+    def would_have_room(self, update_bytes: int) -> bool:
+        """The same, once `strip` has been called."""
+        return self._fits(self.kept_bytes, update_bytes)
+
+    def _fits(self, waiting_bytes: int, update_bytes: int) -> bool:
+        """Replies fill half of the room at most: a large one must not cut off who asked for it.
+        (They have a limit of their own, in the Client.)"""
+        if not waiting_bytes or not update_bytes:
+            return True
+        counted = waiting_bytes - self.reply_bytes + min(self.reply_bytes, self._limit_bytes // 2)
+        return counted + update_bytes <= self._limit_bytes
 
     def next_bytes(self) -> memoryview:
         """What goes out next: the rest of the first buffer."""
@@ -73,13 +92,17 @@ class Backlog:
         return head[self._sent_of_head : frames.boundary(head, self._sent_of_head)]
 
     def advance(self, sent_bytes: int) -> None:
-        """So much more of the first buffer is sent."""
-        self._sent_of_head += sent_bytes
+        """So much more of the first buffer is sent. What is begun cannot be dropped any more."""
         head = self._waiting[0]
+        if not self._sent_of_head and not head.is_begun:
+            self._count(head, -1)
+            head.is_begun = True
+            self._count(head, 1)
+        self._sent_of_head += sent_bytes
         if self._sent_of_head == len(head.frames):
             self._take_head()
             self._sent_of_head = 0
-            self._uncount(head)
+            self._count(head, -1)
 
     def strip(self) -> bool:
         """Drops what may be dropped of all that is not begun. Whether something compressed went:
@@ -89,10 +112,9 @@ class Backlog:
         for waiting in self._waiting:
             if waiting.kept is not None:
                 broken = broken or waiting.frames is not waiting.plain
-                self._uncount(waiting)
+                self._count(waiting, -1)
                 waiting.frames = waiting.plain = waiting.kept
-                self.counted_bytes += waiting.counted_bytes
-                self.kept_bytes += waiting.kept_bytes
+                self._count(waiting, 1)
         self._waiting = deque([*begun, *(w for w in self._waiting if w.frames)])
         return broken
 
@@ -109,7 +131,7 @@ class Backlog:
 
     def clear(self) -> None:
         self._waiting = ()
-        self._sent_of_head = self.counted_bytes = self.kept_bytes = 0
+        self._sent_of_head = self.counted_bytes = self.kept_bytes = self.reply_bytes = 0
 
     def _take_head(self) -> Waiting:
         assert isinstance(self._waiting, deque)
@@ -118,6 +140,8 @@ class Backlog:
             self._waiting = ()
         return head
 
-    def _uncount(self, waiting: Waiting) -> None:
-        self.counted_bytes -= waiting.counted_bytes
-        self.kept_bytes -= waiting.kept_bytes
+    def _count(self, waiting: Waiting, sign: int) -> None:
+        self.counted_bytes += sign * waiting.counted_bytes
+        self.kept_bytes += sign * waiting.kept_bytes
+        if waiting.kept is None:
+            self.reply_bytes += sign * waiting.counted_bytes

@@ -9,12 +9,12 @@ the Client sleeps; what the socket will not take waits here, within a bound in b
 import threading
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
 
 from websockets.frames import Close, Frame, Opcode
 
 from actors.client.backlog import Backlog, Dropped, Waiting
 from actors.client.inflater import Inflater
+from actors.client.transport import Transport
 from actors.clock import Clock
 
 # Pongs that wait behind a slow socket; an older one need not be sent (RFC 6455, section 5.5.3).
@@ -22,26 +22,6 @@ CONTROL_FRAMES_MAX = 16
 # A client for which updates or replies wait must take so much of what waits in so long a time.
 PROGRESS_BYTES_MIN = 64 * 1024
 PROGRESS_S = 30.0
-
-
-class Transport(Protocol):
-    """A connected socket, as seen from here. Raises OSError once the peer is gone."""
-
-    holds_back: bool  # something that `send` took is not sent yet (TLS records)
-    send: Callable[[bytes | memoryview], int]
-    """Bytes that were taken without waiting. Raises BlockingIOError where the socket is full."""
-
-    def flush(self) -> bool:
-        """Sends what is held back; whether nothing is any more."""
-
-    def wait_writable(self, timeout_s: float) -> bool:
-        """Waits for room."""
-
-    def half_close(self) -> None:
-        """No more will be sent; the peer may still be read from."""
-
-    def abort(self) -> None:
-        """Ends both directions, which wakes the reading thread."""
 
 
 class Verdict(Enum):
@@ -64,10 +44,8 @@ class _State(Enum):
 
 class Outbox:
     """`limit_bytes` is SLOW_CLIENT_BYTES; `wake` tells the Client that something waits; `inflater`,
-    set at the handshake: the peer takes compressed messages.
-
-    Slots, here and in Subscription: a thousand of these are gone through for every message, and
-    what that costs is memory that is not in the cache (docs/performance.md).
+    set at the handshake: the peer takes compressed messages. (Slots: a thousand of these are gone
+    through for every message, and what that costs is memory that is not in the cache.)
     """
 
     __slots__ = (
@@ -76,12 +54,12 @@ class Outbox:
         "_control",
         "_first",
         "_is_clear",
-        "_limit_bytes",
         "_progress_from",
         "_state",
         "_transport",
         "_transport_send",
         "_wake",
+        "_wakes_when_idle",
         "_wants_half_close",
         "_woken",
         "inflater",
@@ -97,7 +75,6 @@ class Outbox:
         self.sent_bytes = 0  # over the life of the connection
         self._transport = transport
         self._transport_send = transport.send
-        self._limit_bytes = limit_bytes
         self._clock = clock
         self._wake = wake
         self._woken = False
@@ -105,8 +82,9 @@ class Outbox:
         self._is_clear = True  # open, and nothing waits: what is written goes straight out
         self._first = b""  # goes before all else: the rest of a frame that is half sent
         self._control: list[bytes] = []
-        self._backlog = Backlog()
+        self._backlog = Backlog(limit_bytes)
         self._wants_half_close = False
+        self._wakes_when_idle = False
         self._progress_from = (0.0, 0)  # since when something waits, and what was sent then
 
     # -- what is written ---------------------------------------------------------------------
@@ -133,10 +111,10 @@ class Outbox:
             return _TAKEN
         if self._state is not _State.OPEN:
             return Verdict.CLOSED
-        waiting = self._backlog.counted_bytes
-        if waiting and waiting + len(plain) > self._limit_bytes:
-            if not self._make_room(len(kept)):
+        if not self._backlog.has_room(len(plain)):
+            if not self._backlog.would_have_room(len(kept)):
                 return Verdict.OVERFLOW
+            self._strip(is_deflated=frames is not plain)
             frames = plain = kept
         if frames:
             self._wait(Waiting(frames, plain, kept, counts=True))
@@ -153,7 +131,10 @@ class Outbox:
         of the connection it ends."""
         with self.lock:
             if self._state is _State.OPEN:
-                self._control = [*self._control, frame][-CONTROL_FRAMES_MAX:]
+                self._control.append(frame)
+                if len(self._control) > CONTROL_FRAMES_MAX:
+                    pongs = (f for f in self._control if f[0] & 0x0F == Opcode.PONG)
+                    self._control.remove(next(pongs, frame))
                 self._send()
             before = len(self._first) or len(self._backlog.rest_of_frame())
             return self.sent_bytes + (before + sum(map(len, self._control)) if self._control else 0)
@@ -218,10 +199,24 @@ class Outbox:
         """Bytes that wait and count against the limit."""
         return self._backlog.counted_bytes
 
+    def is_idle_else_wake(self) -> bool:
+        """Whether nothing waits; else the Client is told when it is gone, were it only a pong."""
+        with self.lock:
+            idle = self.is_idle
+            self._wakes_when_idle = not idle
+            return idle
+
+    def look_after(self) -> None:
+        """Something is held back that was not written here (an answer of TLS itself)."""
+        with self.lock:
+            self._send()
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits."""
-        return not (self._backlog or self._control or self._first or self._transport.holds_back)
+        return self._state is _State.CLOSED or not (
+            self._backlog or self._control or self._first or self._transport.holds_back
+        )
 
     @property
     def is_open(self) -> bool:
@@ -235,14 +230,12 @@ class Outbox:
         self._backlog.append(waiting, sent_bytes)
         self._send()
 
-    def _make_room(self, needed_bytes: int) -> bool:
-        """Drops what may be dropped, if there is room then."""
-        if self._backlog.kept_bytes + needed_bytes > self._limit_bytes:
-            return False
-        if self._backlog.strip():
+    def _strip(self, *, is_deflated: bool) -> None:
+        """Drops what may be dropped of all that waits; `is_deflated`: and a compressed batch that
+        does not wait yet."""
+        if self._backlog.strip() or is_deflated:
             assert self.inflater is not None
             self.inflater.miss()
-        return True
 
     def _send(self) -> None:
         """Sends what fits, and notes whether something is left."""
@@ -258,6 +251,9 @@ class Outbox:
             self._set_closed()
             return
         self._is_clear = all_sent and self._state is _State.OPEN
+        if all_sent and self._wakes_when_idle:
+            self._wakes_when_idle = False
+            self._wake()
         if not all_sent and not self._woken:
             self._woken = True
             self._wake()

@@ -45,7 +45,7 @@ class Replays:
     @property
     def can_go_on(self) -> bool:
         """Whether there is a page to send and room for it."""
-        return bool(self._running) and self._outbox.is_idle and self._outbox.is_open
+        return bool(self._running) and self._outbox.is_open and self._outbox.is_idle_else_wake()
 
     def pump(self) -> None:
         """Sends one page. Raises OSError where a log cannot be read."""

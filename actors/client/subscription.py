@@ -108,7 +108,6 @@ class Subscription:
             return True
 
     def left(self) -> None:
-        """No more will be offered."""
         with self._outbox.lock:
             self._leave_stream()
 

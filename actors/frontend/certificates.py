@@ -5,7 +5,7 @@ import ssl
 from pathlib import Path
 
 # What a file was when it was looked at; a change of any of these means that it is another now.
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, int, int, int]
 
 
 class CertificateError(Exception):
@@ -34,7 +34,11 @@ class Certificates:
         then the old ones stay."""
         if self._look() == self._stamps:
             return False
-        self._context = self._load()
+        try:
+            self._context = self._load()
+        except CertificateError:
+            self._stamps = []  # the next look tries again: what was wrong may lie outside the files
+            raise
         return True
 
     def _look(self) -> list[_Stamp]:
@@ -110,5 +114,5 @@ def _stamp(path: Path) -> _Stamp:
     try:
         status = os.stat(path)
     except OSError:
-        return (0, 0, 0)
-    return (status.st_mtime_ns, status.st_ino, status.st_size)
+        return (0, 0, 0, 0)
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)

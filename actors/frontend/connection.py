@@ -73,12 +73,15 @@ class Connection:
         )
         self._conversation = context.converse(self._outbox)
         self._heartbeat = Heartbeat(context.heartbeat_s, context.clock)
+        self._early = b""
 
     def run(self) -> None:
         """Handshake, messages, close. Raises nothing but bugs."""
         try:
             self._run()
         finally:
+            # Nobody may send on a descriptor that is about to be another connection's.
+            self._outbox.abort()
             self._transport.leave()
 
     def _run(self) -> None:
@@ -93,6 +96,7 @@ class Connection:
                 self._context.leave()
             return
         self._opened()
+        reason = "a bug"
         try:
             reason = self._serve()
             self._linger()
@@ -100,7 +104,7 @@ class Connection:
             reason = f"connection lost ({error.strerror})"
         finally:
             self._context.leave()
-        self._conversation.end(reason)
+            self._conversation.end(reason)
 
     # -- handshake ---------------------------------------------------------------------------
 
@@ -127,22 +131,29 @@ class Connection:
         if answer:
             self._transport.send(answer)  # small: the socket's buffer takes it
         self._outbox.inflater = self._protocol.inflater
+        self._early = opening.rest
         return self._protocol.state is OPEN
 
     # -- messages ----------------------------------------------------------------------------
 
     def _serve(self) -> str:
         """Reads until the connection closes; why it did."""
-        self._conversation.begin()
+        if not self._conversation.begin():
+            return "no thread for it"
         self._heartbeat.restart()
         eager = True
         while True:
             due_s = self._heartbeat.due_in_s
-            if eager:
+            data: bytes | None
+            if self._early:
+                data, self._early = self._early, b""
+            elif eager:
                 data = self._transport.receive(RECEIVE_BYTES, min(due_s, EAGER_S))
             else:
                 data = self._transport.receive_some_time(RECEIVE_BYTES, due_s)
             eager = False
+            if self._transport.holds_back:
+                self._outbox.look_after()
             if data == b"":
                 self._protocol.receive_eof()
                 return "closed by the peer without a close frame"

@@ -1,5 +1,6 @@
 """What a connection says once it is open: the hub's protocol, on the connection's thread."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +20,8 @@ from protocol.errors import ErrorCode, RequestRefused
 from protocol.frames import text_frame
 from protocol.updates import Welcome
 
+logger = logging.getLogger("claudehub.frontend")
+
 # Requests of one connection that are not answered yet; above that nothing more is read, so that
 # TCP pushes back.
 REQUESTS_IN_FLIGHT_MAX = 64
@@ -28,8 +31,8 @@ REQUEST_BYTES_IN_FLIGHT_MAX = 1024 * 1024
 class Conversation(Protocol):
     """For the connection's thread, but for `wake`."""
 
-    def begin(self) -> None:
-        """The connection is open."""
+    def begin(self) -> bool:
+        """The connection is open. False where it cannot be gone on with; then a close is sent."""
 
     def receive(self, message: str | bytes) -> bool:
         """A message has come. Returns whether it had to wait, a bounded time, before it could be
@@ -66,21 +69,27 @@ class HubConversation:
         self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)
         self._client: Ref | None = None
 
-    def begin(self) -> None:
+    def begin(self) -> bool:
         context = self._context
         client_id = context.new_client_id()
         # The greeting goes out first: nobody else knows the outbox yet.
         greeting = codec.welcome_message(context.welcome(client_id))
         self._outbox.write(text_frame(greeting), counts=False)
-        self._client = Client.start(
-            hub=context.hub,
-            client_id=client_id,
-            outbox=self._outbox,
-            directory=context.directory,
-            clock=context.clock,
-            timers=context.timers,
-            answered=self._credit.answered,
-        )
+        try:
+            self._client = Client.start(
+                hub=context.hub,
+                client_id=client_id,
+                outbox=self._outbox,
+                directory=context.directory,
+                clock=context.clock,
+                timers=context.timers,
+                answered=self._credit.answered,
+            )
+        except RuntimeError as error:  # no thread can be started
+            logger.error("no thread for a client: %s; raise `ulimit -u` (docs/tuning.md)", error)
+            self._outbox.close(CloseCode.TRY_AGAIN_LATER, "too many connections")
+            return False
+        return True
 
     def receive(self, message: str | bytes) -> bool:
         assert isinstance(message, str)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from websockets.exceptions import InvalidHeader, NegotiationError
-from websockets.headers import parse_upgrade
+from websockets.headers import parse_connection, parse_upgrade
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
@@ -15,6 +15,8 @@ from actors.frontend.wire import FrameLimits, HubProtocol
 from protocol.versions import choose_subprotocol
 
 PATH = "/"
+VERSION = "13"
+END = b"\r\n\r\n"
 RETRY_AFTER_S = 5
 HANDSHAKE_BYTES_MAX = 16 * 1024
 
@@ -50,16 +52,20 @@ def _select_subprotocol(
 
 
 class Opening:
-    """The request of one connection, in any pieces."""
+    """The request of one connection, in any pieces. `rest` is what came behind it: frames of a
+    client that did not wait for the answer, for the protocol once it is open."""
 
     def __init__(self, protocol: HubProtocol, rules: HandshakeRules) -> None:
+        self.rest = b""
         self._protocol = protocol
         self._rules = rules
         self._size_bytes = 0
+        self._tail = b""
 
     def feed(self, data: bytes) -> bytes | None:
         """The answer, once there is one; the protocol is open then, or it never will be."""
         protocol = self._protocol
+        data = self._cut(data)
         self._size_bytes += len(data)
         if self._size_bytes > HANDSHAKE_BYTES_MAX:
             return self._refusal(
@@ -78,6 +84,16 @@ class Opening:
                 "This is no HTTP request of a WebSocket client: use one.\n",
             )
         return None
+
+    def _cut(self, data: bytes) -> bytes:
+        """Up to the end of the request: the protocol would read frames by rules that are not agreed
+        on yet."""
+        end = (self._tail + data).find(END)
+        if end >= 0:
+            at = end + len(END) - len(self._tail)
+            data, self.rest = data[:at], data[at:]
+        self._tail = (self._tail + data)[1 - len(END) :]
+        return data
 
     def timed_out(self) -> bytes:
         """The answer to a peer that has not ended its request in time; none where it said
@@ -111,6 +127,12 @@ def respond(protocol: HubProtocol, request: Request, rules: HandshakeRules) -> R
         return protocol.reject(
             status.FORBIDDEN, "This origin may not connect: add it to ALLOWED_ORIGINS.\n"
         )
+    if request.method == "GET" and request.headers.get_all("Sec-WebSocket-Version") != [VERSION]:
+        response = protocol.reject(
+            status.BAD_REQUEST, f"Speak version {VERSION} of the WebSocket protocol (RFC 6455).\n"
+        )
+        response.headers["Sec-WebSocket-Version"] = VERSION
+        return response
     response = protocol.accept(request)
     if response.status_code == status.SWITCHING_PROTOCOLS and not rules.admit():
         response = protocol.reject(
@@ -122,8 +144,10 @@ def respond(protocol: HubProtocol, request: Request, rules: HandshakeRules) -> R
 
 
 def _wants_websocket(request: Request) -> bool:
+    get = request.headers.get_all
     try:
-        wanted = [name for h in request.headers.get_all("Upgrade") for name in parse_upgrade(h)]
+        upgrade = {name.lower() for value in get("Upgrade") for name in parse_upgrade(value)}
+        options = {name.lower() for value in get("Connection") for name in parse_connection(value)}
     except InvalidHeader:
         return False
-    return any(name.lower() == "websocket" for name in wanted)
+    return upgrade == {"websocket"} and "upgrade" in options

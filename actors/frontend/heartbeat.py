@@ -37,12 +37,14 @@ class Heartbeat:
 
     def pinged(self, until_bytes: int) -> None:
         """A ping was sent, or waits to be: it ends at that byte."""
-        self._due_s += self._interval_s
+        self.postponed()
         self._awaited_until = until_bytes
 
     def postponed(self) -> None:
         """The last ping is still on its way: another would only wait behind it."""
-        self._due_s += self._interval_s
+        # From now and not from when it was due: after a pause of the whole machine the peer has as
+        # long as ever.
+        self._due_s = self._clock.monotonic() + self._interval_s
 
     def answered(self) -> None:
         """A pong came."""

@@ -47,11 +47,11 @@ class RequestCredit:
 
     def take(self, size_bytes: int, timeout_s: float) -> bool:
         """False where there was no room in that time."""
-        if self._take(size_bytes):
+        waiter = self._take(size_bytes)
+        if waiter is None:
             return True
-        assert self._waiter is not None
-        self._waiter.acquire(timeout=timeout_s)
-        return self._take(size_bytes)
+        waiter.acquire(timeout=timeout_s)
+        return self._take(size_bytes) is None
 
     def answered(self) -> None:
         with self._lock:
@@ -61,16 +61,17 @@ class RequestCredit:
                 self._waiter.release()
                 self._waiter = None
 
-    def _take(self, size_bytes: int) -> bool:
+    def _take(self, size_bytes: int) -> "threading.Lock | None":
+        """None where there was room; else what is released when there is."""
         with self._lock:
-            if not self._has_room():
-                self._waiter = threading.Lock()
-                self._waiter.acquire()
-                return False
             self._waiter = None
-            self._sizes.append(size_bytes)
-            self._bytes += size_bytes
-            return True
+            if self._has_room():
+                self._sizes.append(size_bytes)
+                self._bytes += size_bytes
+                return None
+            self._waiter = threading.Lock()
+            self._waiter.acquire()
+            return self._waiter
 
     def _has_room(self) -> bool:
         return len(self._sizes) < self._requests_max and self._bytes < self._bytes_max

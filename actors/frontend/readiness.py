@@ -46,7 +46,8 @@ class Readiness:
     def seat(self, sock: socket.socket) -> "Seat":
         """A place for one connection's thread."""
         seat = Seat(self, sock.fileno())
-        self._epoll.register(seat.fd, 0)
+        # A hang-up is reported also to who waits for nothing: once, and not for ever.
+        self._epoll.register(seat.fd, select.EPOLLONESHOT)
         return seat
 
     def arm(self, seat: "Seat") -> None:

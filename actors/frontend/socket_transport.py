@@ -11,6 +11,7 @@ from actors.frontend.readiness import Seat
 
 # Without a fixed size the kernel alone hides some 4 MB of backlog a client. (It doubles this.)
 SEND_BUFFER_BYTES = 256 * 1024
+INT_MAX = 2**31 - 1
 
 
 class SocketTransport:
@@ -88,7 +89,10 @@ class SocketTransport:
 def _poll(sock: socket.socket, event: int, timeout_s: float) -> bool:
     # Made anew each time: ten thousand of these that nobody uses are memory.
     poll = select.poll()
-    poll.register(sock, event)
+    try:
+        poll.register(sock, event)
+    except ValueError:  # it was closed meanwhile
+        return False
     return bool(poll.poll(max(timeout_s, 0) * 1000))
 
 
@@ -97,4 +101,5 @@ def _set_options(sock: socket.socket, user_timeout_s: float) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(user_timeout_s * 1000))
+        timeout_ms = min(int(user_timeout_s * 1000), INT_MAX)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)

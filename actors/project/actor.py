@@ -202,7 +202,9 @@ class Project(Actor):
         tell_if_alive(slot.client, snapshot)
 
     def _drop_subscriber(self, key: str) -> None:
-        self._publisher.subscribers.pop(key, None)
+        subscriber = self._publisher.subscribers.pop(key, None)
+        if subscriber is not None:
+            subscriber.left()
         if not self._publisher.subscribers:
             self._watching.stop()
             self._ledger.journal.deflation.forget()
