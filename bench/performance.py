@@ -23,7 +23,7 @@ sys.path[:0] = [str(FANOUT), str(FANOUT.parent)]
 from chart import draw
 from server import running
 
-DELIVERIES = 200_000
+DELIVERIES = 1_000_000  # at window 64: shorter runs are noise
 JOIN = ["--join", '{"type":"join"}', "--joined", "joined"]
 
 
@@ -48,7 +48,7 @@ class Row:
 ROWS = [
     Row("window 64, 100 x 200 B", 100, 200, targets=(4, 5.5)),
     Row("window 64, 1000 x 200 B", 1000, 200, targets=(5, 5)),
-    Row("window 64, 10 x 200 B", 10, 200, messages=20_000, targets=(1.3, 1.8)),
+    Row("window 64, 10 x 200 B", 10, 200, messages=60_000, targets=(1.3, 1.8)),
     Row("window 64, 100 x 2 KiB", 100, 2048, targets=(3.5, 4)),
     Row("window 1, 100 x 200 B", 100, 200, window=1, messages=2000, targets=(0.6, 0.8)),
     Row("window 1, 1000 x 200 B", 1000, 200, window=1, messages=200, targets=(1, 1)),

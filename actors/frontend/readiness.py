@@ -27,6 +27,7 @@ class Readiness:
             self._turns.put(None)
         self._lock = threading.Lock()
         self._waiting: dict[int, Seat] = {}
+        self._is_stopped = False
         self._stop_receiver, self._stop_sender = socket.socketpair()
         self._epoll.register(self._stop_receiver, select.EPOLLIN)
         self._thread = threading.Thread(target=self._run, name="readiness", daemon=True)
@@ -36,6 +37,7 @@ class Readiness:
 
     def stop(self, timeout_s: float) -> None:
         """Nobody is woken any more."""
+        self._is_stopped = True
         self._stop_sender.send(b"x")
         self._turns.put(None)
         self._thread.join(timeout_s)
@@ -80,6 +82,8 @@ class Readiness:
                     seat = self._waiting.pop(fd, None)
                 if seat is not None:
                     self._turns.get()
+                    if self._is_stopped:
+                        return
                     seat.wake()
 
 
