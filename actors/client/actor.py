@@ -201,7 +201,7 @@ class Client(Actor):
 
     def _on_pump_replay(self) -> None:
         """One page, then back through the inbox; where the socket is full, _on_flush goes on."""
-        if not self._replays.can_go_on:
+        if not self._replays.can_go_on():
             return
         try:
             self._replays.pump()
@@ -211,7 +211,7 @@ class Client(Actor):
         self._pump_soon()
 
     def _pump_soon(self) -> None:
-        if self._replays.can_go_on:
+        if self._replays.can_go_on():
             self.actor_ref.tell(messages._PumpReplay())
 
     def _on_flush(self) -> None:

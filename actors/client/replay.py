@@ -42,9 +42,9 @@ class Replays:
     def drop(self, project_id: str) -> None:
         self._running = deque(r for r in self._running if r.subscription.project_id != project_id)
 
-    @property
     def can_go_on(self) -> bool:
-        """Whether there is a page to send and room for it."""
+        """Whether there is a page to send and room for it; where there is none, the Client is told
+        when there is."""
         return bool(self._running) and self._outbox.is_open and self._outbox.is_idle_else_wake()
 
     def pump(self) -> None:
