@@ -186,11 +186,11 @@ def test_a_peer_that_does_not_answer_pings_is_closed(start_hub: Any) -> None:
 
 
 def test_a_silent_peer_that_answers_pings_stays(start_hub: Any) -> None:
-    hub = start_hub(HEARTBEAT="100ms")
+    hub = start_hub(HEARTBEAT="400ms")
     with hub.client() as watcher, hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
-        # Ten heartbeats long; the stock client answers pings by itself.
-        client.request("execute", project_id="p", prompt="[[lines:100]][[pace:0.01]]")
+        # Five heartbeats long; the stock client answers pings by itself.
+        client.request("execute", project_id="p", prompt="[[lines:200]][[pace:0.01]]")
         client.request("project_join", project_id="p", after_seq=0)
         client.wait_for("execution_finished")
         assert watcher.request("ping") == {}
