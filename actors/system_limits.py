@@ -1,5 +1,6 @@
 """What the system must allow for MAX_CONN connections; docs/tuning.md tells how to raise it."""
 
+import os
 import resource
 from pathlib import Path
 
@@ -59,6 +60,8 @@ def warnings(max_conn: int, busy_projects: int = 16) -> list[str]:
 
 
 def _soft(which: int) -> int | None:
+    if which == resource.RLIMIT_NPROC and os.geteuid() == 0:
+        return None  # root's threads are not counted
     soft, _ = resource.getrlimit(which)
     return None if soft == resource.RLIM_INFINITY else soft
 

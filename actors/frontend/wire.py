@@ -47,7 +47,7 @@ class HubProtocol(ServerProtocol):
         select_subprotocol: Callable[..., Any],
     ) -> None:
         super().__init__(
-            extensions=[_DeflateFactory()] if compression else None,
+            extensions=[_DEFLATE] if compression else None,
             select_subprotocol=select_subprotocol,
             max_size=limits.message_bytes,
         )
@@ -93,6 +93,9 @@ class _DeflateFactory(ServerPerMessageDeflateFactory):
         if not extension.local_no_context_takeover:
             del extension.encoder  # 260 KiB, for data frames, which this protocol never sends
         return answer, extension
+
+
+_DEFLATE = _DeflateFactory()  # it keeps nothing of a connection
 
 
 class MessageRefused(Exception):
