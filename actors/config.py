@@ -172,6 +172,21 @@ class Config(BaseSettings):
     )
     compression: bool = _setting(True, "on", "permessage-deflate, where the client offers it")
     permission_mode: str = _setting("ask", "ask", "ask, or a permission mode of the CLI")
+    permission_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
+        "2m", "2m", "without an answer a tool is denied"
+    )
+    warm_sessions: Annotated[int, Field(ge=0)] = _setting(
+        4, "4", "CLI processes kept between prompts, over all projects; 0 starts one per prompt"
+    )
+    warm_idle: Annotated[Seconds, Field(gt=0)] = _setting(
+        "10m", "10m", "how long such a process may idle"
+    )
+    warm_ahead: bool = _setting(
+        False, "on", "on: a process is started when a project is joined, before the first prompt"
+    )
+    agent_background: bool = _setting(
+        False, "on", "on: background work of the CLI runs on, and may begin turns by itself"
+    )
     delta_hold: Annotated[Seconds, Field(ge=0, le=60)] = _setting(
         "50ms", "50ms", "the CLI joins partial output over this time"
     )

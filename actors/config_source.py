@@ -23,11 +23,8 @@ NOT_YET: Mapping[str, tuple[str, ...]] = {
     "AGENT_LIMITS": (),
     "PROTOCOL_V0": ("off",),
     "METRICS_PORT": ("0",),
-    "AGENT_BACKGROUND": ("off",),
     "STOP_GRACE": ("0s", "0"),
 }
-# Later versions again, but without these nothing is lost: they are named in a warning.
-WITHOUT_EFFECT = ("WARM_SESSIONS", "WARM_IDLE", "WARM_AHEAD", "PERMISSION_TIMEOUT")
 
 
 class ConfigurationError(Exception):
@@ -66,11 +63,6 @@ def data_folder(given: Path | None) -> Path:
     values, _ = _from_file(default_file())
     default = Config.model_fields["data_dir"].get_default(call_default_factory=True)
     return Path(values.get("data_dir") or default)
-
-
-def ignored_variables() -> list[str]:
-    """Variables that are set and do nothing in this version."""
-    return [name for name in WITHOUT_EFFECT if os.environ.get(name)]
 
 
 def _not_yet() -> list[str]:

@@ -20,11 +20,12 @@ from actors import logs, messages, system_limits
 from actors.certificate_watcher import CertificateWatcher
 from actors.clock import SystemClock, ThreadTimers
 from actors.config import Config
-from actors.config_source import ConfigurationError, ignored_variables
+from actors.config_source import ConfigurationError
 from actors.directory import LocalDirectory
 from actors.executor import family
+from actors.executor.cli_facts import CliFacts
 from actors.executor.environment import agent_environment
-from actors.executor.process import cli_version
+from actors.executor.guardian import Guardian
 from actors.frontend.certificates import CertificateError, Certificates
 from actors.frontend.listener import Listener
 from actors.frontend.readiness import Readiness
@@ -78,8 +79,6 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
     main thread. Raises StartFailed.
     """
     logs.configure(config.log_level, config.log_format)
-    for name in ignored_variables():
-        logger.warning("%s has no effect in this version", name)
     _raise_descriptor_limit()
     for warning in system_limits.warnings(config.max_conn):
         logger.warning("%s", warning)
@@ -103,7 +102,8 @@ def _run(
     listener = _listen(config, stack)
     _end_strays(data_id)
     clock, timers = _clock_and_timers(stack)
-    environment = agent_environment(os.environ, config.claude_env, round(config.delta_hold * 1000))
+    environment = _environment(config)
+    _guard(data_id, stack)
     readiness = _readiness(stack)  # stops after those whom it wakes
     opening = Opening(_say_progress)
     directory = LocalDirectory()
@@ -112,6 +112,7 @@ def _run(
         layout=layout,
         data_id=data_id,
         environment=environment,
+        cli=_ask_cli(config, environment),
         progress=opening.progress,
         died=wish.fail,
     )
@@ -120,7 +121,6 @@ def _run(
     opening.wait(wish)
     if wish.is_wanted:
         return
-    _ask_version(config, environment, hub)
     context = connection_context(
         config,
         hub=hub,
@@ -213,14 +213,30 @@ def _listen(config: Config, stack: contextlib.ExitStack) -> Listener:
     return listener
 
 
-def _ask_version(config: Config, environment: dict[str, str], hub: messages.Ref) -> None:
+def _environment(config: Config) -> dict[str, str]:
+    return agent_environment(
+        os.environ,
+        config.claude_env,
+        delta_hold_ms=round(config.delta_hold * 1000),
+        background=config.agent_background,
+    )
+
+
+def _guard(data_id: str, stack: contextlib.ExitStack) -> None:
+    """Stops behind those whom it guards."""
+    try:
+        guardian = Guardian(data_id)
+    except OSError as error:
+        raise StartFailed(f"the guardian of agents cannot be started: {error}") from None
+    stack.callback(guardian.stop)
+
+
+def _ask_cli(config: Config, environment: dict[str, str]) -> CliFacts:
     """In a thread: the CLI may take its time, and the port need not wait for it."""
-
-    def ask() -> None:
-        version = cli_version(config.claude_cmd, environment)
-        tell_if_alive(hub, messages.ClaudeVersionFound(version=version))
-
-    threading.Thread(target=ask, name="claude-version", daemon=True).start()
+    facts = CliFacts()
+    asked = (config.claude_cmd, environment)
+    threading.Thread(target=facts.probe, args=asked, name="claude-facts", daemon=True).start()
+    return facts
 
 
 def _stop_actors(hub: messages.Ref, timeout_s: float) -> None:

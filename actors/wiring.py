@@ -9,7 +9,8 @@ from actors import messages
 from actors.clock import Clock, Timers
 from actors.config import Config
 from actors.directory import LocalDirectory
-from actors.executor.actor import ExecutorSettings
+from actors.executor.cli_facts import CliFacts
+from actors.executor.settings import ExecutorSettings
 from actors.frontend.connection import ConnectionContext
 from actors.frontend.conversation import HubContext, HubConversation
 from actors.frontend.handshake import HandshakeRules
@@ -37,6 +38,7 @@ def hub_settings(
     layout: DataLayout,
     data_id: str,
     environment: Mapping[str, str],
+    cli: CliFacts,
     progress: Callable[[int, int], None],
     died: Callable[[str], None],
 ) -> HubSettings:
@@ -47,6 +49,11 @@ def hub_settings(
         permission_mode=config.permission_mode,
         kill_grace_s=config.kill_grace,
         max_line_bytes=config.max_line_bytes,
+        cli=cli,
+        timeout_s=config.exec_timeout,
+        background=config.agent_background,
+        keeps_warm=config.warm_sessions > 0,
+        warm_idle_s=config.warm_idle,
     )
     log = LogSettings(rotate_bytes=config.msg_rotate_size, sync=config.log_sync, boot_id=boot_id())
     project = ProjectSettings(
@@ -57,10 +64,13 @@ def hub_settings(
         execution_timeout_s=config.exec_timeout,
         max_queue=config.max_queue,
         min_free_bytes=config.min_free_bytes,
+        permission_timeout_s=config.permission_timeout,
+        warm_ahead=config.warm_ahead,
     )
     return HubSettings(
         project=project,
         max_projects=config.max_projects,
+        warm_sessions=config.warm_sessions,
         rotation=_rotation_settings(config, layout),
         version=VERSION,
         progress=progress,

@@ -9,12 +9,11 @@ from typing import Any
 import simplejson
 from pydantic import BaseModel, ValidationError
 
+from protocol.content import BLOCK_TYPES
 from protocol.errors import ErrorCode, RequestRefused, WireError, invalid_field
 from protocol.frames import text_head
-from protocol.requests import MODELS, REQUEST_ID_MAX_LENGTH, Ping, ProjectJoin, Request
+from protocol.requests import MODELS, REQUEST_ID_MAX_LENGTH, Execute, Ping, ProjectJoin, Request
 
-# Requests and fields of the protocol that this version does not carry out.
-_NOT_YET = {"execute": ("content", "key")}
 _JOIN_POSITIONS = ("after_seq", "since", "last")
 
 # One encoder, kept: dumps(separators=...) builds one a call. ASCII keeps U+2028 and lone
@@ -101,15 +100,14 @@ def _request(message: dict[str, Any], request_id: str | None) -> Request:
     if not isinstance(payload, dict):
         raise invalid_field("payload", "must be an object")
     payload = _without_nulls(payload)
-    for field in _NOT_YET.get(kind, ()):
-        if field in payload:
-            raise invalid_field(f"payload.{field}", "is not supported by this version")
     try:
         body = MODELS[kind].model_validate(payload)
     except ValidationError as error:
         raise _refusal(error) from None
     if isinstance(body, ProjectJoin):
         _check_one_position(body)
+    elif isinstance(body, Execute):
+        _check_one_prompt(body)
     return Request(kind, request_id, body)  # type: ignore[arg-type]
 
 
@@ -127,10 +125,19 @@ def _check_one_position(join: ProjectJoin) -> None:
         raise invalid_field(f"payload.{given[1]}", f"only one of {', '.join(_JOIN_POSITIONS)}")
 
 
+def _check_one_prompt(execute: Execute) -> None:
+    if execute.prompt is None and execute.content is None:
+        raise invalid_field("payload.prompt", "is missing; give a prompt, or content")
+    if execute.prompt is not None and execute.content is not None:
+        raise invalid_field("payload.content", "only one of prompt, content")
+
+
 def _refusal(error: ValidationError) -> RequestRefused:
     """The first fault of a payload, by its field."""
     fault = error.errors(include_url=False)[0]
-    field = "payload." + ".".join(str(part) for part in fault["loc"])
+    # pydantic names the kind of a block as if it were a field of it.
+    names = [p for i, p in enumerate(fault["loc"]) if not (i == 2 and p in BLOCK_TYPES)]
+    field = "payload." + ".".join(str(name) for name in names)
     message = fault["msg"].removeprefix("Value error, ")
     if fault["loc"][0] == "options":
         return RequestRefused(ErrorCode.INVALID_OPTIONS, f"{field}: {message}", {"field": field})

@@ -30,6 +30,8 @@ class ErrorCode(StrEnum):
     QUEUE_FULL = "queue_full"
     INVALID_OPTIONS = "invalid_options"
     NOTHING_RUNNING = "nothing_running"
+    PERMISSION_NOT_FOUND = "permission_not_found"
+    ALREADY_ANSWERED = "already_answered"
 
 
 class WireError(Exception):

@@ -3,13 +3,16 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from protocol.content import Content, Text
 
 PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # pydantic: `$` is the very end
 REQUEST_ID_MAX_LENGTH = 128
 NAME_MAX_LENGTH = 1000
+KEY_MAX_LENGTH = 128
 HISTORY_LIMIT_MAX = 1000
 HISTORY_LIMIT_DEFAULT = 100
 
@@ -55,15 +58,6 @@ def _permission_mode(value: str) -> str:
     return value
 
 
-def _encodable(value: str) -> str:
-    """A lone surrogate is JSON, but no file or terminal can hold it."""
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError("must not hold a lone surrogate") from None
-    return value
-
-
 def _no_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not hold a NUL character")
@@ -71,7 +65,6 @@ def _no_nul(value: str) -> str:
 
 
 ProjectId = Annotated[str, Field(pattern=PROJECT_ID_PATTERN)]
-Text = Annotated[str, AfterValidator(_encodable)]
 Seq = Annotated[int, Field(ge=0)]
 Timestamp = Annotated[str, BeforeValidator(parse_time)]
 # An option's value becomes part of a command line, where NUL cannot stand.
@@ -136,8 +129,16 @@ class Options(BaseModel):
 
 
 class Execute(ProjectRequest):
-    prompt: Annotated[str, Field(min_length=1)]
+    """`prompt` or `content`, never both. `key`: to be run once, however often it is sent."""
+
+    prompt: Annotated[str, Field(min_length=1)] | None = None
+    content: Content | None = None
     options: Options = Options()
+    key: Annotated[Text, Field(max_length=KEY_MAX_LENGTH)] | None = None
+
+
+class AgentInterrupt(ProjectRequest):
+    execution_id: Text | None = None
 
 
 class AgentKill(ProjectRequest):
@@ -146,6 +147,16 @@ class AgentKill(ProjectRequest):
 
 class AgentNewSession(ProjectRequest):
     pass
+
+
+class PermissionAnswer(ProjectRequest):
+    """`updated_input` and `remember` are for `allow`, `message` for `deny`."""
+
+    permission_id: Text
+    decision: Literal["allow", "deny"]
+    message: Text | None = None
+    updated_input: dict[str, Any] | None = None
+    remember: bool = False
 
 
 class GetMessages(ProjectRequest):
@@ -168,7 +179,8 @@ class Ping:
 
 
 # What goes to a project, and what does not: the two unions that the Client actor matches on.
-ToProject = ProjectJoin | ProjectLeave | Execute | AgentKill | AgentNewSession | GetMessages
+ToAgent = Execute | AgentInterrupt | AgentKill | AgentNewSession | PermissionAnswer
+ToProject = ProjectJoin | ProjectLeave | ToAgent | GetMessages
 ToHub = ProjectCreate | ProjectDelete | ProjectList | HealthCheck
 Body = ToProject | ToHub | Ping
 
@@ -179,8 +191,10 @@ MODELS: dict[str, type[Payload]] = {
     "project_join": ProjectJoin,
     "project_leave": ProjectLeave,
     "execute": Execute,
+    "agent_interrupt": AgentInterrupt,
     "agent_kill": AgentKill,
     "agent_new_session": AgentNewSession,
+    "permission_answer": PermissionAnswer,
     "get_messages": GetMessages,
     "health_check": HealthCheck,
 }

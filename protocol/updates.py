@@ -6,7 +6,7 @@ Field by field as in `docs/protocol.md`. Times are RFC 3339 strings in UTC.
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class UpdateType(StrEnum):
@@ -18,6 +18,8 @@ class UpdateType(StrEnum):
     CLAUDE = "claude"
     CLAUDE_DELTA = "claude_delta"
     CLAUDE_TEXT = "claude_text"
+    PERMISSION_REQUEST = "permission_request"
+    PERMISSION_RESOLVED = "permission_resolved"
     SESSION_RESET = "session_reset"
     EXECUTION_FINISHED = "execution_finished"
     GAP = "gap"
@@ -32,6 +34,7 @@ class Outcome(StrEnum):
     SUCCESS = "success"
     ERROR = "error"
     TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
     KILLED = "killed"
     CANCELLED = "cancelled"
     LOST = "lost"
@@ -52,12 +55,21 @@ class Data(BaseModel):
 
 
 class PromptData(Data):
+    """`prompt`, or `content` in its place."""
+
     execution_id: str
-    prompt: str
+    prompt: str | None
+    content: list[dict[str, Any]] | None
     options: dict[str, Any]
     key: str | None
     client_id: str
     user: str | None
+
+    @model_serializer(mode="wrap")
+    def _without_the_other(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        del data["content" if self.content is None else "prompt"]
+        return data
 
 
 class ExecutionQueued(Data):
@@ -77,6 +89,26 @@ class ClaudeText(Data):
     text: str
     truncated: bool | None = None
     size_bytes: int | None = None
+
+
+class PermissionRequest(Data):
+    """The CLI asks whether a tool may run. `suggestions` and `input` are the CLI's own."""
+
+    permission_id: str
+    execution_id: str | None
+    tool: str
+    input: dict[str, Any]
+    description: str | None
+    suggestions: list[dict[str, Any]]
+    blocked_path: str | None
+
+
+class PermissionResolved(Data):
+    """`by`: the user, else the client; `timeout`, `withdrawn`, `execution_finished`."""
+
+    permission_id: str
+    decision: Literal["allow", "deny"]
+    by: str
 
 
 class SessionReset(Data):
@@ -148,6 +180,14 @@ class Welcome(Data):
     auth: None = None
 
 
+class WarmSession(Data):
+    """A CLI process that is kept between prompts; `memory_bytes`: resident, of itself alone."""
+
+    project_id: str
+    pid: int
+    memory_bytes: int
+
+
 class Health(Data):
     status: Literal["ok", "degraded"]
     problems: list[str]
@@ -157,3 +197,4 @@ class Health(Data):
     projects: int
     executing: int
     claude: str | None
+    warm_sessions: list[WarmSession]

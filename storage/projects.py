@@ -52,6 +52,10 @@ class ProjectStore:
     def __init__(self, layout: DataLayout) -> None:
         self._layout = layout
 
+    def folder(self, project_id: str) -> Path:
+        """Where a project's data lies."""
+        return self._layout.project(project_id)
+
     def load_all(self) -> list[ProjectMeta | Unreadable]:
         """Every project, by id; what a crash has cut short is finished first: deletions, and
         creations that had not got as far as their metadata."""

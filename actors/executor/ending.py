@@ -1,90 +1,175 @@
-"""How an execution ends: the ladder of signals, and the one verdict. Pure."""
+"""How a CLI process goes from prompt to prompt and to its end: one table; and the verdict. Pure.
 
-import signal
+Every wish to end something goes through the table: agent_interrupt, agent_kill, the watchdog, a
+process that is let go, deletion and shutdown. docs/agent.md has its picture, made from it.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import StrEnum
 
 from protocol.claude import TurnEnd
 from protocol.updates import Outcome
 
-# From the gentlest: SIGINT lets the CLI end its tools and write a result.
-LADDER = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-FIRST_RUNG = 0
-KILL_RUNG = LADDER.index(signal.SIGTERM)
+
+class State(StrEnum):
+    """Where a process is."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    INTERRUPTING = "interrupting"
+    TIDYING = "tidying"
+    LEAVING = "leaving"
+    STOPPING = "stopping"
+    TERMINATING = "terminating"
+    KILLING = "killing"
+    SWEEPING = "sweeping"
+    GONE = "gone"
 
 
-class EndReason(Enum):
-    """Why the ladder was begun."""
+class Event(StrEnum):
+    """What happens to it, or is wanted of it."""
 
-    TIMEOUT = auto()
-    KILLED = auto()
-    LINGERS = auto()  # the turn is over and the process stays
+    PROMPT = "prompt"
+    RESULT = "result"
+    CLEAN = "clean"
+    INTERRUPT = "interrupt"
+    TIMEOUT = "timeout"
+    KILL = "kill"
+    RELEASE = "release"
+    GRACE = "grace is over"
+    EXIT = "exit"
+    SWEPT = "swept"
+
+
+class Action(StrEnum):
+    """What is done on the way into a state."""
+
+    NOTHING = "-"
+    ASK_TO_INTERRUPT = "interrupt request"
+    ASK_TO_END = "end_session request"
+    SIGINT = "SIGINT"
+    SIGTERM = "SIGTERM"
+    SIGKILL = "SIGKILL"
+    TIDY = "end what the turn left"
+    SWEEP = "end all that is left"
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
-    """`next_rung`: what comes after the grace; `reason` is the strongest that was given."""
+class Step:
+    """`state` is the next one."""
 
-    reason: EndReason
-    next_rung: int
-
-    def signal_now(self) -> signal.Signals:
-        return LADDER[min(self.next_rung, len(LADDER) - 1)]
-
-    def climbed(self) -> "Ladder":
-        return Ladder(self.reason, min(self.next_rung + 1, len(LADDER) - 1))
+    state: State
+    action: Action = Action.NOTHING
 
 
-def begin(current: Ladder | None, reason: EndReason) -> Ladder | None:
-    """The ladder that a reason begins; None where it changes nothing.
+_INTERRUPT = Step(State.INTERRUPTING, Action.ASK_TO_INTERRUPT)
+_TIDY = Step(State.TIDYING, Action.TIDY)
+_TERM = Step(State.TERMINATING, Action.SIGTERM)
+_KILL = Step(State.KILLING, Action.SIGKILL)
+_SWEEP = Step(State.SWEEPING, Action.SWEEP)
 
-    A kill begins at SIGTERM, also when a timeout is under way, and then it is a kill.
-    """
-    start = KILL_RUNG if reason is EndReason.KILLED else FIRST_RUNG
-    if current is None:
-        return Ladder(reason, start)
-    if reason is EndReason.KILLED and current.reason is not EndReason.KILLED:
-        return Ladder(reason, max(start, current.next_rung))
-    return None
+# What is not in the table changes nothing: asking again, a late timer, a result after SIGINT
+# (the CLI writes it and only then exits: it must not be taken for a process that stays).
+TABLE: Mapping[tuple[State, Event], Step] = {
+    (State.IDLE, Event.PROMPT): Step(State.RUNNING),
+    (State.IDLE, Event.RELEASE): Step(State.LEAVING, Action.ASK_TO_END),
+    (State.IDLE, Event.EXIT): _SWEEP,
+    (State.RUNNING, Event.RESULT): _TIDY,
+    (State.RUNNING, Event.INTERRUPT): _INTERRUPT,
+    (State.RUNNING, Event.TIMEOUT): _INTERRUPT,
+    (State.RUNNING, Event.KILL): _TERM,
+    (State.RUNNING, Event.EXIT): _SWEEP,
+    (State.INTERRUPTING, Event.RESULT): _TIDY,
+    (State.INTERRUPTING, Event.KILL): _TERM,
+    (State.INTERRUPTING, Event.GRACE): Step(State.STOPPING, Action.SIGINT),
+    (State.INTERRUPTING, Event.EXIT): _SWEEP,
+    (State.TIDYING, Event.CLEAN): Step(State.IDLE),
+    (State.TIDYING, Event.EXIT): _SWEEP,
+    # An idle process has no tools that SIGINT would end.
+    (State.LEAVING, Event.GRACE): _TERM,
+    (State.LEAVING, Event.KILL): _TERM,
+    (State.LEAVING, Event.EXIT): _SWEEP,
+    (State.STOPPING, Event.GRACE): _TERM,
+    (State.STOPPING, Event.KILL): _TERM,
+    (State.STOPPING, Event.EXIT): _SWEEP,
+    (State.TERMINATING, Event.GRACE): _KILL,
+    (State.TERMINATING, Event.EXIT): _SWEEP,
+    (State.KILLING, Event.GRACE): _KILL,
+    (State.KILLING, Event.EXIT): _SWEEP,
+    (State.SWEEPING, Event.SWEPT): Step(State.GONE),
+}
+# States that a grace ends.
+LIMITED = frozenset(state for state, event in TABLE if event is Event.GRACE)
+# States in which the process may still be given a prompt, now or later.
+STAYING = frozenset((State.IDLE, State.RUNNING, State.INTERRUPTING, State.TIDYING))
+# States in which a turn has its say.
+IN_TURN = frozenset((State.RUNNING, State.INTERRUPTING))
+
+
+def step(state: State, event: Event) -> Step | None:
+    """None: the event changes nothing."""
+    return TABLE.get((state, event))
+
+
+class EndReason(StrEnum):
+    """Why a turn was ended, if it did not end by itself; the later ones are the stronger."""
+
+    INTERRUPTED = "interrupted"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+
+
+def stronger(current: EndReason | None, new: EndReason) -> EndReason:
+    """A kill overrides what is under way; otherwise the first reason stays."""
+    return new if current is None or new is EndReason.KILLED else current
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What execution_finished says. `exit_code`: 128 + n for signal n."""
+    """What execution_finished says. `exit_code`: 128 + n for signal n, None for a process that
+    lives on."""
 
     outcome: Outcome
     result: str
-    exit_code: int | None
-    cost_usd: float | None
+    exit_code: int | None = None
+    cost_usd: float | None = None
 
 
 def judge(
-    reason: EndReason | None, turn_end: TurnEnd | None, return_code: int | None, timeout_s: float
+    reason: EndReason | None,
+    turn_end: TurnEnd | None,
+    *,
+    return_code: int | None,
+    timeout_s: float,
+    cost_usd: float | None = None,
 ) -> Verdict:
     """A turn that ended by itself with success is a success, whatever was on its way.
 
     The exit code at closing says nothing about the turn: that was its `result`.
     """
     exit_code = None if return_code is None else _exit_code(return_code)
-    cost = turn_end.cost_usd if turn_end is not None else None
-    text = turn_end.text if turn_end is not None else ""
+    text = turn_end.text if turn_end is not None and not turn_end.aborted else ""
     if turn_end is not None and not turn_end.is_error:
         outcome = Outcome.SUCCESS
     elif reason is EndReason.KILLED:
         outcome, text = Outcome.KILLED, text or "Ended by agent_kill."
     elif reason is EndReason.TIMEOUT:
         outcome, text = Outcome.TIMEOUT, text or f"Ended after its time limit of {timeout_s:g} s."
+    elif reason is EndReason.INTERRUPTED:
+        outcome, text = Outcome.INTERRUPTED, text or "Interrupted."
     else:
-        outcome = Outcome.ERROR
-        text = text or _without_result(exit_code)
-    return Verdict(outcome, text, exit_code, cost)
+        outcome, text = Outcome.ERROR, text or _without_text(turn_end, exit_code)
+    return Verdict(outcome, text, exit_code, cost_usd)
 
 
 def _exit_code(return_code: int) -> int:
     return 128 - return_code if return_code < 0 else return_code
 
 
-def _without_result(exit_code: int | None) -> str:
+def _without_text(turn_end: TurnEnd | None, exit_code: int | None) -> str:
+    if turn_end is not None:
+        return "The agent stopped the turn."
     if exit_code is None:
         return "The agent ended without a result."
     return f"The agent ended without a result (exit code {exit_code}); see stderr."

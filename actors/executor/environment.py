@@ -11,10 +11,10 @@ _OUR_OWN = frozenset(("CLAUDE_CMD", "CLAUDE_ENV"))
 
 
 def agent_environment(
-    ours: Mapping[str, str], further: Iterable[str], delta_hold_ms: int
+    ours: Mapping[str, str], further: Iterable[str], *, delta_hold_ms: int, background: bool
 ) -> dict[str, str]:
     """`further`: names from CLAUDE_ENV. `delta_hold_ms`: over which the CLI joins partial output,
-    where it can (2.1.331; an older one ignores it)."""
+    where it can (2.1.331; an older one ignores it). `background` is AGENT_BACKGROUND."""
     named = _NAMES | set(further)
     seen = {
         name: value
@@ -23,4 +23,4 @@ def agent_environment(
         and (name in named or name.lower() in _PROXIES or name.startswith(_PREFIXES))
     }
     hold = {"CLAUDE_CODE_STREAM_EVENT_HOLD_MS": str(delta_hold_ms)} if delta_hold_ms else {}
-    return {**seen, **NO_BACKGROUND_ENVIRONMENT, **hold}
+    return {**seen, **({} if background else NO_BACKGROUND_ENVIRONMENT), **hold}

@@ -13,6 +13,7 @@ import psutil
 logger = logging.getLogger("claudehub.executor")
 
 MARK = "CLAUDEHUB_PROCESS_ID"
+STRAY_LOOKS_MAX = 5
 
 
 def mark_of(data_id: str, process_id: str) -> str:
@@ -30,14 +31,82 @@ def descendants(leader: psutil.Process) -> list[psutil.Process]:
 
 def marked(prefix: str) -> list[psutil.Process]:
     """Every process whose MARK begins with `prefix`, as far as it can be seen."""
+    return [process for process in psutil.process_iter() if _mark(process).startswith(prefix)]
+
+
+def _mark(process: psutil.Process) -> str:
+    try:
+        return str(process.environ().get(MARK, ""))
+    except (psutil.Error, OSError):
+        return ""
+
+
+def left_by_turn(pids: Iterable[int], leader: psutil.Process, mark: str) -> list[psutil.Process]:
+    """Of `pids`, what a turn has left behind: its own, and not part of the CLI.
+
+    The CLI's helpers (MCP servers, and what those have started) hang on a child that shares its
+    session; each Bash command has a session of its own (seen with both versions), and an orphan
+    hangs on nothing.
+    """
     found = []
-    for process in psutil.process_iter():
+    for pid in pids:
         try:
-            if process.environ().get(MARK, "").startswith(prefix):
+            process = psutil.Process(pid)
+            branch = _branch(process, leader)
+            if branch is None and _mark(process) != mark:
+                continue  # somebody else's
+            if branch is None or os.getsid(branch.pid) != leader.pid:
                 found.append(process)
         except (psutil.Error, OSError):
             continue
-    return found
+    return alive(found)
+
+
+def _branch(process: psutil.Process, leader: psutil.Process) -> psutil.Process | None:
+    """The child of `leader` that the process is, or descends from; None where it is neither."""
+    if process == leader:
+        return process  # whose session is its own
+    for parent in process.parents():
+        if parent == leader:
+            return process
+        process = parent
+    return None
+
+
+class Census:
+    """Which processes are new since the last look, without reading every one of them: a look costs
+    a fraction of a millisecond, where reading all environments takes many."""
+
+    def __init__(self) -> None:
+        self._look()
+        self.settle()
+
+    def _look(self) -> None:
+        # In this order: a number that is given in between counts as new.
+        self._newest_seen = _newest_pid()
+        self._seen = psutil.pids()
+
+    def settle(self) -> None:
+        """What the last look saw is known, and no more than that."""
+        self._newest_pid = self._newest_seen
+        self._known = frozenset(self._seen)
+
+    def newcomers(self) -> list[int]:
+        """All, where numbers may have been given again since the last look."""
+        self._look()
+        newest, before = self._newest_seen, self._newest_pid
+        if newest is None or before is None or newest < before:
+            return self._seen
+        return [pid for pid in self._seen if pid not in self._known]
+
+
+def _newest_pid() -> int | None:
+    """The number that was given last; None where the system does not tell (not Linux)."""
+    try:
+        with open("/proc/loadavg", "rb") as file:
+            return int(file.read().split()[-1])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def in_session(session_id: int) -> list[psutil.Process]:
@@ -79,13 +148,16 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def end_strays(data_id: str, timeout_s: float) -> int:
-    """Ends what an earlier server of this data folder left behind; how many there were.
-
-    Called before the port opens, so it may wait.
-    """
-    strays = marked(f"{data_id}:")
-    kill(strays)
-    _, left = psutil.wait_procs(strays, timeout=timeout_s)
-    if still := alive(left):
+    """Ends what a server of this data folder left behind; how many there were. It looks again
+    until nothing is found: one may have started another meanwhile. Waits a bounded time."""
+    ended: set[int] = set()
+    for _ in range(STRAY_LOOKS_MAX):
+        strays = alive(marked(f"{data_id}:"))
+        if not strays:
+            return len(ended)
+        kill(strays)
+        ended |= {process.pid for process in strays}
+        psutil.wait_procs(strays, timeout=timeout_s / STRAY_LOOKS_MAX)
+    if still := alive(marked(f"{data_id}:")):
         logger.error("processes that do not end: %s", [process.pid for process in still])
-    return len(strays)
+    return len(ended)

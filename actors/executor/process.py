@@ -32,7 +32,6 @@ STDERR_TAIL_BYTES = 4 * 1024
 READS_AFTER_STOP = 16
 # Standard error ends with the process; its reader may be a moment behind.
 STDERR_WAIT_S = 0.5
-VERSION_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,7 @@ class AgentProcess:
         self._spec = spec
         self._owner = owner
         self._noted: dict[int, psutil.Process] = {}
+        self._census = family.Census()  # before the process is there
         self._stderr_tail = b""
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._stop_reading, self._stop_writing = os.pipe()
@@ -95,10 +95,14 @@ class AgentProcess:
     def pid(self) -> int:
         return self._popen.pid
 
-    @property
-    def stderr_tail(self) -> str:
-        """The last of standard error, at most STDERR_TAIL_BYTES; for after the process's end."""
-        self._threads["err"].join(STDERR_WAIT_S)
+    def begin_errors(self) -> None:
+        """A turn begins: what standard error has said before is not of it."""
+        self._stderr_tail = b""
+
+    def stderr_tail(self, *, has_ended: bool) -> str:
+        """The last of standard error, at most STDERR_TAIL_BYTES."""
+        if has_ended:
+            self._threads["err"].join(STDERR_WAIT_S)
         return self._stderr_tail.decode("utf-8", errors="replace")
 
     def write(self, line: bytes) -> None:
@@ -118,6 +122,21 @@ class AgentProcess:
     def note_descendants(self) -> None:
         for process in family.descendants(self._leader):
             self._noted[process.pid] = process
+
+    def left_by_turn(self) -> list[psutil.Process]:
+        """What the turn has left behind and still runs; the CLI and its helpers are not of it."""
+        return family.left_by_turn(self._census.newcomers(), self._leader, self._spec.mark)
+
+    def settle_turn(self) -> None:
+        """Whatever runs now belongs to the process, not to a turn."""
+        self._census.settle()
+
+    def memory_bytes(self) -> int:
+        """Resident, of the CLI itself; 0 once it is gone."""
+        try:
+            return int(self._leader.memory_info().rss)
+        except psutil.Error:
+            return 0
 
     def leftovers(self) -> list[psutil.Process]:
         """What the process has left behind and still runs."""
@@ -212,20 +231,3 @@ def _popen(spec: ProcessSpec) -> "subprocess.Popen[bytes]":
         bufsize=0,
         start_new_session=True,
     )
-
-
-def cli_version(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """The first word of what the CLI answers to --version, or None. Waits a bounded time."""
-    try:
-        done = subprocess.run(
-            [*command, "--version"],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=VERSION_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    words = done.stdout.decode("utf-8", errors="replace").split()
-    return words[0] if done.returncode == 0 and words else None

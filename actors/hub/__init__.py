@@ -2,7 +2,8 @@
 
 `actor.py` is the mailbox; `registry.py` which projects there are and which may be made;
 `nursery.py` their actors; `opening.py` the metadata of projects that begin; `gathering.py` one
-answer from many projects; `health.py` the answer to health_check; `stopping.py` the order in
+answer from many projects; `health.py` the answer to health_check; `warmth.py` which processes
+are kept; `stopping.py` the order in
 which everything ends.
 """
 

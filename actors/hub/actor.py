@@ -16,6 +16,7 @@ from actors.hub.nursery import Nursery
 from actors.hub.registry import BeingDeleted, Entry, Registry
 from actors.hub.startup import Startup
 from actors.hub.stopping import Stopping, close_client
+from actors.hub.warmth import Warmth
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from actors.project import ProjectSettings
@@ -41,6 +42,7 @@ class HubSettings:
 
     project: ProjectSettings
     max_projects: int
+    warm_sessions: int
     rotation: RotationSettings
     version: str
     progress: Callable[[int, int], None]
@@ -76,11 +78,11 @@ class Hub(Actor):
         )
         self._startup = Startup(self._nursery, self._registry, settings.progress)
         self._gatherings = Gatherings()
+        self._warmth = Warmth(self._registry, settings.warm_sessions)
         self._clients: dict[str, Ref] = {}
         self._waiting_creates: deque[messages.HubRequest] = deque()
         self._rotator: Ref | None = None
         self._rotator_restarts = RestartIntensity()
-        self._claude_version: str | None = None
         self._started_s = 0.0
         self._stopping: Stopping | None = None
 
@@ -122,12 +124,12 @@ class Hub(Actor):
                 self._on_project_opened(message)
             case messages.ProjectStatusChanged():
                 self._on_project_status(message)
+            case messages.WarmProcess():
+                self._warmth.on_changed(message)
             case messages.ProjectDescribed():
                 self._gatherings.described(message.gathering, message.info)
             case messages.ProjectClosed():
                 self._on_project_closed(message)
-            case messages.ClaudeVersionFound():
-                self._claude_version = message.version
             case messages.ActorDied():
                 self._on_child_died(message)
             case messages._GatheringExpired():
@@ -196,7 +198,8 @@ class Hub(Actor):
             version=self._settings.version,
             uptime_s=self._clock.monotonic() - self._started_s,
             connections=len(self._clients),
-            claude=self._claude_version,
+            claude=self._settings.project.executor.cli.version,
+            warm_sessions=self._warmth.sessions,
         )
 
     # -- projects ----------------------------------------------------------------------------
@@ -218,6 +221,7 @@ class Hub(Actor):
     def _on_project_closed(self, message: messages.ProjectClosed) -> None:
         entry = self._registry.get(message.project_id)
         self._gatherings.gone(message.project_id)
+        self._warmth.forget(message.project_id)
         if entry is None:
             return
         if message.deletion is not None:
@@ -250,6 +254,7 @@ class Hub(Actor):
         project_id = entry.meta.project_id
         entry.ref = None
         self._gatherings.gone(project_id)
+        self._warmth.forget(project_id)
         for client in self._clients.values():
             tell_if_alive(client, messages.ProjectFailed(project_id=project_id))
         if entry.created_for is not None:

@@ -1,11 +1,17 @@
 """The answer to health_check."""
 
 from actors.hub.registry import Registry
-from protocol.updates import Health, ProjectStatus
+from protocol.updates import Health, ProjectStatus, WarmSession
 
 
 def health_of(
-    registry: Registry, *, version: str, uptime_s: float, connections: int, claude: str | None
+    registry: Registry,
+    *,
+    version: str,
+    uptime_s: float,
+    connections: int,
+    claude: str | None,
+    warm_sessions: list[WarmSession],
 ) -> Health:
     """`degraded` while a project has a problem."""
     entries = registry.entries()
@@ -19,4 +25,5 @@ def health_of(
         projects=len([e for e in entries if not e.is_deleting]),
         executing=len([e for e in entries if e.status is ProjectStatus.EXECUTING]),
         claude=claude,
+        warm_sessions=warm_sessions,
     )

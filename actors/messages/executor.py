@@ -1,6 +1,7 @@
 """What an Executor is told: by its Project, and by the threads of its process."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from protocol import requests
 from protocol.claude import SessionChoice
@@ -8,11 +9,53 @@ from protocol.claude import SessionChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun:
+    """`content`: text, or content blocks. `model_named`: an earlier prompt of the session has named
+    a model, which the CLI would bring back with it."""
+
     execution_id: str
-    prompt: str
+    content: str | tuple[dict[str, Any], ...]
     options: requests.Options
     session: SessionChoice
     timeout_s: float
+    model_named: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """Start a process before there is a prompt, unless there is one."""
+
+    session: SessionChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGo:
+    """End a process that is idle. One that works is left alone, and one with work in the background
+    too, unless `tasks_too`."""
+
+    tasks_too: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetPermissions:
+    """The session is over, and with it what was allowed for its rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerPermission:
+    """From the Project, once the answer is durable. `message` is for the agent, where denied."""
+
+    permission_id: str
+    allow: bool
+    message: str
+    updated_input: dict[str, Any] | None
+    remember: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterruptRun:
+    """Ask the CLI to stop the turn. Harmless when another one, or none, runs."""
+
+    execution_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +69,7 @@ class KillRun:
 class OutputStored:
     """From the Project: that much of the output is durable; the reader may go on."""
 
-    execution_id: str
+    process_id: str
     size_bytes: int
 
 
@@ -62,10 +105,10 @@ class _WatchdogFired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RungDue:
-    """The process had its grace; `rung` is the one that is next."""
+    """The process had its grace in the state that its change of that number brought."""
 
     process_id: str
-    rung: int
+    change: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +123,25 @@ class _SweepDue:
     process_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _IdleDue:
+    """WARM_IDLE is over since the turn of that number."""
+
+    process_id: str
+    turns: int
+
+
+ProcessMessage = _OutputRead | _OutputEnded | _ProcessExited | _RungDue | _DrainDue | _SweepDue
 ExecutorMessage = (
     StartRun
+    | WarmUp
+    | LetGo
+    | ForgetPermissions
+    | AnswerPermission
+    | InterruptRun
     | KillRun
     | OutputStored
-    | _OutputRead
-    | _OutputEnded
-    | _ProcessExited
+    | ProcessMessage
     | _WatchdogFired
-    | _RungDue
-    | _DrainDue
-    | _SweepDue
+    | _IdleDue
 )

@@ -48,6 +48,15 @@ class ProjectStatusChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarmProcess:
+    """From a Project: its CLI process is idle and kept; without a pid it is in use, or gone."""
+
+    project_id: str
+    pid: int | None = None
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectDescribed:
     """From a Project: the answer to Describe."""
 
@@ -62,11 +71,6 @@ class ProjectClosed:
     project_id: str
     meta: ProjectMeta | None
     deletion: DeleteProject | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaudeVersionFound:
-    version: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +98,9 @@ HubMessage = (
     | ClientGone
     | ProjectOpened
     | ProjectStatusChanged
+    | WarmProcess
     | ProjectDescribed
     | ProjectClosed
-    | ClaudeVersionFound
     | ActorDied
     | StopHub
     | _GatheringExpired

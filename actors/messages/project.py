@@ -79,9 +79,11 @@ class DamageSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOutput:
-    """From the Executor: lines in order. `size_bytes` is what the reader is owed for them."""
+    """From the Executor: lines in order; of no execution where the CLI said them by itself.
+    `size_bytes` is what the reader is owed for them."""
 
-    execution_id: str
+    execution_id: str | None
+    process_id: str
     lines: tuple[AgentLine, ...]
     size_bytes: int
 
@@ -94,8 +96,48 @@ class SessionForgotten:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackgroundBegan:
+    """From the Executor: the CLI has begun a turn by itself (AGENT_BACKGROUND)."""
+
+    execution_id: str
+    session_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionAsked:
+    """From the Executor: the CLI waits for an answer. `outlives_turn`: also when the execution has
+    ended, since an agent in the background asks."""
+
+    request: updates.PermissionRequest
+    outlives_turn: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionWithdrawn:
+    """From the Executor: no answer is needed any more."""
+
+    permission_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessChanged:
+    """From the Executor. `pid`: None where there is no process; `is_idle`: it is kept between
+    prompts, with that much memory."""
+
+    pid: int | None
+    is_idle: bool = False
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetProcessGo:
+    """From the Hub: others are kept warm in its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
-    """From the Executor: the one end of an execution; its processes are gone."""
+    """From the Executor: the one end of an execution; what it has started is gone, but for the CLI
+    itself where it is kept."""
 
     execution_id: str
     outcome: updates.Outcome
@@ -122,6 +164,13 @@ class Durable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _PermissionExpired:
+    """PERMISSION_TIMEOUT is over."""
+
+    permission_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FlushJournal:
     """Write what has been gathered since the first message behind the last flush."""
 
@@ -136,17 +185,25 @@ class _RetryStorage:
     """Try the log again after a failure."""
 
 
+AgentMessage = (
+    AgentOutput
+    | SessionForgotten
+    | BackgroundBegan
+    | PermissionAsked
+    | PermissionWithdrawn
+    | ProcessChanged
+    | LetProcessGo
+    | RunEnded
+    | _PermissionExpired
+)
 UpkeepMessage = RotateLog | RetainLog | SegmentCompressed | DamageSeen
-ProjectMessage = (
+OtherProjectMessage = (
     ProjectRequest
     | SubscriberGone
     | Describe
     | DeleteProject
     | StopProject
     | UpkeepMessage
-    | AgentOutput
-    | SessionForgotten
-    | RunEnded
     | FilesChanged
     | Durable
     | ActorDied
@@ -154,3 +211,4 @@ ProjectMessage = (
     | _SyncDue
     | _RetryStorage
 )
+ProjectMessage = OtherProjectMessage | AgentMessage

@@ -10,6 +10,7 @@ from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from actors.ports import Subscriber
 from actors.project import joining
+from actors.project.agent import Agent
 from actors.project.condition import Condition
 from actors.project.description import describe
 from actors.project.ledger import Ledger
@@ -57,7 +58,7 @@ class Project(Actor):
     # -- life --------------------------------------------------------------------------------
 
     def started(self) -> None:
-        self._ledger, lost = Ledger.open(
+        self._ledger, left_open = Ledger.open(
             self._settings.layout, self._settings.log, self._first_meta
         )
         self._publisher = Publisher(
@@ -71,6 +72,7 @@ class Project(Actor):
             stored=self._on_stored,
         )
         self._runs = Runs(self, self._ledger, self._settings, self._clock, self._timers)
+        self._agent = Agent(self._id, self._hub, self._runs)
         self._condition = Condition(
             hub=self._hub, ledger=self._ledger, publisher=self._publisher, runs=self._runs
         )
@@ -80,8 +82,7 @@ class Project(Actor):
             open_since_seq=lambda: self._runs.open_since_seq,
             changed=self._update_status,
         )
-        for execution_id in lost:
-            self._runs.report_lost(execution_id)
+        self._runs.report_lost(left_open)
         self._update_status()
         self._hub.tell(messages.ProjectOpened(info=self.info()))
 
@@ -95,23 +96,26 @@ class Project(Actor):
             for subscriber in self._publisher.subscribers.values():
                 subscriber.closed("the project failed; join again")
 
-    def receive(self, message: messages.ProjectMessage) -> None:  # noqa: C901 - one case a message
+    def receive(self, message: messages.ProjectMessage) -> None:
         if self._closed:
             self._answer_late(message)
             return
+        if isinstance(message, messages.AgentMessage):
+            self._agent.receive(message, is_closing=self._closing is not None)
+            self.flush_soon()
+        else:
+            self._receive_other(message)
+        self._publisher.notice_stop()
+        self._close_down_if_done()
+
+    def _receive_other(self, message: messages.OtherProjectMessage) -> None:  # noqa: C901
         match message:
             case messages.ProjectRequest():
                 self._on_request(message)
-            case messages.AgentOutput():
-                self._runs.on_output(message)
             case messages._FlushJournal():
                 self._publisher.on_flush_due()
             case messages.Durable():
                 self._publisher.on_durable(message)
-            case messages.SessionForgotten():
-                self._runs.on_session_forgotten(message)
-            case messages.RunEnded():
-                self._runs.on_ended(message)
             case messages.FilesChanged():
                 self._on_files_changed(message)
             case messages.SubscriberGone():
@@ -136,8 +140,6 @@ class Project(Actor):
                 self._publisher.on_retry_due()
             case _:
                 assert_never(message)
-        self._publisher.notice_stop()
-        self._close_down_if_done()
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -156,13 +158,11 @@ class Project(Actor):
 
     def _handle_request(self, message: messages.ProjectRequest) -> None:
         slot, body = message.slot, message.body
+        if isinstance(body, requests.ToAgent):
+            self._agent.request(slot, message.caller, body)
+            self.flush_soon()
+            return
         match body:
-            case requests.Execute():
-                self._runs.execute(slot, message.caller, body)
-            case requests.AgentKill():
-                self._runs.kill(slot, body)
-            case requests.AgentNewSession():
-                self._runs.new_session(slot)
             case requests.ProjectJoin():
                 assert message.subscriber is not None
                 self._join(slot, body, message.subscriber)
@@ -182,6 +182,7 @@ class Project(Actor):
         subscriber.register(position, bounds.last_seq)
         self._publisher.subscribers[subscriber.key] = subscriber
         self._watching.start()
+        self._runs.warm_ahead()
         joined = messages.Joined(
             number=slot.number,
             payload=joining.joined_payload(self.info(), bounds),
@@ -214,7 +215,7 @@ class Project(Actor):
         return describe(
             self._ledger.meta,
             self._ledger.bounds,
-            self._runs.queue,
+            self._runs,
             status=self._condition.status,
             subscribers=len(self._publisher.subscribers),
         )
@@ -262,11 +263,14 @@ class Project(Actor):
         if isinstance(message, messages.DeleteProject):
             message.slot.result({"project_id": self._id})
         self._runs.end_all()
+        self._runs.executor.let_go(tasks_too=True)
 
     def _close_down_if_done(self) -> None:
-        """Once nothing runs and all is written. A log that cannot be written does not keep the
-        server from stopping."""
+        """Once nothing runs, no process is kept and all is written. A log that cannot be written
+        does not keep the server from stopping."""
         if self._closing is None or self._closed or not self._runs.queue.is_idle:
+            return
+        if self._runs.executor.has_process:
             return
         if self._ledger.journal.has_pending and self._publisher.problem is None:
             return

@@ -48,6 +48,7 @@ def prompt_data(execution: Execution, asked: Options) -> PromptData:
     return PromptData(
         execution_id=execution.execution_id,
         prompt=execution.prompt,
+        content=execution.content,
         options=asked.model_dump(exclude_none=True),
         key=caller.key,
         client_id=caller.client_id,

@@ -22,7 +22,7 @@ class Condition:
     def status(self) -> ProjectStatus:
         if self._publisher.problem is not None or self._runs.has_given_up:
             return ProjectStatus.ERROR
-        return ProjectStatus.EXECUTING if self._runs.queue.running else ProjectStatus.IDLE
+        return ProjectStatus.EXECUTING if self._runs.queue.active else ProjectStatus.IDLE
 
     @property
     def _problem(self) -> str | None:

@@ -1,15 +1,19 @@
 """A Project's side of its Executor: started when it is first needed, and owed credit."""
 
+from typing import Any
+
 from actors import messages
 from actors.clock import Timers
-from actors.executor.actor import Executor, ExecutorSettings
+from actors.executor.actor import Executor
 from actors.executor.credit import CREDIT_STEP_BYTES
+from actors.executor.settings import ExecutorSettings
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
+from protocol.claude import SessionChoice
 
 
 class ExecutorLink:
-    """For the Project's thread only."""
+    """For the Project's thread only. `has_process`: as far as it has said."""
 
     def __init__(
         self,
@@ -20,17 +24,24 @@ class ExecutorLink:
         settings: ExecutorSettings,
         timers: Timers,
     ) -> None:
+        self.has_process = False
         self._project = project
         self._project_id = project_id
         self._folder = folder
         self._settings = settings
         self._timers = timers
         self._executor: Ref | None = None
-        self._execution_id = ""
+        self._process_id = ""
         self._unstored_bytes = 0
         self._owed_bytes = 0
 
     def start(self, order: messages.StartRun) -> None:
+        self._started().tell(order)
+
+    def warm_up(self, session: SessionChoice) -> None:
+        self._started().tell(messages.WarmUp(session=session))
+
+    def _started(self) -> Ref:
         if self._executor is None:
             self._executor = Executor.start(
                 project=self._project,
@@ -39,13 +50,27 @@ class ExecutorLink:
                 settings=self._settings,
                 timers=self._timers,
             )
-        self._execution_id = order.execution_id
-        self._unstored_bytes = self._owed_bytes = 0
-        self._executor.tell(order)
+        return self._executor
 
     def kill(self, execution_id: str) -> None:
+        self._tell(messages.KillRun(execution_id=execution_id))
+
+    def interrupt(self, execution_id: str) -> None:
+        self._tell(messages.InterruptRun(execution_id=execution_id))
+
+    def answer(self, answer: messages.AnswerPermission) -> None:
+        self._tell(answer)
+
+    def let_go(self, *, tasks_too: bool = False) -> None:
+        """A process that is idle."""
+        self._tell(messages.LetGo(tasks_too=tasks_too))
+
+    def forget_permissions(self) -> None:
+        self._tell(messages.ForgetPermissions())
+
+    def _tell(self, message: Any) -> None:
         if self._executor is not None:
-            tell_if_alive(self._executor, messages.KillRun(execution_id=execution_id))
+            tell_if_alive(self._executor, message)
 
     def stop(self) -> None:
         if self._executor is not None:
@@ -55,11 +80,14 @@ class ExecutorLink:
         return self._executor is not None and ref.actor_urn == self._executor.actor_urn
 
     def forget(self) -> None:
-        """It has died."""
-        self._executor = None
+        """It has died, and its process with it."""
+        self._executor, self.has_process = None, False
 
-    def received(self, size_bytes: int) -> None:
+    def received(self, process_id: str, size_bytes: int) -> None:
         """Output has come, and is not yet durable."""
+        if process_id != self._process_id:  # nothing is owed to one that is gone
+            self._process_id = process_id
+            self._unstored_bytes = self._owed_bytes = 0
         self._unstored_bytes += size_bytes
 
     def return_credit(self) -> None:
@@ -67,9 +95,7 @@ class ExecutorLink:
         woken for every line."""
         self._owed_bytes += self._unstored_bytes
         self._unstored_bytes = 0
-        if self._owed_bytes >= CREDIT_STEP_BYTES and self._executor is not None:
-            stored = messages.OutputStored(
-                execution_id=self._execution_id, size_bytes=self._owed_bytes
-            )
+        if self._owed_bytes >= CREDIT_STEP_BYTES:
+            stored = messages.OutputStored(process_id=self._process_id, size_bytes=self._owed_bytes)
             self._owed_bytes = 0
-            tell_if_alive(self._executor, stored)
+            self._tell(stored)

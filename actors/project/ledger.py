@@ -6,8 +6,9 @@ from typing import Any
 
 from actors.project.damage import Damage
 from actors.project.journal import Journal
-from actors.project.open_runs import find_open
+from actors.project.open_runs import LeftOpen, find_open
 from storage.errors import StorageError, from_os_error
+from storage.keys import KeyedRun, KeyFile
 from storage.layout import DataLayout
 from storage.log_reader import LogReader
 from storage.message_log import Bounds, LogSettings, MessageLog, open_log
@@ -33,22 +34,28 @@ class Ledger:
         log.note_missing(self.damage.holes)
         self.meta = meta
         self.journal = Journal(meta.project_id)
+        self._keys = KeyFile(store.folder(meta.project_id))
+        self.keyed: list[KeyedRun] = []
 
     @classmethod
     def open(
         cls, layout: DataLayout, settings: LogSettings, meta: ProjectMeta
-    ) -> tuple["Ledger", list[str]]:
-        """Recovers the log, and finds the executions that a crash has left open."""
+    ) -> tuple["Ledger", LeftOpen]:
+        """Recovers the log, and finds what a crash has left open."""
         log = open_log(layout.log(meta.project_id), settings, meta.log)
         ledger = cls(ProjectStore(layout), meta, log)
         ledger._report_opening()
+        ledger.keyed = ledger._keys.load()
         if log.found.was_clean and meta.log is not None and meta.log.log_id == log.state.log_id:
-            return ledger, []
-        start, lost = (0, []) if log.found.was_clean else ledger._find_open()
+            return ledger, LeftOpen()
+        start, left_open = (0, LeftOpen()) if log.found.was_clean else ledger._find_open()
+        for run in left_open.keyed:
+            ledger.note_key(run)
+        ledger.keyed += left_open.keyed
         # Kept until their ends are durable: this start may crash as well.
-        ledger.change(busy_since_seq=start if lost else None)
+        ledger.change(busy_since_seq=start if left_open.executions else None)
         ledger._save_opened(meta)
-        return ledger, lost
+        return ledger, left_open
 
     def _report_opening(self) -> None:
         torn = self._log.found.torn
@@ -123,8 +130,13 @@ class Ledger:
         """New metadata, in memory."""
         self.meta = self.meta.model_copy(update=fields)
 
+    def note_key(self, run: KeyedRun) -> None:
+        """Kept with the next save: until then the log behind the recovery point has it."""
+        self._keys.note(run)
+
     def save(self) -> None:
         """The metadata, durable, with how far the log is."""
+        self._keys.save()
         self.change(log=self._log.note_checkpoint())
         self._store.save(self.meta)
         self._says_clean = False
@@ -172,6 +184,7 @@ class Ledger:
             return
         before = self.meta
         try:
+            self._keys.save()
             self.change(log=self._log.close(timestamp), busy_since_seq=None)
             if self.meta != before:
                 self._store.save(self.meta)
@@ -182,7 +195,7 @@ class Ledger:
         """Gives the file back without a word, after a failure."""
         self._log.abandon()
 
-    def _find_open(self) -> tuple[int, list[str]]:
+    def _find_open(self) -> tuple[int, LeftOpen]:
         """From the recovery point, or from the oldest prompt that was open then: from where, and
         what is open."""
         last_seq = self.bounds.last_seq

@@ -2,16 +2,17 @@
 thread; the Executor does the work."""
 
 import logging
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from actors import messages
 from actors.clock import Clock, Timers
 from actors.ports import Caller
-from actors.project.admission import check_free_space, checked_options, prompt_data
+from actors.project.ends import Ends
 from actors.project.executor_link import ExecutorLink
 from actors.project.ledger import Ledger
-from actors.project.open_ends import OpenEnds
+from actors.project.open_runs import LeftOpen
+from actors.project.permissions import Permissions
+from actors.project.prompts import Prompts
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.session import Session
 from actors.project.settings import ProjectSettings
@@ -19,24 +20,18 @@ from actors.restarts import RestartIntensity
 from actors.slot import Slot
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
-from protocol.updates import (
-    ExecutionFinished,
-    ExecutionQueued,
-    ExecutionStarted,
-    Outcome,
-    SessionReset,
-    UpdateType,
-)
-from storage.errors import StorageError
+from protocol.updates import ExecutionStarted, Outcome, SessionReset, UpdateType
 
 if TYPE_CHECKING:
     from actors.project.actor import Project
 
 logger = logging.getLogger("claudehub.project")
 
+HUB = "hub"
+
 
 class Runs:
-    """`queue` is for reading; `executor` for credit and the end."""
+    """`queue` and `permissions` are for reading; `executor` for credit and the end."""
 
     def __init__(
         self,
@@ -54,7 +49,7 @@ class Runs:
         self._settings = settings
         self._clock = clock
         self._restarts = RestartIntensity()
-        self._open_ends = OpenEnds()
+        self._ends = Ends(ledger, str(project), self.queue)
         self.executor = ExecutorLink(
             project=project.actor_ref,
             project_id=ledger.meta.project_id,
@@ -62,84 +57,72 @@ class Runs:
             settings=settings.executor,
             timers=timers,
         )
+        self.permissions = Permissions(
+            project=project.actor_ref,
+            ledger=ledger,
+            executor=self.executor,
+            timers=timers,
+            timeout_s=settings.permission_timeout_s,
+        )
+        self._prompts = Prompts(
+            project,
+            ledger,
+            settings,
+            self.queue,
+            stored=self._go_on,
+            refused=lambda execution: self._ends.forget(execution.execution_id),
+        )
 
     # -- requests ----------------------------------------------------------------------------
 
     def execute(self, slot: Slot, caller: Caller, request: requests.Execute) -> None:
         """Answered when the prompt is durable, and run only then. Raises WireError."""
-        options = checked_options(
-            request.options,
-            roots=self._settings.roots,
-            timeout_max_s=self._settings.execution_timeout_s,
-        )
         if self.has_given_up:
             raise HubFault(ErrorCode.INTERNAL, "the project's executor failed too often")
-        if not self.queue.has_room:
-            raise RequestRefused(
-                ErrorCode.QUEUE_FULL,
-                f"{len(self.queue.waiting)} prompts wait already (MAX_QUEUE); try again later",
-            )
-        check_free_space(self._settings.layout.root, self._settings.min_free_bytes)
-        execution = Execution(
-            execution_id=str(uuid.uuid4()),
-            prompt=request.prompt,
-            options=options,
-            caller=caller,
-            prompt_seq_before=self._ledger.bounds.last_seq,
-        )
-        self.queue.admit(execution)
-        self._log_prompt(slot, execution, request.options)
-        self._project.runs_changed()
-
-    def _log_prompt(self, slot: Slot, execution: Execution, asked: requests.Options) -> None:
-        self._ledger.journal.log(
-            UpdateType.PROMPT,
-            prompt_data(execution, asked),
-            on_stored=lambda: self._prompt_stored(slot, execution),
-            on_refused=lambda: self._prompt_refused(slot, execution),
-            about=execution.execution_id,
-        )
-
-    def _prompt_stored(self, slot: Slot, execution: Execution) -> None:
-        execution.is_stored = True
-        state, position = self.queue.place_of(execution)
-        slot.result({"execution_id": execution.execution_id, "state": state, "position": position})
-        if state == "queued":
-            queued = ExecutionQueued(execution_id=execution.execution_id, position=position)
-            self._ledger.journal.log(UpdateType.EXECUTION_QUEUED, queued)
-            self._project.flush_soon()
-        self._go_on()
-
-    def _prompt_refused(self, slot: Slot, execution: Execution) -> None:
-        self.queue.finish(execution.execution_id)
-        self._open_ends.remove(execution.execution_id)
-        slot.error(
-            HubFault(ErrorCode.STORAGE_FAILED, "the prompt could not be stored; it was not run")
-        )
+        self._prompts.execute(slot, caller, request)
 
     def kill(self, slot: Slot, request: requests.AgentKill) -> None:
         """Answers at once; the end comes as execution_finished. Raises WireError."""
-        running = self.queue.running
-        wanted = request.execution_id or (running.execution_id if running else None)
-        if running is not None and running.execution_id == wanted:
-            self._end_running(running)
-        elif wanted is None or (waiting := self.queue.cancel(wanted)) is None:
-            raise RequestRefused(ErrorCode.NOTHING_RUNNING, "no such execution runs or waits")
+        execution = self._meant(request.execution_id)
+        if self.queue.at_work(execution.execution_id):
+            self._end_at_work(execution)
         else:
-            self._finish(waiting, Outcome.CANCELLED)
-        slot.result({"execution_id": wanted})
+            self.queue.cancel(execution.execution_id)
+            self._finish(execution, Outcome.CANCELLED)
+        slot.result({"execution_id": execution.execution_id})
+
+    def interrupt(self, slot: Slot, request: requests.AgentInterrupt) -> None:
+        """Answers at once; the end comes as execution_finished. Raises WireError."""
+        execution = self._meant(request.execution_id)
+        if not self.queue.at_work(execution.execution_id):
+            problem = "that execution waits; agent_kill takes it out of the queue"
+            raise RequestRefused(ErrorCode.NOTHING_RUNNING, problem)
+        if execution.started_at_s is None:
+            self._end_at_work(execution)
+        else:
+            self.executor.interrupt(execution.execution_id)
+        slot.result({"execution_id": execution.execution_id})
+
+    def _meant(self, execution_id: str | None) -> Execution:
+        active = self.queue.active
+        found = active if execution_id is None else self.queue.find(execution_id)
+        if found is None:
+            raise RequestRefused(ErrorCode.NOTHING_RUNNING, "no such execution runs or waits")
+        return found
 
     def new_session(self, slot: Slot) -> None:
         """The running execution keeps its session and cannot bring it back."""
-        running = self.queue.running
-        if running is not None and running.started_at_s is not None:
-            running.is_voided = True
+        for execution in (self.queue.running, self.queue.background):
+            if execution is not None and execution.started_at_s is not None:
+                execution.is_voided = True
         old = self._ledger.meta.session_id
         reset = SessionReset(old_session_id=old, reason="requested")
 
         def stored() -> None:
             self._session.reset("requested")
-            self._save()
+            self._ends.save()
+            self.executor.forget_permissions()
+            self.executor.let_go()
             slot.result({"project": self._project.info().model_dump(mode="json")})
 
         self._ledger.journal.log(
@@ -152,6 +135,11 @@ class Runs:
         )
         self._project.flush_soon()
 
+    def warm_ahead(self) -> None:
+        """WARM_AHEAD: somebody has joined, so a prompt may come."""
+        if self._settings.warm_ahead and self.queue.is_idle and not self.executor.has_process:
+            self.executor.warm_up(self._session.choice)
+
     # -- the executor's messages -------------------------------------------------------------
 
     def _go_on(self) -> None:
@@ -159,38 +147,60 @@ class Runs:
         run = self.queue.ready()
         if run is None:
             return
-        session = self._session.choose(run.options)
-        started = ExecutionStarted(execution_id=run.execution_id, session_id=session.resume)
-        self._ledger.journal.log(UpdateType.EXECUTION_STARTED, started)
-        run.started_at_s = self._clock.monotonic()
-        run.session_id = session.resume
-        timeout_s = run.options.timeout_seconds or self._settings.execution_timeout_s
+        session = self._session.choice
         order = messages.StartRun(
             execution_id=run.execution_id,
-            prompt=run.prompt,
+            content=run.prompt if run.prompt is not None else tuple(run.content or ()),
             options=run.options,
             session=session,
-            timeout_s=timeout_s,
+            timeout_s=run.options.timeout_seconds or self._settings.execution_timeout_s,
+            model_named=self._session.model_named,
         )
+        self._session.note_model(run.options.model)
+        started = ExecutionStarted(execution_id=run.execution_id, session_id=session.resume)
+        self._note_start(run, started)
         self.executor.start(order)
+
+    def _note_start(self, run: Execution, started: ExecutionStarted) -> None:
+        self._ledger.journal.log(UpdateType.EXECUTION_STARTED, started)
+        run.started_at_s = self._clock.monotonic()
+        run.session_id = started.session_id
+        self.permissions.execution_began(run.execution_id)
         self._project.runs_changed()
+
+    def on_background_began(self, message: messages.BackgroundBegan) -> None:
+        """The CLI has begun a turn by itself: an execution without a prompt."""
+        execution = Execution(
+            execution_id=message.execution_id,
+            caller=Caller(HUB),
+            prompt_seq_before=self._ledger.bounds.last_seq,
+            is_stored=True,
+        )
+        self.queue.background = execution
+        started = ExecutionStarted(
+            execution_id=message.execution_id, session_id=message.session_id, origin="background"
+        )
+        self._note_start(execution, started)
 
     def on_output(self, message: messages.AgentOutput) -> None:
         journal = self._ledger.journal
-        running = self._running(message.execution_id)
+        execution_id = message.execution_id
+        running = self.queue.at_work(execution_id) if execution_id is not None else None
         for line in message.lines:
             assert line.update_type is not None
             if line.update_type is UpdateType.CLAUDE_DELTA:
-                journal.announce(line.update_type, line.data, execution_id=message.execution_id)
+                journal.announce(line.update_type, line.data, execution_id=execution_id)
             else:
-                journal.log(line.update_type, line.data, execution_id=message.execution_id)
+                journal.log(line.update_type, line.data, execution_id=execution_id)
             if line.session_id and running:
-                self._session.report(running, line.session_id)
-        self.executor.received(message.size_bytes)
+                reset = self._session.report(running, line.session_id)
+                if reset is not None:
+                    journal.log(UpdateType.SESSION_RESET, reset)
+        self.executor.received(message.process_id, message.size_bytes)
         self._project.flush_soon()
 
     def on_session_forgotten(self, message: messages.SessionForgotten) -> None:
-        running = self._running(message.execution_id)
+        running = self.queue.at_work(message.execution_id)
         if running is None:
             return
         running.session_id = None
@@ -198,12 +208,8 @@ class Runs:
             self._ledger.journal.log(UpdateType.SESSION_RESET, self._session.reset("forgotten"))
             self._project.flush_soon()
 
-    def _running(self, execution_id: str) -> Execution | None:
-        running = self.queue.running
-        return running if running and running.execution_id == execution_id else None
-
     def on_ended(self, message: messages.RunEnded) -> None:
-        running = self._running(message.execution_id)
+        running = self.queue.at_work(message.execution_id)
         if running is None:
             logger.error("an end of %s, which does not run", message.execution_id)
             return
@@ -221,78 +227,53 @@ class Runs:
         self.executor.forget()
         if not self._restarts.may_restart(self._clock.monotonic()):
             self.has_given_up = True
-        running = self.queue.running
-        if running is not None:
-            text = f"The executor failed: {message.reason}"
-            self._finish(running, Outcome.ERROR, result=text)
+        text = f"The executor failed: {message.reason}"
+        background, running = self.queue.background, self.queue.running
+        for execution in (background, running):
+            if execution is not None and execution.started_at_s is not None:
+                self._finish(execution, Outcome.ERROR, result=text)
         if self.has_given_up:
             self.end_all()
         self._project.runs_changed()
 
     # -- ends --------------------------------------------------------------------------------
 
-    def report_lost(self, execution_id: str) -> None:
-        """An execution that the server's crash has cut off, or kept from starting."""
-        data = ExecutionFinished(
-            execution_id=execution_id,
-            outcome=Outcome.LOST,
-            session_id=self._ledger.meta.session_id,
-        )
-        self._log_end(data, self._ledger.meta.busy_since_seq or 0)
+    def report_lost(self, left_open: LeftOpen) -> None:
+        """What the server's crash has cut off, or kept from starting."""
+        for permission_id, execution_id in left_open.questions.items():
+            self._ends.log_unanswered(permission_id, execution_id)
+        for execution_id in left_open.executions:
+            self._ends.log_lost(execution_id)
         self._project.flush_soon()
 
     def end_all(self) -> None:
-        """No more is started: those that wait are cancelled, the running one is killed."""
+        """No more is started: those that wait are cancelled, what runs is killed."""
         for waiting in self.queue.waiting:
             self.queue.cancel(waiting.execution_id)
             self._finish(waiting, Outcome.CANCELLED)
-        if self.queue.running is not None:
-            self._end_running(self.queue.running)
+        for execution in (self.queue.running, self.queue.background):
+            if execution is not None:
+                self._end_at_work(execution)
 
-    def _end_running(self, running: Execution) -> None:
-        if running.started_at_s is None:  # its prompt is on its way to the disk
-            self.queue.finish(running.execution_id)
-            self._finish(running, Outcome.CANCELLED)
+    def _end_at_work(self, execution: Execution) -> None:
+        if execution.started_at_s is None:  # its prompt is on its way to the disk
+            self.queue.finish(execution.execution_id)
+            self._finish(execution, Outcome.CANCELLED)
         else:
-            self.executor.kill(running.execution_id)
+            self.executor.kill(execution.execution_id)
 
     def _finish(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
         """The one end."""
         now_s = self._clock.monotonic()
         started_s = now_s if execution.started_at_s is None else execution.started_at_s
-        data = ExecutionFinished(
-            execution_id=execution.execution_id,
-            outcome=outcome,
-            session_id=execution.session_id,
-            duration_ms=round((now_s - started_s) * 1000),
-            **facts,
-        )
-        self._log_end(data, execution.prompt_seq_before)
+        self.permissions.execution_ends(execution.execution_id)
+        self._ends.log(execution, outcome, duration_ms=round((now_s - started_s) * 1000), **facts)
         self.queue.finish(execution.execution_id)
         self._ledger.change(last_active=self._project.stamp())
         self._go_on()
         self._project.runs_changed()
 
-    def _log_end(self, data: ExecutionFinished, prompt_seq_before: int) -> None:
-        execution_id = data.execution_id
-        self._open_ends.add(execution_id, prompt_seq_before)
-
-        def stored() -> None:
-            self._open_ends.remove(execution_id)
-            self._save()
-
-        self._ledger.journal.log(
-            UpdateType.EXECUTION_FINISHED, data, on_stored=stored, about=execution_id
-        )
-
     @property
     def open_since_seq(self) -> int | None:
         """A number before the first record of every execution without a durable end."""
-        return self._open_ends.since(self.queue.open_since_seq)
-
-    def _save(self) -> None:
-        """A failure is no reason to lose an end: it is said, and the next save has it all."""
-        try:
-            self._ledger.save_with(busy_since_seq=self.open_since_seq)
-        except StorageError as error:
-            logger.error("%s: %s", self._project, error)
+        return self._ends.open_since_seq

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from actors.executor.actor import ExecutorSettings
+from actors.executor.settings import ExecutorSettings
 from storage.layout import DataLayout
 from storage.message_log import LogSettings
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """`roots` is PROJECT_ROOTS, `max_queue` MAX_QUEUE, `execution_timeout_s` EXEC_TIMEOUT."""
+    """`roots` is PROJECT_ROOTS, `max_queue` MAX_QUEUE, and so on: each by its variable."""
 
     layout: DataLayout
     log: LogSettings
@@ -20,3 +20,5 @@ class ProjectSettings:
     execution_timeout_s: float
     max_queue: int
     min_free_bytes: int
+    permission_timeout_s: float = 120.0
+    warm_ahead: bool = False

@@ -1,0 +1,53 @@
+"""What the installed CLI is: its version and what it knows, found out once, beside the start."""
+
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+
+from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
+
+PROBE_TIMEOUT_S = 10.0
+# A prompt in the first second of a server waits for the answer, no longer than this.
+KNOWN_WAIT_S = 3.0
+
+
+class CliFacts:
+    """`version` is None until it is known, and where the CLI does not say it."""
+
+    def __init__(self) -> None:
+        self._known = threading.Event()
+        self._knows_snapshots = False
+        self.version: str | None = None
+
+    def probe(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Asks the CLI; waits a bounded time."""
+        try:
+            words = _said(command, "--version", environment).split()
+            self.version = words[0] if words else None
+            self._knows_snapshots = FRESH_SYSTEM_PROMPT in _said(command, "--help", environment)
+        finally:
+            self._known.set()
+
+    def set(self, *, version: str | None, knows_snapshots: bool) -> None:
+        self.version, self._knows_snapshots = version, knows_snapshots
+        self._known.set()
+
+    def knows_snapshots(self) -> bool:
+        """Whether it has FRESH_SYSTEM_PROMPT (2.1.331 has, 2.1.197 has not)."""
+        self._known.wait(KNOWN_WAIT_S)
+        return self._knows_snapshots
+
+
+def _said(command: Sequence[str], argument: str, environment: Mapping[str, str]) -> str:
+    try:
+        done = subprocess.run(
+            [*command, argument],
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("utf-8", errors="replace") if done.returncode == 0 else ""

@@ -1,0 +1,131 @@
+"""Questions of the CLI that wait for a user, and what users have allowed for the whole session."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.claude import ControlRequest, Rules, allow_tool_line, deny_tool_line
+from protocol.requests import PERMISSION_MODES
+from protocol.updates import PermissionRequest
+
+# bypassPermissions is a matter of how a process is started, by a prompt's own options.
+_MODES = frozenset(PERMISSION_MODES) - {"bypassPermissions"}
+# At once, in one process; more are refused.
+QUESTIONS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One can_use_tool. `outlives_turn`: it comes from an agent in the background."""
+
+    request_id: str
+    shown: PermissionRequest
+    outlives_turn: bool
+
+
+class Questions:
+    """Those of one process, by permission id: the CLI's own ids are not unique over processes."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Question] = {}
+
+    def ask(
+        self, request: ControlRequest, execution_id: str | None, *, background: bool
+    ) -> Question | None:
+        """A question that can be shown; None where its shape is strange, or there are too many."""
+        body = request.body
+        tool, tool_input = body.get("tool_name"), body.get("input")
+        if not isinstance(tool, str) or not isinstance(tool_input, dict):
+            return None
+        if len(self._open) >= QUESTIONS_MAX:
+            return None
+        listed = body.get("permission_suggestions")
+        suggestions = listed if isinstance(listed, list) else []
+        shown = PermissionRequest(
+            permission_id=secrets.token_hex(8),
+            execution_id=execution_id,
+            tool=tool,
+            input=tool_input,
+            description=_text(body.get("description")),
+            suggestions=[s for s in suggestions if isinstance(s, dict)],
+            blocked_path=_text(body.get("blocked_path")),
+        )
+        outlives = execution_id is None or (background and isinstance(body.get("agent_id"), str))
+        question = Question(request.request_id, shown, outlives)
+        self._open[shown.permission_id] = question
+        return question
+
+    def take(self, permission_id: str) -> Question | None:
+        return self._open.pop(permission_id, None)
+
+    def take_withdrawn(self, request_id: str) -> str | None:
+        """The permission id of a question that needs no answer any more."""
+        for permission_id, question in self._open.items():
+            if question.request_id == request_id:
+                del self._open[permission_id]
+                return permission_id
+        return None
+
+    def drop_of_turn(self) -> None:
+        """The turn is over, and with it what it has asked."""
+        self._open = {i: q for i, q in self._open.items() if q.outlives_turn}
+
+    def take_all(self) -> list[str]:
+        """The process is gone."""
+        taken, self._open = list(self._open), {}
+        return taken
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def allow_line(
+    question: Question, updated_input: dict[str, Any] | None, granted: list[dict[str, Any]]
+) -> bytes:
+    """`granted` are suggestions that hold from now on."""
+    tool_input = question.shown.input if updated_input is None else updated_input
+    return allow_tool_line(question.request_id, tool_input, granted)
+
+
+def deny_line(question: Question, message: str) -> bytes:
+    return deny_tool_line(question.request_id, message)
+
+
+class Remembered:
+    """What was allowed for the rest of a session: the CLI's process keeps it, and whatever takes
+    its place is told again. In memory: a restart of the server asks again."""
+
+    def __init__(self) -> None:
+        self.rules = Rules()
+        self.mode: str | None = None
+
+    def grant(self, question: Question) -> list[dict[str, Any]]:
+        """Takes a question's suggestions; the same, for this session and nothing longer."""
+        granted = [{**s, "destination": "session"} for s in question.shown.suggestions]
+        for suggestion in granted:
+            self._note(suggestion)
+        return granted
+
+    def _note(self, suggestion: dict[str, Any]) -> None:
+        match suggestion.get("type"):
+            case "addRules" | "replaceRules":
+                named = tuple(_rule(r) for r in _dicts(suggestion.get("rules")))
+                denies = suggestion.get("behavior") == "deny"
+                self.rules += Rules(deny=named) if denies else Rules(allow=named)
+            case "addDirectories":
+                listed = suggestion.get("directories")
+                folders = listed if isinstance(listed, list) else []
+                self.rules += Rules(folders=tuple(str(folder) for folder in folders))
+            case "setMode" if suggestion.get("mode") in _MODES:
+                self.mode = str(suggestion["mode"])
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    """As the CLI writes rules: `Bash(git *)`, or the tool alone."""
+    content = rule.get("ruleContent")
+    return f"{rule.get('toolName')}({content})" if content else str(rule.get("toolName"))

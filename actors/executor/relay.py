@@ -1,0 +1,43 @@
+"""Lines on their way from the Executor to its Project, in order with everything else it is told."""
+
+from typing import Any
+
+from actors import messages
+from actors.messages import Ref
+from protocol.claude import AgentLine
+
+
+class Relay:
+    """Lines of one execution, or of none, go together; anything else goes behind them."""
+
+    def __init__(self, project: Ref) -> None:
+        self._project = project
+        self._process_id = ""
+        self._execution_id: str | None = None
+        self._lines: list[AgentLine] = []
+
+    def add(self, line: AgentLine, process_id: str, execution_id: str | None) -> None:
+        if (process_id, execution_id) != (self._process_id, self._execution_id):
+            self.flush()
+            self._process_id, self._execution_id = process_id, execution_id
+        self._lines.append(line)
+
+    def tell(self, message: Any) -> None:
+        self.flush()
+        self._project.tell(message)
+
+    def flush(self, size_bytes: int = 0) -> bool:
+        """Sends what waits; `size_bytes` is what the reader is owed for it. Whether there was
+        anything."""
+        if not self._lines:
+            return False
+        lines, self._lines = tuple(self._lines), []
+        self._project.tell(
+            messages.AgentOutput(
+                execution_id=self._execution_id,
+                process_id=self._process_id,
+                lines=lines,
+                size_bytes=size_bytes,
+            )
+        )
+        return True

@@ -1,0 +1,24 @@
+"""What every executor of a server shares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from actors.executor.cli_facts import CliFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSettings:
+    """`command` is CLAUDE_CMD, split; `permission_mode` PERMISSION_MODE; `background`
+    AGENT_BACKGROUND; `keeps_warm`: WARM_SESSIONS is not 0; `timeout_s` is EXEC_TIMEOUT."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    data_id: str
+    permission_mode: str
+    kill_grace_s: float
+    max_line_bytes: int
+    cli: CliFacts
+    timeout_s: float
+    background: bool = False
+    keeps_warm: bool = True
+    warm_idle_s: float = 600.0

@@ -1,0 +1,90 @@
+"""Starting a CLI process for a session and for what a prompt asks of it."""
+
+import logging
+import secrets
+from dataclasses import replace
+
+from actors.clock import Timers
+from actors.executor import family
+from actors.executor.preparing import Preparation
+from actors.executor.process import AgentProcess, ProcessSpec
+from actors.executor.questioning import Questioning
+from actors.executor.settings import ExecutorSettings
+from actors.executor.worker import Worker
+from actors.messages import Ref
+from protocol import claude
+from protocol.claude import LaunchSettings, Rules, SessionChoice, TurnSettings
+from protocol.requests import Options
+
+logger = logging.getLogger("claudehub.executor")
+
+
+class Starter:
+    """For one project's folder; `questioning` knows what its users have allowed."""
+
+    def __init__(
+        self,
+        *,
+        owner: Ref,
+        name: str,
+        folder: str,
+        settings: ExecutorSettings,
+        timers: Timers,
+        questioning: Questioning,
+    ) -> None:
+        self._owner = owner
+        self._name = name
+        self._folder = folder
+        self._settings = settings
+        self._timers = timers
+        self._questioning = questioning
+
+    def wanted(self, options: Options) -> tuple[LaunchSettings, TurnSettings]:
+        """What a prompt asks of its process."""
+        mode = self._questioning.remembered.mode
+        return claude.settings_of(options, self._settings.permission_mode, mode)
+
+    def start(
+        self,
+        session: SessionChoice,
+        launch: LaunchSettings,
+        wanted: TurnSettings,
+        *,
+        model_is_known: bool,
+    ) -> Worker:
+        """Raises OSError, ValueError."""
+        process = AgentProcess(self._spec(session, launch, wanted), self._owner)
+        logger.info("%s: process %d", self._name, process.pid)
+        # Rules are told, never arguments.
+        told = Preparation(replace(wanted, rules=Rules()), model_is_known=model_is_known)
+        return Worker(
+            process,
+            owner=self._owner,
+            timers=self._timers,
+            kill_grace_s=self._settings.kill_grace_s,
+            session=session,
+            launch=launch,
+            preparation=told,
+            base_rules=self._questioning.remembered.rules,
+        )
+
+    def _spec(
+        self, session: SessionChoice, launch: LaunchSettings, wanted: TurnSettings
+    ) -> ProcessSpec:
+        settings = self._settings
+        process_id = secrets.token_hex(8)
+        arguments = claude.arguments(
+            session,
+            launch,
+            wanted,
+            background=settings.background,
+            knows_snapshots=settings.cli.knows_snapshots(),
+        )
+        return ProcessSpec(
+            process_id=process_id,
+            argv=[*settings.command, *arguments],
+            folder=self._folder,
+            environment=settings.environment,
+            mark=family.mark_of(settings.data_id, process_id),
+            max_line_bytes=settings.max_line_bytes,
+        )

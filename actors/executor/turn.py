@@ -1,0 +1,85 @@
+"""One turn of a CLI process: the execution that a prompt asked for, or one that the CLI began."""
+
+from dataclasses import dataclass
+
+from actors.clock import Timer
+from actors.executor.ending import EndReason, Verdict, judge, stronger
+from actors.messages.executor import StartRun
+from actors.messages.project import RunEnded
+from protocol.claude import AgentLine, SessionChoice, TurnEnd
+
+
+@dataclass(slots=True)
+class Turn:
+    """`order` is None for one that the CLI began by itself; `uuid` that of its user line, once that
+    is written; `has_output`: the CLI has said something since."""
+
+    execution_id: str
+    order: StartRun | None
+    timeout_s: float
+    watchdog: Timer
+    session: SessionChoice
+    uuid: str | None = None
+    has_output: bool = False
+    was_repeated: bool = False
+    reason: EndReason | None = None
+    end: TurnEnd | None = None
+    cost_usd: float | None = None
+
+    @property
+    def is_preparing(self) -> bool:
+        """Nothing of the prompt has reached the CLI yet."""
+        return self.order is not None and self.uuid is None
+
+    def wish(self, reason: EndReason) -> None:
+        self.reason = stronger(self.reason, reason)
+
+    def owns(self, line: AgentLine) -> bool:
+        """By uuid where the CLI tells it (2.1.331), else by turn (2.1.197): there a `result` with
+        an origin is another's."""
+        if line.uuids and self.uuid is not None:
+            return self.uuid in line.uuids
+        if line.turn_end is not None and self.order is not None:
+            return self.uuid is not None and not line.turn_end.has_origin
+        return True
+
+    @property
+    def was_forgotten(self) -> bool:
+        """The CLI did not know the session, and nobody wanted the execution to end."""
+        forgotten = self.end is not None and self.end.forgotten
+        return forgotten and self.reason is None and self.session.resume is not None
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Where its process had been kept: it ended without a word to the prompt, so it had died
+        before."""
+        said_nothing = self.end is None and not self.has_output
+        return said_nothing and self.reason is None and not self.was_repeated
+
+    def verdict(self, return_code: int | None = None) -> Verdict:
+        """`return_code`: of its process, where that has ended."""
+        return judge(
+            self.reason,
+            self.end,
+            return_code=return_code,
+            timeout_s=self.timeout_s,
+            cost_usd=self.cost_usd,
+        )
+
+    def begin_again(self, session: SessionChoice) -> None:
+        """The same prompt in another process, within the same time limit, with a fresh uuid."""
+        self.session = session
+        self.uuid = self.end = None
+        self.has_output = False
+
+
+def run_ended(execution_id: str, verdict: Verdict, stderr: str) -> RunEnded:
+    """The one end, for the Project."""
+    return RunEnded(
+        execution_id=execution_id,
+        outcome=verdict.outcome,
+        result=verdict.result,
+        exit_code=verdict.exit_code,
+        stderr=stderr,
+        cost_usd=verdict.cost_usd,
+    )

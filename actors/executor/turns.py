@@ -1,0 +1,293 @@
+"""Which turn runs in which process: starting, preparing, finishing, keeping warm, letting go.
+
+A plain class of the Executor. There is one process at a time: never two on one session.
+"""
+
+import logging
+import uuid
+from dataclasses import replace
+
+from actors import messages
+from actors.clock import Timers
+from actors.executor.ending import IN_TURN, EndReason, Event, State, Verdict, judge
+from actors.executor.keeping import Keeping
+from actors.executor.questioning import Questioning
+from actors.executor.relay import Relay
+from actors.executor.settings import ExecutorSettings
+from actors.executor.starter import Starter
+from actors.executor.turn import Turn, run_ended
+from actors.executor.worker import Worker
+from actors.messages import Ref
+from protocol.claude import AgentLine, ControlResponse, SessionChoice, TurnEnd, user_line
+from protocol.requests import Options
+from protocol.updates import Outcome
+
+logger = logging.getLogger("claudehub.executor")
+
+_ABORTED = TurnEnd(is_error=True, text="", aborted=True)
+_EVENTS = {
+    EndReason.INTERRUPTED: Event.INTERRUPT,
+    EndReason.TIMEOUT: Event.TIMEOUT,
+    EndReason.KILLED: Event.KILL,
+}
+
+
+class Turns:
+    """`worker` is the process that there is, `turn` what runs in it; a prompt waits where the
+    process must first end, or is at work of its own."""
+
+    def __init__(
+        self,
+        *,
+        owner: Ref,
+        name: str,
+        settings: ExecutorSettings,
+        timers: Timers,
+        starter: Starter,
+        relay: Relay,
+        questioning: Questioning,
+    ) -> None:
+        self.worker: Worker | None = None
+        self.turn: Turn | None = None
+        self._waiting: messages.StartRun | None = None
+        self._owner = owner
+        self._name = name
+        self._settings = settings
+        self._timers = timers
+        self._starter = starter
+        self._relay = relay
+        self._questioning = questioning
+        self._keeping = Keeping(
+            owner=owner, name=name, settings=settings, timers=timers, relay=relay
+        )
+
+    # -- orders ------------------------------------------------------------------------------
+
+    def start(self, order: messages.StartRun) -> None:
+        assert self._waiting is None, "a Project runs one prompt at a time"
+        self._waiting = order
+        self.go_on()
+
+    def warm_up(self, session: SessionChoice) -> None:
+        """A process before there is a prompt; harmless where there is one."""
+        if self.worker is not None or self._waiting is not None or not self._settings.keeps_warm:
+            return
+        launch, wanted = self._starter.wanted(Options())
+        known = session.resume is None
+        try:
+            self.worker = self._starter.start(session, launch, wanted, model_is_known=known)
+        except (OSError, ValueError) as error:
+            logger.warning("%s: no process ahead: %s", self._name, error)
+        self.keep()
+
+    def let_go(self, *, tasks_too: bool = False) -> None:
+        worker = self.worker
+        if worker is not None and self.turn is None and (tasks_too or not worker.has_tasks):
+            worker.handle(Event.RELEASE)
+
+    def end(self, execution_id: str, reason: EndReason) -> None:
+        """Harmless where another one, or none, runs."""
+        if self._waiting is not None and self._waiting.execution_id == execution_id:
+            self._waiting = None
+            verdict = judge(reason, None, return_code=None, timeout_s=0.0)
+            self._relay.tell(run_ended(execution_id, verdict, stderr=""))
+            return
+        turn, worker = self.turn, self.worker
+        if turn is None or worker is None or turn.execution_id != execution_id:
+            return
+        turn.wish(reason)
+        if reason is EndReason.INTERRUPTED and turn.is_preparing and worker.state is State.RUNNING:
+            self._end_turn(worker, turn, _ABORTED)  # nothing has begun
+        else:
+            worker.handle(_EVENTS[reason])
+        self.go_on()
+
+    # -- what the CLI says -------------------------------------------------------------------
+
+    def turn_of(self, worker: Worker, line: AgentLine) -> Turn | None:
+        """The turn that a line belongs to; one that the CLI begins by itself begins here."""
+        if line.begins_turn and self._settings.background and self._begins_by_itself(worker):
+            self._begin_own(worker)
+        turn = self.turn
+        if turn is None or turn.end is not None or not turn.owns(line):
+            return None
+        turn.has_output = True
+        return turn
+
+    def on_result(self, worker: Worker, turn: Turn | None, end: TurnEnd) -> None:
+        cost_usd = worker.cost_of(end)
+        if turn is None:
+            return
+        turn.cost_usd = cost_usd
+        self._end_turn(worker, turn, end)
+        if end.forgotten:  # the process ends by itself; if not, it is no use
+            worker.handle(Event.KILL)
+        self.go_on()
+
+    def on_response(self, worker: Worker, response: ControlResponse) -> None:
+        """The answer to a request of ours: of the preparation, or of an interrupt, which may have
+        taken back the prompt before it began (there is no result then)."""
+        refusal = worker.preparation.answered(response)
+        turn = self.turn
+        if turn is None or turn.end is not None:
+            return
+        cancelled = response.body.get("cancelled")
+        if isinstance(cancelled, list) and turn.uuid is not None and turn.uuid in cancelled:
+            self._end_turn(worker, turn, _ABORTED)
+        elif turn.is_preparing and worker.state is State.RUNNING:
+            if refusal is not None:
+                self._end_turn(worker, turn, TurnEnd(is_error=True, text=refusal))
+            elif worker.preparation.is_ready:
+                self._write_prompt(worker, turn)
+
+    def _begins_by_itself(self, worker: Worker) -> bool:
+        if self.turn is None:
+            return worker.state is State.IDLE
+        return self.turn.is_preparing and self.turn.end is None
+
+    def _begin_own(self, worker: Worker) -> None:
+        """Where a prompt was about to run, it waits: a line that is written into a turn becomes
+        part of it."""
+        if self.turn is not None:
+            self._waiting = self.turn.order
+            self.turn.watchdog.cancel()
+            self._take_back(worker)
+        execution_id = str(uuid.uuid4())
+        self.turn = self._new_turn(execution_id, None, self._settings.timeout_s, SessionChoice())
+        worker.handle(Event.PROMPT)
+        began = messages.BackgroundBegan(execution_id=execution_id, session_id=worker.session_id)
+        self._relay.tell(began)
+        self._relay.tell(messages.ProcessChanged(pid=worker.process.pid))
+
+    # -- the course of a turn ----------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Whatever can be done now: an end that is due, the next prompt."""
+        worker = self.worker
+        if worker is not None and worker.is_over:
+            self._on_over(worker)
+        elif worker is not None and worker.state is State.IDLE and self.turn is not None:
+            self._finish_idle(worker, self.turn)
+        order = self._waiting
+        if order is None or self.turn is not None:
+            return
+        if self.worker is None or self._fits(self.worker, order):
+            self._waiting = None
+            self.turn = self._new_turn(order.execution_id, order, order.timeout_s, order.session)
+            self._run(self.turn, order)
+        else:
+            self.worker.handle(Event.RELEASE)
+
+    def _fits(self, worker: Worker, order: messages.StartRun) -> bool:
+        launch, _ = self._starter.wanted(order.options)
+        ready = worker.state is State.IDLE and worker.is_in(order.session)
+        return ready and worker.launch == launch
+
+    def _new_turn(
+        self,
+        execution_id: str,
+        order: messages.StartRun | None,
+        timeout_s: float,
+        session: SessionChoice,
+    ) -> Turn:
+        fired = messages._WatchdogFired(execution_id=execution_id)
+        watchdog = self._timers.after(timeout_s, self._owner, fired)
+        return Turn(execution_id, order, timeout_s, watchdog, session)
+
+    def _run(self, turn: Turn, order: messages.StartRun) -> None:
+        """In the process that there is, or in a new one."""
+        launch, wanted = self._starter.wanted(order.options)
+        worker = self.worker
+        if worker is None:
+            # --resume brings back the model that an earlier prompt has named.
+            comes_back = turn.session.resume is not None and order.model_named
+            known = wanted.model is not None or not comes_back
+            try:
+                worker = self._starter.start(turn.session, launch, wanted, model_is_known=known)
+            except (OSError, ValueError) as error:
+                text = f"The agent could not be started: {error}"
+                self._finish(turn, Verdict(Outcome.ERROR, text), stderr="")
+                return
+            self.worker = worker
+        worker.handle(Event.PROMPT)
+        self._relay.tell(messages.ProcessChanged(pid=worker.process.pid))
+        wanted = replace(wanted, rules=worker.base_rules + wanted.rules)
+        for line in worker.preparation.lines(wanted):
+            worker.process.write(line)
+        if worker.preparation.is_ready:
+            self._write_prompt(worker, turn)
+
+    @staticmethod
+    def _write_prompt(worker: Worker, turn: Turn) -> None:
+        assert turn.order is not None
+        content = turn.order.content
+        turn.uuid = str(uuid.uuid4())
+        worker.process.write(
+            user_line(content if isinstance(content, str) else list(content), turn.uuid)
+        )
+
+    def _end_turn(self, worker: Worker, turn: Turn, end: TurnEnd) -> None:
+        turn.end = end
+        if worker.state in IN_TURN and not end.forgotten:
+            self._take_back(worker)
+            worker.handle(Event.RESULT)
+
+    @staticmethod
+    def _take_back(worker: Worker) -> None:
+        """The prompt's rules hold no more, and nobody waits for what it asked of the process."""
+        worker.preparation.give_up()
+        for line in worker.preparation.restore(worker.base_rules):
+            worker.process.write(line)
+
+    # -- ends --------------------------------------------------------------------------------
+
+    def _finish_idle(self, worker: Worker, turn: Turn) -> None:
+        """The turn is over and the process lives on; where none is kept, the turn ends with it."""
+        if not self._settings.keeps_warm and not worker.has_tasks:
+            worker.handle(Event.RELEASE)
+            return
+        self._questioning.end_turn(worker)
+        self._finish(turn, turn.verdict(), worker.process.stderr_tail(has_ended=False))
+        self.keep()
+
+    def _on_over(self, worker: Worker) -> None:
+        self.worker = None
+        turn = self.turn
+        logger.info("%s: process %d has ended", self._name, worker.process.pid)
+        if turn is not None and turn.order is not None:
+            if turn.was_forgotten:
+                # The same prompt in a new session; `-c` would bring the old conversation back.
+                forgotten = messages.SessionForgotten(execution_id=turn.execution_id)
+                self._relay.tell(forgotten)
+                self._questioning.forget()
+                turn.begin_again(SessionChoice())
+                self._run(turn, turn.order)
+                return
+            if worker.turns > 1 and turn.may_be_repeated:
+                logger.warning("%s: the process had died between turns", self._name)
+                turn.was_repeated = True
+                turn.begin_again(turn.session)
+                self._run(turn, turn.order)
+                return
+        self._questioning.end_turn(worker)
+        if turn is not None:
+            stderr = worker.process.stderr_tail(has_ended=True)
+            self._finish(turn, turn.verdict(worker.return_code), stderr)
+        self._questioning.end_process(worker)
+        self._relay.tell(messages.ProcessChanged(pid=None))
+
+    def _finish(self, turn: Turn, verdict: Verdict, stderr: str) -> None:
+        turn.watchdog.cancel()
+        self.turn = None
+        self._relay.tell(run_ended(turn.execution_id, verdict, stderr))
+
+    # -- between turns -----------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """The process is idle, or may be by now."""
+        if self.worker is not None and self.turn is None:
+            self._keeping.keep(self.worker)
+
+    def on_idle_due(self, message: messages._IdleDue) -> None:
+        if self.worker is not None and self._keeping.has_idled(self.worker, message):
+            self.let_go()

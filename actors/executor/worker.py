@@ -1,0 +1,246 @@
+"""One CLI process from its start to its last descendant's end: the table of ending.py, carried out.
+
+A plain class of the Executor; its timers tell the Executor, which hands them back.
+"""
+
+import logging
+import secrets
+import signal
+from typing import Any, Protocol
+
+import psutil
+
+from actors import messages
+from actors.clock import Timers
+from actors.executor import family
+from actors.executor.credit import Credit
+from actors.executor.ending import LIMITED, Action, Event, State, step
+from actors.executor.permissions import Questions
+from actors.executor.preparing import Preparation
+from actors.messages import Ref
+from protocol.claude import (
+    AgentLine,
+    LaunchSettings,
+    Rules,
+    SessionChoice,
+    TurnEnd,
+    end_session_line,
+    interrupt_line,
+)
+
+logger = logging.getLogger("claudehub.executor")
+
+# What is left behind is killed and looked at again, so often and so far apart.
+SWEEPS_MAX = 40
+SWEEP_PAUSE_S = 0.05
+# After the process's end its pipe gets this long to end as well.
+DRAIN_S = 1.0
+_SIGNALS = {
+    Action.SIGINT: signal.SIGINT,
+    Action.SIGTERM: signal.SIGTERM,
+    Action.SIGKILL: signal.SIGKILL,
+}
+
+
+class Endable(Protocol):
+    """As much of an AgentProcess as is needed here."""
+
+    credit: Credit
+
+    @property
+    def process_id(self) -> str: ...
+
+    @property
+    def pid(self) -> int: ...
+
+    def write(self, line: bytes) -> None: ...
+
+    def close_input(self) -> None: ...
+
+    def signal(self, number: int) -> None: ...
+
+    def left_by_turn(self) -> list[psutil.Process]: ...
+
+    def settle_turn(self) -> None: ...
+
+    def leftovers(self) -> list[psutil.Process]: ...
+
+    def stop_output(self) -> None: ...
+
+    def begin_errors(self) -> None: ...
+
+    def stderr_tail(self, *, has_ended: bool) -> str: ...
+
+    def memory_bytes(self) -> int: ...
+
+    def kill_now(self) -> None: ...
+
+
+class Worker:
+    """`state` is the process's; `is_over` once it, its descendants and its output are gone.
+
+    `session_id`: the newest that it has named; `turns`: how many it has begun; `base_rules`: what
+    it was told of an earlier process's session, and keeps.
+    """
+
+    def __init__(
+        self,
+        process: Endable,
+        *,
+        owner: Ref,
+        timers: Timers,
+        kill_grace_s: float,
+        session: SessionChoice,
+        launch: LaunchSettings,
+        preparation: Preparation,
+        base_rules: Rules,
+    ) -> None:
+        self.process = process
+        self.launch = launch
+        self.preparation = preparation
+        self.base_rules = base_rules
+        self.questions = Questions()
+        self.state = State.IDLE
+        self.session_id: str | None = None
+        self.return_code: int | None = None
+        self.turns = 0
+        self._owner = owner
+        self._timers = timers
+        self._kill_grace_s = kill_grace_s
+        self._session = session
+        self._changes = 0
+        self._sweeps = 0
+        self._output_ended = False
+        self._tasks: set[str] = set()
+        self._names_all_tasks = False
+        self._total_cost_usd = 0.0
+
+    # -- facts -------------------------------------------------------------------------------
+
+    @property
+    def is_over(self) -> bool:
+        return self.state is State.GONE and self._output_ended
+
+    @property
+    def has_tasks(self) -> bool:
+        """Background work goes on in it."""
+        return bool(self._tasks)
+
+    def is_in(self, session: SessionChoice) -> bool:
+        """Whether a prompt of that session may run here."""
+        if self.session_id is None:
+            return session == self._session
+        return session.resume == self.session_id
+
+    def note(self, line: AgentLine) -> None:
+        """The facts in a line that are the process's own."""
+        if line.session_id is not None:
+            self.session_id = line.session_id
+        if line.mode is not None:
+            self.preparation.note_mode(line.mode)
+        if (news := line.tasks) is None:
+            return
+        if news.running is not None:
+            self._names_all_tasks = True
+            self._tasks = set(news.running)
+        elif not self._names_all_tasks:
+            self._tasks |= {news.started} if news.started is not None else set()
+            self._tasks -= {news.ended} if news.ended is not None else set()
+
+    def cost_of(self, end: TurnEnd) -> float | None:
+        """What the turn has cost: as the CLI says since its last result, else by the difference of
+        its running total (which a process of 2.1.197 begins at 0, and `/clear` sets back)."""
+        before, total = self._total_cost_usd, end.total_cost_usd
+        if total is not None:
+            self._total_cost_usd = total
+        if end.cost_usd is not None or total is None:
+            return end.cost_usd
+        return max(0.0, total - before)
+
+    # -- the table ---------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> bool:
+        """Whether it changed anything."""
+        taken = step(self.state, event)
+        if taken is None:
+            return False
+        self.state = taken.state
+        self._changes += 1
+        if event is Event.PROMPT:
+            self.turns += 1
+            self.process.begin_errors()
+        self._act(taken.action)
+        if self.state in LIMITED:
+            due = messages._RungDue(process_id=self.process.process_id, change=self._changes)
+            self._later(self._kill_grace_s, due)
+        return True
+
+    def on_rung_due(self, change: int) -> None:
+        """A timer of an earlier state is void: a kill may have overtaken it."""
+        if change == self._changes:
+            self.handle(Event.GRACE)
+
+    def _act(self, action: Action) -> None:
+        if action is Action.ASK_TO_INTERRUPT:
+            self.process.write(interrupt_line(secrets.token_hex(8)))
+        elif action is Action.ASK_TO_END:
+            self.process.write(end_session_line(secrets.token_hex(8)))
+            self.process.close_input()
+        elif action is Action.TIDY:
+            self._sweeps = 0
+            self.tidy()
+        elif action is Action.SWEEP:
+            self._sweeps = 0
+            self.sweep()
+        elif action in _SIGNALS:
+            number = _SIGNALS[action]
+            logger.info("%s to pid %d", number.name, self.process.pid)
+            self.process.signal(number)
+
+    # -- what is left ------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Ends what a turn has left behind, while the process stays with its helpers. Where
+        background work goes on, nothing tells the one from the other."""
+        left = [] if self.has_tasks else self.process.left_by_turn()
+        if not self._kill_again(left):
+            self.process.settle_turn()
+            self.handle(Event.CLEAN)
+
+    def sweep(self) -> None:
+        """Ends what the process left behind, before anything waits for the pipe: a grandchild may
+        hold it open."""
+        if not self._kill_again(self.process.leftovers()):
+            self.handle(Event.SWEPT)
+            if not self._output_ended:
+                self._later(DRAIN_S, messages._DrainDue(process_id=self.process.process_id))
+
+    def _kill_again(self, left: list[psutil.Process]) -> bool:
+        """Whether one must look once more."""
+        if left and self._sweeps < SWEEPS_MAX:
+            self._sweeps += 1
+            family.kill(left)
+            self._later(SWEEP_PAUSE_S, messages._SweepDue(process_id=self.process.process_id))
+            return True
+        if left:
+            logger.error("processes that do not end: %s", [p.pid for p in left])
+        return False
+
+    def on_sweep_due(self) -> None:
+        if self.state is State.TIDYING:
+            self.tidy()
+        elif self.state is State.SWEEPING:
+            self.sweep()
+
+    def on_exited(self, return_code: int) -> None:
+        self.return_code = return_code
+        self.handle(Event.EXIT)
+
+    def on_drain_due(self) -> None:
+        self.process.stop_output()
+
+    def on_output_ended(self) -> None:
+        self._output_ended = True
+
+    def _later(self, delay_s: float, message: Any) -> None:
+        self._timers.after(delay_s, self._owner, message)

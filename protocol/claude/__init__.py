@@ -1,0 +1,67 @@
+"""The Claude Code command line: its arguments, its input and output lines. Pure.
+
+`command_line.py` arguments and environment; `settings.py` what a prompt's options ask of a process;
+`input.py` the lines that the hub writes; `output.py` the lines that the CLI writes. All of it was
+seen with 2.1.197 and 2.1.331 (docs/agent.md, tests/test_conversations.py).
+"""
+
+from protocol.claude.command_line import (
+    BACKGROUND_TOOLS,
+    FIXED_ARGUMENTS,
+    NO_BACKGROUND_ENVIRONMENT,
+    SessionChoice,
+    arguments,
+)
+from protocol.claude.input import (
+    allow_tool_line,
+    deny_tool_line,
+    end_session_line,
+    interrupt_line,
+    permissions_line,
+    refuse_control_line,
+    set_mode_line,
+    set_model_line,
+    user_line,
+)
+from protocol.claude.output import (
+    STORED_GROWTH_MAX,
+    AgentLine,
+    ControlCancel,
+    ControlRequest,
+    ControlResponse,
+    TaskNews,
+    TurnEnd,
+    parse_line,
+    text_line,
+)
+from protocol.claude.settings import LaunchSettings, Rules, TurnSettings, settings_of
+
+__all__ = [
+    "BACKGROUND_TOOLS",
+    "FIXED_ARGUMENTS",
+    "NO_BACKGROUND_ENVIRONMENT",
+    "STORED_GROWTH_MAX",
+    "AgentLine",
+    "ControlCancel",
+    "ControlRequest",
+    "ControlResponse",
+    "LaunchSettings",
+    "Rules",
+    "SessionChoice",
+    "TaskNews",
+    "TurnEnd",
+    "TurnSettings",
+    "allow_tool_line",
+    "arguments",
+    "deny_tool_line",
+    "end_session_line",
+    "interrupt_line",
+    "parse_line",
+    "permissions_line",
+    "refuse_control_line",
+    "set_mode_line",
+    "set_model_line",
+    "settings_of",
+    "text_line",
+    "user_line",
+]

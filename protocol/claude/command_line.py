@@ -1,0 +1,68 @@
+"""The CLI's arguments and environment, from a fixed table.
+
+The prompt never reaches the command line: one that begins with `-` would be an option, and one
+above 128 KiB would not start.
+"""
+
+from dataclasses import dataclass
+
+from protocol.claude.settings import LaunchSettings, TurnSettings
+
+FIXED_ARGUMENTS = (
+    "-p",
+    "--input-format=stream-json",
+    "--output-format=stream-json",
+    "--verbose",
+    "--include-partial-messages",
+    "--permission-prompt-tool=stdio",
+)
+# Turns that start by themselves: the CLI has no environment variable that switches these two off.
+BACKGROUND_TOOLS = ("ScheduleWakeup", "Monitor")
+NO_BACKGROUND_ENVIRONMENT = {
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    "CLAUDE_CODE_DISABLE_CRON": "1",
+}
+# 2.1.331 records the system prompt with a session and gives it back on --resume; with this, what
+# was asked for holds. An older one ends with an unknown option.
+FRESH_SYSTEM_PROMPT = "--system-prompt-snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChoice:
+    """Which conversation a process takes up: `resume` that one, else the folder's latest, else a
+    new one."""
+
+    resume: str | None = None
+    continue_latest: bool = False
+
+
+def arguments(
+    session: SessionChoice,
+    launch: LaunchSettings,
+    turn: TurnSettings,
+    *,
+    background: bool,
+    knows_snapshots: bool,
+) -> list[str]:
+    """The argument list behind the command. `background` is AGENT_BACKGROUND; `knows_snapshots`:
+    the CLI has FRESH_SYSTEM_PROMPT.
+
+    `--name=value` keeps a value from being taken for an option and a variadic option from
+    swallowing what follows. Rules are never arguments: nothing could take them back.
+    """
+    args = list(FIXED_ARGUMENTS)
+    if session.resume is not None:
+        args.append(f"--resume={session.resume}")
+    elif session.continue_latest:
+        args.append("-c")
+    if knows_snapshots:
+        args.append(f"{FRESH_SYSTEM_PROMPT}=off")
+    table: tuple[tuple[str, str | int | None], ...] = (
+        ("--permission-mode", turn.mode),
+        ("--model", turn.model),
+        ("--fallback-model", launch.fallback_model),
+        ("--disallowedTools", None if background else ",".join(BACKGROUND_TOOLS)),
+        ("--append-system-prompt", launch.append_system_prompt),
+        ("--max-turns", launch.max_turns),
+    )
+    return args + [f"{name}={value}" for name, value in table if value is not None]

@@ -1,0 +1,253 @@
+"""One line of the CLI's standard output: what is logged or sent, and the facts in it. Pure."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import simplejson
+
+from protocol.codec import dumps
+from protocol.updates import ClaudeText, UpdateType
+
+# Bytes that a line may take when it is stored, as a multiple of MAX_LINE_BYTES: text that is
+# dumped again as ASCII grows three times at most, if it holds no control characters.
+STORED_GROWTH_MAX = 3
+_FORGOTTEN = "No conversation found with session ID"
+CONTROL_ID_MAX_LENGTH = 256
+_SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\Z", re.ASCII)
+_BOM = b"\xef\xbb\xbf"
+_JSON_SPACE = b" \t\r"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """What the CLI said in the `result` line that ends a turn.
+
+    `cost_usd`: since the result before (2.1.331), None where it does not say; `total_cost_usd`: of
+    the process so far. `aborted`: by an interrupt or a signal. `has_origin`: not a prompt's turn.
+    """
+
+    is_error: bool
+    text: str
+    cost_usd: float | None = None
+    total_cost_usd: float | None = None
+    forgotten: bool = False
+    aborted: bool = False
+    has_origin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """The CLI asks the hub. `body` is its `request`."""
+
+    request_id: str
+    subtype: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlResponse:
+    """The CLI answers the hub; `error` is None where it did what was asked."""
+
+    request_id: str
+    error: str | None
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlCancel:
+    """The CLI needs no answer any more."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskNews:
+    """Background work: the whole set (2.1.331), else one that began or ended (2.1.197)."""
+
+    running: frozenset[str] | None = None
+    started: str | None = None
+    ended: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLine:
+    """One line of standard output.
+
+    `data` is JSON, the CLI's own bytes where `update_type` is `claude` or `claude_delta`. None in
+    `update_type`: the line is between hub and CLI and is not passed on. `uuids`: the user lines
+    that it belongs to, where the CLI says so. `begins_turn`: it is an `init`.
+    """
+
+    update_type: UpdateType | None
+    data: bytes
+    session_id: str | None = None
+    turn_end: TurnEnd | None = None
+    control: ControlRequest | ControlResponse | ControlCancel | None = None
+    uuids: tuple[str, ...] = ()
+    mode: str | None = None
+    tasks: TaskNews | None = None
+    begins_turn: bool = False
+
+
+def parse_line(raw: bytes, max_bytes: int) -> AgentLine | None:
+    """One line without its newline; None for an empty one.
+
+    A JSON object in UTF-8 of at most `max_bytes` passes on as it came; anything else becomes a
+    `claude_text`, so that nothing is lost and nothing broken is stored.
+    """
+    line = raw.strip(_JSON_SPACE)
+    if not line:
+        return None
+    if len(line) > max_bytes:
+        return text_line(line[:max_bytes], size_bytes=len(line))
+    value = _json_object(line)
+    if value is None:
+        text = text_line(line)
+        # Control characters grow six times in JSON: keep the bound that clients were told.
+        if len(text.data) > STORED_GROWTH_MAX * max_bytes:
+            return text_line(line[: max_bytes // 2], size_bytes=len(line))
+        return text
+    return _classify(line, value)
+
+
+def text_line(raw: bytes, size_bytes: int | None = None) -> AgentLine:
+    """A `claude_text`; `size_bytes` is the true length where `raw` was cut."""
+    text = raw.decode("utf-8", errors="replace")
+    cut = None if size_bytes is None else True
+    data = ClaudeText(text=text, truncated=cut, size_bytes=size_bytes)
+    return AgentLine(UpdateType.CLAUDE_TEXT, dumps(data.model_dump(exclude_none=True)))
+
+
+def _json_object(line: bytes) -> dict[str, Any] | None:
+    if line.startswith(_BOM):  # the parser takes it, but spliced into a record it is no JSON
+        return None
+    try:
+        value = simplejson.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _classify(line: bytes, value: dict[str, Any]) -> AgentLine:
+    """By `type`, wherever it stands: 2.1.331 writes it last in a `result`."""
+    match value.get("type"):
+        case "control_request":
+            return AgentLine(None, b"", control=_control_request(value))
+        case "control_response":
+            return AgentLine(None, b"", control=_control_response(value))
+        case "control_cancel_request":
+            request_id = _control_id(value)
+            return AgentLine(None, b"", control=ControlCancel(request_id) if request_id else None)
+        case "stream_event":
+            return AgentLine(UpdateType.CLAUDE_DELTA, line, uuids=_uuids(value))
+        case "result":
+            end = _turn_end(value)
+            named = None if end.forgotten else _session_id(value)
+            return AgentLine(
+                UpdateType.CLAUDE, line, session_id=named, turn_end=end, uuids=_uuids(value)
+            )
+        case "system":
+            return _system(line, value)
+        case _:
+            return AgentLine(UpdateType.CLAUDE, line, uuids=_uuids(value))
+
+
+def _system(line: bytes, value: dict[str, Any]) -> AgentLine:
+    subtype = value.get("subtype")
+    is_init = subtype == "init"
+    mode = value.get("permissionMode") if subtype in ("init", "status") else None
+    return AgentLine(
+        UpdateType.CLAUDE,
+        line,
+        session_id=_session_id(value) if is_init else None,
+        uuids=_uuids(value),
+        mode=mode if isinstance(mode, str) else None,
+        tasks=_task_news(subtype, value),
+        begins_turn=is_init,
+    )
+
+
+def _session_id(value: dict[str, Any]) -> str | None:
+    """It becomes part of a command line and of the metadata: an id, or nothing."""
+    session = value.get("session_id")
+    return session if isinstance(session, str) and _SESSION_ID.match(session) else None
+
+
+def _uuids(value: dict[str, Any]) -> tuple[str, ...]:
+    listed = value.get("user_message_uuids")
+    found = listed if isinstance(listed, list) else []
+    found = [*found, value.get("user_message_uuid"), value.get("command_uuid")]
+    return tuple(uuid for uuid in found if isinstance(uuid, str))
+
+
+def _task_news(subtype: object, value: dict[str, Any]) -> TaskNews | None:
+    if subtype == "background_tasks_changed":
+        listed = value.get("tasks")
+        tasks = [t for t in listed if isinstance(t, dict)] if isinstance(listed, list) else []
+        return TaskNews(running=frozenset(str(task.get("task_id")) for task in tasks))
+    if subtype == "task_started":
+        return TaskNews(started=str(value.get("task_id")))
+    if subtype == "task_notification":
+        return TaskNews(ended=str(value.get("task_id")))
+    return None
+
+
+def _control_id(value: dict[str, Any]) -> str | None:
+    request_id = value.get("request_id")
+    is_one = isinstance(request_id, str) and len(request_id) <= CONTROL_ID_MAX_LENGTH
+    return request_id if is_one else None
+
+
+def _control_request(value: dict[str, Any]) -> ControlRequest | None:
+    if (request_id := _control_id(value)) is None:
+        return None
+    body = value.get("request")
+    body = body if isinstance(body, dict) else {}
+    return ControlRequest(request_id, str(body.get("subtype")), body)
+
+
+def _control_response(value: dict[str, Any]) -> ControlResponse | None:
+    response = value.get("response")
+    if not isinstance(response, dict) or (request_id := _control_id(response)) is None:
+        return None
+    body = response.get("response")
+    error = None if response.get("subtype") == "success" else str(response.get("error"))
+    return ControlResponse(request_id, error, body if isinstance(body, dict) else {})
+
+
+def _turn_end(value: dict[str, Any]) -> TurnEnd:
+    """Judged by `is_error`: an API error has `subtype: success`."""
+    listed = value.get("errors")
+    errors = [str(error) for error in listed] if isinstance(listed, list) else []
+    result = value.get("result")
+    text = result if isinstance(result, str) else "; ".join(errors)
+    return TurnEnd(
+        is_error=bool(value.get("is_error")),
+        text=text,
+        cost_usd=_cost_since_last(value),
+        total_cost_usd=_number(value.get("total_cost_usd")),
+        forgotten=not value.get("num_turns") and any(_FORGOTTEN in error for error in errors),
+        aborted=str(value.get("terminal_reason")).startswith("aborted"),
+        has_origin=value.get("origin") is not None,
+    )
+
+
+def _cost_since_last(value: dict[str, Any]) -> float | None:
+    usage = value.get("model_usage_since_last_result")
+    if not isinstance(usage, dict):
+        return None
+    costs = [_number(e.get("costUSD")) for e in usage.values() if isinstance(e, dict)]
+    return None if None in costs else _number(sum(cost for cost in costs if cost is not None))
+
+
+def _number(value: object) -> float | None:
+    """A finite number; JSON's 1e999 is none."""
+    if not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,81 @@
+"""What a prompt's options ask of a process, in two parts: what only its arguments can say, and
+what a running one can be told. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.requests import Options
+
+ASK = "ask"  # PERMISSION_MODE: the CLI's own `default`, whose questions become requests
+_DEFAULT_MODE = "default"
+# A process that was not started with it refuses it later (`bypass_not_launched`).
+_LAUNCH_MODE = "bypassPermissions"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Permission rules, as apply_flag_settings takes them."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.allow or self.deny or self.folders)
+
+    def __add__(self, other: "Rules") -> "Rules":
+        return Rules(self.allow + other.allow, self.deny + other.deny, self.folders + other.folders)
+
+    def as_setting(self) -> dict[str, Any]:
+        lists = {
+            "allow": self.allow,
+            "deny": self.deny,
+            "additionalDirectories": self.folders,
+        }
+        return {name: list(values) for name, values in lists.items() if values}
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSettings:
+    """What a process must be started with; another value needs another process.
+
+    `max_turns` counts per turn, so a process may go on with it.
+    """
+
+    fallback_model: str | None = None
+    append_system_prompt: str | None = None
+    max_turns: int | None = None
+    bypasses: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """What a process can be told between turns. `model`: None for the default one."""
+
+    mode: str = _DEFAULT_MODE
+    model: str | None = None
+    rules: Rules = Rules()
+
+
+def settings_of(
+    options: Options, default_mode: str, remembered_mode: str | None = None, rules: Rules = Rules()
+) -> tuple[LaunchSettings, TurnSettings]:
+    """`default_mode` is PERMISSION_MODE; `remembered_mode` and `rules` what a user has allowed for
+    the rest of the session."""
+    fallback = _DEFAULT_MODE if default_mode == ASK else default_mode
+    mode = options.permission_mode or remembered_mode or fallback
+    asked = Rules(
+        _tuple(options.allowed_tools), _tuple(options.disallowed_tools), _tuple(options.add_dirs)
+    )
+    launch = LaunchSettings(
+        fallback_model=options.fallback_model,
+        append_system_prompt=options.append_system_prompt,
+        max_turns=options.max_turns,
+        bypasses=mode == _LAUNCH_MODE,
+    )
+    return launch, TurnSettings(mode, options.model, rules + asked)
+
+
+def _tuple(values: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(values or ())

@@ -1,0 +1,82 @@
+"""Content blocks: what a prompt may hold beside text. An instance is valid.
+
+What reaches the model is what was sent, so a block that the API would refuse is refused here,
+before anything runs.
+"""
+
+import base64
+import binascii
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+IMAGE_TYPES = ("image/gif", "image/jpeg", "image/png", "image/webp")
+DOCUMENT_TYPES = ("application/pdf", "text/plain")
+BLOCK_TYPES = ("text", "image", "document")
+
+
+def _encodable(value: str) -> str:
+    """A lone surrogate is JSON, but no file or terminal can hold it."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("must not hold a lone surrogate") from None
+    return value
+
+
+def _base64(value: str) -> str:
+    try:
+        decoded = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("must be base64") from None
+    if not decoded:
+        raise ValueError("must not be empty")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class _ImageSource(_Block):
+    type: Literal["base64"]
+    media_type: Literal["image/gif", "image/jpeg", "image/png", "image/webp"]
+    data: Annotated[str, AfterValidator(_base64)]
+
+
+class _DocumentSource(_Block):
+    type: Literal["base64"]
+    media_type: Literal["application/pdf", "text/plain"]
+    data: Annotated[str, AfterValidator(_base64)]
+
+
+class TextBlock(_Block):
+    type: Literal["text"]
+    text: Annotated[Text, Field(min_length=1)]
+
+
+class ImageBlock(_Block):
+    type: Literal["image"]
+    source: _ImageSource
+
+
+class DocumentBlock(_Block):
+    type: Literal["document"]
+    source: _DocumentSource
+
+
+Block = Annotated[TextBlock | ImageBlock | DocumentBlock, Field(discriminator="type")]
+Content = Annotated[list[Block], Field(min_length=1)]
+
+
+def as_sent(content: Content) -> list[dict[str, Any]]:
+    """The blocks as JSON objects, for the log and for the CLI."""
+    return [block.model_dump() for block in content]
+
+
+def text_of(content: Content) -> str:
+    """The text in it, for a preview."""
+    return "\n".join(block.text for block in content if isinstance(block, TextBlock))
