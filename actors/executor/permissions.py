@@ -101,9 +101,14 @@ class Remembered:
         self.mode: str | None = None
 
     def grant(self, question: Question) -> list[dict[str, Any]]:
-        """Takes a question's suggestions; the same, for this session and nothing longer."""
+        """Takes a question's suggestions; the same, for this session and nothing longer.
+
+        A mode would allow more than what was asked about (`acceptEdits` for one `touch`), and each
+        prompt sets its own: it is kept beyond the turn only where there is no narrower suggestion.
+        """
         granted = [{**s, "destination": "session"} for s in question.shown.suggestions]
-        for suggestion in granted:
+        narrower = [s for s in granted if s.get("type") != "setMode"]
+        for suggestion in narrower or granted:
             self._note(suggestion)
         return granted
 
