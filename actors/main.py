@@ -5,6 +5,7 @@ import faulthandler
 import logging
 import os
 import resource
+import secrets
 import select
 import shutil
 import signal
@@ -103,7 +104,7 @@ def _run(
     _end_strays(data_id)
     clock, timers = _clock_and_timers(stack)
     environment = _environment(config)
-    _guard(data_id, stack)
+    run_id = _guard(data_id, stack)
     readiness = _readiness(stack)  # stops after those whom it wakes
     opening = Opening(_say_progress)
     directory = LocalDirectory()
@@ -111,6 +112,7 @@ def _run(
         config,
         layout=layout,
         data_id=data_id,
+        run_id=run_id,
         environment=environment,
         cli=_ask_cli(config, environment),
         progress=opening.progress,
@@ -144,7 +146,7 @@ def _url(config: Config, port: int) -> str:
 
 
 def _end_strays(data_id: str) -> None:
-    if strays := family.end_strays(data_id, STRAYS_TIMEOUT_S):
+    if strays := family.end_strays(family.mark_of(data_id, ""), STRAYS_TIMEOUT_S):
         logger.warning("ended %d processes that an earlier server left behind", strays)
 
 
@@ -222,13 +224,15 @@ def _environment(config: Config) -> dict[str, str]:
     )
 
 
-def _guard(data_id: str, stack: contextlib.ExitStack) -> None:
-    """Stops behind those whom it guards."""
+def _guard(data_id: str, stack: contextlib.ExitStack) -> str:
+    """Stops behind those whom it guards. Returns the name of this run."""
+    run_id = secrets.token_hex(4)
     try:
-        guardian = Guardian(data_id)
+        guardian = Guardian(family.mark_of(data_id, f"{run_id}-"))
     except OSError as error:
         raise StartFailed(f"the guardian of agents cannot be started: {error}") from None
     stack.callback(guardian.stop)
+    return run_id
 
 
 def _ask_cli(config: Config, environment: dict[str, str]) -> CliFacts:

@@ -91,5 +91,9 @@ def hub_with(agent: Agent, scratch: Path, **settings: str) -> Iterator[HubProces
 @contextmanager
 def _running(hub: HubProcess) -> Iterator[HubProcess]:
     hub.start()
-    yield hub
+    try:
+        yield hub
+    except BaseException:
+        hub.stop()
+        raise
     assert hub.stop() == 0

@@ -281,8 +281,10 @@ class Turn:
         self.user_block(block["id"], text, is_error=False)
 
     def bash(self, tool_input, block):
+        if "run_in_background" in tool_input and not may_work_in_background():
+            return "An unexpected parameter `run_in_background` was provided"
         process = tools.start_command(tool_input["command"])
-        if tool_input.get("run_in_background") and may_work_in_background():
+        if tool_input.get("run_in_background"):
             return start_background(self.mock, process, block["id"])
         self.commands.append(process)
         self.in_tool = True

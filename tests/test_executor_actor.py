@@ -1,207 +1,323 @@
-"""The Executor actor and its Reaper, unstarted, with a process that only notes what is asked."""
+"""The Executor actor, unstarted: processes, prompts, preparation, warmth, attribution."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from actors import messages
-from actors.executor import actor as executor_module
-from actors.executor import family
-from actors.executor.actor import Executor, ExecutorSettings
-from actors.executor.credit import Credit
+from actors.executor import starter
 from protocol.claude import SessionChoice
-from protocol.requests import Options
 from protocol.updates import Outcome
-from tests.fakes import ManualTimers, Probe, inbox_of
-
-RESULT = b'{"type":"result","is_error":false,"num_turns":1,"result":"done","session_id":"s"}'
-FORGOTTEN = (
-    b'{"type":"result","is_error":true,"num_turns":0,'
-    b'"errors":["No conversation found with session ID: s"]}'
+from tests.executor_setup import (
+    FORGOTTEN,
+    INIT,
+    LINE,
+    RESULT,
+    FakeProcess,
+    Setup,
+    cold,
+    no_processes,
+    setup,
 )
 
+__all__ = ["cold", "no_processes", "setup"]
 
-class FakeProcess:
-    """Stands where AgentProcess does."""
-
-    started: ClassVar[list["FakeProcess"]] = []
-
-    def __init__(self, spec: Any, owner: Any) -> None:
-        self.spec = spec
-        self.process_id = spec.process_id
-        self.pid = 4242
-        self.credit = Credit()
-        self.stderr_tail = "words"
-        self.written: list[bytes] = []
-        self.signals: list[int] = []
-        self.left: list[Any] = []
-        self.input_closed = self.output_stopped = self.killed = False
-        FakeProcess.started.append(self)
-
-    def write(self, line: bytes) -> None:
-        self.written.append(line)
-
-    def close_input(self) -> None:
-        self.input_closed = True
-
-    def signal(self, number: int) -> None:
-        self.signals.append(number)
-
-    def leftovers(self) -> list[Any]:
-        return self.left
-
-    def stop_output(self) -> None:
-        self.output_stopped = True
-
-    def note_descendants(self) -> None:
-        self.noted = True
-
-    def kill_now(self) -> None:
-        self.killed = True
+RESUMED = SessionChoice(resume="s")
 
 
-class Setup:
-    def __init__(self) -> None:
-        self.project = Probe()
-        self.timers = ManualTimers()
-        settings = ExecutorSettings(["claude", "--x"], {"A": "1"}, "data", "ask", 5.0, 1000)
-        self.executor = Executor(
-            project=self.project.actor_ref,
-            project_id="p",
-            folder="/p",
-            settings=settings,
-            timers=self.timers,
-        )
-
-    @property
-    def process(self) -> FakeProcess:
-        return FakeProcess.started[-1]
-
-    def start(self, session: SessionChoice | None = None) -> None:
-        self.executor.receive(
-            messages.StartRun(
-                execution_id="e",
-                prompt="hi",
-                options=Options(),
-                session=session or SessionChoice(),
-                timeout_s=60.0,
-            )
-        )
-
-    def read(self, *lines: bytes, process: FakeProcess | None = None) -> None:
-        self.executor.receive(
-            messages._OutputRead(
-                process_id=(process or self.process).process_id,
-                lines=tuple((line, None) for line in lines),
-                size_bytes=10,
-            )
-        )
-
-    def exit(self, code: int = 0) -> None:
-        process_id = self.process.process_id
-        self.executor.receive(messages._ProcessExited(process_id=process_id, return_code=code))
-
-    def end_output(self, rest: Any = None) -> None:
-        process_id = self.process.process_id
-        self.executor.receive(messages._OutputEnded(process_id=process_id, rest=rest))
-
-    def fire(self, kind: type) -> None:
-        self.timers.fire(kind)
-        for message in inbox_of(self.executor):
-            self.executor.receive(message)
-
-    def end(self) -> messages.RunEnded:
-        ends = [m for m in self.project.take() if isinstance(m, messages.RunEnded)]
-        assert len(ends) == 1
-        return ends[0]
+def finish(setup: Setup, execution_id: str = "e") -> messages.RunEnded:
+    setup.read(INIT, RESULT)
+    ended = setup.end()
+    assert ended.execution_id == execution_id
+    return ended
 
 
-@pytest.fixture
-def setup(monkeypatch: pytest.MonkeyPatch) -> Setup:
-    FakeProcess.started = []
-    monkeypatch.setattr(executor_module, "AgentProcess", FakeProcess)
-    monkeypatch.setattr(family, "kill", lambda processes: None)
-    return Setup()
-
-
-def test_a_run_is_one_process_with_the_prompt_on_its_input(setup: Setup) -> None:
+def test_a_prompt_goes_to_the_input_of_a_process_which_is_kept(setup: Setup) -> None:
     setup.start()
     spec = setup.process.spec
     assert spec.argv[:3] == ["claude", "--x", "-p"]
     assert spec.folder == "/p"
-    assert spec.mark == f"data:{spec.process_id}"
-    assert b'"content":"hi"' in setup.process.written[0]
-    setup.read(b'{"type":"assistant"}', RESULT)
-    assert b"end_session" in setup.process.written[1]
-    assert setup.process.input_closed
-    setup.exit()
-    assert not any(isinstance(m, messages.RunEnded) for m in setup.project.take())
-    setup.end_output()
-    end = setup.end()
-    assert (end.outcome, end.result, end.stderr) == (Outcome.SUCCESS, "done", "words")
-    watchdogs = [t for t in setup.timers.pending if isinstance(t.message, messages._WatchdogFired)]
-    assert all(t.cancelled for t in watchdogs)
+    assert spec.mark == f"data:{spec.process_id}" and spec.process_id.startswith("run-")
+    assert [p["message"]["content"] for p in setup.process.prompts()] == ["hi"]
+    setup.read(INIT, LINE, RESULT)
+    told = setup.project.take()
+    assert [type(m).__name__ for m in told] == [
+        "ProcessChanged",
+        "AgentOutput",
+        "RunEnded",
+        "ProcessChanged",
+    ]
+    assert (told[2].outcome, told[2].result, told[2].exit_code) == (Outcome.SUCCESS, "done", None)
+    assert (told[3].pid, told[3].is_idle, told[3].memory_bytes) == (4242, True, 1 << 20)
+    setup.start(RESUMED, "f", "again")
+    assert len(FakeProcess.started) == 1
+    prompts = setup.process.prompts()
+    assert [p["message"]["content"] for p in prompts] == ["hi", "again"]
+    assert prompts[0]["uuid"] != prompts[1]["uuid"]
+    assert finish(setup, "f").outcome == Outcome.SUCCESS
 
 
-def test_a_model_of_an_earlier_prompt_is_put_back_first(setup: Setup) -> None:
-    setup.start(SessionChoice(resume="s", reset_model=True))
-    assert b'"request":{"subtype":"set_model"}' in setup.process.written[0]
-    assert b'"content":"hi"' in setup.process.written[1]
+def test_content_blocks_are_sent_as_they_are(setup: Setup) -> None:
+    blocks = ({"type": "text", "text": "look"},)
+    setup.start(content=blocks)
+    assert setup.process.prompts()[0]["message"]["content"] == list(blocks)
+
+
+def test_the_mode_is_set_anew_but_only_a_change_is_waited_for(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.start(RESUMED, "f")
+    assert [c["mode"] for c in setup.process.controls("set_permission_mode")] == ["default"] * 2
+    assert len(setup.process.prompts()) == 2
+    finish(setup, "f")
+    setup.start(RESUMED, "g", permission_mode="plan")
+    request = setup.process.controls("set_permission_mode")[-1]
+    assert request["mode"] == "plan" and len(setup.process.prompts()) == 2
+    setup.respond(request["id"])
+    assert len(setup.process.prompts()) == 3
+
+
+def test_a_mode_that_the_cli_has_changed_is_waited_for(setup: Setup) -> None:
+    setup.start()
+    setup.say({"type": "system", "subtype": "status", "permissionMode": "acceptEdits"})
+    setup.read(RESULT)
+    setup.start(RESUMED, "f")
+    assert len(setup.process.prompts()) == 1
+
+
+def test_model_and_rules_reach_a_process_and_leave_it(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.start(RESUMED, "f", model="opus", allowed_tools=["Read"], add_dirs=["/d"])
+    assert len(FakeProcess.started) == 1
+    assert setup.process.controls("set_model")[0]["model"] == "opus"
+    settings = setup.process.controls("apply_flag_settings")[0]["settings"]
+    assert settings == {"permissions": {"allow": ["Read"], "additionalDirectories": ["/d"]}}
+    ids = [line["request_id"] for line in setup.process.written if "request_id" in line]
+    for request_id in reversed(ids):  # answers may come in any order
+        assert len(setup.process.prompts()) == 1
+        setup.respond(request_id)
+        if len(setup.process.prompts()) == 2:
+            break
+    finish(setup, "f")
+    assert setup.process.controls("apply_flag_settings")[-1]["settings"] == {"permissions": None}
+    setup.start(RESUMED, "g")
+    assert "model" not in setup.process.controls("set_model")[-1]
+
+
+def test_rules_of_a_first_prompt_are_told_and_not_arguments(setup: Setup) -> None:
+    setup.start(disallowed_tools=["Bash"])
+    assert not any("Bash" in argument for argument in setup.process.spec.argv)
+    settings = setup.process.controls("apply_flag_settings")[0]["settings"]
+    assert settings == {"permissions": {"deny": ["Bash"]}}
+
+
+def test_a_refused_setting_fails_the_execution_and_not_the_process(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.start(RESUMED, "f", model="opus")
+    setup.respond(setup.process.controls("set_model")[0]["id"], error="no such model")
+    ended = setup.end()
+    assert ended.outcome == Outcome.ERROR
+    assert ended.result == "The agent refused the model: no such model"
+    setup.start(RESUMED, "g")
+    assert len(FakeProcess.started) == 1
+    # What is not known is said again.
+    assert len(setup.process.controls("set_model")) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_turns": 3},
+        {"fallback_model": "haiku"},
+        {"append_system_prompt": "be brief"},
+        {"permission_mode": "bypassPermissions"},
+    ],
+)
+def test_other_options_need_another_process(setup: Setup, options: dict[str, Any]) -> None:
+    setup.start()
+    finish(setup)
+    first = setup.process
+    setup.start(RESUMED, "f", **options)
+    assert first.controls("end_session") and first.input_closed
+    assert len(FakeProcess.started) == 1  # never two on one session
+    setup.gone()
+    assert len(FakeProcess.started) == 2
+    assert "--resume=s" in setup.process.spec.argv
+    assert finish(setup, "f").outcome == Outcome.SUCCESS
+    setup.start(RESUMED, "g", **options)
+    assert len(FakeProcess.started) == 2
+
+
+def test_another_session_needs_another_process(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.start(SessionChoice(), "f")
+    setup.gone()
+    assert "--resume=s" not in setup.process.spec.argv and len(FakeProcess.started) == 2
+
+
+def test_the_model_of_an_earlier_process_is_put_back(setup: Setup) -> None:
+    setup.start(RESUMED, model_named=True)
+    assert "model" not in setup.process.controls("set_model")[0]
+    assert setup.process.prompts() == []
+    setup.respond(setup.process.controls("set_model")[0]["id"])
+    assert len(setup.process.prompts()) == 1
+
+
+def test_the_system_prompt_of_a_session_is_not_brought_back() -> None:
+    from tests.executor_setup import cli
+
+    setup = Setup(cli=cli(knows_snapshots=True))
+    setup.start(RESUMED)
+    assert "--system-prompt-snapshot=off" in setup.process.spec.argv
 
 
 def test_lines_are_passed_on_with_what_is_owed_for_them(setup: Setup) -> None:
     setup.start()
-    setup.read(b'{"type":"assistant"}', b"", b"text")
-    output = setup.project.take()[0]
+    setup.read(LINE, b"", b"text")
+    (output,) = setup.told(messages.AgentOutput)
     assert [line.update_type for line in output.lines] == ["claude", "claude_text"]
     assert (output.execution_id, output.size_bytes) == ("e", 10)
+    assert output.process_id == setup.process.process_id
     setup.process.credit.take(10)
-    setup.read(b'{"type":"control_response"}')
-    assert setup.project.take() == []
+    setup.say({"type": "control_response", "response": {"request_id": "r", "subtype": "success"}})
+    assert setup.told(messages.AgentOutput) == []
     assert setup.process.credit._on_the_way == 0
 
 
 def test_credit_comes_back_through_the_executor(setup: Setup) -> None:
     setup.start()
     setup.process.credit.take(30)
-    setup.executor.receive(messages.OutputStored(execution_id="e", size_bytes=20))
-    setup.executor.receive(messages.OutputStored(execution_id="other", size_bytes=5))
+    process_id = setup.process.process_id
+    setup.tell(messages.OutputStored(process_id=process_id, size_bytes=20))
+    setup.tell(messages.OutputStored(process_id="other", size_bytes=5))
     assert setup.process.credit._on_the_way == 10
 
 
+def test_lines_behind_the_result_belong_to_nothing(setup: Setup) -> None:
+    setup.start()
+    setup.read(LINE, RESULT, LINE)
+    outputs = setup.told(messages.AgentOutput)
+    assert [o.execution_id for o in outputs] == ["e", None]
+    assert [o.size_bytes for o in outputs] == [0, 10]
+
+
+def test_lines_go_by_uuid_where_the_cli_tells_it(setup: Setup) -> None:
+    setup.start()
+    uuid = setup.process.prompts()[0]["uuid"]
+    other = {"type": "result", "is_error": False, "result": "x", "user_message_uuids": ["other"]}
+    setup.say(
+        {"type": "command_lifecycle", "command_uuid": "other", "state": "completed"},
+        {"type": "system", "subtype": "init", "user_message_uuids": [uuid]},
+        other,
+        {"type": "assistant"},
+    )
+    outputs = setup.told(messages.AgentOutput)
+    assert [o.execution_id for o in outputs] == [None, "e", None, "e"]
+    setup.say({**other, "result": "mine", "user_message_uuids": [uuid]})
+    assert setup.end().result == "mine"
+
+
+def test_without_uuids_a_result_with_an_origin_is_not_the_prompts(setup: Setup) -> None:
+    setup.start()
+    own = {"type": "result", "is_error": False, "result": "x", "origin": {"kind": "task"}}
+    setup.say(own)
+    assert setup.told(messages.RunEnded) == []
+    setup.say({**own, "origin": None, "result": "mine"})
+    assert setup.end().result == "mine"
+
+
+def test_cost_since_the_last_result_or_by_difference(setup: Setup) -> None:
+    result = {"type": "result", "is_error": False, "result": "x", "session_id": "s"}
+    costs = []
+    for number, facts in enumerate(
+        [
+            {"total_cost_usd": 0.5},
+            {"total_cost_usd": 0.75},
+            {"total_cost_usd": 0},  # /clear
+            {"total_cost_usd": 9, "model_usage_since_last_result": {"m": {"costUSD": 0.125}}},
+            {"total_cost_usd": 9.5},
+            {},
+        ]
+    ):
+        setup.start(RESUMED if number else None, f"e{number}")
+        setup.say({**result, **facts})
+        costs.append(setup.end().cost_usd)
+    assert costs == [0.5, 0.25, 0.0, 0.125, 0.5, None]
+
+
+def test_standard_error_is_of_this_execution(setup: Setup) -> None:
+    setup.start()
+    setup.process.errors = "mine"
+    setup.read(INIT, RESULT)
+    assert setup.end().stderr == "mine"
+    setup.start(RESUMED, "f")
+    assert finish(setup, "f").stderr == ""
+
+
 def test_a_forgotten_session_runs_the_prompt_anew(setup: Setup) -> None:
-    setup.start(SessionChoice(resume="s"))
+    setup.start(RESUMED)
     first = setup.process
     setup.read(FORGOTTEN)
-    setup.exit(1)
-    setup.end_output()
+    setup.gone(1)
     told = setup.project.take()
-    assert told[-1] == messages.SessionForgotten(execution_id="e")
+    assert messages.SessionForgotten(execution_id="e") in told
     assert setup.process is not first
     assert not any(a.startswith(("--resume", "-c")) for a in setup.process.spec.argv)
-    setup.read(b'{"type":"assistant"}', process=first)  # late, of the old process
+    assert setup.process.prompts()[0]["uuid"] != first.prompts()[0]["uuid"]
+    setup.read(LINE, process=first)  # late, of the old process
     assert setup.project.take() == []
-    setup.read(RESULT)
-    setup.exit()
-    setup.end_output()
-    assert setup.end().outcome == Outcome.SUCCESS
+    assert finish(setup).outcome == Outcome.SUCCESS
 
 
 def test_a_kill_while_the_session_is_forgotten_runs_nothing_more(setup: Setup) -> None:
-    setup.start(SessionChoice(resume="s"))
+    setup.start(RESUMED)
     setup.read(FORGOTTEN)
-    setup.executor.receive(messages.KillRun(execution_id="e"))
-    setup.exit(1)
-    setup.end_output()
+    setup.kill()
+    setup.gone(1)
     assert setup.end().outcome == Outcome.KILLED
     assert len(FakeProcess.started) == 1
+
+
+def test_a_process_that_dies_between_turns_is_no_error(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.gone(-9)
+    assert setup.told(messages.RunEnded) == []
+    setup.start(RESUMED, "f")
+    assert len(FakeProcess.started) == 2
+    assert finish(setup, "f").outcome == Outcome.SUCCESS
+
+
+def test_a_prompt_for_a_process_that_had_died_goes_to_another(setup: Setup) -> None:
+    """Its end comes behind the order; it has said nothing to the prompt."""
+    setup.start()
+    finish(setup)
+    setup.start(RESUMED, "f")
+    setup.gone(-9)
+    assert len(FakeProcess.started) == 2 and len(setup.process.prompts()) == 1
+    setup.gone(-9)  # once is enough
+    assert setup.end().outcome == Outcome.ERROR
+
+
+def test_what_has_been_said_is_not_run_again(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.start(RESUMED, "f")
+    setup.read(LINE)
+    setup.gone(-9)
+    ended = setup.end()
+    assert (ended.outcome, ended.exit_code) == (Outcome.ERROR, 137)
 
 
 def test_what_cannot_be_started_is_an_error(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise FileNotFoundError(2, "No such file", "claude")
 
-    monkeypatch.setattr(executor_module, "AgentProcess", fail)
+    monkeypatch.setattr(starter, "AgentProcess", fail)
+    setup.tell(messages.WarmUp(session=SessionChoice()))
     setup.start()
     end = setup.end()
     assert end.outcome == Outcome.ERROR and "could not be started" in end.result
@@ -211,3 +327,124 @@ def test_a_failing_executor_leaves_no_process(setup: Setup) -> None:
     setup.start()
     setup.executor.release()
     assert setup.process.killed
+
+
+# -- warmth ----------------------------------------------------------------------------------
+
+
+def test_with_none_kept_the_turn_ends_with_its_process(cold: Setup) -> None:
+    cold.start()
+    cold.read(INIT, RESULT)
+    assert cold.process.controls("end_session")
+    assert cold.told(messages.RunEnded) == []
+    cold.gone(0)
+    ended = cold.end()
+    assert (ended.outcome, ended.exit_code) == (Outcome.SUCCESS, 0)
+
+
+def test_a_process_that_idles_is_let_go(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.start(RESUMED, "f")
+    setup.fire(messages._IdleDue)  # of before this turn
+    assert not setup.process.controls("end_session")
+    finish(setup, "f")
+    setup.fire(messages._IdleDue)
+    assert setup.process.controls("end_session")
+    setup.gone()
+    assert setup.told(messages.ProcessChanged)[-1].pid is None
+
+
+def test_only_an_idle_process_is_let_go(setup: Setup) -> None:
+    setup.start()
+    setup.tell(messages.LetGo())
+    assert not setup.process.controls("end_session")
+    setup.read(RESULT)
+    setup.tell(messages.LetGo())
+    assert setup.process.controls("end_session")
+
+
+def test_a_process_ahead_takes_the_first_prompt(setup: Setup) -> None:
+    setup.tell(messages.WarmUp(session=SessionChoice(continue_latest=True)))
+    setup.tell(messages.WarmUp(session=SessionChoice(continue_latest=True)))
+    assert len(FakeProcess.started) == 1
+    assert setup.told(messages.ProcessChanged)[-1].is_idle
+    setup.start(SessionChoice(continue_latest=True))
+    assert len(FakeProcess.started) == 1 and len(setup.process.prompts()) == 1
+
+
+def test_live_tasks_keep_a_process(setup: Setup) -> None:
+    setup.start()
+    setup.say(
+        {"type": "system", "subtype": "background_tasks_changed", "tasks": [{"task_id": "t"}]}
+    )
+    setup.process.left_of_turn = [object()]  # a background shell is not to be ended
+    setup.read(RESULT)
+    assert not any(m.is_idle for m in setup.told(messages.ProcessChanged))
+    setup.tell(messages.LetGo())
+    assert not setup.process.controls("end_session")
+    setup.say({"type": "system", "subtype": "background_tasks_changed", "tasks": []})
+    assert setup.told(messages.ProcessChanged)[-1].is_idle
+    setup.tell(messages.LetGo())
+    assert setup.process.controls("end_session")
+
+
+def test_live_tasks_are_counted_where_the_cli_does_not_list_them(setup: Setup) -> None:
+    setup.start()
+    setup.say({"type": "system", "subtype": "task_started", "task_id": "t"})
+    assert setup.worker.has_tasks
+    setup.say({"type": "system", "subtype": "task_notification", "task_id": "t"})
+    assert not setup.worker.has_tasks
+
+
+# -- turns of the CLI's own ------------------------------------------------------------------
+
+
+def test_a_turn_of_its_own_is_an_execution() -> None:
+    setup = Setup(background=True)
+    setup.start()
+    finish(setup)
+    setup.read(INIT, LINE)
+    began, output = setup.told(messages.BackgroundBegan | messages.AgentOutput)  # type: ignore[arg-type]
+    assert output.execution_id == began.execution_id
+    setup.start(RESUMED, "f")
+    assert len(setup.process.prompts()) == 1  # it waits
+    setup.say({"type": "result", "is_error": False, "result": "x", "origin": {"kind": "task"}})
+    assert setup.end().execution_id == began.execution_id
+    assert len(setup.process.prompts()) == 2
+
+
+def test_a_prompt_that_was_being_prepared_waits_for_it() -> None:
+    setup = Setup(background=True)
+    setup.start()
+    finish(setup)
+    setup.start(RESUMED, "f", permission_mode="plan", allowed_tools=["Read"])
+    setup.read(INIT)
+    (began,) = setup.told(messages.BackgroundBegan)
+    assert setup.process.controls("apply_flag_settings")[-1]["settings"] == {"permissions": None}
+    setup.prepare()
+    assert len(setup.process.prompts()) == 1
+    setup.read(RESULT)
+    assert setup.end().execution_id == began.execution_id
+    setup.prepare()
+    assert len(setup.process.prompts()) == 2
+    assert finish(setup, "f").outcome == Outcome.SUCCESS
+
+
+def test_a_turn_of_its_own_has_a_time_limit_and_an_end() -> None:
+    setup = Setup(background=True)
+    setup.start()
+    finish(setup)
+    setup.read(INIT)
+    (began,) = setup.told(messages.BackgroundBegan)
+    setup.kill(began.execution_id)
+    setup.gone(-15)
+    assert setup.end().outcome == Outcome.KILLED
+
+
+def test_with_background_off_such_lines_belong_to_nothing(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.read(INIT, LINE, RESULT)
+    (output,) = setup.told(messages.AgentOutput)
+    assert output.execution_id is None

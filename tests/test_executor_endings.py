@@ -1,137 +1,307 @@
-"""How an execution ends: the ladder, the sweep, the drain. Unstarted, as in test_executor_actor."""
+"""How executions and processes end: ladder, tidying, sweep, drain. Unstarted."""
 
+import itertools
 import signal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from actors import messages
-from actors.executor.reaper import SWEEPS_MAX
+from actors.executor import family, starter
+from actors.executor.worker import SWEEPS_MAX
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome
-from tests.test_executor_actor import FORGOTTEN, RESULT, Setup, setup
+from tests.executor_setup import (
+    ABORTED,
+    FORGOTTEN,
+    INIT,
+    LINE,
+    RESULT,
+    FakeProcess,
+    Setup,
+    cold,
+    no_processes,
+    setup,
+)
 
-__all__ = ["setup"]
+__all__ = ["cold", "no_processes", "setup"]
+
+LADDER = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL]
 
 
 def test_the_watchdog_climbs_from_the_gentlest_rung(setup: Setup) -> None:
     setup.start()
     setup.fire(messages._WatchdogFired)
-    assert setup.process.signals == [signal.SIGINT]
-    for _ in range(3):
+    assert len(setup.process.controls("interrupt")) == 1 and setup.process.signals == []
+    for _ in range(4):
         setup.fire(messages._RungDue)
-    assert setup.process.signals == [
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGKILL,
-        signal.SIGKILL,
-    ]
-    setup.exit(-9)
-    setup.end_output()
+    assert setup.process.signals == LADDER
+    setup.gone(-9)
     end = setup.end()
     assert (end.outcome, end.exit_code) == (Outcome.TIMEOUT, 137)
+    assert end.result == "Ended after its time limit of 60 s."
+
+
+@pytest.mark.parametrize("wish", ["interrupt", "timeout"])
+def test_a_turn_that_stops_when_asked_leaves_the_process(setup: Setup, wish: str) -> None:
+    setup.start()
+    setup.read(INIT)
+    if wish == "interrupt":
+        setup.interrupt()
+        setup.interrupt()
+    else:
+        setup.fire(messages._WatchdogFired)
+    assert len(setup.process.controls("interrupt")) == 1
+    setup.read(ABORTED)
+    end = setup.end()
+    assert end.exit_code is None
+    assert end.outcome == (Outcome.INTERRUPTED if wish == "interrupt" else Outcome.TIMEOUT)
+    setup.fire(messages._RungDue)  # late
+    assert setup.process.signals == []
+    setup.start(SessionChoice(resume="s"), "f")
+    assert len(FakeProcess.started) == 1
+
+
+def test_an_interrupt_before_the_prompt_was_sent(setup: Setup) -> None:
+    setup.start(model="opus", allowed_tools=["Read"])
+    assert setup.process.prompts() == []
+    setup.interrupt()
+    assert setup.end().outcome == Outcome.INTERRUPTED
+    setup.prepare()
+    assert setup.process.prompts() == [] and setup.process.controls("interrupt") == []
+
+
+def test_an_interrupt_that_takes_the_prompt_back(setup: Setup) -> None:
+    """2.1.331 gives no result then."""
+    setup.start()
+    uuid = setup.process.prompts()[0]["uuid"]
+    setup.interrupt()
+    request = setup.process.controls("interrupt")[0]
+    assert request["cancel_queued"]
+    setup.respond(request["id"], {"still_queued": [], "cancelled": ["other"]})
+    assert setup.told(messages.RunEnded) == []
+    setup.respond(request["id"], {"still_queued": [], "cancelled": [uuid]})
+    assert setup.end().outcome == Outcome.INTERRUPTED
+
+
+def test_an_end_of_a_prompt_whose_process_must_first_go(setup: Setup) -> None:
+    setup.start()
+    setup.read(INIT, RESULT)
+    setup.end()
+    setup.start(SessionChoice(), "f")
+    setup.interrupt("f")
+    assert setup.end().outcome == Outcome.INTERRUPTED
+    setup.gone()
+    assert len(FakeProcess.started) == 1
+
+
+def test_after_sigint_the_process_does_not_stay(setup: Setup) -> None:
+    """It writes its result and only then exits."""
+    setup.start()
+    setup.interrupt()
+    setup.fire(messages._RungDue)
+    assert setup.process.signals == [signal.SIGINT]
+    setup.read(ABORTED)
+    assert setup.told(messages.RunEnded) == []
+    setup.gone(0)
+    assert setup.end().outcome == Outcome.INTERRUPTED
+    setup.start(SessionChoice(resume="s"), "f")
+    assert len(FakeProcess.started) == 2
 
 
 def test_a_kill_overtakes_a_timeout_and_voids_its_timer(setup: Setup) -> None:
     setup.start()
     setup.fire(messages._WatchdogFired)
     old = list(setup.timers.pending)
-    setup.executor.receive(messages.KillRun(execution_id="e"))
-    setup.executor.receive(messages.KillRun(execution_id="e"))
-    setup.executor.receive(messages.KillRun(execution_id="other"))
-    assert setup.process.signals == [signal.SIGINT, signal.SIGTERM]
+    setup.kill()
+    setup.kill()
+    setup.kill("other")
+    assert setup.process.signals == [signal.SIGTERM]
     for timer in old:
         if isinstance(timer.message, messages._RungDue):
-            setup.executor.receive(timer.message)
-    assert setup.process.signals == [signal.SIGINT, signal.SIGTERM]
-    setup.exit(-15)
-    setup.end_output()
+            setup.tell(timer.message)
+    assert setup.process.signals == [signal.SIGTERM]
+    setup.gone(-15)
     assert setup.end().outcome == Outcome.KILLED
 
 
 def test_success_meanwhile_is_success(setup: Setup) -> None:
     setup.start()
-    setup.executor.receive(messages.KillRun(execution_id="e"))
+    setup.kill()
     setup.read(RESULT)
-    setup.exit(-15)
-    setup.end_output()
+    setup.gone(-15)
     assert setup.end().outcome == Outcome.SUCCESS
 
 
-def test_a_process_that_stays_after_its_result_is_made_to_go(setup: Setup) -> None:
-    setup.start()
-    setup.read(RESULT)
-    assert setup.process.signals == []
-    setup.fire(messages._RungDue)
-    assert setup.process.signals == [signal.SIGINT]
-    setup.exit(0)
-    setup.end_output()
-    assert setup.end().outcome == Outcome.SUCCESS
+def test_a_process_that_does_not_leave_is_made_to_go(cold: Setup) -> None:
+    cold.start()
+    cold.read(RESULT)
+    assert cold.process.controls("end_session") and cold.process.signals == []
+    cold.fire(messages._RungDue)
+    assert cold.process.signals == [signal.SIGTERM]
+    cold.gone(-15)
+    assert cold.end().outcome == Outcome.SUCCESS
 
 
-def test_what_is_left_is_swept_before_the_end(setup: Setup) -> None:
+def test_what_the_turn_left_is_ended_before_it(setup: Setup) -> None:
     setup.start()
+    setup.process.left_of_turn = [object()]
     setup.read(RESULT)
-    setup.process.left = [object()]
-    setup.exit()
-    setup.end_output()
-    assert not any(isinstance(m, messages.RunEnded) for m in setup.project.take())
-    setup.process.left = []
+    assert setup.told(messages.RunEnded) == []
+    setup.process.left_of_turn = []
     setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.SUCCESS
+    assert setup.process.settled == 1 and setup.process.signals == []
+
+
+def test_what_the_process_left_is_swept_before_the_end(setup: Setup) -> None:
+    setup.start()
+    setup.kill()
+    setup.process.left = [object()]
+    setup.gone(-15)
+    assert setup.told(messages.RunEnded) == []
+    setup.process.left = []
+    setup.fire(messages._SweepDue)
+    assert setup.end().outcome == Outcome.KILLED
+
+
+class Immortal:
+    pid = 1
 
 
 def test_a_sweep_has_an_end(setup: Setup) -> None:
-    class Immortal:
-        pid = 1
-
     setup.start()
     setup.process.left = [Immortal()]
-    setup.exit()
-    setup.end_output()
+    setup.gone()
     for _ in range(SWEEPS_MAX):
         setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.ERROR
 
 
-def test_a_pipe_that_stays_open_is_left_after_a_moment(setup: Setup) -> None:
+def test_tidying_has_an_end(setup: Setup) -> None:
     setup.start()
+    setup.process.left_of_turn = [Immortal()]
     setup.read(RESULT)
-    setup.exit()
-    assert not setup.process.output_stopped
-    setup.fire(messages._DrainDue)
-    assert setup.process.output_stopped
-    setup.end_output(rest=(b"half", None))
-    messages_told = setup.project.take()
-    assert messages_told[-2].lines[0].data == b'{"text":"half"}'
-    assert isinstance(messages_told[-1], messages.RunEnded)
+    for _ in range(SWEEPS_MAX):
+        setup.fire(messages._SweepDue)
+    assert setup.end().outcome == Outcome.SUCCESS
+
+
+def test_a_pipe_that_stays_open_is_left_after_a_moment(cold: Setup) -> None:
+    cold.start()
+    cold.read(RESULT)
+    cold.exit()
+    assert not cold.process.output_stopped
+    cold.fire(messages._DrainDue)
+    assert cold.process.output_stopped
+    cold.end_output(rest=(b"half", None))
+    told = cold.project.take()
+    texts = [m for m in told if isinstance(m, messages.AgentOutput)]
+    assert texts[-1].lines[0].data == b'{"text":"half"}'
+    assert any(isinstance(m, messages.RunEnded) for m in told)
 
 
 def test_a_kill_while_a_forgotten_process_is_swept_is_heard(setup: Setup) -> None:
     setup.start(SessionChoice(resume="s"))
     setup.read(FORGOTTEN)
     setup.process.left = [object()]
-    setup.exit(1)
-    setup.end_output()
-    setup.executor.receive(messages.KillRun(execution_id="e"))
-    assert setup.process.signals == []
+    setup.gone(1)
+    before = list(setup.process.signals)
+    setup.kill()
+    assert setup.process.signals == before
     setup.process.left = []
     setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.KILLED
 
 
-def test_timers_that_come_late_are_harmless(setup: Setup) -> None:
-    setup.start()
-    process_id = setup.process.process_id
-    setup.read(RESULT)
-    setup.exit()
-    setup.end_output()
-    setup.end()
+def test_timers_that_come_late_are_harmless(cold: Setup) -> None:
+    cold.start()
+    process_id = cold.process.process_id
+    cold.read(RESULT)
+    cold.gone()
+    cold.end()
     for message in (
-        messages._RungDue(process_id=process_id, rung=0),
+        messages._RungDue(process_id=process_id, change=1),
         messages._SweepDue(process_id=process_id),
         messages._DrainDue(process_id=process_id),
+        messages._IdleDue(process_id=process_id, turns=1),
         messages._WatchdogFired(execution_id="e"),
         messages._ProcessExited(process_id=process_id, return_code=0),
         messages._OutputEnded(process_id=process_id, rest=None),
         messages.KillRun(execution_id="e"),
+        messages.InterruptRun(execution_id="e"),
+        messages.LetGo(),
     ):
-        setup.executor.receive(message)
-    assert setup.project.take() == []
+        cold.tell(message)
+    assert cold.project.take() == []
+
+
+# -- exactly one end, whatever comes in whatever order ---------------------------------------
+
+EVENTS: dict[str, Any] = {
+    "line": lambda s: s.read(LINE),
+    "init": lambda s: s.read(INIT),
+    "result": lambda s: s.read(RESULT),
+    "aborted": lambda s: s.read(ABORTED),
+    "exit": lambda s: s.exit(1),
+    "eof": lambda s: s.end_output(),
+    "timeout": lambda s: s.fire(messages._WatchdogFired),
+    "kill": lambda s: s.kill(),
+    "interrupt": lambda s: s.interrupt(),
+    "grace": lambda s: s.fire(messages._RungDue),
+    "prepared": lambda s: s.prepare(),
+    "let go": lambda s: s.tell(messages.LetGo(tasks_too=True)),
+    "idle": lambda s: s.fire(messages._IdleDue),
+    "sweep": lambda s: s.fire(messages._SweepDue),
+}
+
+
+def ends_of(setup: Setup, events: tuple[str, ...]) -> list[messages.RunEnded]:
+    """Each process ends once; in the end everything comes to its end."""
+    exited: set[int] = set()
+    ended: set[int] = set()
+    for name in (*events, "exit", "eof", "sweep", "exit", "eof", "exit", "eof"):
+        process = setup.process
+        if name in ("exit", "eof"):
+            done = exited if name == "exit" else ended
+            if process.pid in done:
+                continue
+            done.add(process.pid)
+        EVENTS[name](setup)
+    return setup.told(messages.RunEnded)
+
+
+@pytest.mark.parametrize("keeps_warm", [True, False])
+def test_every_order_of_four_events_has_one_end(keeps_warm: bool) -> None:
+    names = ("result", "exit", "eof", "timeout", "kill", "interrupt", "grace", "line")
+    for events in itertools.permutations(names, 4):
+        FakeProcess.started = []
+        setup = Setup(keeps_warm=keeps_warm)
+        setup.start()
+        ends = ends_of(setup, events)
+        assert [e.execution_id for e in ends] == ["e"], events
+
+
+@given(
+    events=st.lists(st.sampled_from(sorted(EVENTS)), max_size=14),
+    keeps_warm=st.booleans(),
+    background=st.booleans(),
+    named=st.booleans(),
+)
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_any_course_has_one_end(
+    events: list[str], keeps_warm: bool, background: bool, named: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starter, "AgentProcess", FakeProcess)
+        patch.setattr(family, "kill", lambda processes: None)
+        FakeProcess.started = []
+        setup = Setup(keeps_warm=keeps_warm, background=background)
+        setup.start(**({"model": "opus", "allowed_tools": ["Read"]} if named else {}))
+        ends = ends_of(setup, tuple(events))
+        assert [e.execution_id for e in ends].count("e") == 1
+        assert len({e.execution_id for e in ends}) == len(ends)
+        assert setup.executor._turns.turn is None and setup.executor._turns._waiting is None

@@ -147,17 +147,17 @@ def kill(processes: Iterable[psutil.Process]) -> None:
             logger.error("cannot end process %d: %s", process.pid, error)
 
 
-def end_strays(data_id: str, timeout_s: float) -> int:
-    """Ends what a server of this data folder left behind; how many there were. It looks again
-    until nothing is found: one may have started another meanwhile. Waits a bounded time."""
+def end_strays(prefix: str, timeout_s: float) -> int:
+    """Ends every process whose mark begins so; how many there were. It looks again until nothing is
+    found: one may have started another meanwhile. Waits a bounded time."""
     ended: set[int] = set()
     for _ in range(STRAY_LOOKS_MAX):
-        strays = alive(marked(f"{data_id}:"))
+        strays = alive(marked(prefix))
         if not strays:
             return len(ended)
         kill(strays)
         ended |= {process.pid for process in strays}
         psutil.wait_procs(strays, timeout=timeout_s / STRAY_LOOKS_MAX)
-    if still := alive(marked(f"{data_id}:")):
+    if still := alive(marked(prefix)):
         logger.error("processes that do not end: %s", [process.pid for process in still])
     return len(ended)

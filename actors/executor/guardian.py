@@ -21,13 +21,16 @@ _SCRIPT = "import sys; from actors.executor.guardian import guard; guard(sys.arg
 
 
 class Guardian:
-    """Started by the constructor, which raises OSError. `stop` says that all is in order."""
+    """Started by the constructor, which raises OSError. `stop` says that all is in order.
 
-    def __init__(self, data_id: str) -> None:
+    `prefix` is that of the marks of this run of the server: the next one may be up already.
+    """
+
+    def __init__(self, prefix: str) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", _SCRIPT, data_id],
+            [sys.executable, "-c", _SCRIPT, prefix],
             env={**os.environ, "PYTHONPATH": path},
             cwd="/",
             stdin=subprocess.PIPE,
@@ -49,7 +52,7 @@ class Guardian:
             self._popen.wait()
 
 
-def guard(data_id: str) -> None:
+def guard(prefix: str) -> None:
     """The guardian's own main: waits for a word, or for the end of the pipe."""
     if not sys.stdin.buffer.read(1):
-        family.end_strays(data_id, STRAYS_TIMEOUT_S)
+        family.end_strays(prefix, STRAYS_TIMEOUT_S)

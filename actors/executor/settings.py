@@ -8,12 +8,13 @@ from actors.executor.cli_facts import CliFacts
 
 @dataclass(frozen=True, slots=True)
 class ExecutorSettings:
-    """`command` is CLAUDE_CMD, split; `permission_mode` PERMISSION_MODE; `background`
+    """`command` is CLAUDE_CMD, split; `run_id` names this run of the server; `permission_mode` PERMISSION_MODE; `background`
     AGENT_BACKGROUND; `keeps_warm`: WARM_SESSIONS is not 0; `timeout_s` is EXEC_TIMEOUT."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
     data_id: str
+    run_id: str
     permission_mode: str
     kill_grace_s: float
     max_line_bytes: int

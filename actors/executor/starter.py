@@ -72,7 +72,7 @@ class Starter:
         self, session: SessionChoice, launch: LaunchSettings, wanted: TurnSettings
     ) -> ProcessSpec:
         settings = self._settings
-        process_id = secrets.token_hex(8)
+        process_id = f"{settings.run_id}-{secrets.token_hex(8)}"
         arguments = claude.arguments(
             session,
             launch,

@@ -1,0 +1,238 @@
+"""An Executor that is not started, whose processes only note what is asked of them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from actors import messages
+from actors.executor import family, starter
+from actors.executor.actor import Executor
+from actors.executor.cli_facts import CliFacts
+from actors.executor.credit import Credit
+from actors.executor.settings import ExecutorSettings
+from actors.executor.worker import Worker
+from protocol.claude import SessionChoice
+from protocol.requests import Options
+from tests.fakes import ManualTimers, Probe, inbox_of
+
+RESULT = b'{"type":"result","is_error":false,"num_turns":1,"result":"done","session_id":"s"}'
+ABORTED = (
+    b'{"type":"result","is_error":true,"num_turns":2,"terminal_reason":"aborted_streaming",'
+    b'"errors":["x"],"session_id":"s"}'
+)
+FORGOTTEN = (
+    b'{"type":"result","is_error":true,"num_turns":0,'
+    b'"errors":["No conversation found with session ID: s"]}'
+)
+INIT = b'{"type":"system","subtype":"init","session_id":"s","permissionMode":"default"}'
+LINE = b'{"type":"assistant"}'
+
+
+def cli(*, knows_snapshots: bool = False) -> CliFacts:
+    facts = CliFacts()
+    facts.set(version="2.1.331", knows_snapshots=knows_snapshots)
+    return facts
+
+
+def settings(**changes: Any) -> ExecutorSettings:
+    given: dict[str, Any] = {
+        "command": ["claude", "--x"],
+        "environment": {"A": "1"},
+        "data_id": "data",
+        "run_id": "run",
+        "permission_mode": "ask",
+        "kill_grace_s": 5.0,
+        "max_line_bytes": 1000,
+        "cli": cli(),
+        "timeout_s": 60.0,
+    }
+    return ExecutorSettings(**{**given, **changes})
+
+
+class FakeProcess:
+    """Stands where AgentProcess does."""
+
+    started: ClassVar[list["FakeProcess"]] = []
+
+    def __init__(self, spec: Any, owner: Any) -> None:
+        self.spec = spec
+        self.process_id = spec.process_id
+        self.pid = 4242 + len(FakeProcess.started)
+        self.credit = Credit()
+        self.written: list[dict[str, Any]] = []
+        self.signals: list[int] = []
+        self.left: list[Any] = []
+        self.left_of_turn: list[Any] = []
+        self.input_closed = self.output_stopped = self.killed = False
+        self.settled = 0
+        self.errors = "words"
+        FakeProcess.started.append(self)
+
+    def write(self, line: bytes) -> None:
+        self.written.append(json.loads(line))
+
+    def close_input(self) -> None:
+        self.input_closed = True
+
+    def signal(self, number: int) -> None:
+        self.signals.append(number)
+
+    def leftovers(self) -> list[Any]:
+        return self.left
+
+    def left_by_turn(self) -> list[Any]:
+        return self.left_of_turn
+
+    def settle_turn(self) -> None:
+        self.settled += 1
+
+    def stop_output(self) -> None:
+        self.output_stopped = True
+
+    def begin_errors(self) -> None:
+        self.errors = ""
+
+    def stderr_tail(self, *, has_ended: bool) -> str:
+        return self.errors
+
+    def memory_bytes(self) -> int:
+        return 1 << 20
+
+    def kill_now(self) -> None:
+        self.killed = True
+
+    # -- for tests
+
+    def controls(self, subtype: str) -> list[dict[str, Any]]:
+        """Requests of the hub of that kind, with their ids."""
+        return [
+            {"id": line["request_id"], **line["request"]}
+            for line in self.written
+            if line["type"] == "control_request" and line["request"]["subtype"] == subtype
+        ]
+
+    def prompts(self) -> list[dict[str, Any]]:
+        return [line for line in self.written if line["type"] == "user"]
+
+    def answers(self) -> list[dict[str, Any]]:
+        return [line["response"] for line in self.written if line["type"] == "control_response"]
+
+
+class Setup:
+    def __init__(self, **changes: Any) -> None:
+        self.project = Probe()
+        self.timers = ManualTimers()
+        self.executor = Executor(
+            project=self.project.actor_ref,
+            project_id="p",
+            folder="/p",
+            settings=settings(**changes),
+            timers=self.timers,
+        )
+
+    @property
+    def process(self) -> FakeProcess:
+        return FakeProcess.started[-1]
+
+    @property
+    def worker(self) -> Worker:
+        worker = self.executor._turns.worker
+        assert worker is not None
+        return worker
+
+    def tell(self, message: Any) -> None:
+        self.executor.receive(message)
+
+    def start(
+        self,
+        session: SessionChoice | None = None,
+        execution_id: str = "e",
+        content: Any = "hi",
+        *,
+        model_named: bool = False,
+        **options: Any,
+    ) -> None:
+        self.tell(
+            messages.StartRun(
+                execution_id=execution_id,
+                content=content,
+                options=Options(**options),
+                session=session or SessionChoice(),
+                timeout_s=60.0,
+                model_named=model_named,
+            )
+        )
+
+    def read(self, *lines: bytes, process: FakeProcess | None = None) -> None:
+        process_id = (process or self.process).process_id
+        pairs = tuple((line, None) for line in lines)
+        self.tell(messages._OutputRead(process_id=process_id, lines=pairs, size_bytes=10))
+
+    def say(self, *values: dict[str, Any]) -> None:
+        self.read(*(json.dumps(value).encode() for value in values))
+
+    def respond(self, request_id: str, response: Any = None, error: str | None = None) -> None:
+        answer: dict[str, Any] = {"subtype": "success", "request_id": request_id}
+        if error is not None:
+            answer = {"subtype": "error", "request_id": request_id, "error": error}
+        elif response is not None:
+            answer["response"] = response
+        self.say({"type": "control_response", "response": answer})
+
+    def prepare(self) -> None:
+        """Answers everything that the process was asked for."""
+        for line in list(self.process.written):
+            if line["type"] == "control_request":
+                self.respond(line["request_id"])
+
+    def exit(self, code: int = 0) -> None:
+        process_id = self.process.process_id
+        self.tell(messages._ProcessExited(process_id=process_id, return_code=code))
+
+    def end_output(self, rest: Any = None) -> None:
+        self.tell(messages._OutputEnded(process_id=self.process.process_id, rest=rest))
+
+    def gone(self, code: int = 0) -> None:
+        self.exit(code)
+        self.end_output()
+
+    def kill(self, execution_id: str = "e") -> None:
+        self.tell(messages.KillRun(execution_id=execution_id))
+
+    def interrupt(self, execution_id: str = "e") -> None:
+        self.tell(messages.InterruptRun(execution_id=execution_id))
+
+    def fire(self, kind: type) -> None:
+        self.timers.fire(kind)
+        for message in inbox_of(self.executor):
+            self.tell(message)
+
+    def told(self, kind: type) -> list[Any]:
+        """What the project was told of that kind, since the last time."""
+        return [message for message in self.project.take() if isinstance(message, kind)]
+
+    def end(self) -> messages.RunEnded:
+        (ended,) = self.told(messages.RunEnded)
+        assert isinstance(ended, messages.RunEnded)
+        return ended
+
+
+@pytest.fixture(autouse=True)
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    FakeProcess.started = []
+    monkeypatch.setattr(starter, "AgentProcess", FakeProcess)
+    monkeypatch.setattr(family, "kill", lambda processes: None)
+    yield
+
+
+@pytest.fixture
+def setup() -> Setup:
+    return Setup()
+
+
+@pytest.fixture
+def cold() -> Setup:
+    """With WARM_SESSIONS=0."""
+    return Setup(keeps_warm=False)
