@@ -25,7 +25,7 @@ from actors.config_source import ConfigurationError
 from actors.directory import LocalDirectory
 from actors.executor import family
 from actors.executor.cli_facts import CliFacts
-from actors.executor.environment import agent_environment
+from actors.executor.environment import agent_environment, home_problem
 from actors.executor.guardian import Guardian
 from actors.frontend.certificates import CertificateError, Certificates
 from actors.frontend.listener import Listener
@@ -34,7 +34,7 @@ from actors.hub import Hub
 from actors.mailbox import tell_if_alive
 from actors.opening import Opening
 from actors.stop_wish import StopWish
-from actors.wiring import connection_context, hub_settings
+from actors.wiring import AgentFacts, connection_context, hub_settings
 from storage.errors import StorageError
 from storage.layout import DataLayout
 from storage.lock import DataLock
@@ -103,18 +103,14 @@ def _run(
     listener = _listen(config, stack)
     _end_strays(data_id)
     clock, timers = _clock_and_timers(stack)
-    environment = _environment(config)
-    run_id = _guard(data_id, stack)
+    agents = _agents(config, data_id, stack)
     readiness = _readiness(stack)  # stops after those whom it wakes
     opening = Opening(_say_progress)
     directory = LocalDirectory()
     settings = hub_settings(
         config,
         layout=layout,
-        data_id=data_id,
-        run_id=run_id,
-        environment=environment,
-        cli=_ask_cli(config, environment),
+        agents=agents,
         progress=opening.progress,
         died=wish.fail,
     )
@@ -221,6 +217,18 @@ def _environment(config: Config) -> dict[str, str]:
         config.claude_env,
         delta_hold_ms=round(config.delta_hold * 1000),
         background=config.agent_background,
+    )
+
+
+def _agents(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentFacts:
+    environment = _environment(config)
+    if (problem := home_problem(environment)) is not None:
+        logger.warning("%s", problem)
+    return AgentFacts(
+        data_id=data_id,
+        run_id=_guard(data_id, stack),
+        environment=environment,
+        cli=_ask_cli(config, environment),
     )
 
 

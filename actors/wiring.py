@@ -3,6 +3,7 @@
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from actors import messages
@@ -32,36 +33,29 @@ ENVELOPE_BYTES = 64 * 1024
 PROMPT_GROWTH_MAX = 6  # a control character becomes \u0000
 
 
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What this run of the server knows of its agents: their marks, environment and CLI."""
+
+    data_id: str
+    run_id: str
+    environment: Mapping[str, str]
+    cli: CliFacts
+
+
 def hub_settings(
     config: Config,
     *,
     layout: DataLayout,
-    data_id: str,
-    run_id: str,
-    environment: Mapping[str, str],
-    cli: CliFacts,
+    agents: AgentFacts,
     progress: Callable[[int, int], None],
     died: Callable[[str], None],
 ) -> HubSettings:
-    executor = ExecutorSettings(
-        command=config.claude_cmd,
-        environment=environment,
-        data_id=data_id,
-        run_id=run_id,
-        permission_mode=config.permission_mode,
-        kill_grace_s=config.kill_grace,
-        max_line_bytes=config.max_line_bytes,
-        cli=cli,
-        timeout_s=config.exec_timeout,
-        background=config.agent_background,
-        keeps_warm=config.warm_sessions > 0,
-        warm_idle_s=config.warm_idle,
-    )
     log = LogSettings(rotate_bytes=config.msg_rotate_size, sync=config.log_sync, boot_id=boot_id())
     project = ProjectSettings(
         layout=layout,
         log=log,
-        executor=executor,
+        executor=_executor_settings(config, agents),
         roots=tuple(Path(root) for root in config.project_roots),
         execution_timeout_s=config.exec_timeout,
         max_queue=config.max_queue,
@@ -77,6 +71,23 @@ def hub_settings(
         version=VERSION,
         progress=progress,
         died=died,
+    )
+
+
+def _executor_settings(config: Config, agents: AgentFacts) -> ExecutorSettings:
+    return ExecutorSettings(
+        command=config.claude_cmd,
+        environment=agents.environment,
+        data_id=agents.data_id,
+        run_id=agents.run_id,
+        permission_mode=config.permission_mode,
+        kill_grace_s=config.kill_grace,
+        max_line_bytes=config.max_line_bytes,
+        cli=agents.cli,
+        timeout_s=config.exec_timeout,
+        background=config.agent_background,
+        keeps_warm=config.warm_sessions > 0,
+        warm_idle_s=config.warm_idle,
     )
 
 

@@ -31,7 +31,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 DIRECTIVE = re.compile(r"\[\[(\w+)(?::([^\]]*))?\]\]")
 TOOL_INPUTS = {
     "Bash": lambda rest: {"command": rest, "description": "a command"},
-    "Write": lambda rest: dict(zip(("file_path", "content"), rest.split(":", 1))),
+    "Write": lambda rest: dict(zip(("file_path", "content"), rest.split(":", 1), strict=False)),
     "Read": lambda rest: {"file_path": rest},
 }
 

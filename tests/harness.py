@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from websockets.sync.client import ClientConnection, connect
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,6 +91,12 @@ class HubProcess:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def kill_guardian(self) -> None:
+        """Then nobody ends the agents of a server that dies."""
+        for child in psutil.Process(self.pid).children():
+            if "guardian" in " ".join(child.cmdline()):
+                child.kill()
 
     def folder(self, name: str) -> str:
         path = self.roots / name

@@ -54,7 +54,6 @@ import uuid
 from mock_sessions import Sessions, chosen_session
 from mock_turn import Turn, own_turn
 
-RETIRED = "background_agent"
 KNOWN_CONTROLS = (
     "mcp_status",
     "get_settings",
@@ -304,12 +303,11 @@ class Mock:
 def usage_error():
     for argument in sys.argv[1:]:
         name = argument.split("=")[0]
-        if name == "--system-prompt-snapshot" and os.environ.get("CLAUDE_MOCK_VERSION"):
-            if os.environ["CLAUDE_MOCK_VERSION"] == "2.1.197":
-                return f"error: unknown option '{name}'"
-        if name == "--permission-mode" and option("permission-mode") == BYPASS:
-            if os.geteuid() == 0 and "CLAUDE_MOCK_ROOT" not in os.environ:
-                return "--dangerously-skip-permissions cannot be used with root/sudo privileges"
+        is_old = os.environ.get("CLAUDE_MOCK_VERSION") == "2.1.197"
+        if name == "--system-prompt-snapshot" and is_old:
+            return f"error: unknown option '{name}'"
+    if option("permission-mode") == BYPASS and os.geteuid() == 0:
+        return "--dangerously-skip-permissions cannot be used with root/sudo privileges"
     return None
 
 

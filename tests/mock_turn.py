@@ -342,7 +342,7 @@ class Turn:
             said += piece
             if self.wants("slow"):
                 try:
-                    self.pause(float((self.directives["slow"].split(":") + ["0.1"])[1]))
+                    self.pause(float([*self.directives["slow"].split(":"), "0.1"][1]))
                 except Aborted:
                     self.assistant([{"type": "text", "text": said}])
                     raise

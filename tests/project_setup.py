@@ -11,7 +11,6 @@ import pytest
 from freezegun import freeze_time
 
 from actors import messages
-from actors.executor.actor import ExecutorSettings
 from actors.ports import Caller
 from actors.project import Project, ProjectSettings, executor_link
 from actors.slot import Slot
@@ -22,6 +21,7 @@ from storage.layout import DataLayout
 from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings
 from storage.projects import ProjectMeta, ProjectStore
+from tests.executor_setup import settings as executor_settings
 from tests.fakes import FrozenClock, ManualTimers, Probe, RecordingSubscriber, inbox_of
 
 CALLER = Caller("c1")
@@ -50,11 +50,12 @@ class ProjectSetup:
                 sync=changes.get("sync", SyncPolicy.ALWAYS),
                 boot_id="b",
             ),
-            executor=ExecutorSettings(["claude"], {}, "d", "ask", 5.0, 1 << 20),
+            executor=executor_settings(),
             roots=[root],
             execution_timeout_s=300.0,
             max_queue=2,
             min_free_bytes=changes.get("min_free", 0),
+            warm_ahead=changes.get("warm_ahead", False),
         )
 
     def open(self, *, fresh: bool = False) -> None:
@@ -146,7 +147,9 @@ def execute(prompt: str = "x", **options: Any) -> requests.Execute:
 
 def output(execution_id: str, *datas: bytes, size: int = 1, **facts: Any) -> messages.AgentOutput:
     lines = tuple(AgentLine(UpdateType.CLAUDE, data, **facts) for data in datas)
-    return messages.AgentOutput(execution_id=execution_id, lines=lines, size_bytes=size)
+    return messages.AgentOutput(
+        execution_id=execution_id, process_id="x", lines=lines, size_bytes=size
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -25,8 +25,13 @@ BAD = [
     ('{"type":7}', "invalid_message"),
     ('{"type":"nonsense"}', "unknown_type"),
     ('{"type":"authenticate"}', "unknown_type"),
-    ('{"type":"agent_interrupt","payload":{"project_id":"p"}}', "unknown_type"),
-    ('{"type":"permission_answer"}', "unknown_type"),
+    ('{"type":"agent_interrupt","payload":{"project_id":"p"}}', "project_not_found"),
+    ('{"type":"permission_answer"}', "invalid_message"),
+    (
+        '{"type":"permission_answer","payload":{"project_id":"p","permission_id":"x",'
+        '"decision":"maybe"}}',
+        "invalid_message",
+    ),
     ('{"type":"project_join"}', "invalid_message"),
     ('{"type":"project_join","payload":[]}', "invalid_message"),
     ('{"type":"project_join","payload":{"project_id":5}}', "invalid_message"),
@@ -36,7 +41,19 @@ BAD = [
     ('{"type":"execute","payload":{"project_id":"p"}}', "invalid_message"),
     ('{"type":"execute","payload":{"project_id":"p","prompt":"\\ud800"}}', "invalid_message"),
     ('{"type":"execute","payload":{"project_id":"p","content":[]}}', "invalid_message"),
-    ('{"type":"execute","payload":{"project_id":"p","prompt":"x","key":"k"}}', "invalid_message"),
+    (
+        '{"type":"execute","payload":{"project_id":"p","prompt":"x","content":[{"type":"text",'
+        '"text":"y"}]}}',
+        "invalid_message",
+    ),
+    (
+        '{"type":"execute","payload":{"project_id":"p","content":[{"type":"tool"}]}}',
+        "invalid_message",
+    ),
+    (
+        '{"type":"execute","payload":{"project_id":"p","prompt":"x","key":"' + "k" * 129 + '"}}',
+        "invalid_message",
+    ),
 ]
 
 

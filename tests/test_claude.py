@@ -10,6 +10,7 @@ from protocol.requests import Options
 from protocol.updates import UpdateType
 
 MAX = 10_000
+NEW_SESSION = SessionChoice()
 
 # Cut from captured sessions; `type` does not stand first in 2.1.331's result.
 RESULT_331 = (
@@ -38,29 +39,69 @@ def parsed(raw: bytes) -> claude.AgentLine:
     return line
 
 
+def arguments(
+    options: Options, session: SessionChoice = NEW_SESSION, default: str = "ask", **facts: bool
+) -> list[str]:
+    launch, turn = claude.settings_of(options, default)
+    given = {"background": False, "knows_snapshots": False, **facts}
+    return claude.arguments(session, launch, turn, **given)
+
+
 def test_arguments_are_single_words_with_their_values() -> None:
-    options = Options(model="opus", allowed_tools=["Bash(git *)", "Read"], add_dirs=["/a", "/b"])
-    args = claude.arguments(options, SessionChoice(resume="s1"), "ask")
+    options = Options(
+        model="opus",
+        fallback_model="haiku",
+        append_system_prompt="be brief",
+        max_turns=3,
+        allowed_tools=["Bash(git *)", "Read"],
+        add_dirs=["/a", "/b"],
+    )
+    args = arguments(options, SessionChoice(resume="s1"))
     assert args[: len(claude.FIXED_ARGUMENTS)] == list(claude.FIXED_ARGUMENTS)
-    assert "--resume=s1" in args and "-c" not in args
-    assert "--allowedTools=Bash(git *),Read" in args
-    assert args[-2:] == ["--add-dir=/a", "--add-dir=/b"]
-    assert all(arg.startswith("-") for arg in args)
-    assert "--disallowedTools=ScheduleWakeup,Monitor" in args
+    assert args[len(claude.FIXED_ARGUMENTS) :] == [
+        "--resume=s1",
+        "--permission-mode=default",
+        "--model=opus",
+        "--fallback-model=haiku",
+        "--disallowedTools=ScheduleWakeup,Monitor",
+        "--append-system-prompt=be brief",
+        "--max-turns=3",
+    ]
+    assert not any(
+        "Disallowed" in a or "disallowed" in a for a in arguments(options, background=True)
+    )
+    assert "--system-prompt-snapshot=off" in arguments(options, knows_snapshots=True)
+
+
+def test_rules_are_told_and_not_arguments() -> None:
+    _, turn = claude.settings_of(Options(allowed_tools=["Read"], add_dirs=["/a"]), "ask")
+    line = json.loads(claude.permissions_line("r", turn.rules))
+    assert line["request"]["settings"] == {
+        "permissions": {"allow": ["Read"], "additionalDirectories": ["/a"]}
+    }
+    taken_back = json.loads(claude.permissions_line("r", claude.Rules()))
+    assert taken_back["request"]["settings"] == {"permissions": None}
 
 
 @pytest.mark.parametrize(
-    ("option", "default", "mode"),
-    [(None, "ask", "default"), (None, "plan", "plan"), ("acceptEdits", "plan", "acceptEdits")],
+    ("option", "remembered", "default", "mode"),
+    [
+        (None, None, "ask", "default"),
+        (None, None, "plan", "plan"),
+        (None, "acceptEdits", "plan", "acceptEdits"),
+        ("dontAsk", "acceptEdits", "plan", "dontAsk"),
+    ],
 )
-def test_the_permission_mode_is_always_said(option: str | None, default: str, mode: str) -> None:
-    args = claude.arguments(Options(permission_mode=option), SessionChoice(), default)
-    assert f"--permission-mode={mode}" in args
+def test_the_permission_mode_is_always_said(
+    option: str | None, remembered: str | None, default: str, mode: str
+) -> None:
+    _, turn = claude.settings_of(Options(permission_mode=option), default, remembered)
+    assert turn.mode == mode
 
 
 def test_a_session_is_continued_resumed_or_new() -> None:
-    assert "-c" in claude.arguments(Options(), SessionChoice(continue_latest=True), "ask")
-    fresh = claude.arguments(Options(), SessionChoice(), "ask")
+    assert "-c" in arguments(Options(), SessionChoice(continue_latest=True))
+    fresh = arguments(Options())
     assert "-c" not in fresh and not any(arg.startswith("--resume") for arg in fresh)
 
 
@@ -75,15 +116,13 @@ def test_input_lines_are_one_line_each() -> None:
 
 def test_a_result_ends_the_turn_wherever_its_type_stands() -> None:
     line = parsed(RESULT_331)
-    assert line.turn_end == claude.TurnEnd(False, "ONE", 0.375, forgotten=False)
+    assert line.turn_end == claude.TurnEnd(False, "ONE", 0.375, 0.5)
     assert (line.update_type, line.session_id, line.data) == (UpdateType.CLAUDE, "s1", RESULT_331)
-    assert parsed(RESULT_197).turn_end == claude.TurnEnd(False, "ok", 0.5, forgotten=False)
+    assert parsed(RESULT_197).turn_end == claude.TurnEnd(False, "ok", None, 0.5)
 
 
 def test_errors_of_a_turn() -> None:
-    assert parsed(MAX_TURNS).turn_end == claude.TurnEnd(
-        True, "Reached maximum number of turns (2)", None, forgotten=False
-    )
+    assert parsed(MAX_TURNS).turn_end == claude.TurnEnd(True, "Reached maximum number of turns (2)")
     unknown = parsed(UNKNOWN_SESSION)
     assert unknown.turn_end is not None and unknown.turn_end.forgotten
     assert unknown.session_id is None
@@ -102,7 +141,7 @@ def test_errors_of_a_turn() -> None:
 )
 def test_a_strange_result_is_a_result_all_the_same(cost: bytes) -> None:
     line = parsed(b'{"type":"result","is_error":false,"result":"x",%b}' % cost)
-    assert line.turn_end == claude.TurnEnd(False, "x", None, forgotten=False)
+    assert line.turn_end == claude.TurnEnd(False, "x")
 
 
 @pytest.mark.parametrize("name", ["\\ud800", "a\\u0000b", "-x", "", "x" * 200])
@@ -113,7 +152,7 @@ def test_a_session_must_be_able_to_be_an_argument(name: str) -> None:
 
 def test_a_control_request_with_an_endless_id_is_not_answered() -> None:
     line = parsed(b'{"type":"control_request","request_id":"%b"}' % (b"r" * 1000))
-    assert (line.update_type, line.control_request_id) == (None, None)
+    assert (line.update_type, line.control) == (None, None)
 
 
 def test_lines_by_their_kind() -> None:
@@ -122,10 +161,17 @@ def test_lines_by_their_kind() -> None:
     assert parsed(b'{"no":"type"}').update_type is UpdateType.CLAUDE
     for kind in (b"control_response", b"control_cancel_request"):
         assert parsed(b'{"type":"%b"}' % kind).update_type is None
-    asked = parsed(b'{"type":"control_request","request_id":"r"}')
-    assert (asked.update_type, asked.control_request_id) == (None, "r")
+    asked = parsed(b'{"type":"control_request","request_id":"r","request":{"subtype":"x"}}')
+    assert asked.update_type is None
+    assert asked.control == claude.ControlRequest("r", "x", {"subtype": "x"})
+    answered = parsed(
+        b'{"type":"control_response","response":{"subtype":"error","request_id":"r","error":"no"}}'
+    )
+    assert answered.control == claude.ControlResponse("r", "no", {})
+    withdrawn = parsed(b'{"type":"control_cancel_request","request_id":"r"}')
+    assert withdrawn.control == claude.ControlCancel("r")
     init = parsed(b'{"type":"system","subtype":"init","session_id":"s2"}')
-    assert init.session_id == "s2"
+    assert (init.session_id, init.begins_turn) == ("s2", True)
     assert parsed(b'{"type":"assistant","session_id":"s3"}').session_id is None
 
 

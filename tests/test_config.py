@@ -11,10 +11,8 @@ from actors import logs
 from actors.config import Config
 from actors.config_source import (
     NOT_YET,
-    WITHOUT_EFFECT,
     ConfigurationError,
     default_file,
-    ignored_variables,
     load,
 )
 from actors.main import check
@@ -23,7 +21,7 @@ from tests.harness import ROOT
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [*(n.upper() for n in Config.model_fields), *NOT_YET, *WITHOUT_EFFECT]:
+    for name in [*(n.upper() for n in Config.model_fields), *NOT_YET]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
@@ -147,11 +145,6 @@ def test_a_door_is_not_left_open_silently(monkeypatch: pytest.MonkeyPatch) -> No
                 load({})
 
 
-def test_variables_without_effect_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WARM_SESSIONS", "2")
-    assert ignored_variables() == ["WARM_SESSIONS"]
-
-
 def test_a_missing_cli_says_how_to_get_it() -> None:
     with pytest.raises(ConfigurationError) as error:
         check(load({"claude_cmd": "no-such-claude"}))
@@ -165,7 +158,7 @@ def test_the_documentation_has_every_variable_with_its_default() -> None:
         row = re.search(rf"^\| `{name.upper()}` \| (.*?) \|", text, re.MULTILINE)
         assert row is not None, name
         assert field.description
-    for name in (*NOT_YET, *WITHOUT_EFFECT):
+    for name in NOT_YET:
         assert f"`{name}`" in text, name
 
 

@@ -17,7 +17,10 @@ from tests.agents import Agent, agents, hub_with
 from tests.harness import HubProcess, WireClient
 from tests.processes import marked, wait_until
 
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"
+    "AABJRU5ErkJggg=="
+)
 QUESTION = {
     "question": "Which colour?",
     "header": "Colour",
@@ -542,9 +545,10 @@ def answer_all(talk: Talk, execution_id: str) -> None:
                 if data["permission_id"] not in answered:
                     answered.add(data["permission_id"])
                     talk.answer(data, "allow")
-            elif update["update_type"] == "execution_finished":
-                if data["execution_id"] == execution_id:
-                    return
+            elif kind(update).startswith("execution_finished") and (
+                data["execution_id"] == execution_id
+            ):
+                return
         talk.client.updates.append(talk.client.receive()["payload"])
 
 

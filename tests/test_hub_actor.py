@@ -10,7 +10,6 @@ import pytest
 
 from actors import messages
 from actors.directory import LocalDirectory
-from actors.executor.actor import ExecutorSettings
 from actors.hub import Hub, HubSettings, nursery
 from actors.hub import actor as hub_module
 from actors.hub.opening import error_info
@@ -26,6 +25,7 @@ from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings
 from storage.projects import ProjectStore
 from storage.segments import Compression
+from tests.executor_setup import settings as executor_settings
 from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
 from tests.test_storage import a_meta
 
@@ -48,7 +48,7 @@ class Setup:
         project = ProjectSettings(
             layout=self.layout,
             log=LogSettings(1 << 30, SyncPolicy.ALWAYS, "b"),
-            executor=ExecutorSettings(["claude"], {}, "d", "ask", 5.0, 1 << 20),
+            executor=executor_settings(),
             roots=[root],
             execution_timeout_s=300.0,
             max_queue=2,
@@ -58,6 +58,7 @@ class Setup:
             settings=HubSettings(
                 project,
                 3,
+                2,
                 RotationSettings(self.layout, 30, 0, 0, Compression.OFF),
                 "0.1",
                 lambda done, total: self.progress.append((done, total)),

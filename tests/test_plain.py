@@ -1,7 +1,5 @@
 """The plain classes that decide without a mailbox. Pure."""
 
-import signal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,15 +7,6 @@ from websockets.frames import Frame, Opcode
 
 from actors.client.replies import ReplyQueue
 from actors.executor.credit import Credit
-from actors.executor.ending import (
-    FIRST_RUNG,
-    KILL_RUNG,
-    LADDER,
-    EndReason,
-    Ladder,
-    begin,
-    judge,
-)
 from actors.executor.environment import agent_environment
 from actors.executor.lines import LineSplitter
 from actors.frontend.rate import RequestCredit, TokenBucket
@@ -26,13 +15,7 @@ from actors.hub.registry import free_id
 from actors.ports import Caller
 from actors.project.run_queue import Execution, RunQueue
 from actors.restarts import RESTART_PERIOD_S, RESTARTS_MAX, RestartIntensity
-from protocol.claude import TurnEnd
-from protocol.requests import Options
-from protocol.updates import Outcome
 from protocol.versions import choose_subprotocol
-
-DONE = TurnEnd(is_error=False, text="done", cost_usd=1.0, forgotten=False)
-FAILED = TurnEnd(is_error=True, text="", cost_usd=None, forgotten=False)
 
 
 @given(st.binary(max_size=300).map(lambda b: b.replace(b"\x00", b"\n")), st.integers(1, 50))
@@ -54,66 +37,6 @@ def test_a_long_line_is_cut_and_its_length_known() -> None:
     assert splitter.rest() is None
     splitter.feed(b"tail")
     assert splitter.rest() == (b"tail", None)
-
-
-@pytest.mark.parametrize(
-    ("current", "reason", "rung"),
-    [
-        (None, EndReason.TIMEOUT, FIRST_RUNG),
-        (None, EndReason.KILLED, KILL_RUNG),
-        (Ladder(EndReason.TIMEOUT, 1), EndReason.KILLED, 1),
-        (Ladder(EndReason.TIMEOUT, 2), EndReason.KILLED, 2),
-        (Ladder(EndReason.LINGERS, 0), EndReason.KILLED, 1),
-        (Ladder(EndReason.KILLED, 2), EndReason.KILLED, None),
-        (Ladder(EndReason.KILLED, 2), EndReason.TIMEOUT, None),
-        (Ladder(EndReason.TIMEOUT, 1), EndReason.TIMEOUT, None),
-        (Ladder(EndReason.LINGERS, 0), EndReason.TIMEOUT, None),
-    ],
-)
-def test_which_rung_a_reason_begins_at(
-    current: Ladder | None, reason: EndReason, rung: int | None
-) -> None:
-    ladder = begin(current, reason)
-    assert (ladder.next_rung if ladder else None) == rung
-
-
-def test_the_ladder_ends_at_kill_and_stays_there() -> None:
-    ladder: Ladder | None = begin(None, EndReason.TIMEOUT)
-    sent = []
-    for _ in range(5):
-        assert ladder is not None
-        sent.append(ladder.signal_now())
-        ladder = ladder.climbed()
-    assert sent == [*LADDER, signal.SIGKILL, signal.SIGKILL]
-
-
-@pytest.mark.parametrize(
-    ("reason", "turn_end", "code", "outcome", "exit_code"),
-    [
-        (None, DONE, 0, Outcome.SUCCESS, 0),
-        (EndReason.KILLED, DONE, -15, Outcome.SUCCESS, 143),
-        (EndReason.TIMEOUT, DONE, 0, Outcome.SUCCESS, 0),
-        (EndReason.LINGERS, DONE, -9, Outcome.SUCCESS, 137),
-        (None, DONE, 1, Outcome.SUCCESS, 1),
-        (None, FAILED, 1, Outcome.ERROR, 1),
-        (EndReason.KILLED, FAILED, 0, Outcome.KILLED, 0),
-        (EndReason.TIMEOUT, FAILED, 0, Outcome.TIMEOUT, 0),
-        (EndReason.KILLED, None, -9, Outcome.KILLED, 137),
-        (EndReason.TIMEOUT, None, -2, Outcome.TIMEOUT, 130),
-        (None, None, 3, Outcome.ERROR, 3),
-        (None, None, None, Outcome.ERROR, None),
-    ],
-)
-def test_the_verdict(
-    reason: EndReason | None,
-    turn_end: TurnEnd | None,
-    code: int | None,
-    outcome: Outcome,
-    exit_code: int | None,
-) -> None:
-    verdict = judge(reason, turn_end, code, 5.0)
-    assert (verdict.outcome, verdict.exit_code) == (outcome, exit_code)
-    assert verdict.result
 
 
 def test_credit_blocks_only_beyond_its_limit() -> None:
@@ -140,7 +63,7 @@ def test_the_environment_is_a_short_list() -> None:
         "CLAUDEHUB_VENV": "v",
         "WS_PORT": "1",
     }
-    seen = agent_environment(ours, ["AWS"], 50)
+    seen = agent_environment(ours, ["AWS"], delta_hold_ms=50, background=False)
     assert {k: v for k, v in seen.items() if k in ours} == {
         "PATH": "/bin",
         "LC_ALL": "C",
@@ -152,7 +75,9 @@ def test_the_environment_is_a_short_list() -> None:
     }
     assert seen["CLAUDE_CODE_STREAM_EVENT_HOLD_MS"] == "50"
     assert seen["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] == "1"
-    assert "CLAUDE_CODE_STREAM_EVENT_HOLD_MS" not in agent_environment({}, [], 0)
+    assert "CLAUDE_CODE_STREAM_EVENT_HOLD_MS" not in agent_environment(
+        {}, [], delta_hold_ms=0, background=True
+    )
 
 
 class StillClock:
@@ -232,7 +157,7 @@ def test_ids_made_from_folder_names(name: str, taken: list[str], expected: str) 
 
 
 def an_execution(execution_id: str, seq: int = 0) -> Execution:
-    return Execution(execution_id, "prompt", Options(), Caller("c"), seq)
+    return Execution(execution_id, Caller("c"), seq, prompt="prompt")
 
 
 def test_one_runs_and_the_others_wait() -> None:
@@ -243,7 +168,11 @@ def test_one_runs_and_the_others_wait() -> None:
         assert queue.has_room
         queue.admit(each)
     assert not queue.has_room
-    assert [queue.place_of(e) for e in (a, b, c)] == [("started", 0), ("queued", 1), ("queued", 2)]
+    assert [queue.place_of(e.execution_id) for e in (a, b, c)] == [
+        ("started", 0),
+        ("queued", 1),
+        ("queued", 2),
+    ]
     assert queue.open_since_seq == 5
     assert queue.ready() is None
     a.is_stored = True
@@ -252,7 +181,7 @@ def test_one_runs_and_the_others_wait() -> None:
     assert queue.ready() is None
     assert queue.cancel("b") is b
     assert queue.cancel("b") is None
-    assert queue.place_of(b) == ("finished", 0)
+    assert queue.place_of("b") == ("finished", 0)
     assert queue.finish("a") is a
     assert queue.running is c
     assert queue.finish("none") is None

@@ -28,7 +28,7 @@ def test_a_prompt_is_answered_and_run_only_once_it_is_durable(setup: ProjectSetu
     assert setup.lines()[0]["timestamp"] == "2026-11-24T12:00:00.000000Z"
     assert setup.lines()[0]["data"]["client_id"] == "c1"
     order = setup.executor.take()[0]
-    assert order.prompt == "hello"
+    assert order.content == "hello"
     assert order.session == SessionChoice(continue_latest=True)
     assert order.timeout_s == 300.0
 
@@ -67,7 +67,9 @@ def test_what_is_not_stored_keeps_its_place_and_may_be_dropped(setup: ProjectSet
     delta = AgentLine(UpdateType.CLAUDE_DELTA, b'{"d":1}')
     line = AgentLine(UpdateType.CLAUDE, b'{"l":1}')
     setup.tell(
-        messages.AgentOutput(execution_id=execution_id, lines=(delta, line, delta), size_bytes=3)
+        messages.AgentOutput(
+            execution_id=execution_id, process_id="x", lines=(delta, line, delta), size_bytes=3
+        )
     )
     batch = subscriber.batches[-1]
     kinds = [json.loads(t)["payload"]["update_type"] for t in texts(batch.frames)]
@@ -136,8 +138,9 @@ def test_a_model_holds_for_its_prompt_only(setup: ProjectSetup) -> None:
     setup.end(first)
     for reset in (True, False):
         execution_id = setup.execute()
-        session = setup.executor.take()[-1].session
-        assert session == SessionChoice(resume="s1", reset_model=reset)
+        order = setup.executor.take()[-1]
+        assert order.session == SessionChoice(resume="s1")
+        assert order.model_named == reset
         setup.end(execution_id)
 
 
@@ -193,10 +196,14 @@ def test_a_stop_ends_everything_and_closes(setup: ProjectSetup) -> None:
     running = setup.execute()
     waiting = setup.execute()
     setup.tell(messages.StopProject())
-    assert setup.executor.take()[-1] == messages.KillRun(execution_id=running)
+    assert messages.KillRun(execution_id=running) in setup.executor.take()
     setup.ask(execute())
     assert setup.answers()[-1]["code"] == "shutting_down"
+    setup.tell(messages.ProcessChanged(pid=1))
     setup.end(running, Outcome.KILLED)
+    assert not any(isinstance(m, messages.ProjectClosed) for m in setup.hub.take())
+    assert messages.LetGo(tasks_too=True) in setup.executor.take()
+    setup.tell(messages.ProcessChanged(pid=None))
     closed = [m for m in setup.hub.take() if isinstance(m, messages.ProjectClosed)]
     assert len(closed) == 1 and closed[0].deletion is None
     meta = setup.meta()

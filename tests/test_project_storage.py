@@ -97,7 +97,7 @@ def test_credit_is_given_back_in_steps_once_stored(setup: ProjectSetup) -> None:
     assert setup.executor.take() == []
     setup.tell(output(execution_id, b"{}", size=1))
     assert setup.executor.take() == [
-        messages.OutputStored(execution_id=execution_id, size_bytes=CREDIT_STEP_BYTES)
+        messages.OutputStored(process_id="x", size_bytes=CREDIT_STEP_BYTES)
     ]
 
 
@@ -114,7 +114,7 @@ def test_while_the_disk_is_full_the_pipe_is_left_unread(
     setup.timers.fire(messages._RetryStorage)
     setup.handle_own()
     assert setup.executor.take() == [
-        messages.OutputStored(execution_id=execution_id, size_bytes=3 * CREDIT_STEP_BYTES)
+        messages.OutputStored(process_id="x", size_bytes=3 * CREDIT_STEP_BYTES)
     ]
 
 
@@ -164,7 +164,7 @@ def test_a_crash_between_an_end_and_its_flush_is_found(setup: ProjectSetup) -> N
         )
     )
     setup.ask(requests.AgentNewSession(project_id="p"), handle=False)
-    setup.project._runs._save()
+    setup.project._runs._ends.save()
     setup.open()
     ends = [e["data"] for e in setup.lines() if e["update_type"] == "execution_finished"]
     assert [(e["execution_id"], e["outcome"]) for e in ends] == [(execution_id, "lost")]

@@ -42,6 +42,7 @@ def test_kill_9_in_mid_stream_loses_nothing_that_was_shown(scratch: Path) -> Non
         waiting = one.request("execute", project_id="p", prompt="later")["execution_id"]
         while len(one.updates) < 300:
             one.updates.append(one.receive()["payload"])
+        hub.kill_guardian()
         hub.stop(signal.SIGKILL)
         with pytest.raises(ConnectionClosed):
             while True:
@@ -134,7 +135,7 @@ def test_projects_and_sessions_survive(scratch: Path) -> None:
 
 
 def test_a_torn_tail_is_set_aside_at_the_start(scratch: Path) -> None:
-    hub = HubProcess(scratch).start()
+    hub = HubProcess(scratch, CLAUDE_MOCK_VERSION="2.1.197").start()  # silent after the end
     with hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
         client.request("project_join", project_id="p")
@@ -239,13 +240,15 @@ def test_a_deleted_project_is_gone_and_its_folder_is_not(hub: HubProcess) -> Non
         assert not list(hub.data.glob("trash/*"))
 
 
-def test_a_kept_history_is_taken_up_by_the_same_id_and_folder(hub: HubProcess) -> None:
+def test_a_kept_history_is_taken_up_by_the_same_id_and_folder(start_hub) -> None:
+    hub = start_hub(CLAUDE_MOCK_VERSION="2.1.197")  # silent after the end
     with hub.client() as client:
         path = hub.folder("p")
         client.request("project_create", path=path)
         client.request("project_join", project_id="p")
         client.run("p", "x")
-        seen = logged(client.take())
+        seen = logged(client.updates)
+        client.take()
         log_id = client.request("get_messages", project_id="p")["log_id"]
         client.request("project_delete", project_id="p", keep_history=True)
 

@@ -7,7 +7,7 @@ from tests.harness import HubProcess
 from tests.test_end_to_end import kinds, make
 
 
-def test_options_reach_the_command_line_through_the_table(hub: HubProcess) -> None:
+def test_options_reach_the_agent_through_the_table(hub: HubProcess) -> None:
     options = {
         "model": "opus",
         "permission_mode": "plan",
@@ -20,17 +20,23 @@ def test_options_reach_the_command_line_through_the_table(hub: HubProcess) -> No
     with hub.client() as client:
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)
-        end = client.run(project_id, "[[show:args]]", options=options)
-        args = json.loads(end["result"])
+        args = json.loads(client.run(project_id, "[[show:args]]", options=options)["result"])
         assert "-c" in args
-        assert "--model=opus" in args
-        assert "--permission-mode=plan" in args
-        assert "--allowedTools=Bash(git *),Read" in args
-        assert f"--add-dir={hub.roots / 'more'}" in args
         assert "--max-turns=3" in args
         assert "--append-system-prompt=be brief" in args
         prompt = next(u for u in client.updates if u["update_type"] == "prompt")
         assert prompt["data"]["options"] == options
+        end = client.run(project_id, "[[show:settings]]", options=options)
+        assert json.loads(end["result"]) == {
+            "model": "opus",
+            "mode": "plan",
+            "allow": ["Bash(git *)", "Read"],
+            "deny": [],
+            "folders": [str(hub.roots / "more")],
+        }
+        end = client.run(project_id, "[[show:settings]]")
+        settings = json.loads(end["result"])
+        assert settings["allow"] == [] and settings["mode"] == "default"
 
 
 def test_the_agent_sees_little_of_the_servers_environment(start_hub) -> None:
@@ -48,7 +54,8 @@ def test_the_agent_sees_little_of_the_servers_environment(start_hub) -> None:
         assert cwd == hub.folder("p")
 
 
-def test_sessions_go_on_until_a_new_one_is_wanted(hub: HubProcess, scratch: Path) -> None:
+def test_sessions_go_on_until_a_new_one_is_wanted(start_hub, scratch: Path) -> None:
+    hub = start_hub(WARM_SESSIONS="0")
     with hub.client() as client:
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)
@@ -99,8 +106,8 @@ def test_a_control_request_that_we_do_not_know_is_answered(hub: HubProcess) -> N
         client.request("project_join", project_id=project_id)
         end = client.run(project_id, "[[ask]]")
         answer = json.loads(end["result"])
-        assert answer["response"]["subtype"] == "error"
-        assert answer["response"]["request_id"] == "r1"
+        assert answer["subtype"] == "error"
+        assert answer["request_id"] == "r1"
         passed = [u["data"].get("type") for u in client.updates if u["update_type"] == "claude"]
         assert "control_request" not in passed and "control_response" not in passed
 

@@ -259,7 +259,7 @@ def test_a_flush_that_fails_beside_the_writing_stops_and_is_mended(
 
     with monkeypatch.context() as patch:
         patch.setattr(disk, "sync", fail)
-        setup.tell(messages.AgentOutput(execution_id="x", lines=(), size_bytes=0))
+        setup.tell(messages.AgentOutput(process_id="x", execution_id="x", lines=(), size_bytes=0))
         with pytest.raises(StorageError):
             ledger.save()
         setup.tell(messages.Describe(gathering=1))  # whatever comes next

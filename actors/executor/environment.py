@@ -1,5 +1,6 @@
 """The environment variables that the CLI may see: a short list, nothing else of the server's."""
 
+import os
 from collections.abc import Iterable, Mapping
 
 from protocol.claude import NO_BACKGROUND_ENVIRONMENT
@@ -24,3 +25,14 @@ def agent_environment(
     }
     hold = {"CLAUDE_CODE_STREAM_EVENT_HOLD_MS": str(delta_hold_ms)} if delta_hold_ms else {}
     return {**seen, **({} if background else NO_BACKGROUND_ENVIRONMENT), **hold}
+
+
+def home_problem(environment: Mapping[str, str]) -> str | None:
+    """The CLI keeps its sessions below HOME and says nothing where it cannot: they would be
+    forgotten, and each prompt would begin a new conversation."""
+    folder = environment.get("CLAUDE_CONFIG_DIR") or environment.get("HOME")
+    if not folder:
+        return "HOME is not set: the agent keeps no sessions, so each prompt begins a new one"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder} cannot be written: the agent keeps no sessions there (HOME)"
+    return None

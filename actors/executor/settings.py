@@ -8,8 +8,9 @@ from actors.executor.cli_facts import CliFacts
 
 @dataclass(frozen=True, slots=True)
 class ExecutorSettings:
-    """`command` is CLAUDE_CMD, split; `run_id` names this run of the server; `permission_mode` PERMISSION_MODE; `background`
-    AGENT_BACKGROUND; `keeps_warm`: WARM_SESSIONS is not 0; `timeout_s` is EXEC_TIMEOUT."""
+    """`command` is CLAUDE_CMD, split; `run_id` names this run of the server; `permission_mode` is
+    PERMISSION_MODE, `background` AGENT_BACKGROUND, `timeout_s` EXEC_TIMEOUT; `keeps_warm`:
+    WARM_SESSIONS is not 0."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
