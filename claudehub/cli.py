@@ -153,6 +153,30 @@ def projects_delete(project: str, keep_history: bool, url: str) -> None:
     _run(commands.delete_project, url, project, keep_history)
 
 
+@main.command()
+@click.argument("project")
+@click.argument("permission_id")
+@click.argument("decision", type=click.Choice(["allow", "deny"]))
+@click.option("--message", help="For the agent, where it is denied.")
+@click.option("--remember", is_flag=True, help="Do not ask again in this session.")
+@_url
+def answer(
+    project: str,
+    permission_id: str,
+    decision: str,
+    message: str | None,
+    remember: bool,
+    url: str,
+) -> None:
+    """Answer a permission that an agent waits for.
+
+    \b
+    Example:
+      claudehub answer site 205572b403ddafe4 allow --remember
+    """
+    _run(commands.answer, url, project, permission_id, decision, message, remember)
+
+
 main.add_command(log)
 
 

@@ -8,6 +8,7 @@ import click
 import simplejson
 
 from claudehub.client import ClientError, ConnectFailed, ConnectionEnded, HubClient, RequestFailed
+from claudehub.following import answer_permission, follow_execution
 from claudehub.render import Renderer
 
 EXIT_BY_OUTCOME = {
@@ -17,6 +18,7 @@ EXIT_BY_OUTCOME = {
     "killed": 4,
     "cancelled": 5,
     "lost": 6,
+    "interrupted": 130,
 }
 EXIT_FAILED = 1
 EXIT_NO_CONNECTION = 7
@@ -70,7 +72,7 @@ def run_prompt(url: str, project: str, prompt: str, options: dict[str, Any], as_
         execution_id = answer["execution_id"]
         if answer["state"] == "queued":
             click.echo(f"waiting, at place {answer['position']} in the queue", err=True)
-        finished = _follow_execution(hub, project_id, execution_id, as_json)
+        finished = follow_execution(hub, project_id, execution_id, _shower(as_json))
     outcome = finished["outcome"]
     if outcome != "success":
         click.echo(f"claudehub: {outcome}: {finished['result'] or ''}", err=True)
@@ -79,29 +81,14 @@ def run_prompt(url: str, project: str, prompt: str, options: dict[str, Any], as_
     return EXIT_BY_OUTCOME.get(outcome, EXIT_FAILED)
 
 
-def _follow_execution(
-    hub: HubClient, project_id: str, execution_id: str, as_json: bool
-) -> dict[str, Any]:
-    show = _shower(as_json)
-    updates = hub.updates()
-    while True:
-        try:
-            for update in updates:
-                mine = execution_id in (update.get("execution_id"), _subject(update))
-                if mine:
-                    show(update)
-                if mine and update["update_type"] == "execution_finished":
-                    finished: dict[str, Any] = update["data"]
-                    return finished
-        except KeyboardInterrupt:
-            click.echo("\nending the execution", err=True)
-            hub.request("agent_kill", project_id=project_id, execution_id=execution_id)
-            updates = hub.updates()
-
-
-def _subject(update: dict[str, Any]) -> str | None:
-    subject: str | None = update["data"].get("execution_id")
-    return subject
+def answer(
+    url: str, project: str, permission_id: str, decision: str, message: str | None, remember: bool
+) -> int:
+    with HubClient(url) as hub:
+        answer_permission(
+            hub, project, permission_id, decision=decision, message=message, remember=remember
+        )
+    return 0
 
 
 def tail_project(

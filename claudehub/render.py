@@ -20,6 +20,12 @@ def local_time(timestamp: str) -> str:
     return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
+def _text_of(content: Any) -> str:
+    """Content blocks, the text of them and the kind of the others."""
+    blocks = content if isinstance(content, list) else []
+    return " ".join(block.get("text") or f"({block.get('type')})" for block in blocks)
+
+
 class Renderer:
     """Streams partial text as it comes, and then does not repeat the whole.
 
@@ -34,12 +40,12 @@ class Renderer:
         self._streamed: set[str] = set()
         self._in_line = False
 
-    def show(self, update: dict[str, Any]) -> None:
+    def show(self, update: dict[str, Any]) -> None:  # noqa: C901 - one case a kind
         data = update["data"]
         self._timestamp = update.get("timestamp", "")
         match update["update_type"]:
             case "prompt":
-                self._line(f"> {data.get('prompt', '')}")
+                self._line(f"> {data.get('prompt') or _text_of(data.get('content'))}")
             case "claude_delta":
                 self._delta(data)
             case "claude":
@@ -48,6 +54,10 @@ class Renderer:
                 self._line(data["text"])
             case "execution_queued":
                 self._line(f"[queued, at place {data['position']}]")
+            case "permission_request":
+                self._line(f"[asks: {data['tool']} {str(data['input'])[:_SUMMARY_LENGTH]}]")
+            case "permission_resolved":
+                self._line(f"[{data['decision']}, by {data['by']}]")
             case "execution_finished":
                 self._finished(data)
             case "files_changed":

@@ -91,7 +91,11 @@ def main() -> None:
         if message["type"] == "user":
             answer(message["message"]["content"], session_id)
         elif message["type"] == "control_request":
-            return  # end_session
+            response = {"subtype": "success", "request_id": message["request_id"]}
+            sys.stdout.write(json.dumps({"type": "control_response", "response": response}) + "\n")
+            sys.stdout.flush()
+            if message["request"]["subtype"] == "end_session":
+                return
 
 
 if __name__ == "__main__":

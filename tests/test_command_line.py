@@ -1,5 +1,6 @@
 """The command line, as a user types it: exit codes, streams, launcher."""
 
+import os
 import re
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -14,6 +16,7 @@ from claudehub import standin_agent
 from claudehub.cli import main
 from claudehub.render import Renderer
 from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess
+from tests.processes import wait_until
 
 
 def run(hub: HubProcess, *arguments: str, text: str | None = None) -> Any:
@@ -26,9 +29,9 @@ def spawn(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "claudehub" / "__main__.py"), *arguments]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        given = {"stdin": subprocess.DEVNULL, **pipes, **options}
+        return subprocess.Popen(command, text=True, **given)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -77,8 +80,48 @@ def test_ctrl_c_ends_the_execution(hub: HubProcess) -> None:
             client.wait_for("claude")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 4, errors
-    assert "killed" in errors
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+
+
+def test_a_second_ctrl_c_kills(start_hub) -> None:
+    hub = start_hub(KILL_GRACE="20s")
+    process = spawn("run", hub.folder("p") + "/", "[[stubborn]][[hang]]", "--url", hub.url)
+    with process:
+        with hub.client() as client:
+            wait_until(lambda: client.request("project_list")["projects"] != [])
+            client.request("project_join", project_id="p", after_seq=0)
+            client.wait_for("claude", subtype="status")
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        while "again to kill it" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        os.kill(agent_pid(hub), signal.SIGKILL)  # it is deaf to SIGTERM
+        process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 4
+
+
+def agent_pid(hub: HubProcess) -> int:
+    children = psutil.Process(hub.pid).children()
+    return next(c.pid for c in children if "mock_claude" in " ".join(c.cmdline()))
+
+
+def test_a_permission_is_answered_from_another_terminal(hub: HubProcess) -> None:
+    process = spawn("run", hub.folder("p") + "/", "[[tool:Bash:touch made.txt]]", "--url", hub.url)
+    with process:
+        assert process.stderr is not None
+        while "claudehub answer" not in (said := process.stderr.readline()):
+            pass
+        words = said.split("claudehub ")[1].split()
+        assert words[:2] == ["answer", "p"] and words[-1] == "allow"
+        run(hub, *words)
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    assert "[allow, by c-" in output
+    assert (hub.roots / "p" / "made.txt").exists()
+    refused = run(hub, *words[:3], "deny")
+    assert refused.exit_code == 1 and "answered already" in refused.output
 
 
 def test_tail_shows_what_was_and_what_comes(hub: HubProcess) -> None:
@@ -100,7 +143,7 @@ def test_tail_shows_what_was_and_what_comes(hub: HubProcess) -> None:
 
 def test_tail_ends_with_its_project_and_says_where_it_was(hub: HubProcess, scratch: Path) -> None:
     run(hub, "run", hub.folder("p") + "/", "x")
-    process = spawn("tail", "p", "--last", "1", "--url", hub.url)
+    process = spawn("tail", "p", "--last", "3", "--url", hub.url)
     with process:
         assert process.stdout is not None
         assert "success" in process.stdout.readline()
