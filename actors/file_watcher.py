@@ -4,14 +4,18 @@ watchdog's thread only notes paths, within a bound; this actor reports them a mo
 what git ignores.
 """
 
+import errno
+import logging
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+from watchdog.observers.polling import PollingObserverVFS
 
 from actors import messages
 from actors.base import Actor
@@ -20,7 +24,12 @@ from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from storage.ignore_rules import IgnoreRules
 
+logger = logging.getLogger("claudehub.files")
+
 REPORT_DELAY_S = 0.5
+# Where nothing tells of changes: a report comes within 2 s of one.
+POLL_S = 1.0
+_NO_MORE_WATCHES = frozenset((errno.ENOSPC, errno.EMFILE))
 PATHS_MAX = 100
 # Paths noted between two reports, before the ignored ones are taken out.
 NOTED_MAX = 10_000
@@ -61,7 +70,7 @@ class _Notes(FileSystemEventHandler):
 
 
 class FileWatcher(Actor):
-    """Child of a Project. Fails at its start where the system has no watches left."""
+    """Child of a Project. Where the system has no watches left it looks by itself."""
 
     def __init__(self, *, project: Ref, folder: str, timers: Timers) -> None:
         super().__init__(parent=project, name=f"file watcher {folder}")
@@ -72,11 +81,40 @@ class FileWatcher(Actor):
         self._observer: BaseObserver | None = None
 
     def started(self) -> None:
-        observer = Observer()
+        try:
+            self._observer = self._watching(Observer())
+        except OSError as error:
+            if error.errno not in _NO_MORE_WATCHES:
+                raise
+            logger.warning(
+                "%s: the system has no inotify watches left (%s); it is looked at each %g s "
+                "instead. To mend it: sysctl fs.inotify.max_user_watches=524288 (and "
+                "max_user_instances=512)",
+                self,
+                error.strerror,
+                POLL_S,
+            )
+            polling = PollingObserverVFS(os.lstat, self._worth_a_look, polling_interval=POLL_S)
+            self._observer = self._watching(polling)
+
+    def _watching(self, observer: BaseObserver) -> BaseObserver:
         observer.daemon = True
         observer.schedule(self._notes, str(self._folder), recursive=True)
         observer.start()
-        self._observer = observer
+        return observer
+
+    def _worth_a_look(self, path: str | None) -> Iterator["os.DirEntry[str]"]:
+        """What a look goes into: a dependency folder of 100,000 files is not to be read each time.
+        Called by watchdog's thread."""
+        folder = str(self._folder) if path is None else path
+        ignored = IgnoreRules(self._folder)
+        with os.scandir(folder) as entries:
+            found = list(entries)
+        for entry in found:
+            relative = _relative(entry.path, self._folder)
+            match = ignored.match_folder if entry.is_dir() else ignored.match
+            if relative and not match(relative):
+                yield entry
 
     def release(self) -> None:
         if self._observer is not None:

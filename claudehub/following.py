@@ -1,7 +1,7 @@
 """Following one execution on a terminal: its output, its questions, and Ctrl-C."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -24,7 +24,7 @@ def follow_execution(
     """Until its end; the data of its execution_finished. Ctrl-C interrupts it, a second one kills
     it."""
     updates = hub.updates()
-    request = "agent_interrupt"
+    requests = iter(("agent_interrupt", "agent_kill"))
     while True:
         try:
             for update in updates:
@@ -40,22 +40,25 @@ def follow_execution(
                     finished: dict[str, Any] = update["data"]
                     return finished
         except (KeyboardInterrupt, click.Abort):
-            again = "; again to kill it" if request == "agent_interrupt" else ""
-            click.echo(f"\nending the execution{again}", err=True)
-            _end(hub, request, project_id, execution_id)
-            request = "agent_kill"
+            _end(hub, requests, project_id, execution_id)
             updates = hub.updates()
 
 
-def _end(hub: HubClient, request: str, project_id: str, execution_id: str) -> None:
+def _end(hub: HubClient, requests: Iterator[str], project_id: str, execution_id: str) -> None:
+    """A Ctrl-C while the hub is being asked is one more."""
+    request = next(requests, "agent_kill")
+    again = "; again to kill it" if request == "agent_interrupt" else ""
+    click.echo(f"\nending the execution{again}", err=True)
     try:
         hub.request(request, project_id=project_id, execution_id=execution_id)
+    except KeyboardInterrupt:
+        _end(hub, requests, project_id, execution_id)
     except RequestFailed as error:
-        # It waits, and is not running: then it is taken out of the queue; or it has just ended.
+        # It waits, and agent_kill takes it out of the queue; or it has just ended.
         if error.code != "nothing_running":
             raise
         if request == "agent_interrupt":
-            _end(hub, "agent_kill", project_id, execution_id)
+            _end(hub, requests, project_id, execution_id)
 
 
 def _ask(hub: HubClient, project_id: str, question: dict[str, Any]) -> None:

@@ -26,6 +26,10 @@ class IgnoreRules:
             self._match_one(parts[:depth], depth < len(parts)) for depth in range(1, len(parts) + 1)
         )
 
+    def match_folder(self, relative: str) -> bool:
+        """Whether a folder is ignored, and with it all that is in it."""
+        return self.match(f"{relative}/.")
+
     def _match_one(self, parts: list[str], is_folder: bool) -> bool:
         """Rules that lie nearer to the path win, as in git."""
         suffix = "/" if is_folder else ""

@@ -69,6 +69,7 @@ class HubProcess:
             "DATA_DIR": str(self.data),
             "PROJECT_ROOTS": str(self.roots),
             "CLAUDE_CMD": f"{sys.executable} {MOCK}",
+            "CLAUDE_MOCK_VERSION": "2.1.197",  # silent behind the end of a turn
             "CLAUDE_MOCK_SESSIONS": str(self.scratch / "sessions"),
             "MIN_FREE_BYTES": "0",
             "KILL_GRACE": "1s",

@@ -135,7 +135,7 @@ def test_projects_and_sessions_survive(scratch: Path) -> None:
 
 
 def test_a_torn_tail_is_set_aside_at_the_start(scratch: Path) -> None:
-    hub = HubProcess(scratch, CLAUDE_MOCK_VERSION="2.1.197").start()  # silent after the end
+    hub = HubProcess(scratch).start()
     with hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
         client.request("project_join", project_id="p")
@@ -240,8 +240,7 @@ def test_a_deleted_project_is_gone_and_its_folder_is_not(hub: HubProcess) -> Non
         assert not list(hub.data.glob("trash/*"))
 
 
-def test_a_kept_history_is_taken_up_by_the_same_id_and_folder(start_hub) -> None:
-    hub = start_hub(CLAUDE_MOCK_VERSION="2.1.197")  # silent after the end
+def test_a_kept_history_is_taken_up_by_the_same_id_and_folder(hub: HubProcess) -> None:
     with hub.client() as client:
         path = hub.folder("p")
         client.request("project_create", path=path)
