@@ -63,11 +63,13 @@ def test_content_blocks_are_sent_as_they_are(setup: Setup) -> None:
     assert setup.process.prompts()[0]["message"]["content"] == list(blocks)
 
 
-def test_the_mode_is_set_anew_but_only_a_change_is_waited_for(setup: Setup) -> None:
+def test_the_mode_is_set_anew_for_each_prompt_and_nobody_waits(setup: Setup) -> None:
+    """Behind the turn, so that the next one need not."""
     setup.start()
+    assert setup.process.controls("set_permission_mode") == []  # it was an argument
     finish(setup)
+    assert [c["mode"] for c in setup.process.controls("set_permission_mode")] == ["default"]
     setup.start(RESUMED, "f")
-    assert [c["mode"] for c in setup.process.controls("set_permission_mode")] == ["default"] * 2
     assert len(setup.process.prompts()) == 2
     finish(setup, "f")
     setup.start(RESUMED, "g", permission_mode="plan")
@@ -75,14 +77,18 @@ def test_the_mode_is_set_anew_but_only_a_change_is_waited_for(setup: Setup) -> N
     assert request["mode"] == "plan" and len(setup.process.prompts()) == 2
     setup.respond(request["id"])
     assert len(setup.process.prompts()) == 3
+    finish(setup, "g")
+    assert setup.process.controls("set_permission_mode")[-1]["mode"] == "default"
 
 
 def test_a_mode_that_the_cli_has_changed_is_waited_for(setup: Setup) -> None:
     setup.start()
-    setup.say({"type": "system", "subtype": "status", "permissionMode": "acceptEdits"})
     setup.read(RESULT)
+    setup.say({"type": "system", "subtype": "status", "permissionMode": "acceptEdits"})
     setup.start(RESUMED, "f")
     assert len(setup.process.prompts()) == 1
+    setup.respond(setup.process.controls("set_permission_mode")[-1]["id"])
+    assert len(setup.process.prompts()) == 2
 
 
 def test_model_and_rules_reach_a_process_and_leave_it(setup: Setup) -> None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from protocol.claude import (
     ControlResponse,
-    Rules,
     TurnSettings,
     permissions_line,
     set_mode_line,
@@ -35,25 +34,27 @@ class Preparation:
         self._told = replace(self._told, mode=mode)
 
     def lines(self, wanted: TurnSettings) -> list[bytes]:
-        """The requests for a prompt. The mode is set anew for each, but only one that differs is
-        waited for."""
+        """The requests for a prompt: what differs from what it was told last. All of them are
+        waited for: the prompt must not run under other rules than it asks for."""
         told, known = self._told, dict(self._known)
         lines = []
         if wanted.model != told.model or not known["model"]:
-            lines.append(set_model_line(self._number("model", awaited=True), wanted.model))
+            lines.append(set_model_line(self._await("model"), wanted.model))
         if wanted.rules != told.rules or not known["rules"]:
-            lines.append(permissions_line(self._number("rules", awaited=True), wanted.rules))
-        differs = wanted.mode != told.mode or not known["mode"]
-        lines.append(set_mode_line(self._number("mode", awaited=differs), wanted.mode))
+            lines.append(permissions_line(self._await("rules"), wanted.rules))
+        if wanted.mode != told.mode or not known["mode"]:
+            lines.append(set_mode_line(self._await("mode"), wanted.mode))
         self._told = wanted
         return lines
 
-    def restore(self, rules: Rules) -> list[bytes]:
-        """After a turn: the prompt's rules held for it only."""
-        if self._told.rules == rules:
-            return []
-        self._told = replace(self._told, rules=rules)
-        return [permissions_line(self._number("rules", awaited=False), rules)]
+    def restore(self, usual: TurnSettings) -> list[bytes]:
+        """After a turn: the prompt's rules held for it only, and the mode is set anew for the next
+        prompt, whatever the CLI may have made of it. Nobody waits for that."""
+        lines = [set_mode_line(self._number("mode"), usual.mode)]
+        if self._told.rules != usual.rules:
+            lines.append(permissions_line(self._number("rules"), usual.rules))
+        self._told = replace(self._told, mode=usual.mode, rules=usual.rules)
+        return lines
 
     def give_up(self) -> None:
         """Nobody waits any more; late answers are still heard."""
@@ -72,13 +73,16 @@ class Preparation:
         self.give_up()
         return f"The agent refused the {_NAMES[kind]}: {response.error}"
 
-    def _number(self, kind: str, *, awaited: bool) -> str:
+    def _await(self, kind: str) -> str:
+        request_id = self._number(kind)
+        self._awaited.add(request_id)
+        return request_id
+
+    def _number(self, kind: str) -> str:
         request_id = secrets.token_hex(8)
         if len(self._outstanding) >= OUTSTANDING_MAX:
             del self._outstanding[next(iter(self._outstanding))]
         self._outstanding[request_id] = kind
-        if awaited:
-            self._awaited.add(request_id)
         return request_id
 
 

@@ -232,11 +232,11 @@ class Turns:
             self._take_back(worker)
             worker.handle(Event.RESULT)
 
-    @staticmethod
-    def _take_back(worker: Worker) -> None:
-        """The prompt's rules hold no more, and nobody waits for what it asked of the process."""
+    def _take_back(self, worker: Worker) -> None:
+        """The prompt's settings hold no more, and nobody waits for what it asked of the process."""
         worker.preparation.give_up()
-        for line in worker.preparation.restore(worker.base_rules):
+        _, usual = self._starter.wanted(Options())
+        for line in worker.preparation.restore(replace(usual, rules=worker.base_rules)):
             worker.process.write(line)
 
     # -- ends --------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from actors.project.ledger import Ledger
+from actors.project.publisher import Publisher
 from actors.project.run_queue import Execution, RunQueue
 from protocol.updates import ExecutionFinished, Outcome, PermissionResolved, UpdateType
 from storage.errors import StorageError
@@ -15,8 +16,9 @@ logger = logging.getLogger("claudehub.project")
 class Ends:
     """For the Project's thread only."""
 
-    def __init__(self, ledger: Ledger, name: str, queue: RunQueue) -> None:
+    def __init__(self, ledger: Ledger, publisher: Publisher, name: str, queue: RunQueue) -> None:
         self._ledger = ledger
+        self._publisher = publisher
         self._name = name
         self._queue = queue
         self._since: dict[str, int] = {}  # by execution, a number before its first record
@@ -51,7 +53,8 @@ class Ends:
 
         def stored() -> None:
             self.forget(execution_id)
-            self.save()
+            # Four flushes, which nobody who waits for the end must wait for.
+            self._publisher.afterwards(self.save)
 
         self._ledger.journal.log(
             UpdateType.EXECUTION_FINISHED, data, on_stored=stored, about=execution_id

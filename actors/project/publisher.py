@@ -50,6 +50,7 @@ class Publisher:
         self._timers = timers
         self._changed = changed
         self._stored = stored
+        self._afterwards: list[Callable[[], None]] = []
         self._flush_told = False
         self._sync_due = False
         self._retry_due = False
@@ -91,6 +92,16 @@ class Publisher:
 
     def on_durable(self, message: messages.Durable) -> None:
         """Nobody is told of, or shown, what lies behind that number."""
+        self._deliver(message)
+        afterwards, self._afterwards = self._afterwards, []
+        for act in afterwards:
+            act()
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """For a callback of what is stored: once that has been shown, in the same turn."""
+        self._afterwards.append(act)
+
+    def _deliver(self, message: messages.Durable) -> None:
         released = self._ledger.journal.release(
             message.log_id, message.last_seq, framed=bool(self.subscribers)
         )

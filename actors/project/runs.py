@@ -13,6 +13,7 @@ from actors.project.ledger import Ledger
 from actors.project.open_runs import LeftOpen
 from actors.project.permissions import Permissions
 from actors.project.prompts import Prompts
+from actors.project.publisher import Publisher
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.session import Session
 from actors.project.settings import ProjectSettings
@@ -37,6 +38,7 @@ class Runs:
         self,
         project: "Project",
         ledger: Ledger,
+        publisher: Publisher,
         settings: ProjectSettings,
         clock: Clock,
         timers: Timers,
@@ -49,7 +51,7 @@ class Runs:
         self._settings = settings
         self._clock = clock
         self._restarts = RestartIntensity()
-        self._ends = Ends(ledger, str(project), self.queue)
+        self._ends = Ends(ledger, publisher, str(project), self.queue)
         self.executor = ExecutorLink(
             project=project.actor_ref,
             project_id=ledger.meta.project_id,
