@@ -29,6 +29,8 @@ from tests.harness import MOCK, HubProcess, WireClient
 
 LINE_AGENT = f"{sys.executable} {Path(__file__).with_name('line_agent.py')}"
 TURNS = 20
+# Before each turn: what is done behind an end is not part of the next turn's time.
+PAUSE_S = 0.02
 TICKS = 200
 BURST_LINES, LINE_BYTES = 102_400, 1024
 MANY = 20
@@ -174,7 +176,9 @@ def turn(agent: Agent, rounds: int) -> None:
             bare_client.turn(prompt)
             for _ in range(rounds):
                 for _ in range(TURNS):
+                    time.sleep(PAUSE_S)
                     through.append(timed(lambda: bare_client.turn(prompt)))
+                    time.sleep(PAUSE_S)
                     bare.append(timed(lambda: process.turn(prompt)))
                 cold.append(
                     timed(
