@@ -1,5 +1,7 @@
 """Frozen time that pykka and subprocess do not see, and a check that nothing is left behind."""
 
+import os
+import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,29 @@ from tests.harness import HubProcess, TlsFiles
 freezegun.configure(extend_ignore_list=["pykka", "subprocess", "websockets", "threading"])
 
 LEFTOVER_WAIT_S = 5.0
+# Carried by every process that a test's agents start, and by their children.
+RUN_MARK = "CLAUDE_TEST_RUN"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault(RUN_MARK, secrets.token_hex(8))  # the workers have their parent's
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """After the whole suite, and all of its workers: no agent is left, nor what it has started."""
+    if hasattr(session.config, "workerinput"):
+        return
+    left = []
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        try:
+            seen = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        is_agents = seen.get(RUN_MARK) == os.environ[RUN_MARK] and "CLAUDEHUB_PROCESS_ID" in seen
+        if is_agents and process.info["status"] != psutil.STATUS_ZOMBIE:
+            left.append((process.info["pid"], process.info["cmdline"]))
+    if left:
+        raise pytest.UsageError(f"processes of agents are left: {left}")
 
 
 @pytest.fixture(autouse=True)

@@ -76,7 +76,11 @@ class HubProcess:
             "RATE_LIMIT": "100000",
             "XDG_CONFIG_HOME": str(self.scratch),
         }
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLAUDE", "ANTHROPIC"))}
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if k == "CLAUDE_TEST_RUN" or not k.startswith(("CLAUDE", "ANTHROPIC"))
+        }
         return {**kept, **ours, **self._settings, **settings}
 
     def _read_line(self) -> str:

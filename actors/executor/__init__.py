@@ -1,8 +1,13 @@
-"""The executor: one actor a project, which runs the CLI, one process a prompt.
+"""The executor: one actor a project, which runs the CLI, one process at a time and many turns in it.
 
-`actor.py` is the mailbox; `ending.py` the ladder of signals and the verdict, pure; `process.py` the
-only user of Popen; `credit.py` how much output may be on its way; `family.py` finds what a process
-left behind; `lines.py` bytes to lines; `environment.py` what the CLI may see.
+`actor.py` is the mailbox. Beside it, without one: `turns.py` which turn (`turn.py`) runs in which
+process, with `starter.py` and `keeping.py` (a process's beginning, and its time between turns);
+`worker.py` one process and the table of states that `ending.py` holds, pure; `preparing.py` what
+a process is told before a prompt; `questioning.py` and `permissions.py` what it asks; `relay.py`
+what the Project is told, in order. Below them `process.py`, the only user of Popen, with
+`credit.py` (how much output may be on its way), `lines.py` (bytes to lines), `family.py` (what a
+process has started) and `environment.py` (what it may see). `guardian.py` is a process beside the
+server, for the case that this dies; `cli_facts.py` knows what CLI is installed.
 """
 
 from actors.executor.actor import Executor
