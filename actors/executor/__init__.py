@@ -1,4 +1,4 @@
-"""The executor: one actor a project, which runs the CLI, one process at a time and many turns in it.
+"""The executor: one actor a project, which runs the CLI; one process at a time, many turns in it.
 
 `actor.py` is the mailbox. Beside it, without one: `turns.py` which turn (`turn.py`) runs in which
 process, with `starter.py` and `keeping.py` (a process's beginning, and its time between turns);

@@ -14,6 +14,8 @@ logger = logging.getLogger("claudehub.executor")
 
 MARK = "CLAUDEHUB_PROCESS_ID"
 STRAY_LOOKS_MAX = 5
+GENERATIONS_MAX = 64
+_HAS_PROC = os.path.exists("/proc/self/stat")
 
 
 def mark_of(data_id: str, process_id: str) -> str:
@@ -41,7 +43,7 @@ def _mark(process: psutil.Process) -> str:
         return ""
 
 
-def left_by_turn(pids: Iterable[int], leader: psutil.Process, mark: str) -> list[psutil.Process]:
+def left_by_turn(pids: Iterable[int], leader_pid: int, mark: str) -> list[psutil.Process]:
     """Of `pids`, what a turn has left behind: its own, and not part of the CLI.
 
     The CLI's helpers (MCP servers, and what those have started) hang on a child that shares its
@@ -51,26 +53,36 @@ def left_by_turn(pids: Iterable[int], leader: psutil.Process, mark: str) -> list
     found = []
     for pid in pids:
         try:
+            branch = pid if pid == leader_pid else _branch(pid, leader_pid)
+            if branch is not None and os.getsid(branch) == leader_pid:
+                continue
             process = psutil.Process(pid)
-            branch = _branch(process, leader)
-            if branch is None and _mark(process) != mark:
-                continue  # somebody else's
-            if branch is None or os.getsid(branch.pid) != leader.pid:
+            if branch is not None or _mark(process) == mark:
                 found.append(process)
         except (psutil.Error, OSError):
             continue
     return alive(found)
 
 
-def _branch(process: psutil.Process, leader: psutil.Process) -> psutil.Process | None:
-    """The child of `leader` that the process is, or descends from; None where it is neither."""
-    if process == leader:
-        return process  # whose session is its own
-    for parent in process.parents():
-        if parent == leader:
-            return process
-        process = parent
+def _branch(pid: int, leader_pid: int) -> int | None:
+    """The child of the leader that a process is, or descends from; None where it is neither."""
+    for _ in range(GENERATIONS_MAX):
+        parent = _parent(pid)
+        if parent == leader_pid:
+            return pid
+        if parent <= 1:
+            return None
+        pid = parent
     return None
+
+
+def _parent(pid: int) -> int:
+    """Read here: psutil's parents() looks ten times at each ancestor, and this is in the way of
+    every turn's end (bench/agent.py). Raises OSError, psutil.Error."""
+    if not _HAS_PROC:
+        return psutil.Process(pid).ppid()
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[1])
 
 
 class Census:

@@ -125,7 +125,7 @@ class AgentProcess:
 
     def left_by_turn(self) -> list[psutil.Process]:
         """What the turn has left behind and still runs; the CLI and its helpers are not of it."""
-        return family.left_by_turn(self._census.newcomers(), self._leader, self._spec.mark)
+        return family.left_by_turn(self._census.newcomers(), self._popen.pid, self._spec.mark)
 
     def settle_turn(self) -> None:
         """Whatever runs now belongs to the process, not to a turn."""

@@ -1,0 +1,106 @@
+"""Finding what an agent's process has started, with real processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from actors.executor import family
+from actors.executor.family import Census
+from tests.processes import wait_until
+
+SLEEP = "import time; time.sleep(60)"
+MARK = "d:run-1"
+
+
+def start(stack: ExitStack, code: str, *, marked: bool = True, session: bool = False) -> int:
+    """A leader, in a session of its own, that runs Python code; its children end with it."""
+    environment = {**os.environ, **({family.MARK: MARK} if marked else {})}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, start_new_session=session
+    )
+
+    def end() -> None:
+        if psutil.pid_exists(process.pid):
+            family.kill(family.descendants(psutil.Process(process.pid)))
+        process.kill()
+        process.wait()
+
+    stack.callback(end)
+    return process.pid
+
+
+def spawn(session: bool, env: str = "None") -> str:
+    """Code that starts a sleeper and stays."""
+    given = f"start_new_session={session}, env={env}"
+    call = f"subprocess.Popen([sys.executable, '-c', {SLEEP!r}], {given})"
+    return f"import subprocess, sys, time; {call}; time.sleep(60)"
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("session", "env", "found"),
+    [(True, "None", 1), (True, "{}", 1), (False, "None", 0)],
+    ids=["a command", "a command without an environment", "a helper of the CLI"],
+)
+def test_what_a_turn_left(stack: ExitStack, session: bool, env: str, found: int) -> None:
+    census = Census()
+    leader = start(stack, spawn(session, env), session=True)
+    wait_until(lambda: len(family.descendants(psutil.Process(leader))) == 1)
+    left = family.left_by_turn(census.newcomers(), leader, MARK)
+    assert len(left) == found and leader not in [p.pid for p in left]
+
+
+def test_what_a_helper_has_started_is_the_helpers(stack: ExitStack) -> None:
+    """A browser of an MCP server, say, in a session of its own."""
+    call = f"subprocess.Popen([sys.executable, '-c', {spawn(True)!r}])"
+    code = f"import subprocess, sys, time; {call}; time.sleep(60)"
+    census = Census()
+    leader = start(stack, code, session=True)
+    wait_until(lambda: len(family.descendants(psutil.Process(leader))) == 2)
+    assert family.left_by_turn(census.newcomers(), leader, MARK) == []
+
+
+def test_an_orphan_is_found_by_its_mark(stack: ExitStack) -> None:
+    leader = start(stack, SLEEP, session=True)
+    ours, others = start(stack, SLEEP), start(stack, SLEEP, marked=False)
+    wait_until(lambda: psutil.pid_exists(ours))
+    found = family.left_by_turn([ours, others], leader, MARK)
+    assert [p.pid for p in found] == [ours]
+
+
+def test_a_look_sees_what_is_new_until_it_is_settled(stack: ExitStack) -> None:
+    census = Census()
+    pid = start(stack, SLEEP)
+    assert pid in census.newcomers()
+    assert pid in census.newcomers()
+    census.settle()
+    assert pid not in census.newcomers()
+
+
+def test_numbers_that_begin_anew_make_everything_new(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    census = Census()
+    newest = family._newest_pid()
+    assert newest is not None
+    monkeypatch.setattr(family, "_newest_pid", lambda: 5)
+    assert os.getpid() in census.newcomers()
+    monkeypatch.setattr(family, "_newest_pid", lambda: None)
+    assert os.getpid() in census.newcomers()
+
+
+def test_strays_of_one_run_are_not_another_runs(stack: ExitStack) -> None:
+    pid = start(stack, SLEEP)
+    wait_until(lambda: pid in [p.pid for p in family.marked("d:run-")])
+    assert family.end_strays("d:run-2", 1.0) == 0
+    assert family.end_strays("d:run-1", 1.0) == 1
