@@ -147,6 +147,17 @@ def test_an_end_closes_its_questions_before_it(setup: ProjectSetup) -> None:
     assert [p["permission_id"] for p in setup.project.info().pending_permissions] == ["background"]
 
 
+def test_a_dead_executor_leaves_no_question(setup: ProjectSetup) -> None:
+    execution_id = setup.execute()
+    ask(setup, execution_id)
+    ask(setup, execution_id, "background", outlives_turn=True)
+    setup.tell(
+        messages.ActorDied(child=setup.executor.actor_ref, name="e", reason="bug", started=True)
+    )
+    assert resolved(setup) == [("deny", "execution_finished"), ("deny", "withdrawn")]
+    assert setup.project.info().pending_permissions == []
+
+
 def test_an_answer_that_cannot_be_stored_is_asked_for_again(
     setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,11 @@ class Permissions:
         if (pending := self._pending.get(permission_id)) is not None:
             self._close(pending, "deny", "withdrawn")
 
+    def executor_died(self) -> None:
+        """Nobody is left that could be told an answer."""
+        for pending in list(self._pending.values()):
+            self._close(pending, "deny", "withdrawn")
+
     def expired(self, permission_id: str) -> None:
         if (pending := self._pending.get(permission_id)) is not None:
             self._close(pending, "deny", "timeout")

@@ -234,6 +234,7 @@ class Runs:
         for execution in (background, running):
             if execution is not None and execution.started_at_s is not None:
                 self._finish(execution, Outcome.ERROR, result=text)
+        self.permissions.executor_died()
         if self.has_given_up:
             self.end_all()
         self._project.runs_changed()
