@@ -6,6 +6,7 @@ import pytest
 
 from actors import messages
 from actors.executor import starter
+from actors.executor.permissions import QUESTIONS_MAX
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome
 from tests.executor_setup import (
@@ -126,10 +127,11 @@ def test_a_refused_setting_fails_the_execution_and_not_the_process(setup: Setup)
     ended = setup.end()
     assert ended.outcome == Outcome.ERROR
     assert ended.result == "The agent refused the model: no such model"
-    setup.start(RESUMED, "g")
+    setup.start(RESUMED, "g", model="opus")
     assert len(FakeProcess.started) == 1
     # What is not known is said again.
     assert len(setup.process.controls("set_model")) == 2
+    assert len(setup.process.prompts()) == 1
 
 
 @pytest.mark.parametrize(
@@ -208,6 +210,116 @@ def test_lines_behind_the_result_belong_to_nothing(setup: Setup) -> None:
     outputs = setup.told(messages.AgentOutput)
     assert [o.execution_id for o in outputs] == ["e", None]
     assert [o.size_bytes for o in outputs] == [0, 10]
+
+
+def test_lines_behind_the_result_belong_to_nothing_while_the_process_leaves(cold: Setup) -> None:
+    cold.start()
+    cold.read(LINE, RESULT, LINE)
+    assert [o.execution_id for o in cold.told(messages.AgentOutput)] == ["e", None]
+
+
+RULE = {
+    "type": "addRules",
+    "behavior": "allow",
+    "rules": [{"toolName": "Bash", "ruleContent": "x"}],
+}
+FOLDER = {"type": "addDirectories", "directories": ["/d"]}
+MODE = {"type": "setMode", "mode": "acceptEdits", "destination": "session"}
+
+
+def remember(setup: Setup, *suggestions: dict[str, Any]) -> dict[str, Any]:
+    """Allows a tool for the rest of the session; what the CLI is answered."""
+    request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "x"}}
+    request["permission_suggestions"] = list(suggestions)
+    setup.say({"type": "control_request", "request_id": "r", "request": request})
+    (asked,) = setup.told(messages.PermissionAsked)
+    setup.tell(
+        messages.AnswerPermission(
+            permission_id=asked.request.permission_id,
+            allow=True,
+            message="",
+            updated_input=None,
+            remember=True,
+        )
+    )
+    answer: dict[str, Any] = setup.process.answers()[-1]["response"]
+    return answer
+
+
+def test_suggestions_are_granted_for_the_session(setup: Setup) -> None:
+    setup.start()
+    answer = remember(setup, {**RULE, "destination": "localSettings"}, FOLDER, MODE)
+    assert answer["behavior"] == "allow" and answer["updatedInput"] == {"command": "x"}
+    assert [p["destination"] for p in answer["updatedPermissions"]] == ["session"] * 3
+    setup.read(RESULT)
+    # A mode is wider than the rule beside it: the next prompt has its own again.
+    assert setup.process.controls("set_permission_mode")[-1]["mode"] == "default"
+    setup.start(RESUMED, "f", max_turns=2)
+    setup.gone()
+    settings = setup.process.controls("apply_flag_settings")[0]["settings"]["permissions"]
+    assert settings == {"allow": ["Bash(x)"], "additionalDirectories": ["/d"]}
+
+
+def test_a_mode_alone_is_kept(setup: Setup) -> None:
+    setup.start()
+    remember(setup, MODE)
+    setup.read(RESULT)
+    assert setup.process.controls("set_permission_mode")[-1]["mode"] == "acceptEdits"
+    setup.tell(messages.ForgetPermissions())
+    setup.start(RESUMED, "f")
+    assert setup.process.controls("set_permission_mode")[-1]["mode"] == "default"
+
+
+def test_a_forgotten_session_has_no_permissions(setup: Setup) -> None:
+    setup.start(RESUMED)
+    remember(setup, RULE)
+    setup.read(FORGOTTEN)
+    setup.gone(1)
+    assert setup.process.controls("apply_flag_settings") == []
+
+
+def test_what_cannot_be_shown_is_refused(setup: Setup) -> None:
+    setup.start()
+    odd = [
+        {"subtype": "elicitation"},
+        {"subtype": "can_use_tool", "tool_name": 5, "input": {}},
+        {"subtype": "can_use_tool", "tool_name": "Bash", "input": []},
+    ]
+    for number, request in enumerate(odd):
+        setup.say({"type": "control_request", "request_id": f"r{number}", "request": request})
+    assert [a["subtype"] for a in setup.process.answers()] == ["error"] * 3
+    request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {}}
+    for number in range(QUESTIONS_MAX + 1):
+        setup.say({"type": "control_request", "request_id": f"q{number}", "request": request})
+    assert len(setup.told(messages.PermissionAsked)) == QUESTIONS_MAX
+    assert setup.process.answers()[-1]["request_id"] == f"q{QUESTIONS_MAX}"
+
+
+def test_outside_of_an_execution_nobody_can_be_asked(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {}}
+    setup.say({"type": "control_request", "request_id": "r", "request": request})
+    assert setup.process.answers()[-1]["response"]["behavior"] == "deny"
+
+
+def test_an_answer_that_comes_too_late_is_not_written(setup: Setup) -> None:
+    setup.start()
+    request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {}}
+    setup.say({"type": "control_request", "request_id": "r", "request": request})
+    (asked,) = setup.told(messages.PermissionAsked)
+    setup.say({"type": "control_cancel_request", "request_id": "r"})
+    assert len(setup.told(messages.PermissionWithdrawn)) == 1
+    setup.tell(
+        messages.AnswerPermission(
+            permission_id=asked.request.permission_id,
+            allow=False,
+            message="no",
+            updated_input=None,
+            remember=False,
+        )
+    )
+    assert setup.process.answers() == []
 
 
 def test_lines_go_by_uuid_where_the_cli_tells_it(setup: Setup) -> None:

@@ -260,9 +260,17 @@ def test_a_key_is_known_after_a_restart(setup: ProjectSetup, clean: bool) -> Non
     if clean:
         setup.end(first["execution_id"])
         setup.tell(messages.StopProject())
+    else:  # what had not been kept is in the log
+        (setup.layout.project("p") / "keys.jsonl").unlink(missing_ok=True)
     setup.open()
     setup.ask(keyed())
     assert setup.answers()[-1] == {**first, "state": "finished"}
+
+
+def test_a_clean_stop_keeps_what_was_noted(setup: ProjectSetup) -> None:
+    setup.project._ledger.note_key(KeyedRun("k", "e", "f"))
+    setup.tell(messages.StopProject())
+    assert [run.key for run in KeyFile(setup.layout.project("p")).load()] == ["k"]
 
 
 def test_the_file_of_keys_is_bounded_and_mends_itself(tmp_path: Path) -> None:
