@@ -67,6 +67,7 @@ class FakeProcess:
         self.left_of_turn: list[Any] = []
         self.input_closed = self.output_stopped = self.killed = False
         self.settled = 0
+        self.look_was_sure = True
         self.errors = "words"
         FakeProcess.started.append(self)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors import messages
 from actors.executor import family, starter
-from actors.executor.worker import SWEEPS_MAX
+from actors.executor.worker import SWEEPS_MAX, UNSURE_LOOKS_MAX
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome
 from tests.executor_setup import (
@@ -165,6 +165,25 @@ def test_what_the_process_left_is_swept_before_the_end(setup: Setup) -> None:
     assert setup.told(messages.RunEnded) == []
     setup.process.left = []
     setup.fire(messages._SweepDue)
+    assert setup.end().outcome == Outcome.KILLED
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_what_could_not_be_read_is_looked_at_again(setup: Setup, is_seen: bool) -> None:
+    """One in the middle of an exec shows no mark; one that has wiped its environment never will."""
+    setup.start()
+    setup.process.look_was_sure = False
+    setup.kill()
+    setup.gone(-15)
+    assert setup.told(messages.RunEnded) == []
+    setup.process.left = [object()] if is_seen else []
+    for _ in range(UNSURE_LOOKS_MAX):
+        assert setup.told(messages.RunEnded) == []
+        setup.fire(messages._SweepDue)
+    if is_seen:
+        assert setup.told(messages.RunEnded) == []
+        setup.process.left, setup.process.look_was_sure = [], True
+        setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.KILLED
 
 

@@ -85,6 +85,20 @@ def _parent(pid: int) -> int:
         return int(file.read().rpartition(b")")[2].split()[1])
 
 
+def unreadable(pids: Iterable[int]) -> set[int]:
+    """Those whose environment reads as empty: a process in the middle of an exec, and one that has
+    wiped it. The first carries the mark a moment later."""
+    found = set()
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            if not process.environ() and process.status() != psutil.STATUS_ZOMBIE:
+                found.add(pid)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
 class Census:
     """Which processes are new since the last look, without reading every one of them: a look costs
     a fraction of a millisecond, where reading all environments takes many."""
@@ -98,10 +112,10 @@ class Census:
         self._newest_seen = _newest_pid()
         self._seen = psutil.pids()
 
-    def settle(self) -> None:
-        """What the last look saw is known, and no more than that."""
+    def settle(self, unknown: Iterable[int] = ()) -> None:
+        """What the last look saw is known, but for what it could not read; and no more than that."""
         self._newest_pid = self._newest_seen
-        self._known = frozenset(self._seen)
+        self._known = frozenset(self._seen).difference(unknown)
 
     def newcomers(self) -> list[int]:
         """All, where numbers may have been given again since the last look."""

@@ -56,6 +56,7 @@ class AgentProcess:
         self._owner = owner
         self._noted: dict[int, psutil.Process] = {}
         self._census = family.Census()  # before the process is there
+        self._unreadable: set[int] = set()
         self._stderr_tail = b""
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._stop_reading, self._stop_writing = os.pipe()
@@ -125,11 +126,18 @@ class AgentProcess:
 
     def left_by_turn(self) -> list[psutil.Process]:
         """What the turn has left behind and still runs; the CLI and its helpers are not of it."""
-        return family.left_by_turn(self._census.newcomers(), self._popen.pid, self._spec.mark)
+        newcomers = self._census.newcomers()
+        self._unreadable = family.unreadable(newcomers)
+        return family.left_by_turn(newcomers, self._popen.pid, self._spec.mark)
+
+    @property
+    def look_was_sure(self) -> bool:
+        """Whether the last look, of either kind, could read every process that is new."""
+        return not self._unreadable
 
     def settle_turn(self) -> None:
         """Whatever runs now belongs to the process, not to a turn."""
-        self._census.settle()
+        self._census.settle(self._unreadable)
 
     def memory_bytes(self) -> int:
         """Resident, of the CLI itself; 0 once it is gone."""
@@ -140,6 +148,8 @@ class AgentProcess:
 
     def leftovers(self) -> list[psutil.Process]:
         """What the process has left behind and still runs."""
+        # Before the marks are read: who is in the middle of an exec here may be none of them.
+        self._unreadable = family.unreadable(self._census.newcomers())
         found = [*family.marked(self._spec.mark), *family.in_session(self._popen.pid)]
         return family.alive({**self._noted, **{p.pid: p for p in found}}.values())
 

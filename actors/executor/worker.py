@@ -33,6 +33,7 @@ logger = logging.getLogger("claudehub.executor")
 # What is left behind is killed and looked at again, so often and so far apart.
 SWEEPS_MAX = 40
 SWEEP_PAUSE_S = 0.05
+UNSURE_LOOKS_MAX = 2
 # After the process's end its pipe gets this long to end as well.
 DRAIN_S = 1.0
 _SIGNALS = {
@@ -60,6 +61,9 @@ class Endable(Protocol):
     def signal(self, number: int) -> None: ...
 
     def left_by_turn(self) -> list[psutil.Process]: ...
+
+    @property
+    def look_was_sure(self) -> bool: ...
 
     def settle_turn(self) -> None: ...
 
@@ -110,6 +114,7 @@ class Worker:
         self._session = session
         self._changes = 0
         self._sweeps = 0
+        self._unsure = 0
         self._output_ended = False
         self._tasks: set[str] = set()
         self._names_all_tasks = False
@@ -187,10 +192,10 @@ class Worker:
             self.process.write(end_session_line(secrets.token_hex(8)))
             self.process.close_input()
         elif action is Action.TIDY:
-            self._sweeps = 0
+            self._sweeps = self._unsure = 0
             self.tidy()
         elif action is Action.SWEEP:
-            self._sweeps = 0
+            self._sweeps = self._unsure = 0
             self.sweep()
         elif action in _SIGNALS:
             number = _SIGNALS[action]
@@ -216,9 +221,12 @@ class Worker:
                 self._later(DRAIN_S, messages._DrainDue(process_id=self.process.process_id))
 
     def _kill_again(self, left: list[psutil.Process]) -> bool:
-        """Whether one must look once more."""
-        if left and self._sweeps < SWEEPS_MAX:
+        """Whether one must look once more: something was left, or could not be read (it may be one
+        that is being started just now; what has wiped its environment stays so)."""
+        unsure = not left and not self.process.look_was_sure and self._unsure < UNSURE_LOOKS_MAX
+        if (left or unsure) and self._sweeps < SWEEPS_MAX:
             self._sweeps += 1
+            self._unsure += unsure
             family.kill(left)
             self._later(SWEEP_PAUSE_S, messages._SweepDue(process_id=self.process.process_id))
             return True
