@@ -13,7 +13,7 @@ from actors.executor import family
 from actors.executor.family import Census
 from tests.processes import wait_until
 
-SLEEP = "import time; time.sleep(60)"
+SLEEP = "import signal; signal.pause()"
 MARK = "d:run-1"
 
 
@@ -38,7 +38,7 @@ def spawn(session: bool, env: str = "None") -> str:
     """Code that starts a sleeper and stays."""
     given = f"start_new_session={session}, env={env}"
     call = f"subprocess.Popen([sys.executable, '-c', {SLEEP!r}], {given})"
-    return f"import subprocess, sys, time; {call}; time.sleep(60)"
+    return f"import signal, subprocess, sys; {call}; signal.pause()"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_a_turn_left(stack: ExitStack, session: bool, env: str, found: int)
 def test_what_a_helper_has_started_is_the_helpers(stack: ExitStack) -> None:
     """A browser of an MCP server, say, in a session of its own."""
     call = f"subprocess.Popen([sys.executable, '-c', {spawn(True)!r}])"
-    code = f"import subprocess, sys, time; {call}; time.sleep(60)"
+    code = f"import signal, subprocess, sys; {call}; signal.pause()"
     census = Census()
     leader = start(stack, code, session=True)
     wait_until(lambda: len(family.descendants(psutil.Process(leader))) == 2)

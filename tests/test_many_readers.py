@@ -136,7 +136,9 @@ def test_ten_thousand_joins_while_twenty_producers_write(project: Any) -> None:
 
     def produce() -> None:
         line = AgentLine(UpdateType.CLAUDE, b'{"type":"assistant"}')
-        output = messages.AgentOutput(execution_id=execution_id, lines=(line,), size_bytes=1)
+        output = messages.AgentOutput(
+            execution_id=execution_id, process_id="x", lines=(line,), size_bytes=1
+        )
         while not done.wait(PACE_S):
             ref.tell(output)
 

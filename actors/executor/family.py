@@ -113,7 +113,7 @@ class Census:
         self._seen = psutil.pids()
 
     def settle(self, unknown: Iterable[int] = ()) -> None:
-        """What the last look saw is known, but for what it could not read; and no more than that."""
+        """What the last look saw is known, but for what it could not read."""
         self._newest_pid = self._newest_seen
         self._known = frozenset(self._seen).difference(unknown)
 
