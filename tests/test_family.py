@@ -56,8 +56,12 @@ def test_what_a_turn_left(stack: ExitStack, session: bool, env: str, found: int)
     census = Census()
     leader = start(stack, spawn(session, env), session=True)
     wait_until(lambda: len(family.descendants(psutil.Process(leader))) == 1)
-    left = family.left_by_turn(census.newcomers(), leader, MARK)
-    assert len(left) == found and leader not in [p.pid for p in left]
+
+    def left() -> list[int]:
+        return [p.pid for p in family.left_by_turn(census.newcomers(), leader, MARK)]
+
+    wait_until(lambda: len(left()) == found)  # it begins its session a moment after its birth
+    assert leader not in left()
 
 
 def test_what_a_helper_has_started_is_the_helpers(stack: ExitStack) -> None:
