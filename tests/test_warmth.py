@@ -140,7 +140,8 @@ def finish_one(hub: HubProcess, client: WireClient, project_id: str, family: str
     if way in ("interrupt", "kill"):
         client.request(f"agent_{way}", project_id=project_id)
     elif way == "crash":
-        wait_until(lambda: marked(hub.data) != [])
+        # Once it has said something: one that dies before is replaced, and the prompt runs there.
+        client.wait_for("claude", subtype="init")
         for pid in marked(hub.data):
             if is_agent(pid):
                 os.kill(pid, signal.SIGKILL)
