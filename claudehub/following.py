@@ -46,19 +46,27 @@ def follow_execution(
 
 def _end(hub: HubClient, requests: Iterator[str], project_id: str, execution_id: str) -> None:
     """A Ctrl-C while the hub is being asked is one more."""
-    request = next(requests, "agent_kill")
+    asked = False
+    while not asked:
+        try:
+            request = next(requests, "agent_kill")
+            asked = _ask_to_end(hub, request, project_id, execution_id)
+        except KeyboardInterrupt:
+            continue
+
+
+def _ask_to_end(hub: HubClient, request: str, project_id: str, execution_id: str) -> bool:
+    """Whether that was all that can be done for now."""
     again = "; again to kill it" if request == "agent_interrupt" else ""
     click.echo(f"\nending the execution{again}", err=True)
     try:
         hub.request(request, project_id=project_id, execution_id=execution_id)
-    except KeyboardInterrupt:
-        _end(hub, requests, project_id, execution_id)
     except RequestFailed as error:
-        # It waits, and agent_kill takes it out of the queue; or it has just ended.
         if error.code != "nothing_running":
             raise
-        if request == "agent_interrupt":
-            _end(hub, requests, project_id, execution_id)
+        # It waits, and agent_kill takes it out of the queue; or it has just ended.
+        return request == "agent_kill"
+    return True
 
 
 def _ask(hub: HubClient, project_id: str, question: dict[str, Any]) -> None:
