@@ -7,6 +7,7 @@ what git ignores.
 import errno
 import logging
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,13 +44,14 @@ class _Notes(FileSystemEventHandler):
         self._watcher = watcher
         self._lock = threading.Lock()
         self._paths: dict[str, None] = {}
-        self._overflowed = False
+        self._overflowed = self._has_folders = False
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type in _READING or (event.is_directory and event.event_type == "modified"):
             return
         with self._lock:
             first = not self._paths
+            self._has_folders = self._has_folders or event.is_directory
             for path in (event.src_path, event.dest_path):
                 if not path:
                     continue
@@ -60,13 +62,13 @@ class _Notes(FileSystemEventHandler):
         if first:
             tell_if_alive(self._watcher, messages._PathsChanged())
 
-    def take(self) -> tuple[list[str], bool]:
-        """What was noted, and whether more happened than was noted."""
+    def take(self) -> tuple[list[str], bool, bool]:
+        """What was noted, whether more happened than was noted, and whether a folder is new."""
         with self._lock:
-            paths, overflowed = list(self._paths), self._overflowed
+            taken = list(self._paths), self._overflowed, self._has_folders
             self._paths.clear()
-            self._overflowed = False
-        return paths, overflowed
+            self._overflowed = self._has_folders = False
+        return taken
 
 
 class FileWatcher(Actor):
@@ -79,23 +81,29 @@ class FileWatcher(Actor):
         self._timers = timers
         self._notes = _Notes(self.actor_ref)
         self._observer: BaseObserver | None = None
+        self._rules = IgnoreRules(self._folder)
 
     def started(self) -> None:
         try:
             self._observer = self._watching(Observer())
+            _take_one_more_watch()
         except OSError as error:
-            if error.errno not in _NO_MORE_WATCHES:
-                raise
-            logger.warning(
-                "%s: the system has no inotify watches left (%s); it is looked at each %g s "
-                "instead. To mend it: sysctl fs.inotify.max_user_watches=524288 (and "
-                "max_user_instances=512)",
-                self,
-                error.strerror,
-                POLL_S,
-            )
-            polling = PollingObserverVFS(os.lstat, self._worth_a_look, polling_interval=POLL_S)
-            self._observer = self._watching(polling)
+            self._look_instead(error)
+
+    def _look_instead(self, error: OSError) -> None:
+        """Where the system has no watches left. Raises another fault as it is."""
+        if error.errno not in _NO_MORE_WATCHES:
+            raise error
+        logger.warning(
+            "%s: the system has no inotify watches left (%s); it is looked at each %g s instead. "
+            "To mend it: sysctl fs.inotify.max_user_watches=524288 (and max_user_instances=512)",
+            self,
+            error.strerror,
+            POLL_S,
+        )
+        self._stop_observer()
+        polling = PollingObserverVFS(os.lstat, self._worth_a_look, polling_interval=POLL_S)
+        self._observer = self._watching(polling)
 
     def _watching(self, observer: BaseObserver) -> BaseObserver:
         observer.daemon = True
@@ -107,7 +115,9 @@ class FileWatcher(Actor):
         """What a look goes into: a dependency folder of 100,000 files is not to be read each time.
         Called by watchdog's thread."""
         folder = str(self._folder) if path is None else path
-        ignored = IgnoreRules(self._folder)
+        if folder == str(self._folder):  # a new look, with the rules as they are by now
+            self._rules = IgnoreRules(self._folder)
+        ignored = self._rules
         with os.scandir(folder) as entries:
             found = list(entries)
         for entry in found:
@@ -117,9 +127,13 @@ class FileWatcher(Actor):
                 yield entry
 
     def release(self) -> None:
+        self._stop_observer()
+
+    def _stop_observer(self) -> None:
         if self._observer is not None:
             self._observer.stop()
             self._observer.join(REPORT_DELAY_S)
+            self._observer = None
 
     def receive(self, message: messages.FileWatcherMessage) -> None:
         match message:
@@ -131,19 +145,38 @@ class FileWatcher(Actor):
                 assert_never(message)
 
     def _send_report(self) -> None:
-        noted, overflowed = self._notes.take()
+        noted, overflowed, has_folders = self._notes.take()
+        if has_folders and not isinstance(self._observer, PollingObserverVFS):
+            try:
+                _take_one_more_watch()
+            except OSError as error:
+                self._look_instead(error)
         ignored = IgnoreRules(self._folder)
         paths = sorted(
             relative
             for path in noted
             if (relative := _relative(path, self._folder)) and not ignored.match(relative)
         )
-        if paths:
+        if paths or overflowed:  # more has changed than was noted: it may be something of note
             self._project.tell(
                 messages.FilesChanged(
                     paths=tuple(paths[:PATHS_MAX]), truncated=overflowed or len(paths) > PATHS_MAX
                 )
             )
+
+
+def _take_one_more_watch() -> None:
+    """Raises OSError where the system has none left. For every folder but the first one, watchdog
+    does not say so; the limit is one for all of a user's watches."""
+    with tempfile.TemporaryDirectory() as elsewhere:
+        probe = Observer()
+        probe.schedule(FileSystemEventHandler(), elsewhere)
+        try:
+            probe.start()
+        finally:
+            probe.stop()
+            if probe.is_alive():
+                probe.join(REPORT_DELAY_S)
 
 
 def _relative(path: str, folder: Path) -> str:

@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-IMAGE_TYPES = ("image/gif", "image/jpeg", "image/png", "image/webp")
-DOCUMENT_TYPES = ("application/pdf", "text/plain")
 BLOCK_TYPES = ("text", "image", "document")
 
 

@@ -30,10 +30,15 @@ INIT = b'{"type":"system","subtype":"init","session_id":"s","permissionMode":"de
 LINE = b'{"type":"assistant"}'
 
 
-def cli(*, knows_snapshots: bool = False) -> CliFacts:
-    facts = CliFacts()
-    facts.set(version="2.1.331", knows_snapshots=knows_snapshots)
-    return facts
+class KnownCli(CliFacts):
+    """Nobody is asked."""
+
+    def __init__(self, *, knows_snapshots: bool = False) -> None:
+        super().__init__()
+        self._has_snapshots = knows_snapshots
+
+    def knows_snapshots(self) -> bool:
+        return self._has_snapshots
 
 
 def settings(**changes: Any) -> ExecutorSettings:
@@ -45,7 +50,7 @@ def settings(**changes: Any) -> ExecutorSettings:
         "permission_mode": "ask",
         "kill_grace_s": 5.0,
         "max_line_bytes": 1000,
-        "cli": cli(),
+        "cli": KnownCli(),
         "timeout_s": 60.0,
     }
     return ExecutorSettings(**{**given, **changes})

@@ -520,6 +520,19 @@ def test_kill_9_of_the_server_ends_the_agent_at_once(agent: Agent, scratch: Path
             assert end["outcome"] == "success", end
 
 
+def test_a_result_beyond_the_line_limit_ends_its_turn(agent: Agent, scratch: Path) -> None:
+    """It cannot be read whole, and must not cost the time limit."""
+    with hub_with(agent, scratch, MAX_LINE_BYTES="100000") as hub, hub.client() as client:
+        talk = Talk(agent, hub, client, "p")
+        first = talk.run("[[text:A]]")
+        end = talk.run("[[big:300000]]")
+        assert end["outcome"] == "success" and "MAX_LINE_BYTES" in end["result"]
+        assert end["session_id"] == first["session_id"]
+        cut = [u["data"] for u in client.updates if u["update_type"] == "claude_text"]
+        assert len(cut) == 2 and all(data["truncated"] for data in cut)
+        assert talk.run("[[big:7]]")["result"] == "x" * 7
+
+
 def test_background_off_everything_happens_in_the_turn(agent: Agent, scratch: Path) -> None:
     with hub_with(agent, scratch, AGENT_BACKGROUND="off") as hub, hub.client() as client:
         talk = Talk(agent, hub, client, "p")

@@ -7,7 +7,7 @@ import pytest
 from actors import messages
 from actors.executor import starter
 from actors.executor.permissions import QUESTIONS_MAX
-from protocol.claude import SessionChoice
+from protocol.claude import Cut, SessionChoice
 from protocol.updates import Outcome
 from tests.executor_setup import (
     FORGOTTEN,
@@ -15,6 +15,7 @@ from tests.executor_setup import (
     LINE,
     RESULT,
     FakeProcess,
+    KnownCli,
     Setup,
     cold,
     no_processes,
@@ -175,9 +176,7 @@ def test_the_model_of_an_earlier_process_is_put_back(setup: Setup) -> None:
 
 
 def test_the_system_prompt_of_a_session_is_not_brought_back() -> None:
-    from tests.executor_setup import cli
-
-    setup = Setup(cli=cli(knows_snapshots=True))
+    setup = Setup(cli=KnownCli(knows_snapshots=True))
     setup.start(RESUMED)
     assert "--system-prompt-snapshot=off" in setup.process.spec.argv
 
@@ -566,3 +565,197 @@ def test_with_background_off_such_lines_belong_to_nothing(setup: Setup) -> None:
     setup.read(INIT, LINE, RESULT)
     (output,) = setup.told(messages.AgentOutput)
     assert output.execution_id is None
+
+
+# -- races and strange lines -----------------------------------------------------------------
+
+
+def test_a_session_forgotten_while_a_prompt_is_prepared(setup: Setup) -> None:
+    """It is said before anything is read."""
+    setup.start(RESUMED, allowed_tools=["Read"])
+    assert setup.process.prompts() == []
+    setup.read(FORGOTTEN)
+    setup.gone(1)
+    assert messages.SessionForgotten(execution_id="e") in setup.project.take()
+    setup.prepare()
+    assert len(setup.process.prompts()) == 1
+    assert finish(setup).outcome == Outcome.SUCCESS
+
+
+@pytest.mark.parametrize("forgotten", [True, False])
+def test_a_second_process_that_cannot_start_leaves_none(
+    setup: Setup, forgotten: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise FileNotFoundError(2, "No such file", "claude")
+
+    setup.start(RESUMED)
+    if not forgotten:
+        finish(setup)
+        setup.start(RESUMED, "f")
+    monkeypatch.setattr(starter, "AgentProcess", fail)
+    if forgotten:
+        setup.read(FORGOTTEN)
+    setup.gone(1)
+    told = setup.project.take()
+    assert [m.outcome for m in told if isinstance(m, messages.RunEnded)] == [Outcome.ERROR]
+    assert told[-1] == messages.ProcessChanged(pid=None)
+
+
+def test_what_is_remembered_is_of_the_session_that_asked(setup: Setup) -> None:
+    """Also where that has been given up meanwhile."""
+    setup.start()
+    setup.tell(messages.ForgetPermissions())
+    remember(setup, RULE, MODE)
+    setup.read(RESULT)
+    setup.start(SessionChoice(), "f")
+    setup.gone()
+    assert setup.process.controls("apply_flag_settings") == []
+    assert "--permission-mode=default" in setup.process.spec.argv
+
+
+def test_a_session_that_was_cleared_has_no_permissions(setup: Setup) -> None:
+    """The process holds on to its rules, so it is used no more."""
+    setup.start()
+    setup.read(INIT)
+    remember(setup, RULE)
+    cleared = {"type": "system", "subtype": "init", "session_id": "t"}
+    setup.say(cleared, {"type": "result", "is_error": False, "result": "", "session_id": "t"})
+    setup.start(SessionChoice(resume="t"), "f")
+    setup.gone()
+    assert len(FakeProcess.started) == 2
+    assert setup.process.controls("apply_flag_settings") == []
+
+
+def test_a_process_without_such_rules_goes_on_after_clear(setup: Setup) -> None:
+    setup.start()
+    cleared = {"type": "system", "subtype": "init", "session_id": "t"}
+    setup.read(INIT)
+    setup.say(cleared)
+    setup.read(b'{"type":"result","is_error":false,"result":"","session_id":"t"}')
+    setup.start(SessionChoice(resume="t"), "f")
+    assert len(FakeProcess.started) == 1
+
+
+@pytest.mark.parametrize("mode", [["plan"], {"a": 1}, None, 5, "bypassPermissions", "nonsense"])
+def test_a_strange_mode_is_not_remembered(setup: Setup, mode: Any) -> None:
+    setup.start()
+    remember(setup, {"type": "setMode", "mode": mode})
+    setup.read(RESULT)
+    assert setup.process.controls("set_permission_mode")[-1]["mode"] == "default"
+
+
+def test_strange_suggestions_are_ignored(setup: Setup) -> None:
+    setup.start()
+    odd = [{"type": ["x"]}, {}, {"type": "addRules", "rules": 5}, {"type": "addDirectories"}]
+    assert remember(setup, *odd)["behavior"] == "allow"
+    setup.read(RESULT)
+    assert not setup.worker.remembered
+
+
+def test_a_turn_of_its_own_may_begin_while_the_last_one_is_tidied() -> None:
+    setup = Setup(background=True)
+    setup.start()
+    setup.process.look_was_sure = False
+    setup.read(INIT, RESULT, INIT, LINE)
+    told = setup.project.take()
+    kinds = [type(m).__name__ for m in told]
+    assert kinds.index("RunEnded") < kinds.index("BackgroundBegan")
+    (began,) = [m for m in told if isinstance(m, messages.BackgroundBegan)]
+    assert told[-1].execution_id == began.execution_id
+    setup.start(RESUMED, "f")
+    assert len(setup.process.prompts()) == 1
+    setup.process.look_was_sure = True
+    setup.fire(messages._SweepDue)
+    setup.read(RESULT)
+    assert setup.end().execution_id == began.execution_id
+    assert len(setup.process.prompts()) == 2
+
+
+def test_a_question_of_a_process_that_is_replaced_is_withdrawn() -> None:
+    setup = Setup(background=True)
+    setup.start()
+    finish(setup)
+    request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {}, "agent_id": "a"}
+    setup.say({"type": "control_request", "request_id": "r", "request": request})
+    (asked,) = setup.told(messages.PermissionAsked)
+    setup.start(RESUMED, "f")
+    setup.gone(-9)
+    (withdrawn,) = setup.told(messages.PermissionWithdrawn)
+    assert withdrawn.permission_id == asked.request.permission_id
+    assert len(FakeProcess.started) == 2
+
+
+def test_the_lifecycle_of_the_turn_before_is_not_the_next_ones(setup: Setup) -> None:
+    setup.start()
+    uuid = setup.process.prompts()[0]["uuid"]
+    finish(setup)
+    setup.start(RESUMED, "f", allowed_tools=["Read"])
+    setup.say({"type": "command_lifecycle", "command_uuid": uuid, "state": "completed"})
+    assert setup.told(messages.AgentOutput)[-1].execution_id is None
+    setup.gone(-9)  # it had said nothing to this one
+    assert len(FakeProcess.started) == 2
+
+
+def test_a_prompt_that_was_only_queued_goes_to_another_process(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.start(RESUMED, "f")
+    uuid = setup.process.prompts()[-1]["uuid"]
+    setup.say({"type": "command_lifecycle", "command_uuid": uuid, "state": "queued"})
+    setup.gone(-9)
+    assert len(FakeProcess.started) == 2
+    assert finish(setup, "f").outcome == Outcome.SUCCESS
+
+
+def test_a_process_ahead_that_had_died_is_replaced(setup: Setup) -> None:
+    setup.tell(messages.WarmUp(session=RESUMED))
+    setup.start(RESUMED)
+    setup.gone(-9)
+    assert len(FakeProcess.started) == 2
+
+
+def test_a_result_that_is_too_long_ends_the_turn_all_the_same(setup: Setup) -> None:
+    setup.start()
+    uuid = setup.process.prompts()[0]["uuid"]
+    process_id = setup.process.process_id
+    for head, tail in (
+        (b'{"num_turns":1,"is_error":false,"result":"xxx', b'","type":"result","session_id":"s"}'),
+        (b'{"type":"result","is_error":true,"num_turns":2,"result":"xxx', b'","session_id":"s"}'),
+    ):
+        cut = Cut(5_000, tail.replace(b"}", b',"user_message_uuid":"%b"}' % uuid.encode()))
+        line = messages._OutputRead(process_id=process_id, lines=((head, cut),), size_bytes=1)
+        setup.tell(line)
+        ended = setup.end()
+        is_error = b"true" in head
+        assert ended.outcome == (Outcome.ERROR if is_error else Outcome.SUCCESS)
+        assert "MAX_LINE_BYTES" in ended.result
+        setup.start(RESUMED, "f")
+        uuid = setup.process.prompts()[-1]["uuid"]
+
+
+def test_a_line_that_is_too_long_and_no_result_ends_nothing(setup: Setup) -> None:
+    """What looks like one in the words of a model is escaped."""
+    setup.start()
+    said = b'{"type":"assistant","text":"{\\"type\\":\\"result\\",\\"num_turns\\":1'
+    cut = Cut(5_000, b'\\"type\\":\\"result\\"","uuid":"u"}')
+    process_id = setup.process.process_id
+    setup.tell(messages._OutputRead(process_id=process_id, lines=((said, cut),), size_bytes=1))
+    assert setup.told(messages.RunEnded) == []
+
+
+def test_a_request_that_is_too_long_is_refused(setup: Setup) -> None:
+    setup.start()
+    head = b'{"type":"control_request","request_id":"r7","request":{"subtype":"can_use_tool","x":"'
+    process_id = setup.process.process_id
+    line = (head, Cut(5_000, b'"}}'))
+    setup.tell(messages._OutputRead(process_id=process_id, lines=(line,), size_bytes=1))
+    assert [(a["subtype"], a["request_id"]) for a in setup.process.answers()] == [("error", "r7")]
+    assert setup.told(messages.AgentOutput) == []
+
+
+def test_a_project_that_has_ended_is_told_nothing_more(setup: Setup) -> None:
+    setup.project.actor_stopped.set()
+    setup.tell(messages.WarmUp(session=SessionChoice()))
+    setup.start()
+    setup.read(LINE, RESULT)

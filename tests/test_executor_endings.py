@@ -66,12 +66,30 @@ def test_a_turn_that_stops_when_asked_leaves_the_process(setup: Setup, wish: str
 
 
 def test_an_interrupt_before_the_prompt_was_sent(setup: Setup) -> None:
-    setup.start(model="opus", allowed_tools=["Read"])
+    setup.start(permission_mode="plan", allowed_tools=["Read"])
     assert setup.process.prompts() == []
     setup.interrupt()
-    assert setup.end().outcome == Outcome.INTERRUPTED
+    assert setup.told(messages.RunEnded) == []  # it may be deaf
     setup.prepare()
-    assert setup.process.prompts() == [] and setup.process.controls("interrupt") == []
+    assert setup.end().outcome == Outcome.INTERRUPTED
+    assert setup.process.prompts() == [] and setup.process.signals == []
+
+
+@pytest.mark.parametrize("wish", ["interrupt", "timeout"])
+def test_a_process_that_does_not_hear_is_ended_while_it_is_prepared(
+    setup: Setup, wish: str
+) -> None:
+    setup.start(allowed_tools=["Read"])
+    if wish == "interrupt":
+        setup.interrupt()
+    else:
+        setup.fire(messages._WatchdogFired)
+    for _ in range(3):
+        setup.fire(messages._RungDue)
+    assert setup.process.signals == LADDER[:3]
+    setup.gone(-9)
+    expected = Outcome.INTERRUPTED if wish == "interrupt" else Outcome.TIMEOUT
+    assert setup.end().outcome == expected
 
 
 def test_an_interrupt_that_takes_the_prompt_back(setup: Setup) -> None:

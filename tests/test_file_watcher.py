@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from watchdog.events import FileCreatedEvent
+from watchdog.observers import Observer
 
 from actors import file_watcher, messages
 from actors.clock import SystemClock, ThreadTimers
@@ -88,9 +90,14 @@ def test_without_watches_it_looks_by_itself(
     watched = watch()
     wait_until(lambda: looked != [])
     (scratch / "src").mkdir()
-    (scratch / "src" / "new.py").touch()
-    (scratch / "node_modules" / "x.js").touch()
-    wait_until(lambda: "src/new.py" in watched.paths())
+    sizes = iter(range(1, 1000))
+
+    def is_heard() -> bool:
+        for path in (scratch / "src" / "new.py", scratch / "node_modules" / "x.js"):
+            path.write_text("x" * next(sizes))  # again: the first look may have seen it
+        return "src/new.py" in watched.paths()
+
+    wait_until(is_heard)
     assert time.monotonic() - began < 10
     assert "fs.inotify.max_user_watches" in caplog.text
     assert not any("node_modules" in path for path in [*watched.paths(), *looked])
@@ -107,12 +114,84 @@ def test_another_fault_is_none_of_these(scratch: Path, monkeypatch: pytest.Monke
         watcher.started()
 
 
+class FewWatches:
+    """As watchdog does it: of all folders only the first one's fault is heard."""
+
+    left = 1
+
+    def __init__(self) -> None:
+        self.observer = Observer()
+
+    def schedule(self, *given: Any, **options: Any) -> None:
+        self.observer.schedule(*given, **options)
+
+    def start(self) -> None:
+        if FewWatches.left <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        FewWatches.left -= 1
+        self.observer.start()
+
+    def is_alive(self) -> bool:
+        return self.observer.is_alive()
+
+    def stop(self) -> None:
+        self.observer.stop()
+
+    def join(self, timeout: float) -> None:
+        if self.is_alive():
+            self.observer.join(timeout)
+
+
+@pytest.mark.parametrize("left", [1, 2], ids=["at the start", "when a folder comes"])
+def test_watches_that_run_out_below_the_root_are_noticed(
+    watch: Any,
+    scratch: Path,
+    left: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(FewWatches, "left", left)
+    monkeypatch.setattr(file_watcher, "Observer", FewWatches)
+    watched = watch()
+    numbers = iter(range(10_000))
+
+    def is_noticed() -> bool:
+        (scratch / f"folder{next(numbers)}").mkdir()
+        return "fs.inotify.max_user_watches" in caplog.text
+
+    wait_until(is_noticed)
+    if left == 2:
+        wait_until(lambda: bool(watched.paths()))  # what had been noted before is not lost
+
+    def is_heard() -> bool:
+        (scratch / "folder0" / f"f{next(numbers)}").touch()
+        return any(path.startswith("folder0/f") for path in watched.paths())
+
+    wait_until(is_heard)
+
+
+def test_more_than_was_noted_is_told(scratch: Path) -> None:
+    """A change of note may be among what was not noted."""
+    project = Probe()
+    watcher = FileWatcher(project=project.actor_ref, folder=str(scratch), timers=None)  # type: ignore[arg-type]
+    (scratch / ".gitignore").write_text("node_modules/\n")
+    for number in range(NOTED_MAX):
+        path = scratch / "node_modules" / str(number)
+        watcher._notes.on_any_event(FileCreatedEvent(str(path)))
+    watcher._send_report()
+    assert project.take() == []
+    for number in range(NOTED_MAX):
+        path = scratch / "node_modules" / str(number)
+        watcher._notes.on_any_event(FileCreatedEvent(str(path)))
+    watcher._notes.on_any_event(FileCreatedEvent(str(scratch / "src.py")))
+    watcher._send_report()
+    assert project.take() == [messages.FilesChanged(paths=(), truncated=True)]
+
+
 def test_what_is_noted_is_bounded() -> None:
     """100,000 files of a dependency folder that is being written."""
-    from watchdog.events import FileCreatedEvent
-
     notes = _Notes(Probe().actor_ref)
     for number in range(NOTED_MAX + 100):
         notes.on_any_event(FileCreatedEvent(f"/p/node_modules/{number}"))
-    paths, overflowed = notes.take()
+    paths, overflowed, _ = notes.take()
     assert len(paths) == NOTED_MAX and overflowed

@@ -8,13 +8,14 @@ from websockets.frames import Frame, Opcode
 from actors.client.replies import ReplyQueue
 from actors.executor.credit import Credit
 from actors.executor.environment import agent_environment
-from actors.executor.lines import LineSplitter
+from actors.executor.lines import TAIL_BYTES, LineSplitter
 from actors.frontend.rate import RequestCredit, TokenBucket
 from actors.frontend.wire import FRAGMENTS_MAX, Assembler, FrameLimits, MessageRefused
 from actors.hub.registry import free_id
 from actors.ports import Caller
 from actors.project.run_queue import Execution, RunQueue
 from actors.restarts import RESTART_PERIOD_S, RESTARTS_MAX, RestartIntensity
+from protocol.claude import Cut
 from protocol.versions import choose_subprotocol
 
 
@@ -25,7 +26,7 @@ def test_lines_are_the_same_in_any_pieces(data: bytes, size: int) -> None:
     found = [line for at in range(0, len(data), size) for line in pieces.feed(data[at : at + size])]
     assert found == expected
     assert pieces.rest() == whole.rest()
-    assert [len(line) if cut is None else cut for line, cut in expected] == [
+    assert [len(line) if cut is None else cut.size_bytes for line, cut in expected] == [
         len(line) for line in data.split(b"\n")[:-1]
     ]
 
@@ -33,8 +34,13 @@ def test_lines_are_the_same_in_any_pieces(data: bytes, size: int) -> None:
 def test_a_long_line_is_cut_and_its_length_known() -> None:
     splitter = LineSplitter(4)
     assert splitter.feed(b"abc") == []
-    assert splitter.feed(b"defg\nx\n") == [(b"abcd", 7), (b"x", None)]
+    assert splitter.feed(b"defg\nx\n") == [
+        (b"abcd", Cut(7, b"efg")),
+        (b"x", None),
+    ]
     assert splitter.rest() is None
+    splitter.feed(b"a" * 10 + b"b" * TAIL_BYTES)
+    assert splitter.feed(b"\n") == [(b"aaaa", Cut(10 + TAIL_BYTES, b"b" * TAIL_BYTES))]
     splitter.feed(b"tail")
     assert splitter.rest() == (b"tail", None)
 

@@ -316,6 +316,115 @@ def test_clear_is_told_as_a_reset(setup: ProjectSetup) -> None:
     assert setup.meta().session_id == "s2"
 
 
+def new_session(setup: ProjectSetup, *, handle: bool = True) -> None:
+    setup.ask(requests.AgentNewSession(project_id="p"), handle=handle)
+
+
+def with_session(setup: ProjectSetup) -> None:
+    """The project has the conversation s1."""
+    execution_id = setup.execute()
+    setup.tell(output(execution_id, b"{}", session_id="s1"))
+    setup.end(execution_id)
+    setup.executor.take()
+
+
+def last_order(setup: ProjectSetup) -> messages.StartRun:
+    orders = [m for m in setup.executor.take() if isinstance(m, messages.StartRun)]
+    return orders[-1]
+
+
+def test_a_reset_right_behind_a_prompt_is_for_it_too(setup: ProjectSetup) -> None:
+    with_session(setup)
+    setup.ask(requests.Execute(project_id="p", prompt="x"), handle=False)
+    new_session(setup)
+    assert last_order(setup).session == SessionChoice()
+    running = setup.project.info().execution_id
+    assert running is not None
+    setup.tell(output(running, b"{}", session_id="s2"))
+    assert setup.meta().session_id == "s2"
+
+
+def test_one_whose_turn_comes_while_a_reset_is_stored_runs_in_the_new_one(
+    setup: ProjectSetup,
+) -> None:
+    with_session(setup)
+    first, second = setup.execute(), setup.execute()
+    setup.executor.take()
+    new_session(setup, handle=False)
+    setup.end(first)
+    order = last_order(setup)
+    assert (order.execution_id, order.session) == (second, SessionChoice())
+
+
+def test_a_turn_of_an_old_session_cannot_bring_it_back(setup: ProjectSetup) -> None:
+    with_session(setup)
+    new_session(setup)
+    setup.tell(messages.BackgroundBegan(execution_id="own", session_id="s1"))
+    setup.tell(output("own", b"{}", session_id="s1"))
+    setup.end("own")
+    assert setup.meta().session_id is None
+
+
+def test_a_reset_that_is_refused_changes_nothing(
+    setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_session(setup)
+    running = setup.execute()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail_with(28))
+        new_session(setup)
+    assert setup.answers()[-1]["code"] == "storage_failed"
+    setup.timers.fire(messages._RetryStorage)
+    setup.handle_own()
+    setup.tell(output(running, b"{}", session_id="s2"))
+    setup.end(running)
+    assert setup.meta().session_id == "s2"
+    assert setup.execute() and last_order(setup).session == SessionChoice(resume="s2")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ERROR, Outcome.KILLED, Outcome.INTERRUPTED])
+def test_a_model_comes_back_until_one_without_has_worked(
+    setup: ProjectSetup, outcome: Outcome
+) -> None:
+    with_session(setup)
+    setup.end(setup.execute(model="haiku"), Outcome.KILLED)
+    expected = [True, True, False]
+    for ends_with, named in zip((outcome, Outcome.SUCCESS, outcome), expected, strict=True):
+        execution_id = setup.execute()
+        assert last_order(setup).model_named == named
+        setup.end(execution_id, ends_with)
+
+
+def test_a_new_session_has_no_model(setup: ProjectSetup) -> None:
+    with_session(setup)
+    setup.end(setup.execute(model="haiku"))
+    new_session(setup)
+    setup.execute()
+    assert not last_order(setup).model_named
+
+
+def test_a_session_is_kept_with_its_first_line(setup: ProjectSetup) -> None:
+    """A crash does not bring back the one before, nor none."""
+    execution_id = setup.execute()
+    for session_id in ("s1", "s2"):  # /clear
+        setup.tell(output(execution_id, b"{}", session_id=session_id))
+        assert setup.meta().session_id == session_id
+    setup.open()
+    setup.execute()
+    assert last_order(setup).session == SessionChoice(resume="s2")
+
+
+def test_a_question_behind_its_execution_is_found_after_a_crash(setup: ProjectSetup) -> None:
+    execution_id = setup.execute()
+    ask(setup, execution_id, outlives_turn=True)
+    setup.end(execution_id)
+    setup.end(setup.execute())
+    setup.open()
+    assert resolved(setup) == [("deny", "execution_finished")]
+    setup.open()
+    assert len(resolved(setup)) == 1
+
+
 def test_a_turn_of_the_clis_own(setup: ProjectSetup) -> None:
     setup.end(setup.execute())
     setup.tell(messages.BackgroundBegan(execution_id="own", session_id="s"))

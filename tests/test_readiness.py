@@ -119,3 +119,15 @@ def test_a_peer_that_hangs_up_on_one_who_does_not_wait_costs_nothing() -> None:
     seat.leave()
     readiness.stop(LONG_S)
     near.close()
+
+
+def test_a_socket_that_is_closed_already_has_left() -> None:
+    """At the stop another thread may have closed it."""
+    readiness = Readiness()
+    near, far = socket.socketpair()
+    seat = readiness.seat(near)
+    near.close()
+    seat.leave()
+    far.close()
+    readiness.start()
+    readiness.stop(LONG_S)

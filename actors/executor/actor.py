@@ -119,9 +119,9 @@ class Executor(Actor):
         self._turns.go_on()
 
     def _on_output_read(self, worker: Worker, message: messages._OutputRead) -> None:
-        for raw, true_size in message.lines:
-            if true_size is not None:
-                self._on_line(worker, claude.text_line(raw, true_size))
+        for raw, cut in message.lines:
+            if cut is not None:
+                self._on_line(worker, claude.long_line(raw, cut.tail, cut.size_bytes))
             elif (line := claude.parse_line(raw, self._settings.max_line_bytes)) is not None:
                 self._on_line(worker, line)
         if not self._relay.flush(message.size_bytes):
@@ -129,7 +129,9 @@ class Executor(Actor):
 
     def _on_output_ended(self, worker: Worker, message: messages._OutputEnded) -> None:
         if message.rest is not None:
-            self._on_line(worker, claude.text_line(*message.rest))
+            raw, cut = message.rest
+            size_bytes = None if cut is None else cut.size_bytes
+            self._on_line(worker, claude.text_line(raw, size_bytes))
         worker.on_output_ended()
 
     def _on_line(self, worker: Worker, line: AgentLine) -> None:
@@ -139,7 +141,10 @@ class Executor(Actor):
         turn = self._turns.turn_of(worker, line)
         execution_id = turn.execution_id if turn is not None else None
         self._relay.add(line, worker.process.process_id, execution_id)
+        session_before = worker.session_id
         worker.note(line)
+        if session_before not in (None, worker.session_id):
+            self._questioning.session_changed(worker)
         if line.tasks is not None:
             self._turns.keep()
         if line.turn_end is not None:

@@ -28,10 +28,6 @@ class CliFacts:
         finally:
             self._known.set()
 
-    def set(self, *, version: str | None, knows_snapshots: bool) -> None:
-        self.version, self._knows_snapshots = version, knows_snapshots
-        self._known.set()
-
     def knows_snapshots(self) -> bool:
         """Whether it has FRESH_SYSTEM_PROMPT (2.1.331 has, 2.1.197 has not)."""
         self._known.wait(KNOWN_WAIT_S)

@@ -101,8 +101,6 @@ TABLE: Mapping[tuple[State, Event], Step] = {
 }
 # States that a grace ends.
 LIMITED = frozenset(state for state, event in TABLE if event is Event.GRACE)
-# States in which the process may still be given a prompt, now or later.
-STAYING = frozenset((State.IDLE, State.RUNNING, State.INTERRUPTING, State.TIDYING))
 # States in which a turn has its say.
 IN_TURN = frozenset((State.RUNNING, State.INTERRUPTING))
 
@@ -113,7 +111,7 @@ def step(state: State, event: Event) -> Step | None:
 
 
 class EndReason(StrEnum):
-    """Why a turn was ended, if it did not end by itself; the later ones are the stronger."""
+    """Why a turn was ended, if it did not end by itself."""
 
     INTERRUPTED = "interrupted"
     TIMEOUT = "timeout"

@@ -112,10 +112,10 @@ class Census:
         self._newest_seen = _newest_pid()
         self._seen = psutil.pids()
 
-    def settle(self, unknown: Iterable[int] = ()) -> None:
-        """What the last look saw is known, but for what it could not read."""
+    def settle(self) -> None:
+        """What the last look saw is known, and no more than that."""
         self._newest_pid = self._newest_seen
-        self._known = frozenset(self._seen).difference(unknown)
+        self._known = frozenset(self._seen)
 
     def newcomers(self) -> list[int]:
         """All, where numbers may have been given again since the last look."""

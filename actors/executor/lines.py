@@ -1,7 +1,9 @@
 """Bytes of a pipe to lines: split at newlines only, of any length up to a limit."""
 
-# A line without its newline, and its true length where it was cut.
-RawLine = tuple[bytes, int | None]
+from protocol.claude import Cut, RawLine
+
+# Of a line that is cut, its end is kept too: the CLI may say there what it is.
+TAIL_BYTES = 4 * 1024
 
 
 class LineSplitter:
@@ -12,6 +14,7 @@ class LineSplitter:
         self._parts: list[bytes] = []
         self._kept_bytes = 0
         self._size_bytes = 0
+        self._tail = b""
 
     def feed(self, data: bytes) -> list[RawLine]:
         """The lines that the data completes."""
@@ -33,14 +36,17 @@ class LineSplitter:
 
     def _keep(self, piece: bytes) -> None:
         self._size_bytes += len(piece)
-        piece = piece[: self._max_bytes - self._kept_bytes]
-        if piece:
-            self._parts.append(piece)
-            self._kept_bytes += len(piece)
+        kept = piece[: self._max_bytes - self._kept_bytes]
+        if kept:
+            self._parts.append(kept)
+            self._kept_bytes += len(kept)
+        if self._size_bytes > self._kept_bytes:
+            self._tail = (self._tail + piece[len(kept) :])[-TAIL_BYTES:]
 
     def _take(self) -> RawLine:
         line = b"".join(self._parts)
-        size = self._size_bytes if self._size_bytes > len(line) else None
+        cut = Cut(self._size_bytes, self._tail) if self._size_bytes > len(line) else None
         self._parts.clear()
         self._kept_bytes = self._size_bytes = 0
-        return line, size
+        self._tail = b""
+        return line, cut

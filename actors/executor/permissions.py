@@ -93,12 +93,15 @@ def deny_line(question: Question, message: str) -> bytes:
 
 
 class Remembered:
-    """What was allowed for the rest of a session: the CLI's process keeps it, and whatever takes
+    """What was allowed for the rest of one session: the CLI's process keeps it, and whatever takes
     its place is told again. In memory: a restart of the server asks again."""
 
     def __init__(self) -> None:
         self.rules = Rules()
         self.mode: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.rules) or self.mode is not None
 
     def grant(self, question: Question) -> list[dict[str, Any]]:
         """Takes a question's suggestions; the same, for this session and nothing longer.
@@ -122,7 +125,7 @@ class Remembered:
                 listed = suggestion.get("directories")
                 folders = listed if isinstance(listed, list) else []
                 self.rules += Rules(folders=tuple(str(folder) for folder in folders))
-            case "setMode" if suggestion.get("mode") in _MODES:
+            case "setMode" if str(suggestion.get("mode")) in _MODES:
                 self.mode = str(suggestion["mode"])
 
 

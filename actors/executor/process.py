@@ -137,7 +137,7 @@ class AgentProcess:
 
     def settle_turn(self) -> None:
         """Whatever runs now belongs to the process, not to a turn."""
-        self._census.settle(self._unreadable)
+        self._census.settle()
 
     def memory_bytes(self) -> int:
         """Resident, of the CLI itself; 0 once it is gone."""

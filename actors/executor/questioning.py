@@ -16,7 +16,8 @@ NOBODY_ASKED = "The tool was asked for outside of an execution; nobody can be as
 
 
 class Questioning:
-    """`remembered` is what users have allowed for the rest of the session."""
+    """`remembered` is what users have allowed for the rest of the present session; each process has
+    that of its own."""
 
     def __init__(self, relay: Relay, *, background: bool) -> None:
         self.remembered = Remembered()
@@ -52,7 +53,7 @@ class Questioning:
         if worker is None or question is None:
             return
         if answer.allow:
-            granted = self.remembered.grant(question) if answer.remember else []
+            granted = worker.remembered.grant(question) if answer.remember else []
             worker.process.write(allow_line(question, answer.updated_input, granted))
         else:
             worker.process.write(deny_line(question, answer.message))
@@ -66,5 +67,11 @@ class Questioning:
             self._relay.tell(messages.PermissionWithdrawn(permission_id=permission_id))
 
     def forget(self) -> None:
-        """The session is over."""
+        """The session is over; a process that still works in it goes on with what it has."""
         self.remembered = Remembered()
+
+    def session_changed(self, worker: Worker) -> None:
+        """By `/clear`. The process holds on to what it was told, so it is used no more."""
+        worker.is_spent = bool(worker.remembered)
+        if worker.remembered is self.remembered:
+            self.remembered = worker.remembered = Remembered()

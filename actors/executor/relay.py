@@ -3,12 +3,14 @@
 from typing import Any
 
 from actors import messages
+from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from protocol.claude import AgentLine
 
 
 class Relay:
-    """Lines of one execution, or of none, go together; anything else goes behind them."""
+    """Lines of one execution, or of none, go together; anything else goes behind them. A Project
+    that has ended is told nothing more."""
 
     def __init__(self, project: Ref) -> None:
         self._project = project
@@ -24,7 +26,7 @@ class Relay:
 
     def tell(self, message: Any) -> None:
         self.flush()
-        self._project.tell(message)
+        tell_if_alive(self._project, message)
 
     def flush(self, size_bytes: int = 0) -> bool:
         """Sends what waits; `size_bytes` is what the reader is owed for it. Whether there was
@@ -32,12 +34,11 @@ class Relay:
         if not self._lines:
             return False
         lines, self._lines = tuple(self._lines), []
-        self._project.tell(
-            messages.AgentOutput(
-                execution_id=self._execution_id,
-                process_id=self._process_id,
-                lines=lines,
-                size_bytes=size_bytes,
-            )
+        output = messages.AgentOutput(
+            execution_id=self._execution_id,
+            process_id=self._process_id,
+            lines=lines,
+            size_bytes=size_bytes,
         )
+        tell_if_alive(self._project, output)
         return True

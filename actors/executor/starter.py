@@ -50,13 +50,16 @@ class Starter:
         launch: LaunchSettings,
         wanted: TurnSettings,
         *,
-        model_is_known: bool,
+        model_named: bool,
     ) -> Worker:
-        """Raises OSError, ValueError."""
+        """`model_named`: --resume would bring back a model of an earlier prompt. Raises OSError,
+        ValueError."""
         process = AgentProcess(self._spec(session, launch, wanted), self._owner)
         logger.info("%s: process %d", self._name, process.pid)
         # Rules are told, never arguments.
-        told = Preparation(replace(wanted, rules=Rules()), model_is_known=model_is_known)
+        comes_back = session.resume is not None and model_named
+        known = wanted.model is not None or not comes_back
+        told = Preparation(replace(wanted, rules=Rules()), model_is_known=known)
         return Worker(
             process,
             owner=self._owner,
@@ -65,7 +68,7 @@ class Starter:
             session=session,
             launch=launch,
             preparation=told,
-            base_rules=self._questioning.remembered.rules,
+            remembered=self._questioning.remembered,
         )
 
     def _spec(

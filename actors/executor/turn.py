@@ -1,18 +1,19 @@
 """One turn of a CLI process: the execution that a prompt asked for, or one that the CLI began."""
 
+import uuid
 from dataclasses import dataclass
 
 from actors.clock import Timer
 from actors.executor.ending import EndReason, Verdict, judge, stronger
 from actors.messages.executor import StartRun
 from actors.messages.project import RunEnded
-from protocol.claude import AgentLine, SessionChoice, TurnEnd
+from protocol.claude import AgentLine, SessionChoice, TurnEnd, user_line
 
 
 @dataclass(slots=True)
 class Turn:
     """`order` is None for one that the CLI began by itself; `uuid` that of its user line, once that
-    is written; `has_output`: the CLI has said something since."""
+    is written; `has_output`: the CLI has begun with it, as far as it has said."""
 
     execution_id: str
     order: StartRun | None
@@ -36,12 +37,19 @@ class Turn:
 
     def owns(self, line: AgentLine) -> bool:
         """By uuid where the CLI tells it (2.1.331), else by turn (2.1.197): there a `result` with
-        an origin is another's."""
-        if line.uuids and self.uuid is not None:
+        an origin is another's. That a session is forgotten comes before any prompt."""
+        if self.order is None:
+            return True
+        if line.uuids:
             return self.uuid in line.uuids
-        if line.turn_end is not None and self.order is not None:
-            return self.uuid is not None and not line.turn_end.has_origin
+        if (end := line.turn_end) is not None and not end.forgotten:
+            return self.uuid is not None and not end.has_origin
         return True
+
+    def note(self, line: AgentLine) -> None:
+        """One of its lines has come. A prompt that is only queued may still be lost with its
+        process."""
+        self.has_output = self.has_output or not line.is_queued
 
     @property
     def was_forgotten(self) -> bool:
@@ -65,6 +73,13 @@ class Turn:
             timeout_s=self.timeout_s,
             cost_usd=self.cost_usd,
         )
+
+    def prompt_line(self) -> bytes:
+        """The prompt for the CLI, which has it from now on."""
+        assert self.order is not None
+        content = self.order.content
+        self.uuid = str(uuid.uuid4())
+        return user_line(content if isinstance(content, str) else list(content), self.uuid)
 
     def begin_again(self, session: SessionChoice) -> None:
         """The same prompt in another process, within the same time limit, with a fresh uuid."""

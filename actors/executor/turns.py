@@ -18,7 +18,7 @@ from actors.executor.starter import Starter
 from actors.executor.turn import Turn, run_ended
 from actors.executor.worker import Worker
 from actors.messages import Ref
-from protocol.claude import AgentLine, ControlResponse, SessionChoice, TurnEnd, user_line
+from protocol.claude import AgentLine, ControlResponse, SessionChoice, TurnEnd
 from protocol.requests import Options
 from protocol.updates import Outcome
 
@@ -73,9 +73,8 @@ class Turns:
         if self.worker is not None or self._waiting is not None or not self._settings.keeps_warm:
             return
         launch, wanted = self._starter.wanted(Options())
-        known = session.resume is None
-        try:
-            self.worker = self._starter.start(session, launch, wanted, model_is_known=known)
+        try:  # nobody says here whether a model was named
+            self.worker = self._starter.start(session, launch, wanted, model_named=True)
         except (OSError, ValueError) as error:
             logger.warning("%s: no process ahead: %s", self._name, error)
         self.keep()
@@ -96,22 +95,19 @@ class Turns:
         if turn is None or worker is None or turn.execution_id != execution_id:
             return
         turn.wish(reason)
-        if reason is EndReason.INTERRUPTED and turn.is_preparing and worker.state is State.RUNNING:
-            self._end_turn(worker, turn, _ABORTED)  # nothing has begun
-        else:
-            worker.handle(_EVENTS[reason])
+        worker.handle(_EVENTS[reason])
         self.go_on()
 
     # -- what the CLI says -------------------------------------------------------------------
 
     def turn_of(self, worker: Worker, line: AgentLine) -> Turn | None:
         """The turn that a line belongs to; one that the CLI begins by itself begins here."""
-        if line.begins_turn and self._settings.background and self._begins_by_itself(worker):
-            self._begin_own(worker)
+        if line.begins_turn and self._settings.background:
+            self._begin_own_if_it_is(worker)
         turn = self.turn
         if turn is None or turn.end is not None or not turn.owns(line):
             return None
-        turn.has_output = True
+        turn.note(line)
         return turn
 
     def on_result(self, worker: Worker, turn: Turn | None, end: TurnEnd) -> None:
@@ -125,25 +121,36 @@ class Turns:
         self.go_on()
 
     def on_response(self, worker: Worker, response: ControlResponse) -> None:
-        """The answer to a request of ours: of the preparation, or of an interrupt, which may have
-        taken back the prompt before it began (there is no result then)."""
+        """The answer to a request of ours: of the preparation, or of an interrupt. That may come
+        before the prompt was written, or take it back before it began (there is no result then)."""
         refusal = worker.preparation.answered(response)
         turn = self.turn
         if turn is None or turn.end is not None:
             return
         cancelled = response.body.get("cancelled")
-        if isinstance(cancelled, list) and turn.uuid is not None and turn.uuid in cancelled:
+        is_taken_back = isinstance(cancelled, list) and turn.uuid in cancelled
+        hears = turn.is_preparing and worker.state is State.INTERRUPTING  # and has nothing to stop
+        if is_taken_back or hears:
             self._end_turn(worker, turn, _ABORTED)
         elif turn.is_preparing and worker.state is State.RUNNING:
             if refusal is not None:
                 self._end_turn(worker, turn, TurnEnd(is_error=True, text=refusal))
             elif worker.preparation.is_ready:
-                self._write_prompt(worker, turn)
+                worker.process.write(turn.prompt_line())
 
-    def _begins_by_itself(self, worker: Worker) -> bool:
+    def _begin_own_if_it_is(self, worker: Worker) -> None:
+        """An `init` where no prompt has been written is that of a turn of the CLI's own."""
+        turn = self.turn
+        if turn is not None and turn.end is not None and worker.state is State.TIDYING:
+            # What the last turn left is killed by now; its end waits no longer for a look at that.
+            worker.handle(Event.CLEAN)
+            self._finish_idle(worker, turn)
         if self.turn is None:
-            return worker.state is State.IDLE
-        return self.turn.is_preparing and self.turn.end is None
+            begins = worker.state is State.IDLE
+        else:
+            begins = self.turn.end is None and self.turn.is_preparing
+        if begins:
+            self._begin_own(worker)
 
     def _begin_own(self, worker: Worker) -> None:
         """Where a prompt was about to run, it waits: a line that is written into a turn becomes
@@ -199,14 +206,13 @@ class Turns:
         launch, wanted = self._starter.wanted(order.options)
         worker = self.worker
         if worker is None:
-            # --resume brings back the model that an earlier prompt has named.
-            comes_back = turn.session.resume is not None and order.model_named
-            known = wanted.model is not None or not comes_back
+            named = order.model_named
             try:
-                worker = self._starter.start(turn.session, launch, wanted, model_is_known=known)
+                worker = self._starter.start(turn.session, launch, wanted, model_named=named)
             except (OSError, ValueError) as error:
                 text = f"The agent could not be started: {error}"
                 self._finish(turn, Verdict(Outcome.ERROR, text), stderr="")
+                self._relay.tell(messages.ProcessChanged(pid=None))
                 return
             self.worker = worker
         worker.handle(Event.PROMPT)
@@ -215,16 +221,7 @@ class Turns:
         for line in worker.preparation.lines(wanted):
             worker.process.write(line)
         if worker.preparation.is_ready:
-            self._write_prompt(worker, turn)
-
-    @staticmethod
-    def _write_prompt(worker: Worker, turn: Turn) -> None:
-        assert turn.order is not None
-        content = turn.order.content
-        turn.uuid = str(uuid.uuid4())
-        worker.process.write(
-            user_line(content if isinstance(content, str) else list(content), turn.uuid)
-        )
+            worker.process.write(turn.prompt_line())
 
     def _end_turn(self, worker: Worker, turn: Turn, end: TurnEnd) -> None:
         turn.end = end
@@ -254,27 +251,34 @@ class Turns:
         self.worker = None
         turn = self.turn
         logger.info("%s: process %d has ended", self._name, worker.process.pid)
-        if turn is not None and turn.order is not None:
-            if turn.was_forgotten:
-                # The same prompt in a new session; `-c` would bring the old conversation back.
-                forgotten = messages.SessionForgotten(execution_id=turn.execution_id)
-                self._relay.tell(forgotten)
-                self._questioning.forget()
-                turn.begin_again(SessionChoice())
-                self._run(turn, turn.order)
-                return
-            if worker.turns > 1 and turn.may_be_repeated:
-                logger.warning("%s: the process had died between turns", self._name)
-                turn.was_repeated = True
-                turn.begin_again(turn.session)
-                self._run(turn, turn.order)
-                return
+        if turn is not None and self._may_run_again(worker, turn):
+            self._questioning.end_process(worker)
+            assert turn.order is not None
+            self._run(turn, turn.order)
+            return
         self._questioning.end_turn(worker)
         if turn is not None:
             stderr = worker.process.stderr_tail(has_ended=True)
             self._finish(turn, turn.verdict(worker.return_code), stderr)
         self._questioning.end_process(worker)
         self._relay.tell(messages.ProcessChanged(pid=None))
+
+    def _may_run_again(self, worker: Worker, turn: Turn) -> bool:
+        """In another process: the session was forgotten, or the process had died before."""
+        if turn.order is None:
+            return False
+        if turn.was_forgotten:
+            # In a new session; `-c` would bring the old conversation back.
+            self._relay.tell(messages.SessionForgotten(execution_id=turn.execution_id))
+            self._questioning.forget()
+            turn.begin_again(SessionChoice())
+            return True
+        if worker.was_kept and turn.may_be_repeated:
+            logger.warning("%s: the process had died between turns", self._name)
+            turn.was_repeated = True
+            turn.begin_again(turn.session)
+            return True
+        return False
 
     def _finish(self, turn: Turn, verdict: Verdict, stderr: str) -> None:
         turn.watchdog.cancel()
@@ -286,6 +290,7 @@ class Turns:
     def keep(self) -> None:
         """The process is idle, or may be by now."""
         if self.worker is not None and self.turn is None:
+            self.worker.was_kept = True
             self._keeping.keep(self.worker)
 
     def on_idle_due(self, message: messages._IdleDue) -> None:

@@ -6,22 +6,21 @@ A plain class of the Executor; its timers tell the Executor, which hands them ba
 import logging
 import secrets
 import signal
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 
 from actors import messages
 from actors.clock import Timers
 from actors.executor import family
-from actors.executor.credit import Credit
 from actors.executor.ending import LIMITED, Action, Event, State, step
-from actors.executor.permissions import Questions
+from actors.executor.permissions import Questions, Remembered
 from actors.executor.preparing import Preparation
+from actors.executor.process import AgentProcess
 from actors.messages import Ref
 from protocol.claude import (
     AgentLine,
     LaunchSettings,
-    Rules,
     SessionChoice,
     TurnEnd,
     end_session_line,
@@ -43,53 +42,17 @@ _SIGNALS = {
 }
 
 
-class Endable(Protocol):
-    """As much of an AgentProcess as is needed here."""
-
-    credit: Credit
-
-    @property
-    def process_id(self) -> str: ...
-
-    @property
-    def pid(self) -> int: ...
-
-    def write(self, line: bytes) -> None: ...
-
-    def close_input(self) -> None: ...
-
-    def signal(self, number: int) -> None: ...
-
-    def left_by_turn(self) -> list[psutil.Process]: ...
-
-    @property
-    def look_was_sure(self) -> bool: ...
-
-    def settle_turn(self) -> None: ...
-
-    def leftovers(self) -> list[psutil.Process]: ...
-
-    def stop_output(self) -> None: ...
-
-    def begin_errors(self) -> None: ...
-
-    def stderr_tail(self, *, has_ended: bool) -> str: ...
-
-    def memory_bytes(self) -> int: ...
-
-    def kill_now(self) -> None: ...
-
-
 class Worker:
     """`state` is the process's; `is_over` once it, its descendants and its output are gone.
 
-    `session_id`: the newest that it has named; `turns`: how many it has begun; `base_rules`: what
-    it was told of an earlier process's session, and keeps.
+    `session_id`: the newest that it has named; `turns`: how many it has begun; `was_kept`: it may
+    have died before a prompt that it gets; `is_spent`: it gets none any more; `remembered`: what
+    was allowed in its session, of which it was told `base_rules` at its start.
     """
 
     def __init__(
         self,
-        process: Endable,
+        process: AgentProcess,
         *,
         owner: Ref,
         timers: Timers,
@@ -97,17 +60,20 @@ class Worker:
         session: SessionChoice,
         launch: LaunchSettings,
         preparation: Preparation,
-        base_rules: Rules,
+        remembered: Remembered,
     ) -> None:
         self.process = process
         self.launch = launch
         self.preparation = preparation
-        self.base_rules = base_rules
+        self.remembered = remembered
+        self.base_rules = remembered.rules
         self.questions = Questions()
         self.state = State.IDLE
         self.session_id: str | None = None
         self.return_code: int | None = None
         self.turns = 0
+        self.was_kept = False
+        self.is_spent = False
         self._owner = owner
         self._timers = timers
         self._kill_grace_s = kill_grace_s
@@ -133,6 +99,8 @@ class Worker:
 
     def is_in(self, session: SessionChoice) -> bool:
         """Whether a prompt of that session may run here."""
+        if self.is_spent:
+            return False
         if self.session_id is None:
             return session == self._session
         return session.resume == self.session_id
@@ -164,11 +132,11 @@ class Worker:
 
     # -- the table ---------------------------------------------------------------------------
 
-    def handle(self, event: Event) -> bool:
-        """Whether it changed anything."""
+    def handle(self, event: Event) -> None:
+        """One row of the table; what is not in it changes nothing."""
         taken = step(self.state, event)
         if taken is None:
-            return False
+            return
         self.state = taken.state
         self._changes += 1
         if event is Event.PROMPT:
@@ -178,7 +146,6 @@ class Worker:
         if self.state in LIMITED:
             due = messages._RungDue(process_id=self.process.process_id, change=self._changes)
             self._later(self._kill_grace_s, due)
-        return True
 
     def on_rung_due(self, change: int) -> None:
         """A timer of an earlier state is void: a kill may have overtaken it."""

@@ -17,6 +17,10 @@ TURNS = 16
 _EVENTS_AT_ONCE = 64
 
 
+# A socket that is closed (at the stop, by another thread) has left by that.
+_HAS_LEFT = frozenset((errno.EBADF, errno.ENOENT))
+
+
 class Readiness:
     """For the reading threads of a server; `start` before the first waits."""
 
@@ -43,7 +47,8 @@ class Readiness:
         self._thread.join(timeout_s)
         self._stop_sender.close()
         self._stop_receiver.close()
-        self._epoll.close()
+        with self._lock:
+            self._epoll.close()
 
     def seat(self, sock: socket.socket) -> "Seat":
         """A place for one connection's thread."""
@@ -70,8 +75,14 @@ class Readiness:
         self._turns.put(None)
 
     def remove(self, seat: "Seat") -> None:
-        if not self._epoll.closed:
-            self._epoll.unregister(seat.fd)
+        with self._lock:
+            if self._epoll.closed:
+                return
+            try:
+                self._epoll.unregister(seat.fd)
+            except OSError as error:
+                if error.errno not in _HAS_LEFT:
+                    raise
 
     def _run(self) -> None:
         while True:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol import requests
-from protocol.claude import SessionChoice
+from protocol.claude import RawLine, SessionChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +75,10 @@ class OutputStored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _OutputRead:
-    """From a process's reader: whole lines; a number of bytes where a line was cut."""
+    """From a process's reader: whole lines, and what was cut off them."""
 
     process_id: str
-    lines: tuple[tuple[bytes, int | None], ...]
+    lines: tuple[RawLine, ...]
     size_bytes: int
 
 
@@ -87,7 +87,7 @@ class _OutputEnded:
     """From a process's reader; `rest` is a last line that was left without an end."""
 
     process_id: str
-    rest: tuple[bytes, int | None] | None
+    rest: RawLine | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 so that a crash in between finds it."""
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from actors.project.ledger import Ledger
 from actors.project.publisher import Publisher
-from actors.project.run_queue import Execution, RunQueue
+from actors.project.run_queue import Execution
 from protocol.updates import ExecutionFinished, Outcome, PermissionResolved, UpdateType
 from storage.errors import StorageError
 
@@ -14,13 +15,19 @@ logger = logging.getLogger("claudehub.project")
 
 
 class Ends:
-    """For the Project's thread only."""
+    """For the Project's thread only. `open_elsewhere`: numbers before what else is open."""
 
-    def __init__(self, ledger: Ledger, publisher: Publisher, name: str, queue: RunQueue) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        publisher: Publisher,
+        name: str,
+        open_elsewhere: Callable[[], Iterable[int | None]],
+    ) -> None:
         self._ledger = ledger
         self._publisher = publisher
         self._name = name
-        self._queue = queue
+        self._open_elsewhere = open_elsewhere
         self._since: dict[str, int] = {}  # by execution, a number before its first record
 
     def log(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
@@ -53,8 +60,7 @@ class Ends:
 
         def stored() -> None:
             self.forget(execution_id)
-            # Four flushes, which nobody who waits for the end must wait for.
-            self._publisher.afterwards(self.save)
+            self.save_soon()
 
         self._ledger.journal.log(
             UpdateType.EXECUTION_FINISHED, data, on_stored=stored, about=execution_id
@@ -65,11 +71,15 @@ class Ends:
 
     @property
     def open_since_seq(self) -> int | None:
-        """A number before the first record of every execution without a durable end, those of
-        the queue included; None where there is none."""
-        queued = self._queue.open_since_seq
-        opened = [] if queued is None else [queued]
+        """A number before the first record of everything without a durable end: executions, those
+        of the queue included, and questions; None where there is none."""
+        opened = [since for since in self._open_elsewhere() if since is not None]
         return min([*self._since.values(), *opened], default=None)
+
+    def save_soon(self) -> None:
+        """Once what waits to be written is: four flushes, which nobody who waits for that must
+        wait for."""
+        self._publisher.afterwards(self.save)
 
     def save(self) -> None:
         """A failure is no reason to lose an end: it is said, and the next save has it all."""

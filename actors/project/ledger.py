@@ -53,7 +53,7 @@ class Ledger:
             ledger.note_key(run)
         ledger.keyed += left_open.keyed
         # Kept until their ends are durable: this start may crash as well.
-        ledger.change(busy_since_seq=start if left_open.executions else None)
+        ledger.change(busy_since_seq=start if left_open.executions or left_open.questions else None)
         ledger._save_opened(meta)
         return ledger, left_open
 

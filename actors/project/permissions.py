@@ -1,5 +1,6 @@
 """Questions of the agent that wait for a user: shown, answered once, ended with their execution."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +59,12 @@ class Permissions:
         self._answers: dict[str, _Answer] = {}
         self._began = 0
         self._began_at: dict[str, int] = {}
+        self._since: dict[str, int] = {}  # until its end is durable, a number before each
+
+    @property
+    def open_since_seq(self) -> int | None:
+        """A number before the record of every question without a durable end."""
+        return min(self._since.values(), default=None)
 
     @property
     def pending(self) -> list[dict[str, Any]]:
@@ -86,6 +93,7 @@ class Permissions:
 
     def asked(self, message: messages.PermissionAsked) -> None:
         request = message.request
+        self._since[request.permission_id] = self._ledger.bounds.last_seq
         data = codec.dumps(request)
         self._ledger.journal.log(
             UpdateType.PERMISSION_REQUEST, data, execution_id=request.execution_id
@@ -116,7 +124,7 @@ class Permissions:
 
     def _close(self, pending: _Pending, decision: Decision, by: str) -> None:
         self._take(pending, decision, by)
-        self._log(pending, decision, by)
+        self._log(pending, decision, by, on_stored=lambda: None)
 
     def _take(self, pending: _Pending, decision: Decision, by: str) -> None:
         permission_id = pending.request.permission_id
@@ -126,11 +134,27 @@ class Permissions:
         if len(self._answers) > ANSWERS_MAX:
             del self._answers[next(iter(self._answers))]
 
-    def _log(self, pending: _Pending, decision: Decision, by: str, **callbacks: Any) -> None:
+    def _log(
+        self,
+        pending: _Pending,
+        decision: Decision,
+        by: str,
+        *,
+        on_stored: Callable[[], None],
+        on_refused: Callable[[], None] | None = None,
+    ) -> None:
         request = pending.request
-        data = PermissionResolved(permission_id=request.permission_id, decision=decision, by=by)
+
+        def stored() -> None:
+            self._since.pop(request.permission_id, None)
+            on_stored()
+
         self._ledger.journal.log(
-            UpdateType.PERMISSION_RESOLVED, data, execution_id=request.execution_id, **callbacks
+            UpdateType.PERMISSION_RESOLVED,
+            PermissionResolved(permission_id=request.permission_id, decision=decision, by=by),
+            execution_id=request.execution_id,
+            on_stored=stored,
+            on_refused=on_refused,
         )
 
     # -- requests ----------------------------------------------------------------------------

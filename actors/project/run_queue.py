@@ -31,6 +31,11 @@ class Execution:
     is_voided: bool = False
     askers: list[Slot] = field(default_factory=list)
 
+    @property
+    def prompted(self) -> bool:
+        """Not a turn of the CLI's own."""
+        return self.prompt is not None or self.content is not None
+
 
 class RunQueue:
     """`max_waiting` is MAX_QUEUE: those that wait, not the one that runs. `background`: a turn of
@@ -41,6 +46,12 @@ class RunQueue:
         self._waiting: deque[Execution] = deque()
         self.running: Execution | None = None
         self.background: Execution | None = None
+
+    @property
+    def at_work_now(self) -> list[Execution]:
+        """Those that have started: at most a prompt's and one of the CLI's own."""
+        both = (self.running, self.background)
+        return [e for e in both if e is not None and e.started_at_s is not None]
 
     @property
     def active(self) -> Execution | None:

@@ -21,7 +21,7 @@ from actors.restarts import RestartIntensity
 from actors.slot import Slot
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
-from protocol.updates import ExecutionStarted, Outcome, SessionReset, UpdateType
+from protocol.updates import ExecutionStarted, Outcome, UpdateType
 
 if TYPE_CHECKING:
     from actors.project.actor import Project
@@ -47,18 +47,17 @@ class Runs:
         self.has_given_up = False
         self._project = project
         self._ledger = ledger
-        self._session = Session(ledger)
         self._settings = settings
         self._clock = clock
         self._restarts = RestartIntensity()
-        self._ends = Ends(ledger, publisher, str(project), self.queue)
-        self.executor = ExecutorLink(
-            project=project.actor_ref,
-            project_id=ledger.meta.project_id,
-            folder=ledger.meta.path,
-            settings=settings.executor,
-            timers=timers,
+        self._ends = Ends(
+            ledger,
+            publisher,
+            str(project),
+            lambda: (self.queue.open_since_seq, self.permissions.open_since_seq),
         )
+        self._session = Session(ledger, self.queue, self._ends.save_soon)
+        self.executor = _executor_link(project.actor_ref, ledger, settings, timers)
         self.permissions = Permissions(
             project=project.actor_ref,
             ledger=ledger,
@@ -113,28 +112,20 @@ class Runs:
         return found
 
     def new_session(self, slot: Slot) -> None:
-        """The running execution keeps its session and cannot bring it back."""
-        for execution in (self.queue.running, self.queue.background):
-            if execution is not None and execution.started_at_s is not None:
-                execution.is_voided = True
-        old = self._ledger.meta.session_id
-        reset = SessionReset(old_session_id=old, reason="requested")
+        """Those that wait run in the new one: none is started before the reset is durable."""
 
-        def stored() -> None:
-            self._session.reset("requested")
+        def done() -> None:
             self._ends.save()
             self.executor.forget_permissions()
             self.executor.let_go()
             slot.result({"project": self._project.info().model_dump(mode="json")})
+            self._go_on()
 
-        self._ledger.journal.log(
-            UpdateType.SESSION_RESET,
-            reset,
-            on_stored=stored,
-            on_refused=lambda: slot.error(
-                HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be written")
-            ),
-        )
+        def failed() -> None:
+            slot.error(HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be written"))
+            self._go_on()
+
+        self._session.reset(done=done, failed=failed)
         self._project.flush_soon()
 
     def warm_ahead(self) -> None:
@@ -147,7 +138,7 @@ class Runs:
     def _go_on(self) -> None:
         """Starts the execution whose turn it is."""
         run = self.queue.ready()
-        if run is None:
+        if run is None or self._session.is_changing:
             return
         session = self._session.choice
         order = messages.StartRun(
@@ -158,7 +149,7 @@ class Runs:
             timeout_s=run.options.timeout_seconds or self._settings.execution_timeout_s,
             model_named=self._session.model_named,
         )
-        self._session.note_model(run.options.model)
+        self._session.began(run)
         started = ExecutionStarted(execution_id=run.execution_id, session_id=session.resume)
         self._note_start(run, started)
         self.executor.start(order)
@@ -177,6 +168,7 @@ class Runs:
             caller=Caller(HUB),
             prompt_seq_before=self._ledger.bounds.last_seq,
             is_stored=True,
+            is_voided=self._session.is_of_another(message.session_id),
         )
         self.queue.background = execution
         started = ExecutionStarted(
@@ -195,26 +187,22 @@ class Runs:
             else:
                 journal.log(line.update_type, line.data, execution_id=execution_id)
             if line.session_id and running:
-                reset = self._session.report(running, line.session_id)
-                if reset is not None:
-                    journal.log(UpdateType.SESSION_RESET, reset)
+                self._session.report(running, line.session_id)
         self.executor.received(message.process_id, message.size_bytes)
         self._project.flush_soon()
 
     def on_session_forgotten(self, message: messages.SessionForgotten) -> None:
         running = self.queue.at_work(message.execution_id)
-        if running is None:
-            return
-        running.session_id = None
-        if not running.is_voided:
-            self._ledger.journal.log(UpdateType.SESSION_RESET, self._session.reset("forgotten"))
-            self._project.flush_soon()
+        if running is not None:
+            self._session.forgotten(running)
 
     def on_ended(self, message: messages.RunEnded) -> None:
         running = self.queue.at_work(message.execution_id)
         if running is None:
             logger.error("an end of %s, which does not run", message.execution_id)
             return
+        if message.outcome is Outcome.SUCCESS:
+            self._session.succeeded(running)
         self._finish(
             running,
             message.outcome,
@@ -230,10 +218,8 @@ class Runs:
         if not self._restarts.may_restart(self._clock.monotonic()):
             self.has_given_up = True
         text = f"The executor failed: {message.reason}"
-        background, running = self.queue.background, self.queue.running
-        for execution in (background, running):
-            if execution is not None and execution.started_at_s is not None:
-                self._finish(execution, Outcome.ERROR, result=text)
+        for execution in self.queue.at_work_now:
+            self._finish(execution, Outcome.ERROR, result=text)
         self.permissions.executor_died()
         if self.has_given_up:
             self.end_all()
@@ -280,3 +266,15 @@ class Runs:
     def open_since_seq(self) -> int | None:
         """A number before the first record of every execution without a durable end."""
         return self._ends.open_since_seq
+
+
+def _executor_link(
+    project: messages.Ref, ledger: Ledger, settings: ProjectSettings, timers: Timers
+) -> ExecutorLink:
+    return ExecutorLink(
+        project=project,
+        project_id=ledger.meta.project_id,
+        folder=ledger.meta.path,
+        settings=settings.executor,
+        timers=timers,
+    )

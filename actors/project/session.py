@@ -1,18 +1,27 @@
-"""Which conversation a project's next prompt runs in."""
+"""Which conversation a project's next prompt runs in, and what is logged when that changes."""
 
-from typing import Literal
+from collections.abc import Callable
 
 from actors.project.ledger import Ledger
-from actors.project.run_queue import Execution
+from actors.project.run_queue import Execution, RunQueue
 from protocol.claude import SessionChoice
-from protocol.updates import SessionReset
+from protocol.updates import SessionReset, UpdateType
 
 
 class Session:
-    """The newest session that the CLI named; kept in the metadata."""
+    """The newest session that the CLI named; kept in the metadata. `save_soon` is called when it
+    has changed: a crash must not bring back the one before."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, queue: RunQueue, save_soon: Callable[[], None]) -> None:
         self._ledger = ledger
+        self._queue = queue
+        self._save_soon = save_soon
+        self._resets_pending = 0
+
+    @property
+    def is_changing(self) -> bool:
+        """A reset is on its way to the disk: whoever starts now would run in the old one."""
+        return self._resets_pending > 0
 
     @property
     def choice(self) -> SessionChoice:
@@ -25,25 +34,67 @@ class Session:
 
     @property
     def model_named(self) -> bool:
-        """Whether the last prompt has named a model, which --resume would bring back."""
+        """Whether --resume would bring back a model that an earlier prompt has named."""
         return self._ledger.meta.model_named
 
-    def note_model(self, model: str | None) -> None:
-        self._ledger.change(model_named=model is not None)
+    def is_of_another(self, session_id: str | None) -> bool:
+        """Of one that was given up."""
+        return session_id != self._ledger.meta.session_id
 
-    def report(self, running: Execution, session_id: str) -> SessionReset | None:
-        """The CLI has named a session; the record of it, where `/clear` has begun that. One of
-        before a reset cannot come back."""
+    def began(self, run: Execution) -> None:
+        """A model that is named may have been taken, whatever becomes of the prompt."""
+        if run.options.model is not None:
+            self._ledger.change(model_named=True)
+
+    def succeeded(self, run: Execution) -> None:
+        """One without a model ran with the default one, which the session has from now on."""
+        if run.prompted and run.options.model is None and not run.is_voided:
+            self._ledger.change(model_named=False)
+
+    def report(self, running: Execution, session_id: str) -> None:
+        """The CLI has named a session. One of before a reset cannot come back; another one in the
+        same process has begun with `/clear`."""
         before, running.session_id = running.session_id, session_id
         if running.is_voided or session_id == self._ledger.meta.session_id:
-            return None
+            return
         self._ledger.change(session_id=session_id, fresh=False)
-        if before is None or before == session_id:
-            return None
-        return SessionReset(old_session_id=before, reason="cleared")
+        if before not in (None, session_id):
+            cleared = SessionReset(old_session_id=before, reason="cleared")
+            self._ledger.journal.log(UpdateType.SESSION_RESET, cleared)
+        self._save_soon()
 
-    def reset(self, reason: Literal["requested", "forgotten"]) -> SessionReset:
-        """The next prompt begins a new conversation."""
+    def forgotten(self, running: Execution) -> None:
+        """The CLI no longer has it."""
+        running.session_id = None
+        if not running.is_voided:
+            old = self._ledger.meta.session_id
+            data = SessionReset(old_session_id=old, reason="forgotten")
+            self._ledger.journal.log(UpdateType.SESSION_RESET, data)
+            self._give_up()
+
+    def reset(self, *, done: Callable[[], None], failed: Callable[[], None]) -> None:
+        """As asked for, once that is durable. What has started by then keeps the old session and
+        cannot bring it back."""
+        self._resets_pending += 1
+
+        def stored() -> None:
+            self._resets_pending -= 1
+            for execution in self._queue.at_work_now:
+                execution.is_voided = True
+            self._give_up()
+            done()
+
+        def refused() -> None:
+            self._resets_pending -= 1
+            failed()
+
         old = self._ledger.meta.session_id
-        self._ledger.change(session_id=None, fresh=True)
-        return SessionReset(old_session_id=old, reason=reason)
+        self._ledger.journal.log(
+            UpdateType.SESSION_RESET,
+            SessionReset(old_session_id=old, reason="requested"),
+            on_stored=stored,
+            on_refused=refused,
+        )
+
+    def _give_up(self) -> None:
+        self._ledger.change(session_id=None, fresh=True, model_named=False)

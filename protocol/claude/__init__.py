@@ -1,8 +1,8 @@
 """The Claude Code command line: its arguments, its input and output lines. Pure.
 
 `command_line.py` arguments and environment; `settings.py` what a prompt's options ask of a process;
-`input.py` the lines that the hub writes; `output.py` the lines that the CLI writes. All of it was
-seen with 2.1.197 and 2.1.331 (docs/agent.md, tests/test_conversations.py).
+`input.py` the lines that the hub writes; `output.py` those that the CLI writes, `long_line.py` the
+ones that are cut. All of it was seen with 2.1.197 and 2.1.331 (tests/test_conversations.py).
 """
 
 from protocol.claude.command_line import (
@@ -23,6 +23,7 @@ from protocol.claude.input import (
     set_model_line,
     user_line,
 )
+from protocol.claude.long_line import Cut, RawLine, long_line
 from protocol.claude.output import (
     STORED_GROWTH_MAX,
     AgentLine,
@@ -45,7 +46,9 @@ __all__ = [
     "ControlCancel",
     "ControlRequest",
     "ControlResponse",
+    "Cut",
     "LaunchSettings",
+    "RawLine",
     "Rules",
     "SessionChoice",
     "TaskNews",
@@ -56,6 +59,7 @@ __all__ = [
     "deny_tool_line",
     "end_session_line",
     "interrupt_line",
+    "long_line",
     "parse_line",
     "permissions_line",
     "refuse_control_line",

@@ -77,7 +77,8 @@ class AgentLine:
 
     `data` is JSON, the CLI's own bytes where `update_type` is `claude` or `claude_delta`. None in
     `update_type`: the line is between hub and CLI and is not passed on. `uuids`: the user lines
-    that it belongs to, where the CLI says so. `begins_turn`: it is an `init`.
+    that it belongs to, where the CLI says so. `begins_turn`: it is an `init`;
+    `is_queued`: the CLI has taken a user line, and not begun with it.
     """
 
     update_type: UpdateType | None
@@ -89,6 +90,7 @@ class AgentLine:
     mode: str | None = None
     tasks: TaskNews | None = None
     begins_turn: bool = False
+    is_queued: bool = False
 
 
 def parse_line(raw: bytes, max_bytes: int) -> AgentLine | None:
@@ -150,6 +152,9 @@ def _classify(line: bytes, value: dict[str, Any]) -> AgentLine:
             )
         case "system":
             return _system(line, value)
+        case "command_lifecycle":
+            queued = value.get("state") == "queued"
+            return AgentLine(UpdateType.CLAUDE, line, uuids=_uuids(value), is_queued=queued)
         case _:
             return AgentLine(UpdateType.CLAUDE, line, uuids=_uuids(value))
 

@@ -1,0 +1,53 @@
+"""A line that is longer than MAX_LINE_BYTES: what can be said of it from its two ends. Pure.
+
+It is cut and never parsed, but a `result` must still end its turn, and a request must be answered:
+else an answer that is too long would cost the whole time limit. Inside of JSON text a quotation
+mark is escaped, so that what is looked for here is not found in what a model has said.
+"""
+
+import re
+from dataclasses import replace
+from typing import NamedTuple
+
+from protocol.claude.output import AgentLine, ControlRequest, TurnEnd, text_line
+
+# The keys before and behind the long text, in either version's order.
+_HEAD_BYTES = 4 * 1024
+_RESULT = re.compile(rb'"type":\s?"result"')
+_COUNT = re.compile(rb'"num_turns":\s?\d+')
+_IS_ERROR = re.compile(rb'"is_error":\s?true')
+_SESSION = re.compile(rb'"session_id":\s?"([A-Za-z0-9][A-Za-z0-9_-]{0,127})"')
+_UUID = re.compile(rb'"user_message_uuid":\s?"([^"\\]{1,128})"')
+_CONTROL = re.compile(rb'"type":\s?"control_request"')
+_REQUEST_ID = re.compile(rb'"request_id":\s?"([^"\\]{1,256})"')
+TOO_LONG = "The result is longer than MAX_LINE_BYTES; its beginning is in the log."
+
+
+class Cut(NamedTuple):
+    """Of a longer line: its true length, and its last bytes."""
+
+    size_bytes: int
+    tail: bytes
+
+
+# A line without its newline, and what was cut off it.
+RawLine = tuple[bytes, Cut | None]
+
+
+def long_line(head: bytes, tail: bytes, size_bytes: int) -> AgentLine:
+    """`head` is what was kept, `tail` the end of what was not."""
+    ends = head[:_HEAD_BYTES] + b"\n" + tail
+    asks = _REQUEST_ID.search(head[:_HEAD_BYTES])
+    if _CONTROL.search(head[:_HEAD_BYTES]) and asks is not None:
+        request_id = asks[1].decode("utf-8", errors="replace")
+        return AgentLine(None, b"", control=ControlRequest(request_id, "too_long", {}))
+    shown = text_line(head, size_bytes)
+    if not (_RESULT.search(ends) and _COUNT.search(ends)):
+        return shown
+    session, uuid = _SESSION.search(ends), _UUID.search(ends)
+    return replace(
+        shown,
+        turn_end=TurnEnd(is_error=_IS_ERROR.search(ends) is not None, text=TOO_LONG),
+        session_id=session[1].decode("ascii") if session else None,
+        uuids=(uuid[1].decode("utf-8", errors="replace"),) if uuid else (),
+    )
