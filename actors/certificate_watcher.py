@@ -54,6 +54,7 @@ class CertificateWatcher(Actor):
 
     def started(self) -> None:
         self._watch()
+        self._reload()  # a change of before the watch is heard by nobody
         self._timers.after(LOOK_S, self.actor_ref, messages._CertificateLookDue(again=True))
 
     def release(self) -> None:

@@ -104,6 +104,18 @@ def test_the_watcher_looks_soon_after_a_change_and_now_and_then(
         watcher.on_stop()
 
 
+def test_a_change_before_the_watch_is_seen(files: TlsFiles, tmp_path: Path) -> None:
+    certificates = Certificates(files.certificate, files.key)
+    first = certificates.context()
+    make_tls_files(tmp_path)
+    watcher = CertificateWatcher(
+        hub=Probe().actor_ref, certificates=certificates, timers=ManualTimers()
+    )
+    watcher.on_start()
+    assert certificates.context() is not first
+    watcher.on_stop()
+
+
 def subject_of(hub: HubProcess, authority: Path) -> bool:
     """Whether the server's certificate is signed by that authority."""
     context = ssl.create_default_context(cafile=authority)
@@ -139,7 +151,7 @@ def by_link(old: Path, new: Path) -> None:
 
 @pytest.mark.parametrize("replace", [in_place, by_renaming, by_folder, by_link])
 def test_a_new_certificate_is_used_within_seconds(
-    scratch: Path, replace: Callable[[Path, Path], None]
+    scratch: Path, replace: Callable[[Path, Path], None], request: pytest.FixtureRequest
 ) -> None:
     folder, new, other = scratch / "tls", scratch / "second", scratch / "first"
     for path in (new, other):
@@ -151,6 +163,7 @@ def test_a_new_certificate_is_used_within_seconds(
         shutil.copytree(other, folder)
     used = TlsFiles(folder / "hub.pem", folder / "hub.key", first.authority)
     hub = HubProcess(scratch, used).start()
+    request.addfinalizer(hub.stop)
     authority = shutil.copy(second.authority, scratch / "authority")
     with hub.client() as client:
         assert not subject_of(hub, authority)
