@@ -273,3 +273,16 @@ def test_thousands_of_clients_are_told_of_the_end_in_slices(setup: Setup) -> Non
         closed = [c for c in clients if c.actor_inbox.qsize()]
         assert len(closed) == told
         setup.fire(messages._StopStepDue)
+
+
+def test_the_least_recently_used_process_goes_whatever_is_told_first(setup: Setup) -> None:
+    """The Hub of these tests keeps two."""
+    probes = {name: setup.made(name) for name in "abc"}
+    for name, used_at_s in (("a", 3.0), ("b", 2.0), ("c", 4.0)):
+        warm = messages.WarmProcess(project_id=name, pid=1, used_at_s=used_at_s)
+        setup.hub.receive(warm)
+    assert messages.LetProcessGo() in probes["b"].take()
+    assert messages.LetProcessGo() not in [*probes["a"].take(), *probes["c"].take()]
+    setup.ask(requests.HealthCheck())
+    kept = setup.answers()[-1]["warm_sessions"]
+    assert [session["project_id"] for session in kept] == ["a", "c"]

@@ -18,6 +18,7 @@ from protocol import requests
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome, PermissionRequest
 from storage.keys import KEYS_KEPT, LINES_MAX, KeyedRun, KeyFile
+from tests.fakes import FrozenClock
 from tests.project_setup import ProjectSetup, fail_with, frozen, output, setup
 
 __all__ = ["frozen", "setup"]
@@ -473,9 +474,26 @@ def test_warm_ahead_when_somebody_joins(tmp_path: Path, monkeypatch: pytest.Monk
     setup.join()
     assert setup.executor.take() == [messages.WarmUp(session=SessionChoice(continue_latest=True))]
     setup.tell(messages.ProcessChanged(pid=1, is_idle=True, memory_bytes=5))
-    assert messages.WarmProcess(project_id="p", pid=1, memory_bytes=5) in setup.hub.take()
+    assert (warm := warm_process(setup)).pid == 1 and warm.memory_bytes == 5
     setup.join()
     assert setup.executor.take() == []
+
+
+def test_a_process_was_used_last_when_its_turn_ended(setup: ProjectSetup, frozen: Any) -> None:
+    """What it holds is measured behind the end, and may be told long after it."""
+    execution_id = setup.execute()
+    setup.tell(messages.ProcessChanged(pid=1))
+    assert warm_process(setup).pid is None
+    frozen.tick(3)
+    setup.end(execution_id)
+    ended_at_s = FrozenClock().monotonic()
+    frozen.tick(5)
+    setup.tell(messages.ProcessChanged(pid=1, is_idle=True, memory_bytes=5))
+    assert warm_process(setup).used_at_s == ended_at_s
+
+
+def warm_process(setup: ProjectSetup) -> messages.WarmProcess:
+    return [m for m in setup.hub.take() if isinstance(m, messages.WarmProcess)][-1]
 
 
 def end_running(setup: ProjectSetup) -> None:

@@ -49,9 +49,11 @@ class ProjectStatusChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmProcess:
-    """From a Project: its CLI process is idle and kept; without a pid it is in use, or gone."""
+    """From a Project: its CLI process is idle and kept; without a pid it is in use, or gone.
+    `used_at_s`: the clock's monotonic time of its last use."""
 
     project_id: str
+    used_at_s: float
     pid: int | None = None
     memory_bytes: int = 0
 

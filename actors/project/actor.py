@@ -74,7 +74,7 @@ class Project(Actor):
         self._runs = Runs(
             self, self._ledger, self._publisher, self._settings, self._clock, self._timers
         )
-        self._agent = Agent(self._id, self._hub, self._runs)
+        self._agent = Agent(self._id, self._hub, self._runs, self._clock)
         self._condition = Condition(
             hub=self._hub, ledger=self._ledger, publisher=self._publisher, runs=self._runs
         )

@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from actors import messages
+from actors.clock import Clock
 from actors.messages import Ref
 from actors.ports import Caller
 from actors.project.runs import Runs
@@ -13,10 +14,12 @@ from protocol import requests
 class Agent:
     """For the Project's thread only. `runs` has its executions."""
 
-    def __init__(self, project_id: str, hub: Ref, runs: Runs) -> None:
+    def __init__(self, project_id: str, hub: Ref, runs: Runs, clock: Clock) -> None:
         self._project_id = project_id
         self._hub = hub
         self._runs = runs
+        self._clock = clock
+        self._used_at_s = 0.0
 
     def request(self, slot: Slot, caller: Caller, body: requests.ToAgent) -> None:
         """Raises WireError."""
@@ -56,6 +59,7 @@ class Agent:
             case messages.LetProcessGo():
                 self._runs.executor.let_go()
             case messages.RunEnded():
+                self._used_at_s = self._clock.monotonic()
                 self._runs.on_ended(message)
             case _:
                 assert_never(message)
@@ -64,11 +68,17 @@ class Agent:
             self._runs.executor.let_go(tasks_too=True)
 
     def _on_process_changed(self, message: messages.ProcessChanged) -> None:
-        self._runs.executor.has_process = message.pid is not None
+        """That a process is idle may be said long after its turn's end was shown, when another
+        project has been used since: the end's time is what counts."""
+        executor = self._runs.executor
+        if not (message.is_idle and executor.has_process):
+            self._used_at_s = self._clock.monotonic()
+        executor.has_process = message.pid is not None
         self._hub.tell(
             messages.WarmProcess(
                 project_id=self._project_id,
                 pid=message.pid if message.is_idle else None,
                 memory_bytes=message.memory_bytes,
+                used_at_s=self._used_at_s,
             )
         )
