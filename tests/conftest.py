@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +41,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         if is_agents and process.info["status"] != psutil.STATUS_ZOMBIE:
             left.append((process.info["pid"], process.info["cmdline"]))
     if left:
-        raise pytest.UsageError(f"processes of agents are left: {left}")
+        # Not raised: that would hide which test has failed.
+        print(f"\nERROR: processes of agents are left: {left}", file=sys.stderr)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(autouse=True)

@@ -108,3 +108,24 @@ def test_strays_of_one_run_are_not_another_runs(stack: ExitStack) -> None:
     wait_until(lambda: pid in [p.pid for p in family.marked("d:run-")])
     assert family.end_strays("d:run-2", 1.0) == 0
     assert family.end_strays("d:run-1", 1.0) == 1
+
+
+def test_a_stray_in_the_middle_of_its_exec_is_looked_at_again(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not, and outlived a server that had died while it began."""
+    pid = start(stack, SLEEP)
+    looks = iter([{pid}])
+    monkeypatch.setattr(family, "unreadable", lambda _pids: next(looks, set()))
+    marked, found = family.marked, iter([False])
+    monkeypatch.setattr(
+        family, "marked", lambda prefix: marked(prefix) if next(found, True) else []
+    )
+    assert family.end_strays(MARK, 1.0) == 1
+
+
+def test_what_stays_unreadable_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([{1}, {1}])
+    monkeypatch.setattr(family, "unreadable", lambda _pids: next(looks))
+    monkeypatch.setattr(family, "marked", lambda _prefix: [])
+    assert family.end_strays("d:none", 1.0) == 0

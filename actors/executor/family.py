@@ -6,6 +6,7 @@ and the signal is not noted, a process may wipe its environment or begin a sessi
 
 import logging
 import os
+import time
 from collections.abc import Iterable
 
 import psutil
@@ -13,7 +14,9 @@ import psutil
 logger = logging.getLogger("claudehub.executor")
 
 MARK = "CLAUDEHUB_PROCESS_ID"
-STRAY_LOOKS_MAX = 5
+STRAY_LOOKS_MAX = 8
+# A process in the middle of an exec is through by then.
+EXEC_PAUSE_S = 0.05
 GENERATIONS_MAX = 64
 _HAS_PROC = os.path.exists("/proc/self/stat")
 
@@ -175,12 +178,20 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 def end_strays(prefix: str, timeout_s: float) -> int:
     """Ends every process whose mark begins so; how many there were. It looks again until nothing is
-    found: one may have started another meanwhile. Waits a bounded time."""
+    found: one may have started another meanwhile, which shows no mark in the middle of its exec.
+    Waits a bounded time."""
     ended: set[int] = set()
+    without_mark: set[int] = set()
     for _ in range(STRAY_LOOKS_MAX):
+        # Before the marks are read, as in AgentProcess.leftovers.
+        unreadable_now = unreadable(psutil.pids())
         strays = alive(marked(prefix))
         if not strays:
-            return len(ended)
+            if unreadable_now <= without_mark:
+                return len(ended)
+            without_mark = unreadable_now  # what stays so has none, or has wiped it
+            time.sleep(EXEC_PAUSE_S)
+            continue
         kill(strays)
         ended |= {process.pid for process in strays}
         psutil.wait_procs(strays, timeout=timeout_s / STRAY_LOOKS_MAX)
