@@ -37,6 +37,19 @@ def _seconds(value: object) -> object:
         raise ValueError("is not a duration") from None
 
 
+def _port(value: object) -> object:
+    """A port, or None for `off`."""
+    if value == "off":
+        return None
+    try:
+        port = int(str(value))
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise ValueError("is no port (0 to 65535), and not off")
+    return port
+
+
 def _words(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -89,8 +102,8 @@ class Config(BaseSettings):
         frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
     )
 
-    ws_port: Annotated[int, Field(ge=0, le=65535)] = _setting(
-        8080, "8080", "port; 0 takes a free one"
+    ws_port: Annotated[int | None, BeforeValidator(_port)] = _setting(
+        8080, "8080", "port; 0 takes a free one, off: none (with SOCKET)"
     )
     claude_cmd: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_words), Field(min_length=1)
@@ -156,8 +169,17 @@ class Config(BaseSettings):
     min_free_bytes: Annotated[ByteSize, Field(ge=0)] = _setting(
         "1GiB", "1GiB", "below this much free space new prompts are refused"
     )
+    socket: Annotated[str, AfterValidator(_absolute)] | None = _setting(
+        None, "/run/user/1000/claudehub.sock", "a Unix socket to listen on too, mode 0600"
+    )
+    authorized_keys: str | None = _setting(
+        None,
+        "/home/me/.ssh/authorized_keys",
+        "OpenSSH's authorized_keys: whoever connects must have one of these keys; read again "
+        "on change",
+    )
     auth_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
-        "10s", "10s", "to finish the handshake"
+        "10s", "10s", "to authenticate, and to finish the handshake"
     )
     allowed_origins: Names = _setting("", "https://hub.example", "browser origins that may connect")
     tls_cert: str | None = _setting(
@@ -224,12 +246,17 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _locked_door(self) -> "Config":
+        if self.ws_port is None:
+            if self.socket is None:
+                raise ValueError("WS_PORT: off leaves no way in; example: SOCKET=/run/hub.sock")
+            return self
         loopback = self.bind == "localhost" or ipaddress.ip_address(self.bind).is_loopback
-        if not loopback and not self.allow_unauthenticated:
+        locked = self.authorized_keys is not None or self.allow_unauthenticated
+        if not loopback and not locked:
             raise ValueError(
                 "BIND: without authentication only a loopback address is allowed, since whoever "
-                "reaches the port can run commands; example: BIND=127.0.0.1 (and an SSH tunnel), "
-                "or ALLOW_UNAUTHENTICATED=yes"
+                "reaches the port can run commands; example: AUTHORIZED_KEYS=/home/me/.ssh/"
+                "authorized_keys, BIND=127.0.0.1 (and an SSH tunnel), or ALLOW_UNAUTHENTICATED=yes"
             )
         return self
 

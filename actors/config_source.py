@@ -17,8 +17,6 @@ from actors.config import Config
 # Variables of later versions. Set to anything but these values, the program does not start: it
 # must not seem to lock a door that it leaves open.
 NOT_YET: Mapping[str, tuple[str, ...]] = {
-    "AUTHORIZED_KEYS": (),
-    "SOCKET": (),
     "AGENT_USER": (),
     "AGENT_LIMITS": (),
     "PROTOCOL_V0": ("off",),
@@ -63,6 +61,12 @@ def data_folder(given: Path | None) -> Path:
     values, _ = _from_file(default_file())
     default = Config.model_fields["data_dir"].get_default(call_default_factory=True)
     return Path(values.get("data_dir") or default)
+
+
+def local_socket() -> str | None:
+    """SOCKET as `load` would have it, for those who look for a server."""
+    values, _ = _from_file(default_file())
+    return os.environ.get("SOCKET") or values.get("socket")
 
 
 def _not_yet() -> list[str]:

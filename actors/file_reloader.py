@@ -1,13 +1,14 @@
-"""Reads the certificate again when its files change.
+"""Reads something again when its files change: the certificate, the keys of users.
 
-Certificates are renewed by replacing files, folders, or links to folders, so the folders of the
+Such files are renewed by replacing them, their folders, or links to folders, so the folders of the
 names and of what they lead to are watched; and what watchdog misses is found by a look now and
 then.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
@@ -16,37 +17,63 @@ from watchdog.observers.api import BaseObserver
 from actors import messages
 from actors.base import Actor
 from actors.clock import Timers
-from actors.frontend.certificates import CertificateError, Certificates
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 
-logger = logging.getLogger("claudehub.frontend")
+logger = logging.getLogger("claudehub.files")
 
-# Certificate and key are two files: both shall be there before they are read.
+# Several files may belong together (certificate and key): all shall be there before they are read.
 SETTLE_S = 0.5
 LOOK_S = 30.0
 STOP_S = 1.0
 
 
+class ReloadFailed(Exception):
+    """What the files say now cannot be used; the text is for people."""
+
+
+class Reloadable(Protocol):
+    """What is read from files. `name` is for the log; `failure` says what holds after a failure."""
+
+    name: str
+    failure: str
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Where it comes from."""
+
+    def reload(self) -> bool:
+        """Reads again where something has changed; whether it has. Raises ReloadFailed."""
+
+
 class _Notice(FileSystemEventHandler):
     """Called by watchdog's thread."""
 
-    def __init__(self, watcher: Ref) -> None:
-        self._watcher = watcher
+    def __init__(self, reloader: Ref) -> None:
+        self._reloader = reloader
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         if event.event_type not in ("opened", "closed_no_write"):
-            tell_if_alive(self._watcher, messages._CertificateTouched())
+            tell_if_alive(self._reloader, messages._FileTouched())
 
 
-class CertificateWatcher(Actor):
-    """Child of the Hub, as far as death is concerned; without it the old certificate stays."""
+class FileReloader(Actor):
+    """Child of the Hub, which is told `notice` after each change, also after one that failed."""
 
-    def __init__(self, *, hub: Ref, certificates: Certificates, timers: Timers) -> None:
-        super().__init__(parent=hub, name="certificate watcher")
-        self._certificates = certificates
+    def __init__(
+        self,
+        *,
+        hub: Ref,
+        subject: Reloadable,
+        timers: Timers,
+        notice: messages.HubMessage | None = None,
+    ) -> None:
+        super().__init__(parent=hub, name=f"reloader of {subject.name}")
+        self._hub = hub
+        self._subject = subject
         self._timers = timers
-        self._notice = _Notice(self.actor_ref)
+        self._notice = notice
+        self._handler = _Notice(self.actor_ref)
         self._observer: BaseObserver | None = None
         self._folders: set[Path] = set()
         self._look_is_due = False
@@ -55,19 +82,19 @@ class CertificateWatcher(Actor):
     def started(self) -> None:
         self._watch()
         self._reload()  # a change of before the watch is heard by nobody
-        self._timers.after(LOOK_S, self.actor_ref, messages._CertificateLookDue(again=True))
+        self._timers.after(LOOK_S, self.actor_ref, messages._FileLookDue(again=True))
 
     def release(self) -> None:
         self._unwatch()
 
-    def receive(self, message: messages.CertificateWatcherMessage) -> None:
+    def receive(self, message: messages.FileReloaderMessage) -> None:
         match message:
-            case messages._CertificateTouched():
+            case messages._FileTouched():
                 if not self._look_is_due:
                     self._look_is_due = True
-                    due = messages._CertificateLookDue(again=False)
+                    due = messages._FileLookDue(again=False)
                     self._timers.after(SETTLE_S, self.actor_ref, due)
-            case messages._CertificateLookDue():
+            case messages._FileLookDue():
                 self._look()
                 if message.again:
                     self._timers.after(LOOK_S, self.actor_ref, message)
@@ -78,37 +105,44 @@ class CertificateWatcher(Actor):
 
     def _look(self) -> None:
         changed = self._reload()
-        if changed or _folders(self._certificates) != self._folders:
+        if changed or _folders(self._subject) != self._folders:
             # A folder may have been replaced by another of the same name.
             self._watch()
             self._reload()
 
     def _reload(self) -> bool:
+        subject = self._subject
         try:
-            changed = self._certificates.reload()
-        except CertificateError as error:
+            changed = subject.reload()
+        except ReloadFailed as error:
             if str(error) != self._fault:
-                logger.error("the old certificate stays: %s", error)
+                logger.error("%s: %s: %s", subject.name, subject.failure, error)
+                self._tell_hub()
             self._fault = str(error)
             return False
         if changed:
-            logger.info("the certificate was read again")
+            logger.info("%s: read again", subject.name)
             self._fault = ""
+            self._tell_hub()
         return changed
+
+    def _tell_hub(self) -> None:
+        if self._notice is not None:
+            tell_if_alive(self._hub, self._notice)
 
     def _watch(self) -> None:
         """What cannot be watched is still looked at now and then."""
         self._unwatch()
-        self._folders = _folders(self._certificates)
+        self._folders = _folders(self._subject)
         observer = Observer()
         observer.daemon = True
         try:
             for folder in self._folders:
-                observer.schedule(self._notice, str(folder))
+                observer.schedule(self._handler, str(folder))
             observer.start()
         except OSError as error:
             observer.stop()  # those of its watches that have begun
-            logger.warning("certificates are looked at every %.0f s only: %s", LOOK_S, error)
+            logger.warning("%s: looked at every %.0f s only: %s", self._subject.name, LOOK_S, error)
             return
         self._observer = observer
 
@@ -119,10 +153,10 @@ class CertificateWatcher(Actor):
             observer.join(STOP_S)
 
 
-def _folders(certificates: Certificates) -> set[Path]:
+def _folders(subject: Reloadable) -> set[Path]:
     """Of the names, of the links on the way that are links to folders, and of the files."""
     found: set[Path] = set()
-    for path in certificates.files:
+    for path in subject.files:
         for place in (path.absolute(), path.resolve()):
             found.update((place.parent, place.parent.parent))
     return {folder for folder in found if folder.is_dir()}

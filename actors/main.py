@@ -9,7 +9,6 @@ import secrets
 import select
 import shutil
 import signal
-import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -17,24 +16,23 @@ from pathlib import Path
 
 import pykka
 
-from actors import logs, messages, system_limits
-from actors.certificate_watcher import CertificateWatcher
+from actors import doors, logs, messages, system_limits
 from actors.clock import SystemClock, ThreadTimers
 from actors.config import Config
 from actors.config_source import ConfigurationError
 from actors.directory import LocalDirectory
+from actors.doors import Doors
+from actors.errors import StartFailed
 from actors.executor import family
 from actors.executor.cli_facts import CliFacts
 from actors.executor.environment import agent_environment, home_problem
 from actors.executor.guardian import Guardian
-from actors.frontend.certificates import CertificateError, Certificates
-from actors.frontend.listener import Listener
 from actors.frontend.readiness import Readiness
 from actors.hub import Hub
 from actors.mailbox import tell_if_alive
 from actors.opening import Opening
 from actors.stop_wish import StopWish
-from actors.wiring import AgentFacts, connection_context, hub_settings
+from actors.wiring import AgentFacts, FrontEnd, hub_settings
 from storage.errors import StorageError
 from storage.layout import DataLayout
 from storage.lock import DataLock
@@ -42,7 +40,6 @@ from storage.lock import DataLock
 logger = logging.getLogger("claudehub.main")
 
 STRAYS_TIMEOUT_S = 5.0
-ACCEPT_STOP_S = 2.0
 TIMERS_STOP_S = 2.0
 LEFT_STOP_S = 2.0
 READINESS_STOP_S = 2.0
@@ -55,10 +52,6 @@ INSTALL_CLAUDE = (
 )
 
 
-class StartFailed(Exception):
-    """The server cannot run; the text says why. Exit code 1."""
-
-
 def check(config: Config) -> None:
     """What only the system can tell of the configuration. Raises ConfigurationError."""
     faults = []
@@ -66,9 +59,9 @@ def check(config: Config) -> None:
     if shutil.which(command) is None:
         faults.append(f"CLAUDE_CMD: {command!r} was not found; {INSTALL_CLAUDE}")
     try:
-        _certificates(config)
-    except CertificateError as error:
-        faults.append(str(error))
+        doors.check(config)
+    except ConfigurationError as error:
+        faults += error.faults
     if faults:
         raise ConfigurationError(faults)
 
@@ -100,7 +93,7 @@ def _run(
 ) -> None:
     """Start, in this order; the stack stops in the other."""
     layout, data_id = _take_data_folder(config, stack)
-    listener = _listen(config, stack)
+    front_doors = Doors(config, stack)
     _end_strays(data_id)
     clock, timers = _clock_and_timers(stack)
     agents = _agents(config, data_id, stack)
@@ -119,26 +112,22 @@ def _run(
     opening.wait(wish)
     if wish.is_wanted:
         return
-    context = connection_context(
+    front = FrontEnd(
         config,
+        data_id=data_id,
         hub=hub,
         directory=directory,
         clock=clock,
         timers=timers,
-        tls=_watched_certificates(config, hub, timers, stack),
         readiness=readiness,
     )
-    listener.start(context)
-    stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
-    announce(f"listening on {_url(config, listener.port)}")
+    front_doors.open(front, hub, timers, stack)
+    first, *others = front_doors.lines
+    announce(first)
+    for line in others:
+        logger.info("%s", line)
     wish.wait_for_ever()
     logger.info("stopping")
-
-
-def _url(config: Config, port: int) -> str:
-    scheme = "ws" if config.tls_cert is None else "wss"
-    host = f"[{config.bind}]" if ":" in config.bind else config.bind
-    return f"{scheme}://{host}:{port}"
 
 
 def _end_strays(data_id: str) -> None:
@@ -163,27 +152,6 @@ def _readiness(stack: contextlib.ExitStack) -> Readiness | None:
     return readiness
 
 
-def _watched_certificates(
-    config: Config, hub: messages.Ref, timers: ThreadTimers, stack: contextlib.ExitStack
-) -> Callable[[], ssl.SSLContext] | None:
-    try:
-        certificates = _certificates(config)
-    except CertificateError as error:  # it was good a moment ago
-        raise StartFailed(str(error)) from None
-    if certificates is None:
-        return None
-    watcher = CertificateWatcher.start(hub=hub, certificates=certificates, timers=timers)
-    stack.callback(watcher.stop, block=False)
-    return certificates.context
-
-
-def _certificates(config: Config) -> Certificates | None:
-    """Raises CertificateError."""
-    if config.tls_cert is None or config.tls_key is None:
-        return None
-    return Certificates(Path(config.tls_cert), Path(config.tls_key))
-
-
 def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[DataLayout, str]:
     layout = DataLayout(Path(config.data_dir))
     lock = DataLock(layout.lock_file)
@@ -196,19 +164,6 @@ def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[Data
         raise StartFailed(str(error)) from None
     except OSError as error:
         raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
-
-
-def _listen(config: Config, stack: contextlib.ExitStack) -> Listener:
-    """Bound before anything is opened, so that a taken port costs nothing; accepts only later."""
-    try:
-        listener = Listener(config.bind, config.ws_port)
-    except OSError as error:
-        raise StartFailed(
-            f"cannot listen on {config.bind}:{config.ws_port}: {error.strerror}; "
-            "choose another WS_PORT (0 takes a free one)"
-        ) from None
-    stack.callback(listener.socket.close)
-    return listener
 
 
 def _environment(config: Config) -> dict[str, str]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from protocol.rights import Rights
+
 if TYPE_CHECKING:
     from actors.client.inflater import Inflater
     from actors.messages import ProjectMessage
@@ -15,11 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever asked; travels with every command into the `prompt` record."""
+    """Whoever asked; travels with every command into the `prompt` record. `key`: the execute's."""
 
     client_id: str
     user: str | None = None
     key: str | None = None
+    rights: Rights = field(default=Rights())
+
+    @property
+    def named(self) -> str:
+        """For people: the user, where that is known."""
+        return self.user or self.client_id
 
 
 @dataclass(frozen=True, slots=True)

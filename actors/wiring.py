@@ -1,12 +1,15 @@
 """From the configuration to what each room wants to know."""
 
 import secrets
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from actors import messages
+from actors.access.gate import Gate, server_name
+from actors.access.keyring import Keyring
+from actors.access.peer import Peer
 from actors.clock import Clock, Timers
 from actors.config import Config
 from actors.directory import LocalDirectory
@@ -101,61 +104,81 @@ def _rotation_settings(config: Config, layout: DataLayout) -> RotationSettings:
     )
 
 
-def connection_context(
-    config: Config,
-    *,
-    hub: messages.Ref,
-    directory: LocalDirectory,
-    clock: Clock,
-    timers: Timers,
-    tls: Callable[[], ssl.SSLContext] | None,
-    readiness: Readiness | None,
-) -> ConnectionContext:
-    """What the front end's connections share."""
-    count = ConnectionCount(config.max_conn)
-    rules = HandshakeRules(
-        allowed_origins=config.allowed_origins,
-        limits=FrameLimits(config.max_message_bytes),
-        compression=config.compression,
-        admit=count.admit,
-    )
-    conversation = HubContext(
-        hub=hub,
-        directory=directory,
-        clock=clock,
-        timers=timers,
-        welcome=_greeter(config),
-        new_client_id=lambda: f"c-{secrets.token_hex(6)}",
-        heartbeat_s=config.heartbeat,
-        requests_per_second=config.rate_limit,
-    )
-    return ConnectionContext(
-        rules=rules,
-        converse=lambda outbox: HubConversation(conversation, outbox),
-        clock=clock,
-        tls=tls,
-        readiness=readiness,
-        leave=count.leave,
-        heartbeat_s=config.heartbeat,
-        handshake_timeout_s=config.auth_timeout,
-        slow_client_bytes=config.slow_client_bytes,
-    )
+class FrontEnd:
+    """What the connections of every door share: their number, and what they lead to."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        data_id: str,
+        hub: messages.Ref,
+        directory: LocalDirectory,
+        clock: Clock,
+        timers: Timers,
+        readiness: Readiness | None,
+    ) -> None:
+        self._config = config
+        self._server = server_name(data_id)
+        self._clock = clock
+        self._readiness = readiness
+        self._count = ConnectionCount(config.max_conn)
+        self._rules = HandshakeRules(
+            allowed_origins=config.allowed_origins,
+            limits=FrameLimits(config.max_message_bytes),
+            compression=config.compression,
+            admit=self._count.admit,
+        )
+        self._welcome = _greeter(config)
+        self._actors = (hub, directory, timers)
+
+    def context(self, keyring: Keyring | None) -> ConnectionContext:
+        """For a door whose peers need a key of `keyring`; None: they need none. Without TLS."""
+        config = self._config
+        hub, directory, timers = self._actors
+        conversation = HubContext(
+            hub=hub,
+            directory=directory,
+            clock=self._clock,
+            timers=timers,
+            welcome=self._welcome,
+            new_gate=partial(self._new_gate, keyring),
+            auth_timeout_s=config.auth_timeout,
+            heartbeat_s=config.heartbeat,
+            requests_per_second=config.rate_limit,
+        )
+        return ConnectionContext(
+            rules=self._rules,
+            converse=lambda outbox, peer: HubConversation(conversation, outbox, peer),
+            clock=self._clock,
+            tls=None,
+            readiness=self._readiness,
+            leave=self._count.leave,
+            heartbeat_s=config.heartbeat,
+            handshake_timeout_s=config.auth_timeout,
+            slow_client_bytes=config.slow_client_bytes,
+        )
+
+    def _new_gate(self, keyring: Keyring | None, peer: Peer) -> Gate:
+        client_id = f"c-{secrets.token_hex(6)}"
+        return Gate(keyring, server=self._server, client_id=client_id, peer=peer, clock=self._clock)
 
 
-def _greeter(config: Config) -> Callable[[str], Welcome]:
+def _greeter(config: Config) -> Callable[[Gate], Welcome]:
     max_update_bytes = ENVELOPE_BYTES + max(
         STORED_GROWTH_MAX * config.max_line_bytes, PROMPT_GROWTH_MAX * config.max_message_bytes
     )
 
-    def welcome(client_id: str) -> Welcome:
+    def welcome(gate: Gate) -> Welcome:
         return Welcome(
             server=f"claudehub/{VERSION}",
             protocol=PROTOCOL_VERSION,
             protocols=list(PROTOCOLS),
-            client_id=client_id,
+            client_id=gate.caller.client_id,
             heartbeat_seconds=config.heartbeat,
             max_message_bytes=config.max_message_bytes,
             max_update_bytes=max_update_bytes,
+            auth=gate.offer,
         )
 
     return welcome

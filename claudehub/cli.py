@@ -1,5 +1,6 @@
 """The command line: `claudehub serve`, `demo`, and plain clients of a running server."""
 
+import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,17 +9,37 @@ from typing import Any
 import click
 
 from claudehub import commands
-from claudehub.client import DEFAULT_URL, ClientError
+from claudehub.client import ClientError
 from claudehub.log_cli import log
+from claudehub.target import DEFAULT_URL, Target
+from claudehub.target import target as target_of
 from protocol import VERSION
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 
-_url = click.option(
-    "--url", envvar="CLAUDEHUB_URL", default=DEFAULT_URL, show_default=True, help="The hub."
-)
 _json = click.option("--json", "as_json", is_flag=True, help="Print updates as JSON, one a line.")
+
+
+def _hub(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every client: which hub, and with which key. The command gets a Target."""
+
+    @click.option(
+        "--url",
+        envvar="CLAUDEHUB_URL",
+        help=f"The hub (default: unix:SOCKET where SOCKET is set and there, else {DEFAULT_URL}).",
+    )
+    @click.option(
+        "--key",
+        envvar="CLAUDEHUB_KEY",
+        type=click.Path(path_type=Path),
+        help="The SSH key for a hub that wants one (default: those of ~/.ssh).",
+    )
+    @functools.wraps(command)
+    def with_target(*, url: str | None, key: Path | None, **options: Any) -> Any:
+        return command(target=target_of(url, key), **options)
+
+    return with_target
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,6 +90,7 @@ def serve(config_file: Path | None, **flags: object) -> None:
     """
     from actors import config_source
     from actors import main as server
+    from actors.errors import StartFailed
 
     try:
         config = config_source.load(flags, config_file or config_source.default_file())
@@ -79,7 +101,7 @@ def serve(config_file: Path | None, **flags: object) -> None:
         sys.exit(EXIT_CONFIGURATION)
     try:
         sys.exit(server.serve(config, server.say))
-    except server.StartFailed as error:
+    except StartFailed as error:
         click.echo(f"claudehub: {error}", err=True)
         sys.exit(EXIT_FAILED)
 
@@ -110,15 +132,15 @@ def projects() -> None:
 
 
 @projects.command("list")
-@_url
-def projects_list(url: str) -> None:
+@_hub
+def projects_list(target: Target) -> None:
     """Show the projects of a hub.
 
     \b
     Example:
       claudehub projects list
     """
-    _run(commands.list_projects, url)
+    _run(commands.list_projects, target)
 
 
 @projects.command("create")
@@ -126,9 +148,9 @@ def projects_list(url: str) -> None:
 @click.option("--id", "project_id", help="Default: made from the folder's name.")
 @click.option("--name", help="For people; default: the folder's name.")
 @click.option("--new-conversation", is_flag=True, help="Do not continue the folder's latest one.")
-@_url
+@_hub
 def projects_create(
-    path: Path, project_id: str | None, name: str | None, new_conversation: bool, url: str
+    path: Path, project_id: str | None, name: str | None, new_conversation: bool, target: Target
 ) -> None:
     """Make a project of an existing folder.
 
@@ -136,21 +158,21 @@ def projects_create(
     Example:
       claudehub projects create ~/src/site --id site
     """
-    _run(commands.create_project, url, path, project_id, name, not new_conversation)
+    _run(commands.create_project, target, path, project_id, name, not new_conversation)
 
 
 @projects.command("delete")
 @click.argument("project")
 @click.option("--keep-history", is_flag=True, help="Keep its log for a later project there.")
-@_url
-def projects_delete(project: str, keep_history: bool, url: str) -> None:
+@_hub
+def projects_delete(project: str, keep_history: bool, target: Target) -> None:
     """Delete a project and its history; the folder itself is not touched.
 
     \b
     Example:
       claudehub projects delete site
     """
-    _run(commands.delete_project, url, project, keep_history)
+    _run(commands.delete_project, target, project, keep_history)
 
 
 @main.command()
@@ -159,14 +181,14 @@ def projects_delete(project: str, keep_history: bool, url: str) -> None:
 @click.argument("decision", type=click.Choice(["allow", "deny"]))
 @click.option("--message", help="For the agent, where it is denied.")
 @click.option("--remember", is_flag=True, help="Do not ask again in this session.")
-@_url
+@_hub
 def answer(
     project: str,
     permission_id: str,
     decision: str,
     message: str | None,
     remember: bool,
-    url: str,
+    target: Target,
 ) -> None:
     """Answer a permission that an agent waits for.
 
@@ -174,7 +196,7 @@ def answer(
     Example:
       claudehub answer site 205572b403ddafe4 allow --remember
     """
-    _run(commands.answer, url, project, permission_id, decision, message, remember)
+    _run(commands.answer, target, project, permission_id, decision, message, remember)
 
 
 main.add_command(log)
@@ -187,7 +209,7 @@ main.add_command(log)
 @click.option("--permission-mode", help="For this prompt only.")
 @click.option("--timeout", "timeout_s", type=float, help="Seconds, at most the hub's EXEC_TIMEOUT.")
 @_json
-@_url
+@_hub
 def run(
     project: str,
     prompt: str,
@@ -195,7 +217,7 @@ def run(
     permission_mode: str | None,
     timeout_s: float | None,
     as_json: bool,
-    url: str,
+    target: Target,
 ) -> None:
     """Run PROMPT in PROJECT and stream what the agent does. Ctrl-C ends the execution.
 
@@ -217,7 +239,7 @@ def run(
         "permission_mode": permission_mode,
         "timeout_seconds": timeout_s,
     }
-    _run(commands.run_prompt, url, project, prompt, options, as_json)
+    _run(commands.run_prompt, target, project, prompt, options, as_json)
 
 
 @main.command()
@@ -226,14 +248,14 @@ def run(
 @click.option("--after-seq", type=int, help="Begin behind that number.")
 @click.option("--since", help="Begin at a time, such as 2026-11-23T08:00:00Z.")
 @_json
-@_url
+@_hub
 def tail(
     project: str,
     last: int | None,
     after_seq: int | None,
     since: str | None,
     as_json: bool,
-    url: str,
+    target: Target,
 ) -> None:
     """Show the latest updates of PROJECT, and then what comes, until Ctrl-C.
 
@@ -241,12 +263,12 @@ def tail(
     Example:
       claudehub tail site --last 100
     """
-    _run(commands.tail_project, url, project, last, after_seq, since, as_json)
+    _run(commands.tail_project, target, project, last, after_seq, since, as_json)
 
 
-def _run(command: Callable[..., int], url: str, *arguments: object) -> None:
+def _run(command: Callable[..., int], target: Target, *arguments: object) -> None:
     try:
-        sys.exit(command(url, *arguments))
+        sys.exit(command(target, *arguments))
     except ClientError as error:
         click.echo(f"claudehub: {error}", err=True)
         sys.exit(commands.exit_code_of(error))

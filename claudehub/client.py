@@ -13,12 +13,13 @@ from typing import Any
 
 import simplejson
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection, connect, unix_connect
 from websockets.typing import Subprotocol
 
+from claudehub.identity import SigningFailed
+from claudehub.target import Target
 from protocol.versions import SUBPROTOCOLS
 
-DEFAULT_URL = "ws://127.0.0.1:8080"
 OPEN_TIMEOUT_S = 10.0
 REPLY_TIMEOUT_S = 60.0
 
@@ -47,31 +48,32 @@ class RequestFailed(ClientError):
 class HubClient:
     """One connection. Updates that arrive while a reply is awaited are kept for `updates`."""
 
-    def __init__(self, url: str = DEFAULT_URL) -> None:
-        """Connects; raises ConnectFailed."""
+    def __init__(self, target: Target) -> None:
+        """Connects, and authenticates where the hub asks for it; raises ConnectFailed."""
         self._updates: deque[dict[str, Any]] = deque()
         self._ids = itertools.count(1)
         self._stack = ExitStack()
         try:
-            connection = connect(
-                url,
-                subprotocols=[Subprotocol(name) for name in SUBPROTOCOLS],
-                open_timeout=OPEN_TIMEOUT_S,
-                max_size=None,
-                proxy=None,
-            )
-            self._socket: ClientConnection = self._stack.enter_context(connection)
+            self._socket: ClientConnection = self._stack.enter_context(_connect(target))
             self.welcome: dict[str, Any] = self._receive(OPEN_TIMEOUT_S)["payload"]
+            if self.welcome["auth"] is not None:
+                self._authenticate(target)
+        except SigningFailed as error:
+            self._stack.close()
+            raise ConnectFailed(f"{target.url}: {error}") from None
+        except RequestFailed as error:
+            self._stack.close()
+            raise ConnectFailed(f"{target.url} does not take this key: {error}") from None
         except ssl.SSLCertVerificationError as error:
             self._stack.close()
             raise ConnectFailed(
-                f"the certificate of {url} is not trusted ({error.verify_message}); "
+                f"the certificate of {target.url} is not trusted ({error.verify_message}); "
                 "SSL_CERT_FILE=FILE names one to trust"
             ) from None
         except (OSError, InvalidHandshake, InvalidURI, ConnectionEnded, ValueError) as error:
             self._stack.close()
             raise ConnectFailed(
-                f"no hub at {url} ({error}); `claudehub serve` starts one"
+                f"no hub at {target.url} ({error}); `claudehub serve` starts one"
             ) from None
 
     def __enter__(self) -> "HubClient":
@@ -113,6 +115,18 @@ class HubClient:
             if message["type"] == "update":
                 yield message["payload"]
 
+    def _authenticate(self, target: Target) -> None:
+        """With one key after the other. Raises RequestFailed with the last refusal."""
+        refusal: RequestFailed | None = None
+        for proof in target.identity.proofs(self.welcome["auth"]["challenge"]):
+            try:
+                self.request("authenticate", public_key=proof.public_key, signature=proof.signature)
+                return
+            except RequestFailed as error:
+                refusal = error
+        assert refusal is not None, "there is a proof, or SigningFailed"
+        raise refusal
+
     def _send(self, message: dict[str, Any]) -> None:
         try:
             self._socket.send(simplejson.dumps(message))
@@ -125,6 +139,24 @@ class HubClient:
         except ConnectionClosed as error:
             raise _ended(error) from None
         return message
+
+
+def _connect(target: Target) -> ClientConnection:
+    subprotocols = [Subprotocol(name) for name in SUBPROTOCOLS]
+    if target.socket_path is not None:
+        return unix_connect(
+            target.socket_path,
+            subprotocols=subprotocols,
+            open_timeout=OPEN_TIMEOUT_S,
+            max_size=None,
+        )
+    return connect(
+        target.url,
+        subprotocols=subprotocols,
+        open_timeout=OPEN_TIMEOUT_S,
+        max_size=None,
+        proxy=None,
+    )
 
 
 def _ended(error: ConnectionClosed) -> ConnectionEnded:

@@ -10,6 +10,7 @@ import simplejson
 from claudehub.client import ClientError, ConnectFailed, ConnectionEnded, HubClient, RequestFailed
 from claudehub.following import answer_permission, follow_execution
 from claudehub.render import Renderer
+from claudehub.target import Target
 
 EXIT_BY_OUTCOME = {
     "success": 0,
@@ -30,8 +31,8 @@ def exit_code_of(error: ClientError) -> int:
     return EXIT_NO_CONNECTION if no_connection else EXIT_FAILED
 
 
-def list_projects(url: str) -> int:
-    with HubClient(url) as hub:
+def list_projects(target: Target) -> int:
+    with HubClient(target) as hub:
         found = hub.request("project_list")["projects"]
     if not found:
         click.echo("no projects; `claudehub projects create FOLDER` makes one", err=True)
@@ -44,9 +45,9 @@ def list_projects(url: str) -> int:
 
 
 def create_project(
-    url: str, path: Path, project_id: str | None, name: str | None, go_on: bool
+    target: Target, path: Path, project_id: str | None, name: str | None, go_on: bool
 ) -> int:
-    with HubClient(url) as hub:
+    with HubClient(target) as hub:
         answer = hub.request(
             "project_create",
             path=str(path.expanduser().absolute()),
@@ -58,14 +59,16 @@ def create_project(
     return 0
 
 
-def delete_project(url: str, project: str, keep_history: bool) -> int:
-    with HubClient(url) as hub:
+def delete_project(target: Target, project: str, keep_history: bool) -> int:
+    with HubClient(target) as hub:
         hub.request("project_delete", project_id=project, keep_history=keep_history)
     return 0
 
 
-def run_prompt(url: str, project: str, prompt: str, options: dict[str, Any], as_json: bool) -> int:
-    with HubClient(url) as hub:
+def run_prompt(
+    target: Target, project: str, prompt: str, options: dict[str, Any], as_json: bool
+) -> int:
+    with HubClient(target) as hub:
         project_id = _project_id(hub, project)
         hub.request("project_join", project_id=project_id)
         answer = hub.request("execute", project_id=project_id, prompt=prompt, options=options)
@@ -82,9 +85,14 @@ def run_prompt(url: str, project: str, prompt: str, options: dict[str, Any], as_
 
 
 def answer(
-    url: str, project: str, permission_id: str, decision: str, message: str | None, remember: bool
+    target: Target,
+    project: str,
+    permission_id: str,
+    decision: str,
+    message: str | None,
+    remember: bool,
 ) -> int:
-    with HubClient(url) as hub:
+    with HubClient(target) as hub:
         answer_permission(
             hub, project, permission_id, decision=decision, message=message, remember=remember
         )
@@ -92,7 +100,7 @@ def answer(
 
 
 def tail_project(
-    url: str,
+    target: Target,
     project: str,
     last: int | None,
     after_seq: int | None,
@@ -101,7 +109,7 @@ def tail_project(
 ) -> int:
     if last is None and after_seq is None and since is None:
         last = LAST_SHOWN
-    with HubClient(url) as hub:
+    with HubClient(target) as hub:
         hub.request(
             "project_join",
             project_id=_project_id(hub, project),

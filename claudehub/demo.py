@@ -20,6 +20,7 @@ import click
 from claudehub import standin_agent
 from claudehub.client import ClientError, HubClient
 from claudehub.render import Renderer
+from claudehub.target import Target
 
 PROMPT = "Say hello, and tell me what I am looking at."
 START_TIMEOUT_S = 30.0
@@ -77,7 +78,7 @@ class Watcher:
     """A client that has joined and keeps what it is sent, in a thread of its own."""
 
     def __init__(self, url: str, project_id: str) -> None:
-        self._hub = HubClient(url)
+        self._hub = HubClient(Target(url))
         self._hub.request("project_join", project_id=project_id)
         self.updates: list[Update] = []
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -119,7 +120,7 @@ def _show(scratch: Path, use_claude: bool) -> None:
         _say(f"4. kill -9 {server.pid}: no warning, no time to save anything.")
         server.stop(signal.SIGKILL)
     _say("5. The hub starts again on the same data, and is asked for the history.")
-    with _running(environment) as server, HubClient(server.url) as hub:
+    with _running(environment) as server, HubClient(Target(server.url)) as hub:
         history = _history(hub)
         _compare("the history and what the clients saw", history, seen)
         _say(f"   All {len(history)} updates are there, compared number by number.")
@@ -159,7 +160,7 @@ def _running(environment: dict[str, str]) -> Iterator[Server]:
 
 def _stream(url: str, folder: Path) -> tuple[list[Update], list[Update]]:
     """What the one client saw, and the other; only what has a number."""
-    with HubClient(url) as hub:
+    with HubClient(Target(url)) as hub:
         hub.request("project_create", path=str(folder), project_id="demo")
         hub.request("project_join", project_id="demo")
         watcher = Watcher(url, "demo")

@@ -26,12 +26,16 @@ _UPDATE_HEAD = b'{"type":"update","payload":{'
 
 
 class Undecodable(Exception):
-    """A message that is no request. `id` is what the reply repeats; `error` is the reply."""
+    """A message that is no request. `id` is what the reply repeats; `error` is the reply; `type`
+    what it says it is, or None."""
 
-    def __init__(self, error: WireError, request_id: str | None = None) -> None:
+    def __init__(
+        self, error: WireError, request_id: str | None = None, kind: str | None = None
+    ) -> None:
         super().__init__(error.message)
         self.error = error
         self.id = request_id
+        self.type = kind
 
 
 def _finite(text: str) -> float:
@@ -70,13 +74,14 @@ def decode(text: str) -> Request:
         refusal = RequestRefused(ErrorCode.INVALID_MESSAGE, "a message must be a JSON object")
         raise Undecodable(refusal)
     request_id = message.get("id")
+    kind = message["type"] if isinstance(message.get("type"), str) else None
     if request_id is not None and not _is_request_id(request_id):
         problem = f"must be a string of at most {REQUEST_ID_MAX_LENGTH} characters"
-        raise Undecodable(invalid_field("id", problem))
+        raise Undecodable(invalid_field("id", problem), kind=kind)
     try:
         return _request(message, request_id)
     except WireError as error:
-        raise Undecodable(error, request_id) from None
+        raise Undecodable(error, request_id, kind) from None
 
 
 def _is_request_id(value: object) -> bool:

@@ -16,6 +16,8 @@ class ErrorCode(StrEnum):
     INVALID_JSON = "invalid_json"
     INVALID_MESSAGE = "invalid_message"
     UNKNOWN_TYPE = "unknown_type"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
     PROJECT_NOT_FOUND = "project_not_found"
     RATE_LIMITED = "rate_limited"
     SHUTTING_DOWN = "shutting_down"

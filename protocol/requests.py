@@ -171,6 +171,14 @@ class HealthCheck(Payload):
     pass
 
 
+class Authenticate(Payload):
+    """`public_key` in OpenSSH's one-line form; `signature`: armored, over the challenge of the
+    greeting."""
+
+    public_key: Text
+    signature: Text
+
+
 @dataclass(frozen=True, slots=True)
 class Ping:
     """Answered with the same payload, whatever it is."""
@@ -182,9 +190,10 @@ class Ping:
 ToAgent = Execute | AgentInterrupt | AgentKill | AgentNewSession | PermissionAnswer
 ToProject = ProjectJoin | ProjectLeave | ToAgent | GetMessages
 ToHub = ProjectCreate | ProjectDelete | ProjectList | HealthCheck
-Body = ToProject | ToHub | Ping
+Body = ToProject | ToHub | Ping | Authenticate
 
 MODELS: dict[str, type[Payload]] = {
+    "authenticate": Authenticate,
     "project_create": ProjectCreate,
     "project_delete": ProjectDelete,
     "project_list": ProjectList,

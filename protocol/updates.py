@@ -169,6 +169,14 @@ class ProjectInfo(Data):
     last_active: str
 
 
+class AuthOffer(Data):
+    """How to authenticate: `challenge` is what is to be signed for `namespace`, byte for byte."""
+
+    challenge: str
+    method: Literal["ssh"] = "ssh"
+    namespace: str = "claudehub"
+
+
 class Welcome(Data):
     server: str
     protocol: int
@@ -177,7 +185,7 @@ class Welcome(Data):
     heartbeat_seconds: float
     max_message_bytes: int
     max_update_bytes: int
-    auth: None = None
+    auth: AuthOffer | None = None
 
 
 class WarmSession(Data):

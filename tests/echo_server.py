@@ -16,6 +16,7 @@ from websockets.frames import Opcode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from actors.access.peer import Peer
 from actors.client.outbox import Outbox
 from actors.clock import SystemClock
 from actors.frontend.connection import ConnectionContext
@@ -34,7 +35,9 @@ WAIT_S = 0.2
 class Echo:
     """A Conversation (actors/frontend/conversation.py) that sends everything back."""
 
-    def __init__(self, outbox: Outbox) -> None:
+    message_bytes_max = None
+
+    def __init__(self, outbox: Outbox, _peer: Peer) -> None:
         self._outbox = outbox
         self._stream = DeflateStream(alone_bytes_min=0)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection, connect, unix_connect
 
 ROOT = Path(__file__).resolve().parent.parent
 MOCK = Path(__file__).with_name("mock_claude.py")
@@ -133,7 +133,10 @@ class WireClient:
     """Requests and updates as JSON, nothing of ours in between."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        connection = connect(url, max_size=None, proxy=None, ping_interval=None, **options)
+        if url.startswith("unix:"):
+            connection = unix_connect(url[5:], max_size=None, ping_interval=None, **options)
+        else:
+            connection = connect(url, max_size=None, proxy=None, ping_interval=None, **options)
         self._stack = contextlib.ExitStack()
         self.socket: ClientConnection = self._stack.enter_context(connection)
         self.welcome = self.receive()["payload"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors import messages
-from actors.certificate_watcher import LOOK_S, CertificateWatcher
+from actors.file_reloader import LOOK_S, FileReloader
 from actors.frontend.certificates import CertificateError, Certificates
 from tests.conftest import make_tls_files
 from tests.fakes import ManualTimers, Probe, inbox_of
@@ -85,20 +85,20 @@ def test_the_watcher_looks_soon_after_a_change_and_now_and_then(
     files: TlsFiles, tmp_path: Path
 ) -> None:
     certificates, timers, hub = Certificates(files.certificate, files.key), ManualTimers(), Probe()
-    watcher = CertificateWatcher(hub=hub.actor_ref, certificates=certificates, timers=timers)
+    watcher = FileReloader(hub=hub.actor_ref, subject=certificates, timers=timers)
     watcher.on_start()
     try:
         first = certificates.context()
         assert [timer.delay_s for timer in timers.pending] == [LOOK_S]
         for _ in range(3):  # many events, one look
-            watcher.receive(messages._CertificateTouched())
+            watcher.receive(messages._FileTouched())
         assert len(timers.pending) == 2
         make_tls_files(tmp_path)
         timers.pending[1].receiver.tell(timers.pending[1].message)
-        looks = [m for m in inbox_of(watcher) if isinstance(m, messages._CertificateLookDue)]
+        looks = [m for m in inbox_of(watcher) if isinstance(m, messages._FileLookDue)]
         watcher.receive(looks[0])
         assert certificates.context() is not first
-        watcher.receive(messages._CertificateLookDue(again=True))
+        watcher.receive(messages._FileLookDue(again=True))
         assert timers.pending[-1].delay_s == LOOK_S
     finally:
         watcher.on_stop()
@@ -108,9 +108,7 @@ def test_a_change_before_the_watch_is_seen(files: TlsFiles, tmp_path: Path) -> N
     certificates = Certificates(files.certificate, files.key)
     first = certificates.context()
     make_tls_files(tmp_path)
-    watcher = CertificateWatcher(
-        hub=Probe().actor_ref, certificates=certificates, timers=ManualTimers()
-    )
+    watcher = FileReloader(hub=Probe().actor_ref, subject=certificates, timers=ManualTimers())
     watcher.on_start()
     assert certificates.context() is not first
     watcher.on_stop()

@@ -9,6 +9,9 @@ import pykka
 import pytest
 
 from actors import messages
+from actors.access.gate import Gate
+from actors.access.keyring import Keyring
+from actors.access.peer import Peer
 from actors.client.actor import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
 from actors.client.memberships import Memberships
 from actors.client.outbox import PROGRESS_S, Outbox
@@ -20,11 +23,15 @@ from storage.message_log import LogSettings, MessageLog, open_log
 from tests.fakes import FakeTransport, FrozenClock, ManualTimers, Probe, inbox_of, texts
 from tests.test_message_log import body, stamp
 
+AUTH_TIMEOUT_S = 10.0
 STAMP = b"2026-11-23T08:14:33.123456Z"
 
 
 class Setup:
-    def __init__(self) -> None:
+    def __init__(self, keyring: Keyring | None = None) -> None:
+        self.gate = Gate(
+            keyring, server="s", client_id="c1", peer=Peer(address="10.0.0.1"), clock=FrozenClock()
+        )
         self.transport = FakeTransport()
         self.timers = ManualTimers()
         self.hub = Probe()
@@ -37,11 +44,12 @@ class Setup:
         )
         self.client = Client(
             hub=self.hub.actor_ref,
-            client_id="c1",
+            gate=self.gate,
             outbox=self.outbox,
             directory=self.directory,
             clock=FrozenClock(),
             timers=self.timers,
+            auth_timeout_s=AUTH_TIMEOUT_S,
             answered=lambda: self.answered.append(1),
         )
 

@@ -11,6 +11,7 @@ from typing import assert_never
 from websockets.frames import CloseCode
 
 from actors import messages
+from actors.access.gate import Gate
 from actors.base import Actor
 from actors.client.backlog import Dropped
 from actors.client.history import history_payload
@@ -45,41 +46,48 @@ class Client(Actor):
         self,
         *,
         hub: Ref,
-        client_id: str,
+        gate: Gate,
         outbox: Outbox,
         directory: Directory,
         clock: Clock,
         timers: Timers,
+        auth_timeout_s: float,
         answered: Callable[[], None],
     ) -> None:
-        super().__init__(parent=hub, name=f"client {client_id}")
+        super().__init__(parent=hub, name=f"client {gate.caller.client_id}")
         self._hub = hub
-        self._client_id = client_id
+        self._gate = gate
         self._outbox = outbox
         self._directory = directory
         self._clock = clock
         self._timers = timers
+        self._auth_timeout_s = auth_timeout_s
         self._answered = answered
         self._replies = ReplyQueue[Answer]()
         self._held: deque[messages.RequestReceived] = deque()
         self._barrier: int | None = None
         self._routing = Routing(
             client=self.actor_ref,
-            client_id=client_id,
+            gate=gate,
             hub=hub,
             directory=directory,
             outbox=outbox,
+            authenticated=self._on_authenticated,
             answer=self._settle,
         )
         self._replays = Replays(outbox, clock, self._report_damage)
 
     def started(self) -> None:
-        self._hub.tell(messages.ClientConnected(client=self.actor_ref, client_id=self._client_id))
+        client_id = self._gate.caller.client_id
+        self._hub.tell(messages.ClientConnected(client=self.actor_ref, client_id=client_id))
+        if self._gate.is_locked:
+            due = messages._AuthenticationDue()
+            self._timers.after(self._auth_timeout_s, self.actor_ref, due)
 
     def release(self) -> None:
         self._outbox.abort()
         self._routing.leave_all()
-        tell_if_alive(self._hub, messages.ClientGone(client_id=self._client_id))
+        tell_if_alive(self._hub, messages.ClientGone(client_id=self._gate.caller.client_id))
 
     def receive(self, message: messages.ClientMessage) -> None:  # noqa: C901 - one case a message
         match message:
@@ -99,6 +107,11 @@ class Client(Actor):
                 self._close(message.code, message.reason)
             case messages.ClientTooSlow():
                 self._close_slow(f"join {message.project_id} again, after_seq {message.position}")
+            case messages.LookAtKey():
+                self._on_look_at_key()
+            case messages._AuthenticationDue():
+                if self._gate.is_locked:
+                    self._close(CloseCode.POLICY_VIOLATION, "not authenticated in time")
             case messages._CloseDeadline():
                 self._outbox.abort()
             case messages.ConnectionLost():
@@ -120,7 +133,8 @@ class Client(Actor):
 
     def _dispatch(self, request: requests.Request | codec.Undecodable) -> None:
         if isinstance(request, codec.Undecodable):
-            self._routing.refuse(self._replies.open(request.id, None), request.error)
+            number = self._replies.open(request.id, None)
+            self._routing.refuse(number, self._gate.refusal(request))
             return
         body = request.body
         project_id = body.project_id if isinstance(body, requests.ToProject) else None
@@ -128,6 +142,18 @@ class Client(Actor):
         if isinstance(body, requests.ProjectCreate | requests.ProjectDelete):
             self._barrier = number
         self._routing.send(number, body)
+
+    def _on_authenticated(self) -> None:
+        gate = self._gate
+        logger.info("%s: %s (%s) from %s", self, gate.caller.user, gate.fingerprint, gate.peer)
+        if gate.expires_at is not None:
+            left_s = (gate.expires_at - self._clock.now()).total_seconds()
+            self._timers.after(left_s, self.actor_ref, messages.LookAtKey())
+
+    def _on_look_at_key(self) -> None:
+        if (reason := self._gate.look_again()) is not None:
+            logger.warning("%s: closed (1008): %s", self, reason)
+            self._close(CloseCode.POLICY_VIOLATION, reason)
 
     # -- answers -----------------------------------------------------------------------------
 

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from websockets.frames import CloseCode
 
 from actors import messages
+from actors.access.gate import Gate
 from actors.client.memberships import Memberships
 from actors.client.outbox import Outbox
 from actors.client.replies import project_failed
 from actors.client.subscription import Subscription
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
-from actors.ports import Caller, Directory
+from actors.ports import Directory
 from actors.slot import Slot
 from protocol import codec, requests
 from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
@@ -25,29 +26,39 @@ TO_HUB = (
 
 
 class Routing:
-    """`answer` settles a request that nobody else will."""
+    """`answer` settles a request that nobody else will; `authenticated` is called when a key has
+    opened the gate."""
 
     def __init__(
         self,
         *,
         client: Ref,
-        client_id: str,
+        gate: Gate,
         hub: Ref,
         directory: Directory,
         outbox: Outbox,
+        authenticated: Callable[[], None],
         answer: Callable[[messages.Replied], None],
     ) -> None:
         self.memberships = Memberships()
         self._client = client
-        self._client_id = client_id
+        self._gate = gate
         self._hub = hub
         self._directory = directory
         self._outbox = outbox
+        self._authenticated = authenticated
         self._answer = answer
 
     def send(self, number: int, body: requests.Body) -> None:
         """Sends request `number` on."""
-        if isinstance(body, requests.Ping):
+        try:
+            self._gate.check(body)
+        except WireError as error:
+            self.refuse(number, error)
+            return
+        if isinstance(body, requests.Authenticate):
+            self._authenticate(number, body)
+        elif isinstance(body, requests.Ping):
             self._ping(number, body)
         elif isinstance(body, TO_HUB):
             self._to_hub(number, body)
@@ -63,7 +74,17 @@ class Routing:
         """The connection is gone."""
         for project_id in self.memberships:
             if port := self._directory.find(project_id):
-                port.tell(messages.SubscriberGone(key=self._client_id))
+                port.tell(messages.SubscriberGone(key=self._gate.caller.client_id))
+
+    def _authenticate(self, number: int, body: requests.Authenticate) -> None:
+        try:
+            user = self._gate.authenticate(body)
+        except WireError as error:
+            self.refuse(number, error)
+        else:
+            payload = codec.dumps({"user": user})
+            self._answer(messages.Replied(number=number, ok=True, payload=payload))
+            self._authenticated()
 
     def _ping(self, number: int, body: requests.Ping) -> None:
         try:
@@ -75,8 +96,8 @@ class Routing:
 
     def _to_hub(self, number: int, body: requests.ToHub) -> None:
         slot = Slot(self._client, number)
-        caller = Caller(self._client_id)
-        if not tell_if_alive(self._hub, messages.HubRequest(slot=slot, caller=caller, body=body)):
+        request = messages.HubRequest(slot=slot, caller=self._gate.caller, body=body)
+        if not tell_if_alive(self._hub, request):
             self.refuse(number, HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping"))
 
     def _to_project(self, number: int, body: requests.ToProject) -> None:
@@ -96,7 +117,7 @@ class Routing:
             self.memberships.leaving(body.project_id)
         request = messages.ProjectRequest(
             slot=Slot(self._client, number),
-            caller=Caller(self._client_id),
+            caller=self._gate.caller,
             body=body,
             subscriber=subscriber,
         )
@@ -119,7 +140,7 @@ class Routing:
             tell_if_alive(self._client, close)
 
         return Subscription(
-            key=self._client_id,
+            key=self._gate.caller.client_id,
             project_id=join.project_id,
             outbox=self._outbox,
             wants_ephemeral=join.ephemeral,

@@ -4,16 +4,21 @@ import os
 import ssl
 from pathlib import Path
 
+from actors.file_reloader import ReloadFailed
+
 # What a file was when it was looked at; a change of any of these means that it is another now.
 _Stamp = tuple[int, int, int, int]
 
 
-class CertificateError(Exception):
+class CertificateError(ReloadFailed):
     """The certificate cannot be used; the text begins with the variable to set right."""
 
 
 class Certificates:
     """`context` is for one connection's handshake; replaced, never changed, by `reload`."""
+
+    name = "certificate"
+    failure = "the old one stays"
 
     def __init__(self, certificate: Path, key: Path) -> None:
         """Loads both. Raises CertificateError."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 
+from actors.access.peer import Peer
 from actors.client.outbox import PROGRESS_S, Outbox
 from actors.clock import Clock
 from actors.frontend.conversation import Conversation
@@ -40,7 +41,7 @@ class ConnectionContext:
     `readiness`: None where every thread polls for itself."""
 
     rules: HandshakeRules
-    converse: Callable[[Outbox], Conversation]
+    converse: Callable[[Outbox, Peer], Conversation]
     clock: Clock
     tls: Callable[[], ssl.SSLContext] | None
     readiness: Readiness | None
@@ -54,7 +55,11 @@ class Connection:
     """`run` is the thread's whole life; `opened` is called when the handshake is done."""
 
     def __init__(
-        self, sock: socket.socket, context: ConnectionContext, opened: Callable[[], None]
+        self,
+        sock: socket.socket,
+        peer: Peer,
+        context: ConnectionContext,
+        opened: Callable[[], None],
     ) -> None:
         self._context = context
         self._opened = opened
@@ -71,7 +76,7 @@ class Connection:
             clock=context.clock,
             wake=self._wake,
         )
-        self._conversation = context.converse(self._outbox)
+        self._conversation = context.converse(self._outbox, peer)
         self._heartbeat = Heartbeat(context.heartbeat_s, context.clock)
         self._early = b""
 
@@ -158,6 +163,10 @@ class Connection:
                 self._protocol.receive_eof()
                 return "closed by the peer without a close frame"
             if data:
+                limit = self._context.rules.limits.message_bytes
+                self._protocol.max_message_size = min(
+                    limit, self._conversation.message_bytes_max or limit
+                )
                 self._protocol.receive_data(data)
                 eager = self._handle_events()
                 if self._protocol.close_expected():

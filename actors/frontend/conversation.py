@@ -8,6 +8,8 @@ from typing import Protocol
 from websockets.frames import CloseCode
 
 from actors import messages
+from actors.access.gate import Gate
+from actors.access.peer import Peer
 from actors.client import Client
 from actors.client.outbox import Outbox
 from actors.clock import Clock, Timers
@@ -26,6 +28,8 @@ logger = logging.getLogger("claudehub.frontend")
 # TCP pushes back.
 REQUESTS_IN_FLIGHT_MAX = 64
 REQUEST_BYTES_IN_FLIGHT_MAX = 1024 * 1024
+# Of a peer that nobody knows yet; a key and a signature of any kind are far below it.
+LOCKED_MESSAGE_BYTES_MAX = 64 * 1024
 
 
 class Conversation(Protocol):
@@ -33,6 +37,10 @@ class Conversation(Protocol):
 
     def begin(self) -> bool:
         """The connection is open. False where it cannot be gone on with; then a close is sent."""
+
+    @property
+    def message_bytes_max(self) -> int | None:
+        """A limit of now, below the connection's own; None: there is none."""
 
     def receive(self, message: str | bytes) -> bool:
         """A message has come. Returns whether it had to wait, a bounded time, before it could be
@@ -53,8 +61,9 @@ class HubContext:
     directory: Directory
     clock: Clock
     timers: Timers
-    welcome: Callable[[str], Welcome]
-    new_client_id: Callable[[], str]
+    welcome: Callable[[Gate], Welcome]
+    new_gate: Callable[[Peer], Gate]
+    auth_timeout_s: float
     heartbeat_s: float
     requests_per_second: float
 
@@ -62,8 +71,9 @@ class HubContext:
 class HubConversation:
     """Requests become messages to a Client, which answers through the outbox."""
 
-    def __init__(self, context: HubContext, outbox: Outbox) -> None:
+    def __init__(self, context: HubContext, outbox: Outbox, peer: Peer) -> None:
         self._context = context
+        self._gate = context.new_gate(peer)
         self._outbox = outbox
         self._bucket = TokenBucket(context.requests_per_second, context.clock)
         self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)
@@ -71,18 +81,18 @@ class HubConversation:
 
     def begin(self) -> bool:
         context = self._context
-        client_id = context.new_client_id()
         # The greeting goes out first: nobody else knows the outbox yet.
-        greeting = codec.welcome_message(context.welcome(client_id))
+        greeting = codec.welcome_message(context.welcome(self._gate))
         self._outbox.write(text_frame(greeting), counts=False)
         try:
             self._client = Client.start(
                 hub=context.hub,
-                client_id=client_id,
+                gate=self._gate,
                 outbox=self._outbox,
                 directory=context.directory,
                 clock=context.clock,
                 timers=context.timers,
+                auth_timeout_s=context.auth_timeout_s,
                 answered=self._credit.answered,
             )
         except RuntimeError as error:  # no thread can be started
@@ -90,6 +100,10 @@ class HubConversation:
             self._outbox.close(CloseCode.TRY_AGAIN_LATER, "too many connections")
             return False
         return True
+
+    @property
+    def message_bytes_max(self) -> int | None:
+        return LOCKED_MESSAGE_BYTES_MAX if self._gate.is_locked else None
 
     def receive(self, message: str | bytes) -> bool:
         assert isinstance(message, str)

@@ -10,6 +10,7 @@ from typing import Any
 
 from websocket_server import WebsocketServer
 
+from actors.access.peer import Peer
 from actors.frontend.connection import Connection, ConnectionContext
 from actors.frontend.places import Handshakes
 
@@ -26,7 +27,8 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         listener = self.server
         assert isinstance(listener, Listener)
-        Connection(self.request, listener.context, lambda: listener.opened(self.request)).run()
+        sock, peer = self.request, listener.peer_of(self.request, self.client_address)
+        Connection(sock, peer, listener.context, lambda: listener.opened(sock)).run()
 
 
 class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no types
@@ -57,6 +59,10 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
             self.shutdown()
             self._thread.join(timeout_s)
         self.socket.close()
+
+    def peer_of(self, _request: socket.socket, client_address: Any) -> Peer:
+        """Who has connected."""
+        return Peer(address=client_address[0])
 
     def opened(self, request: socket.socket) -> None:
         """A handshake is finished."""

@@ -1,4 +1,4 @@
-"""A connected TCP socket behind an outbox."""
+"""A connected socket behind an outbox."""
 
 import fcntl
 import select
@@ -97,9 +97,11 @@ def _poll(sock: socket.socket, event: int, timeout_s: float) -> bool:
 
 
 def _set_options(sock: socket.socket, user_timeout_s: float) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if sock.family == socket.AF_UNIX:
+        return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         timeout_ms = min(int(user_timeout_s * 1000), INT_MAX)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)

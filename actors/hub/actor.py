@@ -25,6 +25,7 @@ from actors.rotator import RotationSettings, Rotator
 from actors.slot import Slot
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
+from protocol.rights import Rights
 from protocol.updates import Health
 from storage.projects import ProjectStore
 
@@ -120,6 +121,9 @@ class Hub(Actor):
             case messages.ClientGone():
                 self._clients.pop(message.client_id, None)
                 self._go_on_stopping()
+            case messages.KeysChanged():
+                for client in self._clients.values():
+                    tell_if_alive(client, messages.LookAtKey())
             case messages.ProjectOpened():
                 self._on_project_opened(message)
             case messages.ProjectStatusChanged():
@@ -152,9 +156,9 @@ class Hub(Actor):
                 case requests.ProjectCreate():
                     self._create(message, message.body)
                 case requests.ProjectDelete():
-                    self._delete(message.slot, message.caller.client_id, message.body)
+                    self._delete(message.slot, message.caller.named, message.body)
                 case requests.ProjectList():
-                    self._list(message.slot)
+                    self._list(message.slot, message.caller.rights)
                 case requests.HealthCheck():
                     message.slot.result(self._health())
                 case _:
@@ -187,8 +191,8 @@ class Hub(Actor):
             slot.result({"project_id": request.project_id})
             self._finish_deletion(entry)
 
-    def _list(self, slot: Slot) -> None:
-        number = self._gatherings.begin(slot, self._registry)
+    def _list(self, slot: Slot, rights: Rights) -> None:
+        number = self._gatherings.begin(slot, rights, self._registry)
         expired = messages._GatheringExpired(gathering=number)
         self._timers.after(GATHERING_TIMEOUT_S, self.actor_ref, expired)
 

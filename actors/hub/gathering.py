@@ -7,6 +7,7 @@ from actors.hub.opening import error_info
 from actors.hub.registry import Registry
 from actors.mailbox import tell_if_alive
 from actors.slot import Slot
+from protocol.rights import Rights
 from protocol.updates import ProjectInfo, ProjectStatus
 
 
@@ -24,11 +25,15 @@ class Gatherings:
         self._open: dict[int, _Gathering] = {}
         self._next = 1
 
-    def begin(self, slot: Slot, registry: Registry) -> int:
-        """Asks every project that can answer; returns the gathering's number."""
+    def begin(self, slot: Slot, rights: Rights, registry: Registry) -> int:
+        """Asks every project that can answer and may be seen; returns the gathering's number."""
         number = self._next
         self._next += 1
-        listed = [entry for entry in registry.entries() if not entry.is_deleting]
+        listed = [
+            entry
+            for entry in registry.entries()
+            if not entry.is_deleting and rights.sees(entry.meta.project_id)
+        ]
         known = {e.meta.project_id: error_info(e.meta) for e in listed if e.ref is None}
         asked = {e.meta.project_id: e.ref for e in listed if e.ref is not None}
         self._open[number] = _Gathering(slot, set(asked), known)

@@ -89,6 +89,16 @@ class _PumpReplay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtKey:
+    """From the Hub, and from a timer when the key expires: it may hold no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AuthenticationDue:
+    """Who has not authenticated by now is closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _CloseDeadline:
     """The peer had its time to answer a close."""
 
@@ -105,5 +115,7 @@ ClientMessage = (
     | ClientTooSlow
     | _FlushOutbox
     | _PumpReplay
+    | LookAtKey
+    | _AuthenticationDue
     | _CloseDeadline
 )

@@ -32,6 +32,11 @@ class ClientGone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeysChanged:
+    """From the reloader of AUTHORIZED_KEYS: connections may be open that are allowed no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectOpened:
     """From a Project: its log is open, it takes requests."""
 
@@ -98,6 +103,7 @@ HubMessage = (
     HubRequest
     | ClientConnected
     | ClientGone
+    | KeysChanged
     | ProjectOpened
     | ProjectStatusChanged
     | WarmProcess

@@ -24,12 +24,12 @@ class _CompressionDue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _CertificateTouched:
-    """From the file system's watcher: something changed near the certificate."""
+class _FileTouched:
+    """From the file system's watcher: something changed near a file that is read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _CertificateLookDue:
+class _FileLookDue:
     """`again`: the one that comes now and then."""
 
     again: bool
@@ -37,4 +37,4 @@ class _CertificateLookDue:
 
 RotatorMessage = _RotationDue | _CompressionDue
 FileWatcherMessage = _PathsChanged | _ReportDue
-CertificateWatcherMessage = _CertificateTouched | _CertificateLookDue
+FileReloaderMessage = _FileTouched | _FileLookDue

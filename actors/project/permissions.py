@@ -165,7 +165,7 @@ class Permissions:
         pending = self._pending.get(permission_id)
         if pending is None:
             raise self._too_late(permission_id)
-        by = caller.user or caller.client_id
+        by = caller.named
         self._take(pending, body.decision, by)
         answer = messages.AnswerPermission(
             permission_id=permission_id,

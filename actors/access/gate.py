@@ -1,0 +1,130 @@
+"""One connection's lock: shut until a key has signed its challenge.
+
+Made by the connection's thread, then the Client's alone.
+"""
+
+import hashlib
+import logging
+import secrets
+from datetime import datetime
+
+from actors.access.keyring import Keyring
+from actors.access.peer import Peer
+from actors.clock import Clock, timestamp
+from actors.ports import Caller
+from protocol import codec, requests
+from protocol.errors import ErrorCode, RequestRefused, WireError
+from protocol.ssh import NAMESPACE, AuthorizedKey, SshError, parse_public_key, verify
+from protocol.updates import AuthOffer
+
+logger = logging.getLogger("claudehub.access")
+
+_NONCE_BYTES = 32
+
+
+def server_name(data_id: str) -> str:
+    """Names a server in its challenges, and tells nothing else of it."""
+    return hashlib.sha256(data_id.encode()).hexdigest()[:16]
+
+
+class Gate:
+    """`keyring`: None where no key is needed. `challenge` binds server, connection and time, and is
+    good for one authentication."""
+
+    def __init__(
+        self, keyring: Keyring | None, *, server: str, client_id: str, peer: Peer, clock: Clock
+    ) -> None:
+        self.peer = peer
+        self.caller = Caller(client_id)
+        self._keyring = keyring
+        self._clock = clock
+        self._entry: AuthorizedKey | None = None
+        self._challenge: str | None = None
+        if keyring is not None:
+            nonce = secrets.token_hex(_NONCE_BYTES)
+            made_at = timestamp(clock.now())
+            self._challenge = f"{NAMESPACE} {server} {client_id} {made_at} {nonce}"
+
+    @property
+    def offer(self) -> AuthOffer | None:
+        """For the greeting."""
+        return None if self._challenge is None else AuthOffer(challenge=self._challenge)
+
+    @property
+    def is_locked(self) -> bool:
+        return self._keyring is not None and self._entry is None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the key does, that has opened it."""
+        return None if self._entry is None else self._entry.options.expires_at
+
+    @property
+    def fingerprint(self) -> str | None:
+        return None if self._entry is None else self._entry.key.fingerprint
+
+    def check(self, body: requests.Body) -> None:
+        """Raises WireError where this connection may not ask for that."""
+        if isinstance(body, requests.Authenticate):
+            return
+        if self.is_locked:
+            raise _unauthenticated()
+        self.caller.rights.check(body)
+
+    def refusal(self, message: codec.Undecodable) -> WireError:
+        """The answer to what is no request. Who is not known is not told what is wrong with it."""
+        if self.is_locked and message.type not in (None, "authenticate"):
+            return _unauthenticated()
+        return message.error
+
+    def authenticate(self, body: requests.Authenticate) -> str:
+        """The user that the key belongs to. Raises RequestRefused."""
+        if self._keyring is None:
+            raise _invalid("this connection needs no key")
+        if self._challenge is None:
+            raise _invalid("the challenge has been used; connect again for another")
+        try:
+            key, _ = parse_public_key(body.public_key)
+            # Before the signature: a check costs more than a look, and answers no more.
+            entry = self._keyring.find(key, self.peer.address, self._clock.now())
+        except SshError as error:
+            raise _refused(f"public_key: {error}") from None
+        try:
+            verify(key, body.signature, self._challenge.encode())
+        except SshError as error:
+            raise _refused(f"signature: {error}") from None
+        self._challenge = None
+        self._entry = entry
+        self.caller = Caller(self.caller.client_id, user=entry.user, rights=entry.options.rights)
+        return entry.user
+
+    def look_again(self) -> str | None:
+        """After a change of the keys, and when a key expires: shuts where the key holds no more as
+        it did, and says why."""
+        if self._keyring is None or (entry := self._entry) is None:
+            return None
+        try:
+            found = self._keyring.find(entry.key, self.peer.address, self._clock.now())
+        except SshError as error:
+            reason = f"the key {error}"
+        else:
+            if found == entry:
+                return None
+            reason = "what the key may do has changed; connect again"
+        self._entry = None
+        return reason
+
+
+def _unauthenticated() -> RequestRefused:
+    return RequestRefused(
+        ErrorCode.UNAUTHENTICATED,
+        "sign the challenge of the greeting with your SSH key and send `authenticate` first",
+    )
+
+
+def _refused(message: str) -> RequestRefused:
+    return RequestRefused(ErrorCode.UNAUTHENTICATED, message)
+
+
+def _invalid(message: str) -> RequestRefused:
+    return RequestRefused(ErrorCode.INVALID_MESSAGE, message, {"field": "type"})

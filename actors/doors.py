@@ -1,0 +1,140 @@
+"""Where clients come in: a TCP port, with TLS or without, and a Unix socket."""
+
+import contextlib
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from actors import messages
+from actors.access.keyring import Keyring
+from actors.clock import Timers
+from actors.config import Config
+from actors.config_source import ConfigurationError
+from actors.errors import StartFailed
+from actors.file_reloader import FileReloader, Reloadable, ReloadFailed
+from actors.frontend.certificates import Certificates
+from actors.frontend.connection import ConnectionContext
+from actors.frontend.listener import Listener
+from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
+from actors.wiring import FrontEnd
+
+ACCEPT_STOP_S = 2.0
+
+
+def check(config: Config) -> None:
+    """What only the files can tell. Raises ConfigurationError with all faults."""
+    faults = []
+    for load in (_certificates, _keyring):
+        try:
+            load(config)
+        except ReloadFailed as error:
+            faults.append(str(error))
+    if config.socket is not None and len(os.fsencode(config.socket)) > PATH_BYTES_MAX:
+        faults.append(
+            f"SOCKET: {config.socket!r}: a socket's path has at most {PATH_BYTES_MAX} bytes; "
+            "example: SOCKET=/run/claudehub/hub.sock"
+        )
+    if faults:
+        raise ConfigurationError(faults)
+
+
+class Doors:
+    """Bound by the constructor, before anything is opened, so that a taken port costs nothing;
+    clients come in from `open` on."""
+
+    def __init__(self, config: Config, stack: contextlib.ExitStack) -> None:
+        """Raises StartFailed."""
+        self._config = config
+        self._tcp = None if config.ws_port is None else _listen(config, config.ws_port, stack)
+        self._unix = None if config.socket is None else _listen_locally(config.socket, stack)
+        try:
+            self._certificates = _certificates(config)
+            self._keyring = _keyring(config)
+        except ReloadFailed as error:  # it was good a moment ago
+            raise StartFailed(str(error)) from None
+
+    @property
+    def lines(self) -> list[str]:
+        """What to say of each door; the first is for standard output."""
+        tcp = [] if self._tcp is None else [f"listening on {self._url(self._tcp.port)}"]
+        unix = [] if self._unix is None else [f"listening on unix:{self._unix.path}"]
+        return tcp + unix
+
+    def open(
+        self,
+        front: FrontEnd,
+        hub: messages.Ref,
+        timers: Timers,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        """From here on clients come in; the stack shuts the doors again."""
+        tls: Callable[[], ssl.SSLContext] | None = None
+        if self._certificates is not None:
+            tls = self._certificates.context
+            _reload(self._certificates, None, hub, timers, stack)
+        if self._keyring is not None:
+            _reload(self._keyring, messages.KeysChanged(), hub, timers, stack)
+        plain = front.context(keyring=None)
+        if self._tcp is not None:
+            locked = front.context(keyring=self._keyring)
+            _open(self._tcp, replace(locked, tls=tls), stack)
+        if self._unix is not None:
+            _open(self._unix, plain, stack)
+
+    def _url(self, port: int) -> str:
+        config = self._config
+        scheme = "ws" if config.tls_cert is None else "wss"
+        host = f"[{config.bind}]" if ":" in config.bind else config.bind
+        return f"{scheme}://{host}:{port}"
+
+
+def _open(listener: Listener, context: ConnectionContext, stack: contextlib.ExitStack) -> None:
+    listener.start(context)
+    stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
+
+
+def _reload(
+    subject: Reloadable,
+    notice: messages.KeysChanged | None,
+    hub: messages.Ref,
+    timers: Timers,
+    stack: contextlib.ExitStack,
+) -> None:
+    reloader = FileReloader.start(hub=hub, subject=subject, timers=timers, notice=notice)
+    stack.callback(reloader.stop, block=False)
+
+
+def _certificates(config: Config) -> Certificates | None:
+    """Raises CertificateError."""
+    if config.tls_cert is None or config.tls_key is None:
+        return None
+    return Certificates(Path(config.tls_cert), Path(config.tls_key))
+
+
+def _keyring(config: Config) -> Keyring | None:
+    """Raises ReloadFailed."""
+    return None if config.authorized_keys is None else Keyring(Path(config.authorized_keys))
+
+
+def _listen(config: Config, port: int, stack: contextlib.ExitStack) -> Listener:
+    try:
+        listener = Listener(config.bind, port)
+    except OSError as error:
+        raise StartFailed(
+            f"cannot listen on {config.bind}:{port}: {error.strerror}; "
+            "choose another WS_PORT (0 takes a free one)"
+        ) from None
+    stack.callback(listener.socket.close)
+    return listener
+
+
+def _listen_locally(path: str, stack: contextlib.ExitStack) -> UnixListener:
+    try:
+        listener = UnixListener(Path(path))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StartFailed(f"cannot listen on SOCKET {path}: {reason}") from None
+    stack.callback(listener.close)
+    return listener

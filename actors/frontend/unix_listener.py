@@ -1,0 +1,114 @@
+"""A door without a network: a Unix socket that only its owner, and root, may use."""
+
+import contextlib
+import http
+import logging
+import os
+import socket
+import stat
+import struct
+from pathlib import Path
+from typing import Any
+
+from actors.access.peer import Peer
+from actors.frontend.listener import Listener
+
+logger = logging.getLogger("claudehub.frontend")
+
+# sizeof(sockaddr_un.sun_path), less the NUL: 108 on Linux, 104 on macOS and BSD.
+PATH_BYTES_MAX = 103
+# macOS: sys/un.h; the level is 0 there, and the answer is a struct xucred.
+_LOCAL_PEERCRED = 0x001
+_XUCRED_BYTES = 76
+
+
+class SocketTaken(OSError):
+    """Somebody listens there, or something else lies there."""
+
+
+class UnixListener(Listener):
+    """`path` is made with mode 0600, and taken away at the end."""
+
+    address_family = socket.AF_UNIX
+
+    def __init__(self, path: Path) -> None:
+        """Binds and listens. Raises OSError."""
+        self.path = path
+        _make_room(path)
+        super().__init__(str(path), 0)
+        self._made = _identity(path)
+
+    def server_bind(self) -> None:
+        """Nobody can connect before the mode is set: it does not listen yet."""
+        self.server_address = str(self.path)
+        self.socket.bind(self.server_address)
+        os.chmod(self.path, 0o600)
+
+    def close(self) -> None:
+        """The path too, where it is still ours."""
+        self.socket.close()
+        if _identity(self.path) == self._made:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+
+    def get_request(self) -> Any:
+        """Its address is the uid of the peer."""
+        request, _ = super().get_request()
+        return request, _uid_of(request)
+
+    def peer_of(self, _request: socket.socket, client_address: Any) -> Peer:
+        return Peer(uid=client_address)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Only root and the server's own user: the mode says so too, but can be changed."""
+        if client_address in (os.geteuid(), 0):
+            return True
+        logger.warning("refused a connection of uid %s to %s", client_address, self.path)
+        with contextlib.suppress(OSError):
+            request.send(_refusal())
+        return False
+
+
+def _refusal() -> bytes:
+    text = b"This socket is for the user that runs the hub, and for root.\n"
+    status = http.HTTPStatus.FORBIDDEN
+    head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n"
+    head += f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(text)}\r\n\r\n"
+    return head.encode() + text
+
+
+def _uid_of(sock: socket.socket) -> int:
+    """Of the peer, as the kernel knows it. Raises OSError."""
+    if hasattr(socket, "SO_PEERCRED"):  # Linux
+        size = struct.calcsize("3i")
+        found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        uid: int = struct.unpack("3i", found)[1]
+        return uid
+    found = sock.getsockopt(0, _LOCAL_PEERCRED, _XUCRED_BYTES)
+    uid = struct.unpack("2I", found[:8])[1]
+    return uid
+
+
+def _make_room(path: Path) -> None:
+    """Takes away the socket of a server that is gone. Raises SocketTaken."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise SocketTaken(f"{path} is there and no socket; choose another path or take it away")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+    raise SocketTaken(f"another server listens on {path}")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,84 @@
+"""Signing a hub's challenge with an SSH key, by the system's ssh-keygen: it knows the agent, asks
+for passphrases, and waits for the touch of a security key."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# Never the one that a server names: a signature for another purpose must not come out of this.
+NAMESPACE = "claudehub"
+# Somebody may have to find their security key.
+SIGN_TIMEOUT_S = 60.0
+# In ssh's order.
+DEFAULT_NAMES = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
+
+
+class SigningFailed(Exception):
+    """The text says why, and what helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What `authenticate` takes."""
+
+    public_key: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`key`: a private key's file, or a public one's whose other half an agent has; None: those of
+    ~/.ssh with the usual names."""
+
+    key: Path | None = None
+
+    def proofs(self, challenge: str) -> Iterator[Proof]:
+        """One for each key, made when it is asked for. Raises SigningFailed."""
+        if not challenge.startswith(f"{NAMESPACE} "):
+            raise SigningFailed("this is no challenge of a claudehub; it is not signed")
+        keys = [self.key] if self.key is not None else _default_keys()
+        if not keys:
+            raise SigningFailed(
+                "the hub wants an SSH key, and ~/.ssh has none of a usual name; "
+                "--key FILE (or CLAUDEHUB_KEY) names one"
+            )
+        for key in keys:
+            yield Proof(_public_line(key), _signed(key, challenge))
+
+
+def _default_keys() -> list[Path]:
+    folder = Path.home() / ".ssh"
+    return [key for name in DEFAULT_NAMES if _public_path(key := folder / name).is_file()]
+
+
+def _public_path(key: Path) -> Path:
+    return key if key.suffix == ".pub" else key.with_name(f"{key.name}.pub")
+
+
+def _public_line(key: Path) -> str:
+    path = _public_path(key)
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SigningFailed(
+            f"{path} cannot be read ({error}); `ssh-keygen -y -f {key} > {path}` makes it"
+        ) from None
+
+
+def _signed(key: Path, challenge: str) -> str:
+    command = ["ssh-keygen", "-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key)]
+    try:
+        done = subprocess.run(
+            command,
+            input=challenge.encode(),
+            capture_output=True,
+            timeout=SIGN_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SigningFailed(f"ssh-keygen could not sign: {error}") from None
+    if done.returncode != 0:
+        reason = done.stderr.decode(errors="replace").strip()
+        raise SigningFailed(f"ssh-keygen could not sign with {key}: {reason}")
+    return done.stdout.decode()

@@ -1,0 +1,32 @@
+"""Which hub is meant, and who asks."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from actors.config_source import local_socket
+from claudehub.identity import Identity
+
+DEFAULT_URL = "ws://127.0.0.1:8080"
+UNIX = "unix:"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`url`: ws://, wss://, or unix: and the path of a socket."""
+
+    url: str = DEFAULT_URL
+    identity: Identity = field(default=Identity())
+
+    @property
+    def socket_path(self) -> str | None:
+        return self.url.removeprefix(UNIX) if self.url.startswith(UNIX) else None
+
+
+def target(url: str | None, key: Path | None) -> Target:
+    """What was named, else the socket of a server of the same configuration (SOCKET), else the
+    usual port."""
+    if url is None:
+        path = local_socket()
+        url = f"{UNIX}{path}" if path is not None and os.path.exists(path) else DEFAULT_URL
+    return Target(url, Identity(key))

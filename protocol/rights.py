@@ -1,0 +1,48 @@
+"""What a key may ask for: the one place that decides it."""
+
+from dataclasses import dataclass
+
+from protocol import requests
+from protocol.errors import ErrorCode, RequestRefused
+
+# What a key that may only look is given. A ping holds a connection open and asks for nothing.
+READ_ONLY = (
+    requests.Authenticate,
+    requests.GetMessages,
+    requests.Ping,
+    requests.ProjectJoin,
+    requests.ProjectLeave,
+    requests.ProjectList,
+)
+# What is about all projects, and so not for a key that is bound to some. (A list shows those.)
+OF_ALL_PROJECTS = (requests.HealthCheck, requests.ProjectCreate)
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """`projects`: the ids that there are for this key; None: all."""
+
+    read_only: bool = False
+    projects: frozenset[str] | None = None
+
+    def check(self, body: requests.Body) -> None:
+        """Raises RequestRefused (`forbidden`) where the rights do not reach so far."""
+        if self.read_only and not isinstance(body, READ_ONLY):
+            raise _forbidden("this key may only read")
+        if self.projects is None:
+            return
+        if isinstance(body, OF_ALL_PROJECTS):
+            raise _forbidden("this key is bound to some projects, and this is about all")
+        project_id = getattr(body, "project_id", None)
+        if project_id is not None and not self.sees(project_id):
+            # Whether there is such a project is not told.
+            raise _forbidden("this key is bound to other projects")
+
+    def sees(self, project_id: str) -> bool:
+        return self.projects is None or project_id in self.projects
+
+
+def _forbidden(message: str) -> RequestRefused:
+    return RequestRefused(
+        ErrorCode.FORBIDDEN, f"{message}; whoever runs the hub gives rights (AUTHORIZED_KEYS)"
+    )

@@ -1,0 +1,53 @@
+"""OpenSSH's authorized_keys (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
+
+from dataclasses import dataclass
+
+from protocol.ssh.options import KeyOptions, parse_options, split_options
+from protocol.ssh.public_key import KINDS, PublicKey, parse_public_key
+from protocol.ssh.wire import SshError
+
+LINES_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizedKey:
+    """One line. `user` is its comment, else the key's fingerprint."""
+
+    key: PublicKey
+    user: str
+    options: KeyOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedKeys:
+    """`warnings`: a sentence for each line that is not used, with its number."""
+
+    keys: tuple[AuthorizedKey, ...]
+    warnings: tuple[str, ...]
+
+
+def parse_authorized_keys(text: str) -> ParsedKeys:
+    """Every line that can be used; the others make a warning and change nothing for the rest."""
+    keys, warnings = [], []
+    for number, line in enumerate(map(str.strip, text.split("\n")), start=1):
+        if number > LINES_MAX:
+            warnings.append(f"line {number}: lines beyond {LINES_MAX} are not read")
+            break
+        if not line or line.startswith("#"):
+            continue
+        try:
+            keys.append(_parse_line(line))
+        except SshError as error:
+            warnings.append(f"line {number}: {error}")
+    return ParsedKeys(tuple(keys), tuple(warnings))
+
+
+def _parse_line(line: str) -> AuthorizedKey:
+    options = KeyOptions()
+    if line.split(None, 1)[0] not in KINDS:
+        before, behind = split_options(line)
+        if behind.split(None, 1)[:1] == [] or behind.split(None, 1)[0] not in KINDS:
+            parse_public_key(line)  # which says what is wrong: there are no options before a key
+        options, line = parse_options(before), behind
+    key, comment = parse_public_key(" ".join(line.split(None, 2)))
+    return AuthorizedKey(key, comment or key.fingerprint, options)

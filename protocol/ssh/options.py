@@ -1,0 +1,137 @@
+"""What stands before a key in authorized_keys (sshd(8)): who may use it, until when, for what."""
+
+import ipaddress
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from protocol.requests import PROJECT_ID_PATTERN
+from protocol.rights import Rights
+from protocol.ssh.wire import SshError
+
+OWN_OPTION = "claudehub"
+_OPTION = re.compile(r'([A-Za-z0-9@.-]+)(?:="((?:[^"\\]|\\.)*)")?\Z', re.ASCII)
+_TIME_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOptions:
+    """`sources`: patterns of addresses, none for any; `expires_at`: in UTC."""
+
+    rights: Rights = field(default=Rights())
+    sources: tuple[str, ...] | None = None
+    expires_at: datetime | None = None
+
+    def admits(self, address: str | None) -> bool:
+        """Whether the key may be used from there. `!` before a pattern excludes, whatever else
+        matches."""
+        if self.sources is None:
+            return True
+        if address is None:
+            return False
+        if any(_matches(p[1:], address) for p in self.sources if p.startswith("!")):
+            return False
+        return any(_matches(p, address) for p in self.sources if not p.startswith("!"))
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and now >= self.expires_at
+
+
+def parse_options(text: str) -> KeyOptions:
+    """Comma-separated, as before a key. Raises SshError: what is not understood may have been meant
+    to restrict."""
+    options = KeyOptions()
+    for part in _split(text, ","):
+        if (match := _OPTION.match(part)) is None:
+            raise SshError(f"the option {part[:64]!r} cannot be read")
+        name, value = match[1].lower(), (match[2] or "").replace('\\"', '"')
+        if name == "expiry-time":
+            options = replace(options, expires_at=_time(value))
+        elif name == "from":
+            options = replace(options, sources=_patterns(value))
+        elif name == OWN_OPTION:
+            options = replace(options, rights=_rights(value))
+        else:
+            raise SshError(f"the option {name!r} is not understood; the key is not used")
+    return options
+
+
+def split_options(line: str) -> tuple[str, str]:
+    """The options of a line, up to the first white space outside of quotes, and what follows."""
+    first = next(iter(_split(line, " \t")), "")
+    return first, line[len(first) :].strip()
+
+
+def _split(text: str, separators: str) -> list[str]:
+    """At separators outside of double quotes."""
+    parts, quoted, begin, at = [], False, 0, 0
+    while at < len(text):
+        if text[at] == "\\" and text[at + 1 : at + 2] == '"':
+            at += 1
+        elif text[at] == '"':
+            quoted = not quoted
+        elif text[at] in separators and not quoted:
+            parts.append(text[begin:at])
+            begin = at + 1
+        at += 1
+    return [*parts, text[begin:]]
+
+
+def _time(value: str) -> datetime:
+    """Local time, or UTC with a `Z`."""
+    digits = value.removesuffix("Z")
+    try:
+        if not (digits.isascii() and digits.isdigit()):
+            raise ValueError
+        moment = datetime.strptime(digits, _TIME_FORMATS[len(digits)])  # noqa: DTZ007 - said next
+        if value.endswith("Z"):
+            return moment.replace(tzinfo=UTC)
+        return moment.astimezone().astimezone(UTC)
+    except (ValueError, KeyError, OverflowError):
+        example = 'expiry-time="20271231" or "202712312359Z"'
+        raise SshError(f"expiry-time {value[:32]!r} is no time; example: {example}") from None
+
+
+def _patterns(value: str) -> tuple[str, ...]:
+    patterns = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not patterns:
+        raise SshError('from="" names no address; example: from="10.0.0.0/8,!10.0.0.1"')
+    for pattern in patterns:
+        if "/" in pattern:
+            try:
+                ipaddress.ip_network(pattern.removeprefix("!"))
+            except ValueError as error:
+                raise SshError(f"from: {error}") from None
+    return patterns
+
+
+def _matches(pattern: str, address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if found.version == 6 and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    if "/" in pattern:
+        return found in ipaddress.ip_network(pattern)
+    wildcard = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(wildcard, str(found), re.IGNORECASE) is not None
+
+
+def _rights(value: str) -> Rights:
+    """`projects=a,b;read-only`, either alone too."""
+    rights = Rights()
+    for part in value.split(";"):
+        name, equals, names = part.strip().partition("=")
+        if name == "read-only" and not equals:
+            rights = replace(rights, read_only=True)
+        elif name == "projects" and equals:
+            rights = replace(rights, projects=frozenset(_project(n) for n in names.split(",")))
+        else:
+            example = f'{OWN_OPTION}="projects=site,docs;read-only"'
+            raise SshError(f"{part.strip()[:64]!r} is no right; example: {example}")
+    return rights
+
+
+def _project(name: str) -> str:
+    name = name.strip()
+    if not re.match(PROJECT_ID_PATTERN + r"\Z", name):
+        raise SshError(f"projects: {name[:64]!r} is no project's id")
+    return name

@@ -1,0 +1,49 @@
+"""Strings and numbers as SSH writes them (RFC 4251, section 5)."""
+
+import struct
+
+
+class SshError(Exception):
+    """Not what it should be; the text says what, for people."""
+
+
+class Blob:
+    """Read from the front; every method raises SshError where too little is left."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, size_bytes: int) -> bytes:
+        taken = self._data[self._at : self._at + size_bytes]
+        if len(taken) < size_bytes:
+            raise SshError("is cut short")
+        self._at += size_bytes
+        return taken
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def u32(self) -> int:
+        value: int = struct.unpack(">I", self.take(4))[0]
+        return value
+
+    def string(self) -> bytes:
+        return self.take(self.u32())
+
+    def mpint(self) -> int:
+        """A number of no sign: that is all that signatures hold."""
+        value = int.from_bytes(self.string(), "big", signed=True)
+        if value < 0:
+            raise SshError("holds a number below zero")
+        return value
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self._at != len(self._data):
+            raise SshError("goes on behind its end")
+
+
+def string(data: bytes) -> bytes:
+    """The opposite of Blob.string."""
+    return struct.pack(">I", len(data)) + data

@@ -1,0 +1,340 @@
+"""Keys, rights and the Unix socket over real sockets, and the tools that use them."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.frames import CloseCode
+
+from actors.access.peer import Peer
+from actors.frontend.unix_listener import UnixListener
+from tests.harness import ROOT, HubProcess, WireClient
+from tests.processes import wait_until
+from tests.test_ssh import keygen, public, signed
+
+
+class Keys:
+    """A hub's authorized_keys, and the keys in it."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.file = scratch / "keys" / "authorized_keys"
+        self.file.parent.mkdir()
+        self.key = keygen(scratch)
+        self.write(public(self.key))
+
+    def write(self, text: str) -> None:
+        """By renaming, as careful programs do."""
+        new = self.file.with_name("new")
+        new.write_text(text)
+        os.replace(new, self.file)
+
+
+@pytest.fixture
+def keys(scratch: Path) -> Keys:
+    return Keys(scratch)
+
+
+@pytest.fixture
+def locked_hub(keys: Keys, start_hub: Any) -> HubProcess:
+    hub: HubProcess = start_hub(AUTHORIZED_KEYS=str(keys.file), AUTH_TIMEOUT="3s")
+    return hub
+
+
+def enter(client: WireClient, key: Path) -> str:
+    challenge = client.welcome["auth"]["challenge"].encode()
+    answer = client.request(
+        "authenticate", public_key=public(key), signature=signed(key, challenge)
+    )
+    return str(answer["user"])
+
+
+def close_of(client: WireClient) -> tuple[int, str]:
+    with pytest.raises(ConnectionClosedError) as closed:
+        while True:
+            client.receive()
+    assert closed.value.rcvd is not None
+    return closed.value.rcvd.code, closed.value.rcvd.reason
+
+
+def test_a_key_opens_and_its_user_is_in_the_log(locked_hub: HubProcess, keys: Keys) -> None:
+    with locked_hub.client() as client:
+        assert client.refused("ping")["code"] == "unauthenticated"
+        assert enter(client, keys.key) == "ann@laptop"
+        path = locked_hub.folder("p")
+        client.request("project_create", path=path)
+        client.run_after_join("p", "x")
+        prompts = [u for u in client.take() if u["update_type"] == "prompt"]
+        assert [u["data"]["user"] for u in prompts] == ["ann@laptop"]
+
+
+def test_who_does_not_authenticate_is_closed(locked_hub: HubProcess) -> None:
+    with locked_hub.client() as client:
+        assert close_of(client) == (CloseCode.POLICY_VIOLATION, "not authenticated in time")
+
+
+def test_a_stranger_may_say_little(locked_hub: HubProcess) -> None:
+    with locked_hub.client() as client:
+        client.send("x" * 70_000)
+        assert close_of(client)[0] == CloseCode.MESSAGE_TOO_BIG
+    with locked_hub.client() as client:
+        assert client.refused("authenticate", public_key="x" * 20_000, signature="")["code"]
+
+
+def test_one_that_has_come_in_may_say_as_much_as_ever(locked_hub: HubProcess, keys: Keys) -> None:
+    with locked_hub.client() as client:
+        enter(client, keys.key)
+        assert len(client.request("ping", text="x" * 500_000)["text"]) == 500_000
+
+
+def by_renaming(keys: Keys) -> None:
+    keys.write("# nobody\n")
+
+
+def in_place(keys: Keys) -> None:
+    keys.file.write_text("")
+
+
+def by_removing(keys: Keys) -> None:
+    keys.file.unlink()
+
+
+def by_link(keys: Keys) -> None:
+    """The folder is a link, and becomes another."""
+    empty = keys.scratch / "empty"
+    empty.mkdir()
+    (empty / "authorized_keys").write_text("# nobody\n")
+    link = keys.scratch / "new link"
+    link.symlink_to(empty)
+    os.replace(link, keys.scratch / "link")
+
+
+@pytest.mark.parametrize("change", [by_renaming, in_place, by_removing, by_link])
+def test_a_key_that_is_taken_out_closes_its_connections(
+    keys: Keys, start_hub: Any, scratch: Path, change: Any
+) -> None:
+    (scratch / "link").symlink_to(keys.file.parent)
+    hub = start_hub(AUTHORIZED_KEYS=str(scratch / "link" / "authorized_keys"))
+    with hub.client() as client:
+        enter(client, keys.key)
+        change(keys)
+        code, reason = close_of(client)
+        assert code == CloseCode.POLICY_VIOLATION and "not among those" in reason
+    with hub.client() as client, pytest.raises(AssertionError, match="not among those"):
+        enter(client, keys.key)
+
+
+def test_a_key_that_is_added_opens_at_once(locked_hub: HubProcess, keys: Keys) -> None:
+    other = keygen(keys.scratch, name="other")
+    with locked_hub.client() as first:
+        enter(first, keys.key)
+        keys.write(public(keys.key) + public(other))
+
+        def opens() -> bool:
+            with locked_hub.client() as client:
+                challenge = client.welcome["auth"]["challenge"].encode()
+                proof = {"public_key": public(other), "signature": signed(other, challenge)}
+                return bool(client.ask("authenticate", **proof)["type"] == "result")
+
+        wait_until(opens)
+        assert first.request("ping") == {}
+
+
+def test_a_key_for_one_project_sees_that_one(start_hub: Any, keys: Keys) -> None:
+    other = keygen(keys.scratch, name="other")
+    keys.write(public(keys.key) + 'claudehub="projects=b" ' + public(other))
+    hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
+    with hub.client() as owner, hub.client() as guest:
+        enter(owner, keys.key)
+        enter(guest, other)
+        for name in "ab":
+            owner.request("project_create", path=hub.folder(name))
+        listed = guest.request("project_list")["projects"]
+        assert [project["project_id"] for project in listed] == ["b"]
+        assert guest.refused("project_join", project_id="a")["code"] == "forbidden"
+        assert guest.run_after_join("b", "x")["outcome"] == "success"
+        owner.request("project_join", project_id="b")
+        guest.request("project_delete", project_id="b")
+        assert owner.wait_for("project_deleted")["data"]["by"] == "ann@laptop"
+
+
+# -- the socket ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def local_hub(scratch: Path, start_hub: Any) -> HubProcess:
+    hub: HubProcess = start_hub(SOCKET=str(scratch / "s"), WS_PORT="off")
+    return hub
+
+
+def test_a_hub_without_a_port(local_hub: HubProcess, scratch: Path) -> None:
+    assert local_hub.line == f"listening on unix:{scratch}/s"
+    assert stat.S_IMODE(os.stat(scratch / "s").st_mode) == 0o600
+    with local_hub.client() as client:
+        assert client.welcome["auth"] is None
+        client.request("project_create", path=local_hub.folder("p"))
+        assert client.run_after_join("p", "x")["outcome"] == "success"
+    local_hub.stop()
+    assert not (scratch / "s").exists()
+
+
+def test_the_socket_needs_no_key_where_the_port_does(
+    keys: Keys, start_hub: Any, scratch: Path
+) -> None:
+    hub = start_hub(AUTHORIZED_KEYS=str(keys.file), SOCKET=str(scratch / "s"))
+    assert hub.url.startswith("ws://")
+    with WireClient(f"unix:{scratch}/s") as near, hub.client() as far:
+        assert near.request("ping") == {}
+        assert near.refused("authenticate", public_key="x", signature="x")["code"] == (
+            "invalid_message"
+        )
+        assert far.refused("ping")["code"] == "unauthenticated"
+
+
+def test_what_a_server_that_was_killed_left_is_taken_away(
+    local_hub: HubProcess, scratch: Path
+) -> None:
+    local_hub.stop(signal.SIGKILL)
+    assert (scratch / "s").exists()
+    local_hub.start()
+    with local_hub.client() as client:
+        assert client.request("ping") == {}
+
+
+def refused_start(scratch: Path, **settings: str) -> tuple[int, str]:
+    hub = HubProcess(scratch, **settings)
+    done = subprocess.run(
+        hub.command(), env=hub.environment(), capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr.strip().splitlines()[-1]
+
+
+def test_a_place_that_is_taken_is_not_taken_away(local_hub: HubProcess, scratch: Path) -> None:
+    (scratch / "two").mkdir()
+    code, line = refused_start(scratch / "two", SOCKET=str(scratch / "s"))
+    assert code == 1 and "another server listens" in line
+    (scratch / "file").write_text("mine")
+    code, line = refused_start(scratch / "two", SOCKET=str(scratch / "file"))
+    assert code == 1 and "no socket" in line
+    assert (scratch / "file").read_text() == "mine"
+    code, line = refused_start(scratch / "two", SOCKET=str(scratch / "no" / "s"))
+    assert code == 1 and "No such file" in line
+    with local_hub.client() as client:
+        assert client.request("ping") == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"SOCKET": "relative"}, "SOCKET: 'relative': must be an absolute path"),
+        ({"SOCKET": "/" + "x" * 200}, "at most 103 bytes"),
+        ({"WS_PORT": "off"}, "WS_PORT: off leaves no way in"),
+        ({"WS_PORT": "none"}, "is no port (0 to 65535), and not off"),
+        ({"AUTHORIZED_KEYS": "/no/such/file"}, "AUTHORIZED_KEYS: '/no/such/file': cannot be read"),
+        ({"BIND": "0.0.0.0"}, "AUTHORIZED_KEYS="),
+    ],
+)
+def test_what_is_wrong_is_said_at_the_start(
+    scratch: Path, settings: dict[str, str], said: str
+) -> None:
+    code, line = refused_start(scratch, **settings)
+    assert code == 2 and said in line and "example: " in line
+
+
+def test_with_keys_it_may_listen_everywhere(keys: Keys, start_hub: Any) -> None:
+    hub = start_hub(AUTHORIZED_KEYS=str(keys.file), BIND="0.0.0.0")
+    url = hub.url.replace("0.0.0.0", "127.0.0.1")
+    with WireClient(url) as client:
+        assert enter(client, keys.key) == "ann@laptop"
+
+
+@pytest.fixture
+def listener(scratch: Path) -> Iterator[UnixListener]:
+    made = UnixListener(scratch / "s")
+    yield made
+    made.close()
+
+
+def test_another_users_process_is_refused(
+    listener: UnixListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody has opened the mode: what the kernel says of the peer is looked at."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(listener.path))
+        request, uid = listener.get_request()
+        assert uid == os.geteuid() and listener.peer_of(request, uid) == Peer(uid=uid)
+        assert listener.verify_request(request, uid) and listener.verify_request(request, 0)
+        assert not listener.verify_request(request, os.geteuid() + 1)
+        assert peer.recv(1000).startswith(b"HTTP/1.1 403 ")
+        request.close()
+
+
+def test_a_path_that_is_anothers_by_now_is_left(scratch: Path) -> None:
+    first = UnixListener(scratch / "s")
+    os.unlink(scratch / "s")
+    second = UnixListener(scratch / "s")
+    first.close()
+    assert (scratch / "s").exists()
+    second.close()
+    assert not (scratch / "s").exists()
+
+
+# -- our own tools ---------------------------------------------------------------------------
+
+
+def claudehub(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "claudehub" / "__main__.py"), *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_commands_find_the_socket_by_themselves(local_hub: HubProcess, scratch: Path) -> None:
+    where = {"SOCKET": str(scratch / "s")}
+    made = claudehub(scratch, "projects", "create", local_hub.folder("p"), **where)
+    assert (made.stdout, made.stderr) == ("p\n", "")
+    folder = scratch / ".config" / "claudehub"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text(f'socket = "{scratch}/s"\n')
+    assert claudehub(scratch, "run", "p", "x").returncode == 0
+    assert claudehub(scratch, "--help").returncode == 0
+
+
+def test_the_commands_sign_with_a_key(locked_hub: HubProcess, keys: Keys, scratch: Path) -> None:
+    listing = ("projects", "list", "--url", locked_hub.url)
+    done = claudehub(scratch, *listing, "--key", str(keys.key))
+    assert done.returncode == 0 and "no projects" in done.stderr
+    done = claudehub(scratch, *listing)
+    assert done.returncode == 7 and "--key FILE" in done.stderr
+    stranger = keygen(scratch, name="stranger")
+    done = claudehub(scratch, *listing, CLAUDEHUB_KEY=str(stranger))
+    assert done.returncode == 7 and "does not take this key" in done.stderr
+    done = claudehub(scratch, *listing, "--key", str(scratch / "none"))
+    assert done.returncode == 7 and "cannot be read" in done.stderr
+    # One after the other: the first of the usual names is not among the hub's keys.
+    (scratch / ".ssh").mkdir(mode=0o700)
+    for source, name in ((stranger, "id_rsa"), (keys.key, "id_ed25519")):
+        for end in ("", ".pub"):
+            shutil.copy(f"{source}{end}", scratch / ".ssh" / f"{name}{end}")
+    assert claudehub(scratch, *listing).returncode == 0
+
+
+def test_a_web_page_that_rebinds_its_name_is_refused(start_hub: Any) -> None:
+    """DNS rebinding: the page's name leads to loopback by now, and its Origin tells of it."""
+    hub = start_hub()
+    page = "http://evil.example"
+    with pytest.raises(InvalidStatus) as refused:
+        hub.client(origin=page, additional_headers={"Host": "evil.example"})
+    assert refused.value.response.status_code == 403

@@ -1,0 +1,242 @@
+"""Who comes in, unstarted: the gate, the keyring, what each kind of key may ask for."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import freezegun
+import pytest
+
+from actors import messages
+from actors.access.keyring import Keyring
+from actors.file_reloader import ReloadFailed
+from protocol import requests
+from protocol.requests import MODELS
+from protocol.rights import Rights
+from tests.test_client_actor import AUTH_TIMEOUT_S, Setup
+from tests.test_ssh import keygen, public, signed
+
+PAYLOADS: dict[str, dict[str, Any]] = {
+    "project_create": {"path": "/tmp/x"},
+    "execute": {"project_id": "p", "prompt": "x"},
+    "permission_answer": {"project_id": "p", "permission_id": "q", "decision": "allow"},
+    "project_list": {},
+    "health_check": {},
+}
+# What is answered with something else than a refusal of the gate.
+READING = {"ping", "project_list", "project_join", "project_leave", "get_messages"}
+
+
+def requests_of_every_kind() -> list[tuple[str, dict[str, Any]]]:
+    kinds = [*(kind for kind in MODELS if kind != "authenticate"), "ping"]
+    return [(kind, PAYLOADS.get(kind, {"project_id": "p"})) for kind in kinds]
+
+
+class Locked:
+    """A connection in front of a keyring of one line."""
+
+    def __init__(self, folder: Path, options: str = "") -> None:
+        self.folder = folder
+        self.key = keygen(folder)
+        self.file = folder / "authorized_keys"
+        self.write(options)
+        self.keyring = Keyring(self.file)
+        self.setup = Setup(self.keyring)
+        self.setup.client.started()
+        self.setup.hub.take()
+
+    def write(self, options: str = "", *, line: str | None = None) -> None:
+        before = f"{options} " if options else ""
+        self.file.write_text(before + (public(self.key) if line is None else line))
+
+    def proof(self, key: Path | None = None) -> dict[str, str]:
+        key = key or self.key
+        offer = self.setup.gate.offer
+        challenge = offer.challenge if offer is not None else "none"
+        return {"public_key": public(key), "signature": signed(key, challenge.encode())}
+
+    def enter(self, **payload: str) -> Any:
+        self.setup.say("authenticate", **(payload or self.proof()))
+        return self.setup.sent()[-1]
+
+    def ask(self, kind: str, **payload: Any) -> str | None:
+        """The code of the refusal; None where it was passed on, or answered."""
+        self.setup.say(kind, **payload)
+        passed = self.setup.hub.take() + self.setup.project.take()
+        sent = self.setup.sent()
+        assert bool(passed) != bool(sent)
+        return sent[-1]["payload"].get("code") if sent else None
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Locked:
+    return Locked(tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "payload"), requests_of_every_kind())
+def test_nothing_is_answered_before_a_key(tmp_path: Path, kind: str, payload: Any) -> None:
+    locked = Locked(tmp_path)
+    assert locked.ask(kind, **payload) == "unauthenticated"
+    assert locked.ask(kind) == "unauthenticated"  # nor is it said what is missing
+
+
+def test_what_is_no_request_is_answered_as_ever(locked: Locked) -> None:
+    assert locked.ask("no_such_thing") == "unauthenticated"
+    assert locked.ask("authenticate") == "invalid_message"
+
+
+def test_a_signed_challenge_opens_once(locked: Locked) -> None:
+    offer = locked.setup.gate.offer
+    assert offer is not None and (offer.method, offer.namespace) == ("ssh", "claudehub")
+    proof = locked.proof()
+    assert locked.enter(**proof)["payload"] == {"user": "ann@laptop"}
+    assert locked.enter(**proof)["payload"]["code"] == "invalid_message"
+    assert locked.setup.gate.offer is None
+    locked.setup.say("execute", project_id="p", prompt="x")
+    caller = locked.setup.project.take()[-1].caller
+    assert (caller.client_id, caller.user) == ("c1", "ann@laptop")
+
+
+def test_every_connection_has_a_challenge_of_its_own(locked: Locked) -> None:
+    other = Setup(locked.keyring)
+    assert locked.setup.gate.offer != other.gate.offer
+    other.say("authenticate", **locked.proof())
+    assert other.sent()[-1]["payload"]["code"] == "unauthenticated"
+
+
+def test_a_failed_try_may_be_repeated(locked: Locked, tmp_path: Path) -> None:
+    stranger = keygen(tmp_path, name="stranger")
+    refused = locked.enter(**locked.proof(stranger))["payload"]
+    assert refused["code"] == "unauthenticated" and "not among those" in refused["message"]
+    refused = locked.enter(public_key=public(locked.key), signature="x")["payload"]
+    assert refused["code"] == "unauthenticated" and refused["message"].startswith("signature: ")
+    mixed = {**locked.proof(stranger), "public_key": public(locked.key)}
+    assert "another key" in locked.enter(**mixed)["payload"]["message"]
+    assert locked.enter()["type"] == "result"
+
+
+def test_the_user_is_the_comment_of_the_file(locked: Locked) -> None:
+    proof = locked.proof()
+    proof["public_key"] = proof["public_key"].replace("ann@laptop", "root")
+    assert locked.enter(**proof)["payload"] == {"user": "ann@laptop"}
+
+
+def test_without_keys_there_is_nothing_to_authenticate(tmp_path: Path) -> None:
+    setup = Setup()
+    setup.client.started()
+    assert setup.gate.offer is None and setup.timers.pending == []
+    setup.say("authenticate", public_key="x", signature="y")
+    assert setup.sent()[-1]["payload"]["code"] == "invalid_message"
+
+
+def test_who_takes_too_long_is_closed(locked: Locked) -> None:
+    assert [timer.delay_s for timer in locked.setup.timers.pending] == [AUTH_TIMEOUT_S]
+    locked.setup.client.receive(messages._AuthenticationDue())
+    assert not locked.setup.outbox.is_open
+    assert b"\x03\xf0not authenticated in time" in locked.setup.transport.sent  # 1008
+
+
+def test_who_has_come_in_is_not_closed_for_it(locked: Locked) -> None:
+    locked.enter()
+    locked.setup.client.receive(messages._AuthenticationDue())
+    assert locked.setup.outbox.is_open
+
+
+@pytest.mark.parametrize(("kind", "payload"), requests_of_every_kind())
+def test_a_key_that_may_read(tmp_path: Path, kind: str, payload: Any) -> None:
+    locked = Locked(tmp_path, 'claudehub="read-only"')
+    locked.enter()
+    assert locked.ask(kind, **payload) == (None if kind in READING else "forbidden")
+
+
+@pytest.mark.parametrize(("kind", "payload"), requests_of_every_kind())
+def test_a_key_for_some_projects(tmp_path: Path, kind: str, payload: Any) -> None:
+    locked = Locked(tmp_path, 'claudehub="projects=p,q"')
+    locked.enter()
+    if "project_id" in payload and kind != "ping":
+        for project_id in ("other", "no-such-project"):
+            refused = locked.ask(kind, **{**payload, "project_id": project_id})
+            assert refused == "forbidden", "whether it is there is not told"
+    of_all = kind in ("project_create", "health_check")
+    assert locked.ask(kind, **payload) == ("forbidden" if of_all else None)
+
+
+def test_every_request_is_judged() -> None:
+    """A request that is new is for a key of all rights until somebody decides."""
+    for model in MODELS.values():
+        assert issubclass(model, requests.Payload)
+    assert {kind for kind, _ in requests_of_every_kind()} >= READING
+    assert Rights().sees("anything") and not Rights(projects=frozenset()).sees("p")
+
+
+def test_a_list_shows_what_the_key_may_see(tmp_path: Path) -> None:
+    locked = Locked(tmp_path, 'claudehub="projects=p"')
+    locked.enter()
+    locked.setup.say("project_list")
+    assert locked.setup.hub.take()[-1].caller.rights == Rights(projects=frozenset({"p"}))
+
+
+@pytest.mark.parametrize("change", ["", "# gone", 'claudehub="read-only"', 'from="10.0.0.2"'])
+def test_a_key_that_is_taken_out_or_changed_closes(locked: Locked, change: str) -> None:
+    locked.enter()
+    if change == "":
+        locked.file.unlink()
+        with pytest.raises(ReloadFailed):
+            locked.keyring.reload()
+    else:
+        locked.write(change, line="" if change.startswith("#") else None)
+        assert locked.keyring.reload()
+    locked.setup.client.receive(messages.LookAtKey())
+    assert not locked.setup.outbox.is_open and b"\x03\xf0" in locked.setup.transport.sent
+    locked.setup.say("execute", project_id="p", prompt="x")
+    assert locked.setup.project.take() == [], "it comes too late"
+
+
+def test_other_changes_close_nobody(locked: Locked) -> None:
+    locked.enter()
+    locked.write(line="# more\n" + public(locked.key))
+    assert locked.keyring.reload() and not locked.keyring.reload()
+    locked.setup.client.receive(messages.LookAtKey())
+    assert locked.setup.outbox.is_open
+    unknown = Setup(locked.keyring)
+    unknown.client.receive(messages.LookAtKey())
+    assert unknown.outbox.is_open
+
+
+def test_a_key_that_expires_closes(tmp_path: Path) -> None:
+    with freezegun.freeze_time("2026-11-25T12:00:00Z") as now:
+        locked = Locked(tmp_path, 'expiry-time="202611251300Z"')
+        locked.enter()
+        timer = locked.setup.timers.pending[-1]
+        assert (timer.delay_s, timer.message) == (3600.0, messages.LookAtKey())
+        now.tick(3600)
+        locked.setup.client.receive(timer.message)
+        assert not locked.setup.outbox.is_open
+        again = Setup(locked.keyring)
+        again.say("authenticate", **locked.proof())
+        assert "has expired" in again.sent()[-1]["payload"]["message"]
+
+
+def test_the_second_line_of_a_key_may_admit(tmp_path: Path) -> None:
+    locked = Locked(tmp_path, 'from="10.9.9.9"')
+    assert "may not be used from 10.0.0.1" in locked.enter()["payload"]["message"]
+    locked.file.write_text(locked.file.read_text() + 'from="10.0.0.*" ' + public(locked.key))
+    locked.keyring.reload()
+    assert locked.enter()["type"] == "result"
+
+
+def test_a_file_that_others_may_write_has_no_keys(locked: Locked) -> None:
+    os.chmod(locked.file, 0o664)
+    with pytest.raises(ReloadFailed, match="chmod go-w"):
+        locked.keyring.reload()
+    assert "not among those" in locked.enter()["payload"]["message"]
+    os.chmod(locked.file, 0o644)
+    assert locked.keyring.reload()
+
+
+def test_lines_that_cannot_be_used_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Locked(tmp_path, "no-pty")
+    assert "line 1: the option 'no-pty' is not understood" in caplog.text
+    assert "nobody can come in" in caplog.text
