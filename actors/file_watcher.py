@@ -122,7 +122,8 @@ class FileWatcher(Actor):
             found = list(entries)
         for entry in found:
             relative = _relative(entry.path, self._folder)
-            match = ignored.match_folder if entry.is_dir() else ignored.match
+            is_folder = entry.is_dir(follow_symlinks=False)
+            match = ignored.match_folder if is_folder else ignored.match
             if relative and not match(relative):
                 yield entry
 

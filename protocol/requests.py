@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from protocol.content import Content, Text
+from protocol.nesting import DEPTH_MAX, is_too_deep
 
 PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # pydantic: `$` is the very end
 REQUEST_ID_MAX_LENGTH = 128
@@ -61,6 +62,12 @@ def _permission_mode(value: str) -> str:
 def _no_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not hold a NUL character")
+    return value
+
+
+def _not_too_deep(value: dict[str, Any]) -> dict[str, Any]:
+    if is_too_deep(value):
+        raise ValueError(f"must not be nested more than {DEPTH_MAX} times")
     return value
 
 
@@ -155,7 +162,7 @@ class PermissionAnswer(ProjectRequest):
     permission_id: Text
     decision: Literal["allow", "deny"]
     message: Text | None = None
-    updated_input: dict[str, Any] | None = None
+    updated_input: Annotated[dict[str, Any], AfterValidator(_not_too_deep)] | None = None
     remember: bool = False
 
 

@@ -1,9 +1,13 @@
 """What git ignores below a folder. The ignore files are read here (pathspec), git is not run: a
 repository's settings can name programs."""
 
+import os
+import re
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
+
+from storage import disk
 
 _FILE_BYTES_MAX = 1024 * 1024
 
@@ -48,12 +52,19 @@ class IgnoreRules:
 
 
 def _read_spec(path: Path) -> GitIgnoreSpec | None:
+    """None where there is none: as for git, a link or a pipe of that name is none."""
     try:
-        with open(path, "rb") as file:
-            text = file.read(_FILE_BYTES_MAX).decode("utf-8", errors="replace")
+        with disk.reading(path) as fd:
+            text = os.read(fd, _FILE_BYTES_MAX).decode("utf-8", errors="replace")
     except OSError:
         return None
+    lines = text.splitlines()
+    return _spec_of(lines) or _spec_of([line for line in lines if _spec_of([line]) is not None])
+
+
+def _spec_of(lines: list[str]) -> GitIgnoreSpec | None:
+    """None where a line is no pattern."""
     try:
-        return GitIgnoreSpec.from_lines(text.splitlines())
-    except ValueError:
+        return GitIgnoreSpec.from_lines(lines)
+    except (ValueError, re.error):
         return None

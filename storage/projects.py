@@ -18,8 +18,8 @@ META_VERSION = 1
 class ProjectMeta(BaseModel):
     """What a project is, beside its log.
 
-    `fresh`: the next prompt begins a new conversation. `model_named`: the session's last prompt
-    named a model, which --resume would bring back. `busy_since_seq`: while executions are open, a
+    `fresh`: the next prompt begins a new conversation. `model_named`: a prompt of the session has
+    named a model, which --resume may bring back. `busy_since_seq`: while executions are open, a
     number before the first of their records; what was open at a crash is found from there.
     """
 

@@ -206,3 +206,14 @@ def test_long_lines_are_cut_and_say_so() -> None:
     line = parsed(b"\x01" * MAX)
     assert len(line.data) < claude.STORED_GROWTH_MAX * MAX + 100
     assert json.loads(line.data)["size_bytes"] == MAX
+
+
+def test_what_is_cut_keeps_the_bound_that_clients_were_told() -> None:
+    """Control characters grow six times."""
+    for line in (
+        claude.long_line(b"\x01" * 1000, b"\x01", 5000),
+        claude.text_line(b"\x01" * 1000, 1000),
+    ):
+        assert len(line.data) < claude.STORED_GROWTH_MAX * 1000 + 100
+        assert json.loads(line.data)["truncated"] is True
+    assert json.loads(claude.long_line(b"\x01" * 1000, b"", 5000).data)["size_bytes"] == 5000

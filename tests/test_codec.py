@@ -101,3 +101,18 @@ def test_no_text_escapes_as_an_exception(text: str) -> None:
         codec.decode(text)
     except codec.Undecodable as refusal:
         assert refusal.error.code in ("invalid_json", "invalid_message", "unknown_type")
+
+
+def test_an_input_that_is_nested_too_deeply_is_refused() -> None:
+    def answer(levels: int) -> str:
+        nested = '{"a":' * levels + "1" + "}" * levels
+        payload = (
+            f'{{"project_id":"p","permission_id":"q","decision":"allow","updated_input":{nested}}}'
+        )
+        return f'{{"type":"permission_answer","payload":{payload}}}'
+
+    codec.decode(answer(100))
+    for levels in (101, 500, 900):
+        with pytest.raises(codec.Undecodable) as refused:
+            codec.decode(answer(levels))
+        assert refused.value.error.details == {"field": "payload.updated_input"}

@@ -10,6 +10,7 @@ from actors.executor.permissions import QUESTIONS_MAX
 from protocol.claude import Cut, SessionChoice
 from protocol.updates import Outcome
 from tests.executor_setup import (
+    ABORTED,
     FORGOTTEN,
     INIT,
     LINE,
@@ -759,3 +760,76 @@ def test_a_project_that_has_ended_is_told_nothing_more(setup: Setup) -> None:
     setup.tell(messages.WarmUp(session=SessionChoice()))
     setup.start()
     setup.read(LINE, RESULT)
+
+
+@pytest.mark.parametrize("how", ["kill", "interrupt", "timeout"])
+def test_what_is_to_end_does_not_step_aside_for_a_turn_of_its_own(how: str) -> None:
+    """It ran behind that."""
+    setup = Setup(background=True)
+    setup.start()
+    finish(setup)
+    setup.start(RESUMED, "f", model="haiku")
+    if how == "timeout":
+        setup.fire(messages._WatchdogFired)
+    else:
+        getattr(setup, how)("f")
+    setup.read(INIT)
+    assert setup.told(messages.BackgroundBegan) == []
+    if how == "kill":
+        setup.gone(-15)
+    else:
+        setup.prepare()
+        setup.read(ABORTED)
+    setup.prepare()
+    assert setup.end().execution_id == "f"
+    assert len(FakeProcess.started) == 1 and len(setup.process.prompts()) == 1
+
+
+def test_permissions_do_not_outlive_a_clear_that_comes_first(setup: Setup) -> None:
+    """In a process that has named no session yet."""
+    setup.start()
+    setup.read(INIT)
+    remember(setup, RULE)
+    setup.read(RESULT)
+    setup.gone()
+    setup.start(RESUMED, "f", "/clear")
+    setup.prepare()
+    cleared = {"type": "system", "subtype": "init", "session_id": "t"}
+    setup.say(cleared, {"type": "result", "is_error": False, "result": "", "session_id": "t"})
+    setup.start(SessionChoice(resume="t"), "g")
+    setup.gone()
+    assert len(FakeProcess.started) == 3
+    assert setup.process.controls("apply_flag_settings") == []
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def test_an_input_that_cannot_be_told_is_refused(setup: Setup) -> None:
+    """Nested too deeply for those who must write it again, or with a number that JSON has not."""
+    setup.start()
+    told = []
+    for levels in (90, 101, 120):
+        request = {"subtype": "can_use_tool", "tool_name": "T", "input": nested(levels)}
+        setup.say({"type": "control_request", "request_id": "r", "request": request})
+        told.append(len(setup.told(messages.PermissionAsked)))
+    endless = b'{"subtype":"can_use_tool","tool_name":"T","input":{"a":1e999}}'
+    setup.read(b'{"type":"control_request","request_id":"r","request":%b}' % endless)
+    assert (*told, len(setup.told(messages.PermissionAsked))) == (1, 0, 0, 0)
+    assert [a["subtype"] for a in setup.process.answers()] == ["error"] * 3
+
+
+def test_what_names_a_turn_whose_end_is_not_told_is_of_it(setup: Setup) -> None:
+    setup.start()
+    uuid = setup.process.prompts()[0]["uuid"]
+    setup.process.look_was_sure = False
+    setup.read(RESULT)
+    setup.project.take()
+    setup.say({"type": "command_lifecycle", "command_uuid": uuid, "state": "completed"})
+    setup.read(LINE)
+    named, other = setup.told(messages.AgentOutput)
+    assert (named.execution_id, other.execution_id) == ("e", None)

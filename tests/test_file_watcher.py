@@ -83,6 +83,7 @@ def test_without_watches_it_looks_by_itself(
     monkeypatch.setattr(file_watcher, "Observer", NoWatches)
     (scratch / ".gitignore").write_text("node_modules/\n")
     (scratch / "node_modules").mkdir()
+    (scratch / "loop").symlink_to("loop")
     looked: list[str] = []
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda p: looked.append(os.fspath(p)) or scandir(p))

@@ -383,17 +383,24 @@ def test_a_reset_that_is_refused_changes_nothing(
     assert setup.execute() and last_order(setup).session == SessionChoice(resume="s2")
 
 
-@pytest.mark.parametrize("outcome", [Outcome.ERROR, Outcome.KILLED, Outcome.INTERRUPTED])
-def test_a_model_comes_back_until_one_without_has_worked(
-    setup: ProjectSetup, outcome: Outcome
+@pytest.mark.parametrize("option", ["model", "fallback_model"])
+def test_a_model_may_come_back_as_long_as_the_session_lives(
+    setup: ProjectSetup, option: str
 ) -> None:
+    """Also behind one that succeeded without calling any (`/cost`), and behind a crash."""
     with_session(setup)
-    setup.end(setup.execute(model="haiku"), Outcome.KILLED)
-    expected = [True, True, False]
-    for ends_with, named in zip((outcome, Outcome.SUCCESS, outcome), expected, strict=True):
+    setup.end(setup.execute(**{option: "haiku"}), Outcome.KILLED)
+    for outcome in (Outcome.ERROR, Outcome.SUCCESS, Outcome.SUCCESS):
         execution_id = setup.execute()
-        assert last_order(setup).model_named == named
-        setup.end(execution_id, ends_with)
+        assert last_order(setup).model_named
+        setup.end(execution_id, outcome)
+
+
+def test_a_model_that_was_named_is_known_after_a_crash(setup: ProjectSetup) -> None:
+    with_session(setup)
+    running = setup.execute(model="haiku")
+    setup.tell(output(running, b"{}"))
+    assert setup.meta().model_named
 
 
 def test_a_new_session_has_no_model(setup: ProjectSetup) -> None:
@@ -547,3 +554,27 @@ def test_any_course_has_one_end_for_each_execution(
         ]
         assert sorted(ended) == sorted(set(begun)), names
         setup.project.release()
+
+
+def test_an_executor_that_has_just_died_takes_nothing_with_it(setup: ProjectSetup) -> None:
+    """Its parent is told only when its process is gone."""
+    setup.end(setup.execute())
+    setup.executor.actor_ref.actor_stopped.set()
+    running = setup.execute()
+    COURSE["crash"](setup)
+    assert setup.lines()[-1]["data"]["execution_id"] == running
+    assert setup.lines()[-1]["data"]["outcome"] == "error"
+    assert warm_process(setup).pid is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"update_type":"prompt","x":1}', b'{"seq":1,"update_type":"execution_finished","x":1}'],
+)
+def test_what_a_line_says_of_itself_is_not_believed(setup: ProjectSetup, line: bytes) -> None:
+    """Behind a crash: no project that cannot be opened, no execution without an end."""
+    setup.tell(output(setup.execute(), line))
+    setup.project._ledger.abandon()
+    setup.open()
+    assert setup.kinds()[-1] == "execution_finished"
+    assert setup.lines()[-1]["data"]["outcome"] == "lost"

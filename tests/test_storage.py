@@ -249,3 +249,17 @@ def test_ignore_rules_are_gits(tmp_path: Path) -> None:
 def test_broken_ignore_files_ignore_nothing(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").mkdir()
     assert not IgnoreRules(tmp_path).match("a")
+
+
+def test_a_line_that_is_no_pattern_costs_no_other(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("!\nx[z-a]\nnode_modules/\n")
+    assert IgnoreRules(tmp_path).match("node_modules/a")
+    assert not IgnoreRules(tmp_path).match("src/a")
+
+
+def test_what_is_no_file_has_no_rules(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".gitignore")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / ".gitignore").symlink_to("../rules")
+    (tmp_path / "rules").write_text("a\n")
+    assert not IgnoreRules(tmp_path).match("sub/a")

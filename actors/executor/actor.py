@@ -131,7 +131,7 @@ class Executor(Actor):
         if message.rest is not None:
             raw, cut = message.rest
             size_bytes = None if cut is None else cut.size_bytes
-            self._on_line(worker, claude.text_line(raw, size_bytes))
+            self._on_line(worker, claude.text_line(raw, self._settings.max_line_bytes, size_bytes))
         worker.on_output_ended()
 
     def _on_line(self, worker: Worker, line: AgentLine) -> None:
@@ -141,7 +141,7 @@ class Executor(Actor):
         turn = self._turns.turn_of(worker, line)
         execution_id = turn.execution_id if turn is not None else None
         self._relay.add(line, worker.process.process_id, execution_id)
-        session_before = worker.session_id
+        session_before = worker.present_session
         worker.note(line)
         if session_before not in (None, worker.session_id):
             self._questioning.session_changed(worker)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.claude import ControlRequest, Rules, allow_tool_line, deny_tool_line
+from protocol.codec import dumps
+from protocol.nesting import is_too_deep
 from protocol.requests import PERMISSION_MODES
 from protocol.updates import PermissionRequest
 
@@ -37,7 +39,7 @@ class Questions:
         tool, tool_input = body.get("tool_name"), body.get("input")
         if not isinstance(tool, str) or not isinstance(tool_input, dict):
             return None
-        if len(self._open) >= QUESTIONS_MAX:
+        if len(self._open) >= QUESTIONS_MAX or not _can_be_told(request.body):
             return None
         listed = body.get("permission_suggestions")
         suggestions = listed if isinstance(listed, list) else []
@@ -74,6 +76,15 @@ class Questions:
         """The process is gone."""
         taken, self._open = list(self._open), {}
         return taken
+
+
+def _can_be_told(body: dict[str, Any]) -> bool:
+    """Whether it can be written again, to clients and back to the CLI: what is nested too deeply,
+    or holds a number that is not finite, cannot."""
+    try:
+        return not is_too_deep(body) and bool(dumps(body))
+    except ValueError:
+        return False
 
 
 def _text(value: object) -> str | None:

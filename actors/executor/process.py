@@ -4,6 +4,7 @@ Each thread owns one blocking call and only tells: the reader (standard output, 
 reader of standard error (always, its tail is kept), the writer (standard input), the waiter.
 """
 
+import logging
 import os
 import queue
 import select
@@ -20,6 +21,8 @@ from actors.executor.credit import Credit
 from actors.executor.lines import LineSplitter
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
+
+logger = logging.getLogger("claudehub.executor")
 
 READ_BYTES = 64 * 1024
 # What a line costs beside its bytes: a flood of tiny ones must not queue up before a kill.
@@ -110,6 +113,8 @@ class AgentProcess:
         """To standard input, in order, from a thread of its own."""
         if self._input.qsize() < INPUT_LINES_MAX:
             self._input.put(line)
+        else:
+            logger.error("process %d reads nothing: a line for it is dropped", self.pid)
 
     def close_input(self) -> None:
         """Ends standard input behind what was written."""

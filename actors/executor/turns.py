@@ -92,11 +92,10 @@ class Turns:
             self._relay.tell(run_ended(execution_id, verdict, stderr=""))
             return
         turn, worker = self.turn, self.worker
-        if turn is None or worker is None or turn.execution_id != execution_id:
-            return
-        turn.wish(reason)
-        worker.handle(_EVENTS[reason])
-        self.go_on()
+        if turn is not None and worker is not None and turn.execution_id == execution_id:
+            turn.wish(reason)
+            worker.handle(_EVENTS[reason])
+            self.go_on()
 
     # -- what the CLI says -------------------------------------------------------------------
 
@@ -105,14 +104,16 @@ class Turns:
         if line.begins_turn and self._settings.background:
             self._begin_own_if_it_is(worker)
         turn = self.turn
-        if turn is None or turn.end is not None or not turn.owns(line):
+        if turn is None or not turn.owns(line):
             return None
+        if turn.end is not None:
+            return turn if line.uuids else None  # its end is not told yet
         turn.note(line)
         return turn
 
     def on_result(self, worker: Worker, turn: Turn | None, end: TurnEnd) -> None:
         cost_usd = worker.cost_of(end)
-        if turn is None:
+        if turn is None or turn.end is not None:
             return
         turn.cost_usd = cost_usd
         self._end_turn(worker, turn, end)
@@ -148,7 +149,7 @@ class Turns:
         if self.turn is None:
             begins = worker.state is State.IDLE
         else:
-            begins = self.turn.end is None and self.turn.is_preparing
+            begins = self.turn.may_step_aside and worker.state is State.RUNNING
         if begins:
             self._begin_own(worker)
 

@@ -97,6 +97,11 @@ class Worker:
         """Background work goes on in it."""
         return bool(self._tasks)
 
+    @property
+    def present_session(self) -> str | None:
+        """The one that it is in, or was started for; None where nobody has named it."""
+        return self.session_id or self._session.resume
+
     def is_in(self, session: SessionChoice) -> bool:
         """Whether a prompt of that session may run here."""
         if self.is_spent:

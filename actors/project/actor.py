@@ -254,7 +254,7 @@ class Project(Actor):
             logger.warning("%s: no files_changed: %s", self, message.reason)
             self._watching.forget()
         elif self._runs.executor.is_child(message.child):
-            self._runs.on_executor_died(message)
+            self._agent.executor_died(message)
 
     # -- the end -----------------------------------------------------------------------------
 

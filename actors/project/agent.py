@@ -67,6 +67,11 @@ class Agent:
             self._runs.end_all()  # one may have begun by itself meanwhile
             self._runs.executor.let_go(tasks_too=True)
 
+    def executor_died(self, message: messages.ActorDied) -> None:
+        """And its process with it, if it was kept."""
+        self._on_process_changed(messages.ProcessChanged(pid=None))
+        self._runs.on_executor_died(message)
+
     def _on_process_changed(self, message: messages.ProcessChanged) -> None:
         """That a process is idle may be said long after its turn's end was shown, when another
         project has been used since: the end's time is what counts."""

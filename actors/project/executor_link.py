@@ -36,10 +36,11 @@ class ExecutorLink:
         self._owed_bytes = 0
 
     def start(self, order: messages.StartRun) -> None:
-        self._started().tell(order)
+        """Where it has just died, its parent will be told, and ends the execution."""
+        tell_if_alive(self._started(), order)
 
     def warm_up(self, session: SessionChoice) -> None:
-        self._started().tell(messages.WarmUp(session=session))
+        tell_if_alive(self._started(), messages.WarmUp(session=session))
 
     def _started(self) -> Ref:
         if self._executor is None:

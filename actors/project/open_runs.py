@@ -48,7 +48,7 @@ def find_open(reader: LogReader, after_seq: int, upto: int) -> LeftOpen:
 
 
 def _note(found: LeftOpen, line: bytes) -> None:
-    head = line[:PREFIX_BYTES]
+    head = line[:PREFIX_BYTES].partition(b'"data":')[0]
     if _PROMPT in head:
         data = _data(line)
         found.executions[data["execution_id"]] = None

@@ -201,8 +201,6 @@ class Runs:
         if running is None:
             logger.error("an end of %s, which does not run", message.execution_id)
             return
-        if message.outcome is Outcome.SUCCESS:
-            self._session.succeeded(running)
         self._finish(
             running,
             message.outcome,

@@ -34,7 +34,7 @@ class Session:
 
     @property
     def model_named(self) -> bool:
-        """Whether --resume would bring back a model that an earlier prompt has named."""
+        """Whether --resume may bring back a model that an earlier prompt has named."""
         return self._ledger.meta.model_named
 
     def is_of_another(self, session_id: str | None) -> bool:
@@ -42,14 +42,13 @@ class Session:
         return session_id != self._ledger.meta.session_id
 
     def began(self, run: Execution) -> None:
-        """A model that is named may have been taken, whatever becomes of the prompt."""
-        if run.options.model is not None:
+        """A model that is named may be taken, whatever becomes of the prompt, and come back with
+        every --resume of the session: later prompts that succeed without one (`/cost`) need not
+        have called the default one."""
+        names_one = run.options.model is not None or run.options.fallback_model is not None
+        if names_one and not self.model_named:
             self._ledger.change(model_named=True)
-
-    def succeeded(self, run: Execution) -> None:
-        """One without a model ran with the default one, which the session has from now on."""
-        if run.prompted and run.options.model is None and not run.is_voided:
-            self._ledger.change(model_named=False)
+            self._save_soon()
 
     def report(self, running: Execution, session_id: str) -> None:
         """The CLI has named a session. One of before a reset cannot come back; another one in the

@@ -41,7 +41,7 @@ def long_line(head: bytes, tail: bytes, size_bytes: int) -> AgentLine:
     if _CONTROL.search(head[:_HEAD_BYTES]) and asks is not None:
         request_id = asks[1].decode("utf-8", errors="replace")
         return AgentLine(None, b"", control=ControlRequest(request_id, "too_long", {}))
-    shown = text_line(head, size_bytes)
+    shown = text_line(head, len(head), size_bytes)
     if not (_RESULT.search(ends) and _COUNT.search(ends)):
         return shown
     session, uuid = _SESSION.search(ends), _UUID.search(ends)

@@ -103,19 +103,21 @@ def parse_line(raw: bytes, max_bytes: int) -> AgentLine | None:
     if not line:
         return None
     if len(line) > max_bytes:
-        return text_line(line[:max_bytes], size_bytes=len(line))
+        return text_line(line[:max_bytes], max_bytes, size_bytes=len(line))
     value = _json_object(line)
-    if value is None:
-        text = text_line(line)
-        # Control characters grow six times in JSON: keep the bound that clients were told.
-        if len(text.data) > STORED_GROWTH_MAX * max_bytes:
-            return text_line(line[: max_bytes // 2], size_bytes=len(line))
-        return text
-    return _classify(line, value)
+    return text_line(line, max_bytes) if value is None else _classify(line, value)
 
 
-def text_line(raw: bytes, size_bytes: int | None = None) -> AgentLine:
+def text_line(raw: bytes, max_bytes: int, size_bytes: int | None = None) -> AgentLine:
     """A `claude_text`; `size_bytes` is the true length where `raw` was cut."""
+    line = _text_line(raw, size_bytes)
+    # Control characters grow six times in JSON: keep the bound that clients were told.
+    if len(line.data) > STORED_GROWTH_MAX * max_bytes:
+        return _text_line(raw[: max_bytes // 2], size_bytes or len(raw))
+    return line
+
+
+def _text_line(raw: bytes, size_bytes: int | None) -> AgentLine:
     text = raw.decode("utf-8", errors="replace")
     cut = None if size_bytes is None else True
     data = ClaudeText(text=text, truncated=cut, size_bytes=size_bytes)
