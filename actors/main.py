@@ -179,23 +179,33 @@ def _agents(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentF
     environment = _environment(config)
     if (problem := home_problem(environment)) is not None:
         logger.warning("%s", problem)
+    run_id = _guard(data_id, stack)
+    marked = {**environment, family.MARK: family.mark_of(data_id, f"{run_id}-probe")}
     return AgentFacts(
         data_id=data_id,
-        run_id=_guard(data_id, stack),
+        run_id=run_id,
         environment=environment,
-        cli=_ask_cli(config, environment),
+        cli=_ask_cli(config, marked),
     )
 
 
 def _guard(data_id: str, stack: contextlib.ExitStack) -> str:
     """Stops behind those whom it guards. Returns the name of this run."""
     run_id = secrets.token_hex(4)
+    marks = family.mark_of(data_id, f"{run_id}-")
     try:
-        guardian = Guardian(family.mark_of(data_id, f"{run_id}-"))
+        guardian = Guardian(marks)
     except OSError as error:
         raise StartFailed(f"the guardian of agents cannot be started: {error}") from None
     stack.callback(guardian.stop)
+    stack.callback(_look_once_more, marks)
     return run_id
+
+
+def _look_once_more(marks: str) -> None:
+    """Each end has looked for what it left; this finds what has hidden from that."""
+    if found := family.end_strays(marks, STRAYS_TIMEOUT_S):
+        logger.warning("ended %d processes that agents had left behind", found)
 
 
 def _ask_cli(config: Config, environment: dict[str, str]) -> CliFacts:

@@ -26,6 +26,7 @@ and these are the mock's own:
     [[deaf]]           read nothing more
     [[grandchild]]     start a process in a session of its own that holds our output open
     [[doublefork]]     start one that is not our descendant
+    [[latefork:MS]]    start one that forks so much later, ends, and leaves its child
     [[naked]]          start one in a session of its own, without any environment, and say its pid
     [[stderr:TEXT]]    write to standard error
     [[exit:3]]         exit at once with that code, without a result

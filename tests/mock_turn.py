@@ -20,6 +20,16 @@ COST_OF_CALL = 0.25
 RETRIES = {529: 2, 429: 10, 500: 10, 401: 10}
 
 
+def fork_later(pause_s):
+    """In a child: it leaves one of its own, in another session, and is gone."""
+    os.setsid()
+    time.sleep(pause_s)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    os.execvp("sleep", ["sleep", "600"])
+
+
 class Aborted(Exception):
     """An interrupt, or SIGINT."""
 
@@ -443,6 +453,22 @@ class Turn:
         self.result(text, is_error=True, api_error_status=status)
         return "cancelled"
 
+    def start_family(self, wanted):
+        if "grandchild" in wanted:
+            subprocess.Popen([sys.executable, "-c", SLEEPER], start_new_session=True)
+        if "doublefork" in wanted:
+            script = (
+                f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}])"
+            )
+            subprocess.run([sys.executable, "-c", script], start_new_session=True, check=True)
+        if "latefork" in wanted and os.fork() == 0:
+            fork_later(int(wanted["latefork"]) / 1000)
+        if "naked" in wanted:
+            child = subprocess.Popen(
+                [sys.executable, "-c", SLEEPER], env={}, start_new_session=True
+            )
+            self.assistant([{"type": "text", "text": f"pid {child.pid}"}])
+
     def side_effects(self):
         wanted = self.directives
         if "stubborn" in wanted:
@@ -451,18 +477,7 @@ class Turn:
             self.mock.refused.add(wanted["refuse"])
         if "deaf" in wanted:
             os.kill(os.getpid(), signal.SIGSTOP)
-        if "grandchild" in wanted:
-            subprocess.Popen([sys.executable, "-c", SLEEPER], start_new_session=True)
-        if "doublefork" in wanted:
-            script = (
-                f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}])"
-            )
-            subprocess.run([sys.executable, "-c", script], start_new_session=True, check=True)
-        if "naked" in wanted:
-            child = subprocess.Popen(
-                [sys.executable, "-c", SLEEPER], env={}, start_new_session=True
-            )
-            self.assistant([{"type": "text", "text": f"pid {child.pid}"}])
+        self.start_family(wanted)
         if "stderr" in wanted:
             sys.stderr.write(wanted["stderr"])
             sys.stderr.flush()

@@ -217,3 +217,37 @@ def test_what_is_cut_keeps_the_bound_that_clients_were_told() -> None:
         assert len(line.data) < claude.STORED_GROWTH_MAX * 1000 + 100
         assert json.loads(line.data)["truncated"] is True
     assert json.loads(claude.long_line(b"\x01" * 1000, b"", 5000).data)["size_bytes"] == 5000
+
+
+LOOKS_LIKE_A_RESULT = b'{"type":"result","num_turns":3,"blob":"'
+LOOKS_LIKE_A_QUESTION = b'{"type":"control_request","request_id":"r","blob":"'
+
+
+@pytest.mark.parametrize("inner", [LOOKS_LIKE_A_RESULT, LOOKS_LIKE_A_QUESTION])
+def test_what_a_tool_is_given_is_not_taken_for_the_line_itself(inner: bytes) -> None:
+    head = b'{"type":"assistant","message":{"content":[{"input":' + inner + b"x" * 5000
+    behind = inner.replace(b',"blob":"', b"}") + b',"uuid":"u"}]}}'
+    line = claude.long_line(head, b"x" * 5000 + b'"}' + behind, 20_000)
+    assert line.update_type is UpdateType.CLAUDE_TEXT
+    assert (line.turn_end, line.control, line.uuids) == (None, None, ())
+
+
+@pytest.mark.parametrize("kind_first", [True, False])
+def test_a_long_result_is_known_by_either_end(kind_first: bool) -> None:
+    """Also behind braces, quotation marks and backslashes in its text."""
+    text = rb"\"{\\" + b'","structured":{"a":[{"num_turns":1}]},"x":"'
+    ends = b'"is_error":true,"num_turns":2,"user_message_uuid":"u","session_id":"s"'
+    kind = b'"type":"result"'
+    if kind_first:
+        line = claude.long_line(b"{" + kind + b"," + ends + b',"result":"x', b"y" * 50, 9000)
+    else:
+        tail = b'xyz\\\\",' + ends + b',"result":"' + text + b'",' + kind + b"}"
+        line = claude.long_line(b'{"usage":{"type":"x"},"result":"' + b"x" * 100, tail, 9000)
+    assert line.turn_end is not None and line.turn_end.is_error
+    assert (line.session_id, line.uuids) == ("s", ("u",))
+
+
+def test_a_cost_is_a_number_that_can_be_one() -> None:
+    for cost in (b"-3", b"true", b'"1"', b"1e999"):
+        line = parsed(b'{"type":"result","num_turns":1,"total_cost_usd":%b}' % cost)
+        assert line.turn_end is not None and line.turn_end.total_cost_usd is None

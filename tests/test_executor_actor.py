@@ -1,11 +1,12 @@
 """The Executor actor, unstarted: processes, prompts, preparation, warmth, attribution."""
 
+import signal
 from typing import Any
 
 import pytest
 
 from actors import messages
-from actors.executor import starter
+from actors.executor import permissions, starter
 from actors.executor.permissions import QUESTIONS_MAX
 from protocol.claude import Cut, SessionChoice
 from protocol.updates import Outcome
@@ -491,7 +492,8 @@ def test_a_process_ahead_takes_the_first_prompt(setup: Setup) -> None:
     assert len(FakeProcess.started) == 1 and len(setup.process.prompts()) == 1
 
 
-def test_live_tasks_keep_a_process(setup: Setup) -> None:
+def test_live_tasks_keep_a_process() -> None:
+    setup = Setup(background=True)
     setup.start()
     setup.say(
         {"type": "system", "subtype": "background_tasks_changed", "tasks": [{"task_id": "t"}]}
@@ -507,7 +509,8 @@ def test_live_tasks_keep_a_process(setup: Setup) -> None:
     assert setup.process.controls("end_session")
 
 
-def test_live_tasks_are_counted_where_the_cli_does_not_list_them(setup: Setup) -> None:
+def test_live_tasks_are_counted_where_the_cli_does_not_list_them() -> None:
+    setup = Setup(background=True)
     setup.start()
     setup.say({"type": "system", "subtype": "task_started", "task_id": "t"})
     assert setup.worker.has_tasks
@@ -833,3 +836,52 @@ def test_what_names_a_turn_whose_end_is_not_told_is_of_it(setup: Setup) -> None:
     setup.read(LINE)
     named, other = setup.told(messages.AgentOutput)
     assert (named.execution_id, other.execution_id) == ("e", None)
+
+
+def test_where_background_is_off_nothing_that_is_said_keeps_a_process(setup: Setup) -> None:
+    setup.start()
+    setup.say({"type": "system", "subtype": "task_started", "task_id": "t"})
+    assert not setup.worker.has_tasks
+    finish(setup)
+    setup.tell(messages.LetGo())
+    assert setup.process.controls("end_session")
+
+
+def test_a_process_that_can_say_nothing_any_more_gets_no_prompt(setup: Setup) -> None:
+    """Its output has ended, and it lives on."""
+    setup.start()
+    finish(setup)
+    setup.end_output()
+    setup.start(RESUMED, "f")
+    assert len(setup.process.prompts()) == 1
+    setup.exit(0)
+    assert len(FakeProcess.started) == 2
+    assert finish(setup, "f").outcome == Outcome.SUCCESS
+
+
+def test_a_process_that_can_say_nothing_any_more_is_let_go(setup: Setup) -> None:
+    setup.start()
+    finish(setup)
+    setup.end_output()
+    setup.fire(messages._DrainDue)
+    assert setup.process.controls("end_session")
+
+
+def test_a_turn_whose_process_can_say_nothing_any_more_ends(setup: Setup) -> None:
+    setup.start()
+    setup.read(INIT)
+    setup.end_output()
+    setup.fire(messages._DrainDue)
+    assert setup.process.signals == [signal.SIGTERM]
+    setup.exit(-15)
+    assert setup.end().outcome == Outcome.ERROR
+
+
+def test_questions_are_bounded_in_bytes(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(permissions, "QUESTIONS_BYTES_MAX", 1000)
+    setup.start()
+    for _ in range(3):
+        request = {"subtype": "can_use_tool", "tool_name": "T", "input": {"a": "x" * 400}}
+        setup.say({"type": "control_request", "request_id": "r", "request": request})
+    assert len(setup.told(messages.PermissionAsked)) == 2
+    assert [a["subtype"] for a in setup.process.answers()] == ["error"]

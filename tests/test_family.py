@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from actors.executor import family
-from actors.executor.family import Census
-from tests.processes import wait_until
+from actors.executor.family import Census, Look
+from tests.harness import HubProcess
+from tests.processes import marked, wait_until
 
 SLEEP = "import signal; signal.pause()"
 MARK = "d:run-1"
@@ -58,7 +59,7 @@ def test_what_a_turn_left(stack: ExitStack, session: bool, env: str, found: int)
     wait_until(lambda: len(family.descendants(psutil.Process(leader))) == 1)
 
     def left() -> list[int]:
-        return [p.pid for p in family.left_by_turn(census.newcomers(), leader, MARK)]
+        return [p.pid for p in family.left_by_turn(census.newcomers, leader, MARK).found]
 
     wait_until(lambda: len(left()) == found)  # it begins its session a moment after its birth
     assert leader not in left()
@@ -71,14 +72,14 @@ def test_what_a_helper_has_started_is_the_helpers(stack: ExitStack) -> None:
     census = Census()
     leader = start(stack, code, session=True)
     wait_until(lambda: len(family.descendants(psutil.Process(leader))) == 2)
-    assert family.left_by_turn(census.newcomers(), leader, MARK) == []
+    assert family.left_by_turn(census.newcomers, leader, MARK).found == []
 
 
 def test_an_orphan_is_found_by_its_mark(stack: ExitStack) -> None:
     leader = start(stack, SLEEP, session=True)
     ours, others = start(stack, SLEEP), start(stack, SLEEP, marked=False)
     wait_until(lambda: psutil.pid_exists(ours))
-    found = family.left_by_turn([ours, others], leader, MARK)
+    found = family.left_by_turn(lambda: [ours, others], leader, MARK).found
     assert [p.pid for p in found] == [ours]
 
 
@@ -105,9 +106,15 @@ def test_numbers_that_begin_anew_make_everything_new(
 
 def test_strays_of_one_run_are_not_another_runs(stack: ExitStack) -> None:
     pid = start(stack, SLEEP)
-    wait_until(lambda: pid in [p.pid for p in family.marked("d:run-")])
+    wait_until(lambda: pid in [p.pid for p in family.look_for("d:run-").found])
     assert family.end_strays("d:run-2", 1.0) == 0
     assert family.end_strays("d:run-1", 1.0) == 1
+
+
+def looks(monkeypatch: pytest.MonkeyPatch, *answers: Look) -> None:
+    """What the first looks find; then it is the truth."""
+    look_for, given = family.look_for, iter(answers)
+    monkeypatch.setattr(family, "look_for", lambda prefix: next(given, None) or look_for(prefix))
 
 
 def test_a_stray_in_the_middle_of_its_exec_is_looked_at_again(
@@ -115,17 +122,37 @@ def test_a_stray_in_the_middle_of_its_exec_is_looked_at_again(
 ) -> None:
     """It was not, and outlived a server that had died while it began."""
     pid = start(stack, SLEEP)
-    looks = iter([{pid}])
-    monkeypatch.setattr(family, "unreadable", lambda _pids: next(looks, set()))
-    marked, found = family.marked, iter([False])
-    monkeypatch.setattr(
-        family, "marked", lambda prefix: marked(prefix) if next(found, True) else []
-    )
+    looks(monkeypatch, Look(unreadable={pid}))
     assert family.end_strays(MARK, 1.0) == 1
 
 
 def test_what_stays_unreadable_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = iter([{1}, {1}])
-    monkeypatch.setattr(family, "unreadable", lambda _pids: next(looks))
-    monkeypatch.setattr(family, "marked", lambda _prefix: [])
-    assert family.end_strays("d:none", 1.0) == 0
+    found = [Look(unreadable={1}), Look(unreadable={1})]
+    monkeypatch.setattr(family, "look_for", lambda _prefix: found.pop())
+    assert family.end_strays("d:none", 1.0) == 0 and found == []
+
+
+def test_who_forks_while_others_are_looked_at_is_seen() -> None:
+    """And is gone before its own turn comes: its child was not, and outlived the end."""
+    there = iter([[1, 2], [1, 3], [3, 4], [4]])
+    assert list(family.rounds(lambda: next(there))) == [[1, 2], [3], [4]]
+    endless = iter(range(10**6))
+    assert len(list(family.rounds(lambda: [next(endless)]))) == family.LISTINGS_MAX
+
+
+@pytest.mark.parametrize("way", ["exit", "kill"])
+def test_a_double_fork_at_the_moment_of_the_end_is_ended(hub: HubProcess, way: str) -> None:
+    """Twenty times, at other moments around it."""
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        client.request("project_join", project_id="p")
+        for number in range(20):
+            words = "[[exit:3]]" if way == "exit" else "[[hang]]"
+            prompt = f"[[latefork:{number}]]{words}"
+            answer = client.request("execute", project_id="p", prompt=prompt)
+            if way == "kill":
+                client.wait_for("claude", subtype="init")
+                client.request("agent_kill", project_id="p")
+            client.wait_for("execution_finished", execution_id=answer["execution_id"])
+            client.take()
+            assert marked(hub.data) == [], number

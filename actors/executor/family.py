@@ -7,7 +7,8 @@ and the signal is not noted, a process may wipe its environment or begin a sessi
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import psutil
 
@@ -18,6 +19,8 @@ STRAY_LOOKS_MAX = 8
 # A process in the middle of an exec is through by then.
 EXEC_PAUSE_S = 0.05
 GENERATIONS_MAX = 64
+# A machine where something is always being started must not keep a look from its end.
+LISTINGS_MAX = 16
 _HAS_PROC = os.path.exists("/proc/self/stat")
 
 
@@ -34,48 +37,95 @@ def descendants(leader: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def marked(prefix: str) -> list[psutil.Process]:
+def rounds(listing: Callable[[], Iterable[int]]) -> Iterator[list[int]]:
+    """What a listing names, and then, again and again, what it names beside that, until it is
+    nothing: one may fork while the others are read, and be gone before its turn comes."""
+    looked_at: set[int] = set()
+    for _ in range(LISTINGS_MAX):
+        new = [pid for pid in listing() if pid not in looked_at]
+        if not new:
+            return
+        looked_at.update(new)
+        yield new
+
+
+@dataclass(slots=True)
+class Look:
+    """What one look has found, and still runs. `unreadable`: those whose environment read as empty:
+    a process in the middle of an exec, and one that has wiped it. The first carries the mark a
+    moment later. `fleeting`: one was found and is gone, who knows whether without a child."""
+
+    found: list[psutil.Process] = field(default_factory=list)
+    unreadable: set[int] = field(default_factory=set)
+    fleeting: bool = False
+
+    def mark_of(self, process: psutil.Process) -> str:
+        """Read once: what is readable now may be in an exec a moment later."""
+        try:
+            seen = process.environ()
+            if not seen and process.status() != psutil.STATUS_ZOMBIE:
+                self.unreadable.add(process.pid)
+        except (psutil.Error, OSError):
+            return ""
+        return str(seen.get(MARK, ""))
+
+    def close(self) -> "Look":
+        """Nothing more is looked at."""
+        running = alive(self.found)
+        self.fleeting = len(running) < len(self.found)
+        self.found = running
+        return self
+
+
+def look_for(prefix: str) -> Look:
     """Every process whose MARK begins with `prefix`, as far as it can be seen."""
-    return [process for process in psutil.process_iter() if _mark(process).startswith(prefix)]
+    look = Look()
+    for pids in rounds(psutil.pids):
+        for pid in pids:
+            try:
+                process = psutil.Process(pid)
+            except psutil.Error:
+                continue
+            if look.mark_of(process).startswith(prefix):
+                look.found.append(process)
+    return look.close()
 
 
-def _mark(process: psutil.Process) -> str:
-    try:
-        return str(process.environ().get(MARK, ""))
-    except (psutil.Error, OSError):
-        return ""
-
-
-def left_by_turn(pids: Iterable[int], leader_pid: int, mark: str) -> list[psutil.Process]:
-    """Of `pids`, what a turn has left behind: its own, and not part of the CLI.
+def left_by_turn(newcomers: Callable[[], Iterable[int]], leader_pid: int, mark: str) -> Look:
+    """Of those that are new, what a turn has left behind: its own, and not part of the CLI.
 
     The CLI's helpers (MCP servers, and what those have started) hang on a child that shares its
     session; each Bash command has a session of its own (seen with both versions), and an orphan
     hangs on nothing.
     """
-    found = []
-    for pid in pids:
-        try:
-            branch = pid if pid == leader_pid else _branch(pid, leader_pid)
-            if branch is not None and os.getsid(branch) == leader_pid:
+    look = Look()
+    for pids in rounds(newcomers):
+        for pid in pids:
+            try:
+                branch = pid if pid == leader_pid else _branch(pid, leader_pid)
+                if branch is not None and os.getsid(branch) == leader_pid:
+                    continue
+                process = psutil.Process(pid)
+            except (psutil.Error, OSError):
                 continue
-            process = psutil.Process(pid)
-            if branch is not None or _mark(process) == mark:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return alive(found)
+            if branch is not None or look.mark_of(process) == mark:
+                look.found.append(process)
+    return look.close()
 
 
 def _branch(pid: int, leader_pid: int) -> int | None:
     """The child of the leader that a process is, or descends from; None where it is neither."""
+    parent = _parent(pid)
     for _ in range(GENERATIONS_MAX):
-        parent = _parent(pid)
         if parent == leader_pid:
             return pid
         if parent <= 1:
             return None
         pid = parent
+        try:
+            parent = _parent(pid)
+        except (OSError, psutil.Error):  # it has gone meanwhile: an orphan, which its mark tells
+            return None
     return None
 
 
@@ -86,20 +136,6 @@ def _parent(pid: int) -> int:
         return psutil.Process(pid).ppid()
     with open(f"/proc/{pid}/stat", "rb") as file:
         return int(file.read().rpartition(b")")[2].split()[1])
-
-
-def unreadable(pids: Iterable[int]) -> set[int]:
-    """Those whose environment reads as empty: a process in the middle of an exec, and one that has
-    wiped it. The first carries the mark a moment later."""
-    found = set()
-    for pid in pids:
-        try:
-            process = psutil.Process(pid)
-            if not process.environ() and process.status() != psutil.STATUS_ZOMBIE:
-                found.add(pid)
-        except (psutil.Error, OSError):
-            continue
-    return found
 
 
 class Census:
@@ -183,18 +219,17 @@ def end_strays(prefix: str, timeout_s: float) -> int:
     ended: set[int] = set()
     without_mark: set[int] = set()
     for _ in range(STRAY_LOOKS_MAX):
-        # Before the marks are read, as in AgentProcess.leftovers.
-        unreadable_now = unreadable(psutil.pids())
-        strays = alive(marked(prefix))
+        look = look_for(prefix)
+        strays = look.found
         if not strays:
-            if unreadable_now <= without_mark:
+            if look.unreadable <= without_mark and not look.fleeting:
                 return len(ended)
-            without_mark = unreadable_now  # what stays so has none, or has wiped it
+            without_mark = look.unreadable  # what stays so has none, or has wiped it
             time.sleep(EXEC_PAUSE_S)
             continue
         kill(strays)
         ended |= {process.pid for process in strays}
         psutil.wait_procs(strays, timeout=timeout_s / STRAY_LOOKS_MAX)
-    if still := alive(marked(prefix)):
+    if still := look_for(prefix).found:
         logger.error("processes that do not end: %s", [process.pid for process in still])
     return len(ended)

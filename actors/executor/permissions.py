@@ -14,6 +14,8 @@ from protocol.updates import PermissionRequest
 _MODES = frozenset(PERMISSION_MODES) - {"bypassPermissions"}
 # At once, in one process; more are refused.
 QUESTIONS_MAX = 64
+# Of all that wait in one process: each is held, logged, and shown to everybody who joins.
+QUESTIONS_BYTES_MAX = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Question:
     request_id: str
     shown: PermissionRequest
     outlives_turn: bool
+    size_bytes: int
 
 
 class Questions:
@@ -39,7 +42,11 @@ class Questions:
         tool, tool_input = body.get("tool_name"), body.get("input")
         if not isinstance(tool, str) or not isinstance(tool_input, dict):
             return None
-        if len(self._open) >= QUESTIONS_MAX or not _can_be_told(request.body):
+        size_bytes = _size_bytes(request.body)
+        waiting = sum(question.size_bytes for question in self._open.values())
+        if size_bytes is None or waiting + size_bytes > QUESTIONS_BYTES_MAX:
+            return None
+        if len(self._open) >= QUESTIONS_MAX:
             return None
         listed = body.get("permission_suggestions")
         suggestions = listed if isinstance(listed, list) else []
@@ -53,7 +60,7 @@ class Questions:
             blocked_path=_text(body.get("blocked_path")),
         )
         outlives = execution_id is None or (background and isinstance(body.get("agent_id"), str))
-        question = Question(request.request_id, shown, outlives)
+        question = Question(request.request_id, shown, outlives, size_bytes)
         self._open[shown.permission_id] = question
         return question
 
@@ -78,13 +85,13 @@ class Questions:
         return taken
 
 
-def _can_be_told(body: dict[str, Any]) -> bool:
-    """Whether it can be written again, to clients and back to the CLI: what is nested too deeply,
-    or holds a number that is not finite, cannot."""
+def _size_bytes(body: dict[str, Any]) -> int | None:
+    """As it is written again, to clients and back to the CLI. None where it cannot be: nested too
+    deeply, or with a number that is not finite."""
     try:
-        return not is_too_deep(body) and bool(dumps(body))
+        return None if is_too_deep(body) else len(dumps(body))
     except ValueError:
-        return False
+        return None
 
 
 def _text(value: object) -> str | None:

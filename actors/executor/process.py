@@ -59,7 +59,7 @@ class AgentProcess:
         self._owner = owner
         self._noted: dict[int, psutil.Process] = {}
         self._census = family.Census()  # before the process is there
-        self._unreadable: set[int] = set()
+        self._was_sure = True
         self._stderr_tail = b""
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._stop_reading, self._stop_writing = os.pipe()
@@ -131,14 +131,15 @@ class AgentProcess:
 
     def left_by_turn(self) -> list[psutil.Process]:
         """What the turn has left behind and still runs; the CLI and its helpers are not of it."""
-        newcomers = self._census.newcomers()
-        self._unreadable = family.unreadable(newcomers)
-        return family.left_by_turn(newcomers, self._popen.pid, self._spec.mark)
+        look = family.left_by_turn(self._census.newcomers, self._popen.pid, self._spec.mark)
+        self._was_sure = not look.unreadable and not look.fleeting
+        return look.found
 
     @property
     def look_was_sure(self) -> bool:
-        """Whether the last look, of either kind, could read every process that is new."""
-        return not self._unreadable
+        """Whether the last look, of either kind, could read every process that is new, and saw
+        none that has gone meanwhile."""
+        return self._was_sure
 
     def settle_turn(self) -> None:
         """Whatever runs now belongs to the process, not to a turn."""
@@ -153,10 +154,12 @@ class AgentProcess:
 
     def leftovers(self) -> list[psutil.Process]:
         """What the process has left behind and still runs."""
-        # Before the marks are read: who is in the middle of an exec here may be none of them.
-        self._unreadable = family.unreadable(self._census.newcomers())
-        found = [*family.marked(self._spec.mark), *family.in_session(self._popen.pid)]
-        return family.alive({**self._noted, **{p.pid: p for p in found}}.values())
+        look = family.look_for(self._spec.mark)
+        hidden = look.unreadable & set(self._census.newcomers())
+        self._was_sure = not hidden and not look.fleeting
+        others = family.alive([*self._noted.values(), *family.in_session(self._popen.pid)])
+        # What the look has found is not asked again: who has gone since may have left a child.
+        return list({process.pid: process for process in [*others, *look.found]}.values())
 
     def stop_output(self) -> None:
         """Ends the reader although somebody may hold the pipe open."""

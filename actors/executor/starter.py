@@ -69,6 +69,7 @@ class Starter:
             launch=launch,
             preparation=told,
             remembered=self._questioning.remembered,
+            background=self._settings.background,
         )
 
     def _spec(

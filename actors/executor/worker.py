@@ -33,7 +33,7 @@ logger = logging.getLogger("claudehub.executor")
 SWEEPS_MAX = 40
 SWEEP_PAUSE_S = 0.05
 UNSURE_LOOKS_MAX = 2
-# After the process's end its pipe gets this long to end as well.
+# After the process's end its pipe gets this long to end as well, and the other way round.
 DRAIN_S = 1.0
 _SIGNALS = {
     Action.SIGINT: signal.SIGINT,
@@ -61,6 +61,7 @@ class Worker:
         launch: LaunchSettings,
         preparation: Preparation,
         remembered: Remembered,
+        background: bool,
     ) -> None:
         self.process = process
         self.launch = launch
@@ -82,6 +83,7 @@ class Worker:
         self._sweeps = 0
         self._unsure = 0
         self._output_ended = False
+        self._background = background
         self._tasks: set[str] = set()
         self._names_all_tasks = False
         self._total_cost_usd = 0.0
@@ -94,8 +96,9 @@ class Worker:
 
     @property
     def has_tasks(self) -> bool:
-        """Background work goes on in it."""
-        return bool(self._tasks)
+        """Background work goes on in it. Where that is switched off there is none, whatever is
+        said: what a turn has begun is over with it."""
+        return self._background and bool(self._tasks)
 
     @property
     def present_session(self) -> str | None:
@@ -217,10 +220,16 @@ class Worker:
         self.handle(Event.EXIT)
 
     def on_drain_due(self) -> None:
-        self.process.stop_output()
+        if not self._output_ended:
+            self.process.stop_output()
+        else:  # it lives on, and will never say that it is done
+            self.handle(Event.RELEASE if self.state is State.IDLE else Event.KILL)
 
     def on_output_ended(self) -> None:
         self._output_ended = True
+        if self.return_code is None:
+            self.is_spent = True
+            self._later(DRAIN_S, messages._DrainDue(process_id=self.process.process_id))
 
     def _later(self, delay_s: float, message: Any) -> None:
         self._timers.after(delay_s, self._owner, message)

@@ -2,7 +2,8 @@
 
 It is cut and never parsed, but a `result` must still end its turn, and a request must be answered:
 else an answer that is too long would cost the whole time limit. Inside of JSON text a quotation
-mark is escaped, so that what is looked for here is not found in what a model has said.
+mark is escaped, and what lies deeper than the outermost object is passed over, so that what is
+looked for here is not found in what a model has said, or put into a tool.
 """
 
 import re
@@ -13,6 +14,8 @@ from protocol.claude.output import AgentLine, ControlRequest, TurnEnd, text_line
 
 # The keys before and behind the long text, in either version's order.
 _HEAD_BYTES = 4 * 1024
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\]]|[^"{}\[\]]+', re.DOTALL)
+_QUOTE = ord('"')
 _RESULT = re.compile(rb'"type":\s?"result"')
 _COUNT = re.compile(rb'"num_turns":\s?\d+')
 _IS_ERROR = re.compile(rb'"is_error":\s?true')
@@ -34,11 +37,53 @@ class Cut(NamedTuple):
 RawLine = tuple[bytes, Cut | None]
 
 
+def _outermost(head: bytes) -> bytes:
+    """A beginning without what lies in objects and lists inside the outermost: a tool's input may
+    look like anything."""
+    kept, depth = [], 0
+    for token in _TOKEN.findall(head):
+        depth -= token in (b"}", b"]")
+        if depth == 1:
+            kept.append(token)
+        depth += token in (b"{", b"[")
+    return b"".join(kept)
+
+
+def _outermost_of_end(tail: bytes) -> bytes:
+    """The same from the other side, where strings can be told from the rest: a line ends outside of
+    them."""
+    kept, depth, at = bytearray(), 0, len(tail)
+    while at > 0:
+        at -= 1
+        begin = at
+        if tail[at] == _QUOTE:
+            begin = _string_begin(tail, at)
+        elif tail[at] in b"{[":
+            depth -= 1
+        if depth == 1 and (begin < at or tail[at] != _QUOTE):
+            kept[:0] = tail[begin : at + 1]
+        if tail[at] in b"}]":
+            depth += 1
+        at = begin
+    return bytes(kept)
+
+
+def _string_begin(tail: bytes, end: int) -> int:
+    """Where the string begins that ends with the quotation mark at `end`."""
+    at = end
+    while (at := tail.rfind(b'"', 0, at)) >= 0:
+        before = tail[:at]
+        if (len(before) - len(before.rstrip(b"\\"))) % 2 == 0:
+            return at
+    return 0
+
+
 def long_line(head: bytes, tail: bytes, size_bytes: int) -> AgentLine:
     """`head` is what was kept, `tail` the end of what was not."""
-    ends = head[:_HEAD_BYTES] + b"\n" + tail
-    asks = _REQUEST_ID.search(head[:_HEAD_BYTES])
-    if _CONTROL.search(head[:_HEAD_BYTES]) and asks is not None:
+    begins = _outermost(head[:_HEAD_BYTES])
+    ends = begins + b"\n" + _outermost_of_end(tail)
+    asks = _REQUEST_ID.search(begins)
+    if _CONTROL.search(begins) and asks is not None:
         request_id = asks[1].decode("utf-8", errors="replace")
         return AgentLine(None, b"", control=ControlRequest(request_id, "too_long", {}))
     shown = text_line(head, len(head), size_bytes)

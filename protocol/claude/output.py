@@ -227,7 +227,7 @@ def _control_response(value: dict[str, Any]) -> ControlResponse | None:
 def _turn_end(value: dict[str, Any]) -> TurnEnd:
     """Judged by `is_error`: an API error has `subtype: success`."""
     listed = value.get("errors")
-    errors = [str(error) for error in listed] if isinstance(listed, list) else []
+    errors = [e for e in listed if isinstance(e, str)] if isinstance(listed, list) else []
     result = value.get("result")
     text = result if isinstance(result, str) else "; ".join(errors)
     return TurnEnd(
@@ -250,8 +250,8 @@ def _cost_since_last(value: dict[str, Any]) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    """A finite number; JSON's 1e999 is none."""
-    if not isinstance(value, int | float):
+    """A finite number that can be a cost; JSON's 1e999 is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return None
     try:
         number = float(value)
