@@ -1,6 +1,7 @@
 """Where clients come in: a TCP port, with TLS or without, and a Unix socket."""
 
 import contextlib
+import logging
 import os
 import ssl
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from actors.frontend.connection import ConnectionContext
 from actors.frontend.listener import Listener
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
 from actors.wiring import FrontEnd
+
+logger = logging.getLogger("claudehub.main")
 
 ACCEPT_STOP_S = 2.0
 
@@ -55,12 +58,14 @@ class Doors:
         except ReloadFailed as error:  # it was good a moment ago
             raise StartFailed(str(error)) from None
 
-    @property
-    def lines(self) -> list[str]:
-        """What to say of each door; the first is for standard output."""
+    def announce(self, say: Callable[[str], None]) -> None:
+        """One line of the first door; that of another one goes to the log."""
         tcp = [] if self._tcp is None else [f"listening on {self._url(self._tcp.port)}"]
         unix = [] if self._unix is None else [f"listening on unix:{self._unix.path}"]
-        return tcp + unix
+        first, *others = tcp + unix
+        say(first)
+        for line in others:
+            logger.info("%s", line)
 
     def open(
         self,
@@ -73,9 +78,9 @@ class Doors:
         tls: Callable[[], ssl.SSLContext] | None = None
         if self._certificates is not None:
             tls = self._certificates.context
-            _reload(self._certificates, None, hub, timers, stack)
+            _reload(self._certificates, None, front, hub, timers, stack)
         if self._keyring is not None:
-            _reload(self._keyring, messages.KeysChanged(), hub, timers, stack)
+            _reload(self._keyring, messages.KeysChanged(), front, hub, timers, stack)
         plain = front.context(keyring=None)
         if self._tcp is not None:
             locked = front.context(keyring=self._keyring)
@@ -98,11 +103,14 @@ def _open(listener: Listener, context: ConnectionContext, stack: contextlib.Exit
 def _reload(
     subject: Reloadable,
     notice: messages.KeysChanged | None,
+    front: FrontEnd,
     hub: messages.Ref,
     timers: Timers,
     stack: contextlib.ExitStack,
 ) -> None:
-    reloader = FileReloader.start(hub=hub, subject=subject, timers=timers, notice=notice)
+    reloader = FileReloader.start(
+        hub=hub, subject=subject, timers=timers, trail=front.trail, notice=notice
+    )
     stack.callback(reloader.stop, block=False)
 
 

@@ -15,6 +15,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from actors import messages
+from actors.access.trail import CONFIG_CHANGED, AuditTrail
 from actors.base import Actor
 from actors.clock import Timers
 from actors.mailbox import tell_if_alive
@@ -66,12 +67,14 @@ class FileReloader(Actor):
         hub: Ref,
         subject: Reloadable,
         timers: Timers,
+        trail: AuditTrail,
         notice: messages.HubMessage | None = None,
     ) -> None:
         super().__init__(parent=hub, name=f"reloader of {subject.name}")
         self._hub = hub
         self._subject = subject
         self._timers = timers
+        self._trail = trail
         self._notice = notice
         self._handler = _Notice(self.actor_ref)
         self._observer: BaseObserver | None = None
@@ -117,16 +120,17 @@ class FileReloader(Actor):
         except ReloadFailed as error:
             if str(error) != self._fault:
                 logger.error("%s: %s: %s", subject.name, subject.failure, error)
-                self._tell_hub()
+                self._changed(ok=False)
             self._fault = str(error)
             return False
         if changed:
             logger.info("%s: read again", subject.name)
             self._fault = ""
-            self._tell_hub()
+            self._changed(ok=True)
         return changed
 
-    def _tell_hub(self) -> None:
+    def _changed(self, *, ok: bool) -> None:
+        self._trail.record(CONFIG_CHANGED, ok=ok, details={"read_again": self._subject.name})
         if self._notice is not None:
             tell_if_alive(self._hub, self._notice)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import hashlib
 import logging
 import os
 import resource
@@ -17,6 +18,8 @@ from pathlib import Path
 import pykka
 
 from actors import doors, logs, messages, system_limits
+from actors.access.trail import CONFIG_CHANGED, AuditTrail
+from actors.auditor import Auditor
 from actors.clock import SystemClock, ThreadTimers
 from actors.config import Config
 from actors.config_source import ConfigurationError
@@ -32,7 +35,8 @@ from actors.hub import Hub
 from actors.mailbox import tell_if_alive
 from actors.opening import Opening
 from actors.stop_wish import StopWish
-from actors.wiring import AgentFacts, FrontEnd, hub_settings
+from actors.wiring import AgentFacts, FrontEnd, audit_settings, hub_settings
+from protocol import codec
 from storage.errors import StorageError
 from storage.layout import DataLayout
 from storage.lock import DataLock
@@ -43,6 +47,7 @@ STRAYS_TIMEOUT_S = 5.0
 TIMERS_STOP_S = 2.0
 LEFT_STOP_S = 2.0
 READINESS_STOP_S = 2.0
+AUDIT_STOP_S = 5.0
 # Over the Hub's own deadlines, which depend on KILL_GRACE.
 STOP_MARGIN_S = 15.0
 DESCRIPTORS_WANTED = 65536
@@ -97,6 +102,7 @@ def _run(
     _end_strays(data_id)
     clock, timers = _clock_and_timers(stack)
     agents = _agents(config, data_id, stack)
+    trail = _start_auditor(config, layout, clock, timers, wish, stack)
     readiness = _readiness(stack)  # stops after those whom it wakes
     opening = Opening(_say_progress)
     directory = LocalDirectory()
@@ -120,12 +126,10 @@ def _run(
         clock=clock,
         timers=timers,
         readiness=readiness,
+        trail=trail,
     )
     front_doors.open(front, hub, timers, stack)
-    first, *others = front_doors.lines
-    announce(first)
-    for line in others:
-        logger.info("%s", line)
+    front_doors.announce(announce)
     wish.wait_for_ever()
     logger.info("stopping")
 
@@ -141,6 +145,42 @@ def _clock_and_timers(stack: contextlib.ExitStack) -> tuple[SystemClock, ThreadT
     timers.start()
     stack.callback(timers.stop, TIMERS_STOP_S)
     return clock, timers
+
+
+def _start_auditor(
+    config: Config,
+    layout: DataLayout,
+    clock: SystemClock,
+    timers: ThreadTimers,
+    wish: StopWish,
+    stack: contextlib.ExitStack,
+) -> AuditTrail:
+    """Stops behind all that may still have something to say."""
+    trail = AuditTrail(clock)
+    settings = audit_settings(config, layout)
+    try:
+        auditor = Auditor.start(
+            settings=settings, trail=trail, clock=clock, timers=timers, died=wish.fail
+        )
+    except OSError as error:
+        raise StartFailed(f"the audit log cannot be written: {error}") from None
+    trail.goes_to(auditor)
+    stack.callback(auditor.stop, timeout=AUDIT_STOP_S)
+    _note_configuration(config, layout, trail)
+    return trail
+
+
+def _note_configuration(config: Config, layout: DataLayout, trail: AuditTrail) -> None:
+    """Where it is another than at the last start: which settings are not the default's."""
+    named = config.model_dump(mode="json", exclude_defaults=True)
+    digest = hashlib.sha256(codec.dumps(config.model_dump(mode="json"))).hexdigest()
+    try:
+        changed = layout.note_configuration(digest)
+    except OSError as error:
+        logger.error("%s", error)
+        changed = True
+    if changed:
+        trail.record(CONFIG_CHANGED, details={"set": sorted(name.upper() for name in named)})
 
 
 def _readiness(stack: contextlib.ExitStack) -> Readiness | None:
@@ -179,13 +219,11 @@ def _agents(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentF
     environment = _environment(config)
     if (problem := home_problem(environment)) is not None:
         logger.warning("%s", problem)
-    run_id = _guard(data_id, stack)
-    marked = {**environment, family.MARK: family.mark_of(data_id, f"{run_id}-probe")}
     return AgentFacts(
         data_id=data_id,
-        run_id=run_id,
+        run_id=_guard(data_id, stack),
         environment=environment,
-        cli=_ask_cli(config, marked),
+        cli=_ask_cli(config, environment),
     )
 
 

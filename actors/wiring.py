@@ -10,6 +10,8 @@ from actors import messages
 from actors.access.gate import Gate, server_name
 from actors.access.keyring import Keyring
 from actors.access.peer import Peer
+from actors.access.trail import HANDSHAKE_REFUSED, AuditTrail
+from actors.auditor import AuditSettings
 from actors.clock import Clock, Timers
 from actors.config import Config
 from actors.directory import LocalDirectory
@@ -94,6 +96,16 @@ def _executor_settings(config: Config, agents: AgentFacts) -> ExecutorSettings:
     )
 
 
+def audit_settings(config: Config, layout: DataLayout) -> AuditSettings:
+    return AuditSettings(
+        folder=layout.root,
+        rotate_bytes=config.msg_rotate_size,
+        rotate_days=config.msg_rotate_days,
+        retain_days=config.log_retain_days,
+        retain_bytes=config.log_retain_bytes,
+    )
+
+
 def _rotation_settings(config: Config, layout: DataLayout) -> RotationSettings:
     return RotationSettings(
         layout=layout,
@@ -117,6 +129,7 @@ class FrontEnd:
         clock: Clock,
         timers: Timers,
         readiness: Readiness | None,
+        trail: AuditTrail,
     ) -> None:
         self._config = config
         self._server = server_name(data_id)
@@ -131,6 +144,7 @@ class FrontEnd:
         )
         self._welcome = _greeter(config)
         self._actors = (hub, directory, timers)
+        self.trail = trail
 
     def context(self, keyring: Keyring | None) -> ConnectionContext:
         """For a door whose peers need a key of `keyring`; None: they need none. Without TLS."""
@@ -143,6 +157,7 @@ class FrontEnd:
             timers=timers,
             welcome=self._welcome,
             new_gate=partial(self._new_gate, keyring),
+            trail=self.trail,
             auth_timeout_s=config.auth_timeout,
             heartbeat_s=config.heartbeat,
             requests_per_second=config.rate_limit,
@@ -154,10 +169,14 @@ class FrontEnd:
             tls=None,
             readiness=self._readiness,
             leave=self._count.leave,
+            refused=self._refused,
             heartbeat_s=config.heartbeat,
             handshake_timeout_s=config.auth_timeout,
             slow_client_bytes=config.slow_client_bytes,
         )
+
+    def _refused(self, peer: Peer, status: int) -> None:
+        self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
 
     def _new_gate(self, keyring: Keyring | None, peer: Peer) -> Gate:
         client_id = f"c-{secrets.token_hex(6)}"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from claudehub import commands
+from claudehub.audit_cli import audit
 from claudehub.client import ClientError
 from claudehub.log_cli import log
 from claudehub.target import DEFAULT_URL, Target
@@ -200,6 +201,7 @@ def answer(
 
 
 main.add_command(log)
+main.add_command(audit)
 
 
 @main.command()

@@ -40,6 +40,15 @@ class DataLayout:
             raise DiskFailed(f"{self.id_file} is damaged: it should hold 16 hex digits")
         return data_id.decode("ascii")
 
+    def note_configuration(self, digest: str) -> bool:
+        """Keeps it; whether it is another than the last one. Raises OSError."""
+        file = self.root / "configuration"
+        before = file.read_text("ascii", errors="replace") if file.exists() else None
+        if before == digest:
+            return False
+        disk.replace_file(file, digest.encode("ascii"))
+        return True
+
     @staticmethod
     def is_project_id(name: str) -> bool:
         return _PROJECT_ID.match(name) is not None

@@ -76,6 +76,7 @@ def context(max_message_bytes: int, readiness: Readiness) -> ConnectionContext:
         tls=None,
         readiness=readiness,
         leave=count.leave,
+        refused=lambda _peer, _status: None,
         heartbeat_s=30.0,
         handshake_timeout_s=10.0,
         slow_client_bytes=64 * 1024 * 1024,

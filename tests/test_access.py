@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -271,10 +272,14 @@ def test_another_users_process_is_refused(
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(listener.path))
         request, uid = listener.get_request()
+        refused: list[Any] = []
+        told = SimpleNamespace(refused=lambda *of: refused.append(of))
+        listener.context = told  # type: ignore[assignment]
         assert uid == os.geteuid() and listener.peer_of(request, uid) == Peer(uid=uid)
         assert listener.verify_request(request, uid) and listener.verify_request(request, 0)
         assert not listener.verify_request(request, os.geteuid() + 1)
         assert peer.recv(1000).startswith(b"HTTP/1.1 403 ")
+        assert refused == [(Peer(uid=os.geteuid() + 1), 403)]
         request.close()
 
 

@@ -24,7 +24,7 @@ BAD = [
     ("{}", "invalid_message"),
     ('{"type":7}', "invalid_message"),
     ('{"type":"nonsense"}', "unknown_type"),
-    ('{"type":"authenticate"}', "unknown_type"),
+    ('{"type":"authenticate"}', "invalid_message"),
     ('{"type":"agent_interrupt","payload":{"project_id":"p"}}', "project_not_found"),
     ('{"type":"permission_answer"}', "invalid_message"),
     (

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from actors import messages
+from actors.access.trail import AuditTrail
 from actors.file_reloader import LOOK_S, FileReloader
 from actors.frontend.certificates import CertificateError, Certificates
 from tests.conftest import make_tls_files
-from tests.fakes import ManualTimers, Probe, inbox_of
+from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
 from tests.harness import HubProcess, TlsFiles
 from tests.sockets import port_of
 
@@ -85,7 +86,9 @@ def test_the_watcher_looks_soon_after_a_change_and_now_and_then(
     files: TlsFiles, tmp_path: Path
 ) -> None:
     certificates, timers, hub = Certificates(files.certificate, files.key), ManualTimers(), Probe()
-    watcher = FileReloader(hub=hub.actor_ref, subject=certificates, timers=timers)
+    watcher = FileReloader(
+        hub=hub.actor_ref, subject=certificates, timers=timers, trail=AuditTrail(FrozenClock())
+    )
     watcher.on_start()
     try:
         first = certificates.context()
@@ -108,7 +111,12 @@ def test_a_change_before_the_watch_is_seen(files: TlsFiles, tmp_path: Path) -> N
     certificates = Certificates(files.certificate, files.key)
     first = certificates.context()
     make_tls_files(tmp_path)
-    watcher = FileReloader(hub=Probe().actor_ref, subject=certificates, timers=ManualTimers())
+    watcher = FileReloader(
+        hub=Probe().actor_ref,
+        subject=certificates,
+        timers=ManualTimers(),
+        trail=AuditTrail(FrozenClock()),
+    )
     watcher.on_start()
     assert certificates.context() is not first
     watcher.on_stop()

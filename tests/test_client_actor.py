@@ -12,6 +12,7 @@ from actors import messages
 from actors.access.gate import Gate
 from actors.access.keyring import Keyring
 from actors.access.peer import Peer
+from actors.access.trail import AuditTrail
 from actors.client.actor import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
 from actors.client.memberships import Memberships
 from actors.client.outbox import PROGRESS_S, Outbox
@@ -33,6 +34,9 @@ class Setup:
             keyring, server="s", client_id="c1", peer=Peer(address="10.0.0.1"), clock=FrozenClock()
         )
         self.transport = FakeTransport()
+        self.auditor = Probe()
+        self.trail = AuditTrail(FrozenClock())
+        self.trail.goes_to(self.auditor.actor_ref)
         self.timers = ManualTimers()
         self.hub = Probe()
         self.project = Probe()
@@ -49,6 +53,7 @@ class Setup:
             directory=self.directory,
             clock=FrozenClock(),
             timers=self.timers,
+            trail=self.trail,
             auth_timeout_s=AUTH_TIMEOUT_S,
             answered=lambda: self.answered.append(1),
         )
@@ -114,10 +119,10 @@ def test_replies_are_sent_in_the_order_of_the_requests(setup: Setup) -> None:
 def test_a_second_answer_is_ignored(setup: Setup) -> None:
     setup.say("agent_kill", "1", project_id="p")
     slot = setup.project.take()[0].slot
-    slot.result({"first": 1})
-    slot.result({"second": 1})
+    slot.result({"execution_id": "1"})
+    slot.result({"execution_id": "2"})
     setup.handle_own()
-    assert [a["payload"] for a in setup.sent()] == [{"first": 1}]
+    assert [a["payload"] for a in setup.sent()] == [{"execution_id": "1"}]
 
 
 def test_what_follows_a_create_waits_for_it(setup: Setup) -> None:
@@ -126,7 +131,7 @@ def test_what_follows_a_create_waits_for_it(setup: Setup) -> None:
     create = setup.hub.take()[0]
     new = Probe()
     setup.directory.put("new", LocalProject(new.actor_ref))
-    create.slot.result({"project": {}})
+    create.slot.result({"project": {"project_id": "a"}})
     setup.handle_own()
     assert isinstance(new.take()[0], messages.ProjectRequest)
     assert [a["id"] for a in setup.sent()] == ["1"]

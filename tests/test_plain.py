@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from actors.client.replies import ReplyQueue
+from actors.client.replies import Asked, ReplyQueue
 from actors.executor.credit import Credit
 from actors.executor.environment import agent_environment
 from actors.executor.lines import TAIL_BYTES, LineSplitter
@@ -195,10 +195,12 @@ def test_one_runs_and_the_others_wait() -> None:
 
 def test_answers_wait_for_their_turn() -> None:
     replies = ReplyQueue[str]()
-    one, two = replies.open("1", "p"), replies.open(None, "q")
+    one = replies.open("1", Asked("ping"), "p")
+    two = replies.open(None, Asked("ping"), "q")
     assert replies.settle(two, "second")
     assert replies.ready() is None
-    assert replies.unanswered("p") == [one]
+    assert [request.number for request in replies.unanswered("p")] == [one]
+    assert len(replies.unanswered()) == 1
     assert replies.unanswered("q") == []
     assert replies.settle(one, "first")
     assert not replies.settle(one, "again")

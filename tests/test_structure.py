@@ -68,6 +68,7 @@ def test_the_command_line_imports_of_the_server_only_what_starts_it() -> None:
         "actors.config",
         "actors.config.Config",
         "actors.config_source",
+        "actors.config_source.data_folder",
         "actors.config_source.local_socket",
     }
 

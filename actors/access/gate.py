@@ -29,13 +29,14 @@ def server_name(data_id: str) -> str:
 
 class Gate:
     """`keyring`: None where no key is needed. `challenge` binds server, connection and time, and is
-    good for one authentication."""
+    good for one authentication. `fingerprint`: of the key that was last tried, good or not."""
 
     def __init__(
         self, keyring: Keyring | None, *, server: str, client_id: str, peer: Peer, clock: Clock
     ) -> None:
         self.peer = peer
         self.caller = Caller(client_id)
+        self.fingerprint: str | None = None
         self._keyring = keyring
         self._clock = clock
         self._entry: AuthorizedKey | None = None
@@ -59,10 +60,6 @@ class Gate:
         """When the key does, that has opened it."""
         return None if self._entry is None else self._entry.options.expires_at
 
-    @property
-    def fingerprint(self) -> str | None:
-        return None if self._entry is None else self._entry.key.fingerprint
-
     def check(self, body: requests.Body) -> None:
         """Raises WireError where this connection may not ask for that."""
         if isinstance(body, requests.Authenticate):
@@ -85,6 +82,7 @@ class Gate:
             raise _invalid("the challenge has been used; connect again for another")
         try:
             key, _ = parse_public_key(body.public_key)
+            self.fingerprint = key.fingerprint
             # Before the signature: a check costs more than a look, and answers no more.
             entry = self._keyring.find(key, self.peer.address, self._clock.now())
         except SshError as error:

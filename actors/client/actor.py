@@ -12,11 +12,13 @@ from websockets.frames import CloseCode
 
 from actors import messages
 from actors.access.gate import Gate
+from actors.access.trail import AuditTrail
 from actors.base import Actor
 from actors.client.backlog import Dropped
 from actors.client.history import history_payload
 from actors.client.outbox import Outbox
 from actors.client.reading_turn import reading_turn
+from actors.client.record import Answer, Record, asked
 from actors.client.replay import Replays
 from actors.client.replies import ReplyQueue, project_failed
 from actors.client.routing import Routing
@@ -36,8 +38,6 @@ CLOSE_DEADLINE_S = 2.0
 # Replies wait for their turn, not in the outbox, while more than this waits there.
 REPLY_BACKLOG_BYTES = 1024 * 1024
 
-Answer = messages.Replied | messages.Joined | messages.Left | messages.HistorySnapshot
-
 
 class Client(Actor):
     """Started by the connection's thread; `answered` gives that thread a request's credit back."""
@@ -51,6 +51,7 @@ class Client(Actor):
         directory: Directory,
         clock: Clock,
         timers: Timers,
+        trail: AuditTrail,
         auth_timeout_s: float,
         answered: Callable[[], None],
     ) -> None:
@@ -66,6 +67,7 @@ class Client(Actor):
         self._replies = ReplyQueue[Answer]()
         self._held: deque[messages.RequestReceived] = deque()
         self._barrier: int | None = None
+        self._record = Record(gate, trail)
         self._routing = Routing(
             client=self.actor_ref,
             gate=gate,
@@ -87,6 +89,7 @@ class Client(Actor):
     def release(self) -> None:
         self._outbox.abort()
         self._routing.leave_all()
+        self._record.lost(self._replies.unanswered())
         tell_if_alive(self._hub, messages.ClientGone(client_id=self._gate.caller.client_id))
 
     def receive(self, message: messages.ClientMessage) -> None:  # noqa: C901 - one case a message
@@ -133,12 +136,12 @@ class Client(Actor):
 
     def _dispatch(self, request: requests.Request | codec.Undecodable) -> None:
         if isinstance(request, codec.Undecodable):
-            number = self._replies.open(request.id, None)
+            number = self._replies.open(request.id, asked(request), None)
             self._routing.refuse(number, self._gate.refusal(request))
             return
         body = request.body
         project_id = body.project_id if isinstance(body, requests.ToProject) else None
-        number = self._replies.open(request.id, project_id)
+        number = self._replies.open(request.id, asked(request), project_id)
         if isinstance(body, requests.ProjectCreate | requests.ProjectDelete):
             self._barrier = number
         self._routing.send(number, body)
@@ -153,13 +156,17 @@ class Client(Actor):
     def _on_look_at_key(self) -> None:
         if (reason := self._gate.look_again()) is not None:
             logger.warning("%s: closed (1008): %s", self, reason)
+            self._record.key_revoked(reason)
             self._close(CloseCode.POLICY_VIOLATION, reason)
 
     # -- answers -----------------------------------------------------------------------------
 
     def _settle(self, answer: Answer) -> None:
-        if not self._replies.settle(answer.number, answer):
+        request = self._replies.settle(answer.number, answer)
+        if request is None:
             logger.debug("%s: a second answer to request %d", self, answer.number)
+        else:
+            self._record.answered(request, answer)
         joined = isinstance(answer, messages.Joined)
         self._routing.memberships.answered(answer.number, joined=joined)
         if answer.number == self._barrier:
@@ -172,8 +179,8 @@ class Client(Actor):
         self._send_replies()
 
     def _on_project_failed(self, message: messages.ProjectFailed) -> None:
-        for number in self._replies.unanswered(message.project_id):
-            self._routing.refuse(number, project_failed())
+        for request in self._replies.unanswered(message.project_id):
+            self._routing.refuse(request.number, project_failed())
         self._send_replies()
 
     def _send_replies(self) -> None:

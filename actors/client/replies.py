@@ -2,11 +2,20 @@
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from protocol.errors import ErrorCode, HubFault
 
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a request is kept, for the audit log; `project_id`: what it is about."""
+
+    type: str
+    project_id: str | None = None
+    details: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -18,6 +27,7 @@ class OpenRequest(Generic[Answer]):
 
     number: int
     id: str | None
+    asked: Asked
     project_id: str | None
     answer: Answer | None = field(default=None)
 
@@ -33,26 +43,27 @@ class ReplyQueue(Generic[Answer]):
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, request_id: str | None, project_id: str | None) -> int:
+    def open(self, request_id: str | None, asked: Asked, project_id: str | None) -> int:
         """Returns the number that the answer will carry."""
         number = self._next_number
         self._next_number += 1
-        request = OpenRequest[Answer](number, request_id, project_id)
+        request = OpenRequest[Answer](number, request_id, asked, project_id)
         self._open.append(request)
         self._by_number[number] = request
         return number
 
-    def settle(self, number: int, answer: Answer) -> bool:
-        """Notes an answer; False where it came before, so that each has exactly one."""
+    def settle(self, number: int, answer: Answer) -> OpenRequest[Answer] | None:
+        """Notes an answer; None where it came before, so that each has exactly one."""
         request = self._by_number.get(number)
         if request is None or request.answer is not None:
-            return False
+            return None
         request.answer = answer
-        return True
+        return request
 
-    def unanswered(self, project_id: str) -> list[int]:
-        """Numbers that wait for a project."""
-        return [r.number for r in self._open if r.answer is None and r.project_id == project_id]
+    def unanswered(self, project_id: str | None = None) -> list[OpenRequest[Answer]]:
+        """Those that wait, for that project or for anybody."""
+        waiting = [request for request in self._open if request.answer is None]
+        return [r for r in waiting if project_id is None or r.project_id == project_id]
 
     def ready(self) -> OpenRequest[Answer] | None:
         """The request at the head, once it is answered."""

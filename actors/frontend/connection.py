@@ -38,7 +38,8 @@ USER_TIMEOUT_MARGIN_S = 10.0
 @dataclass(frozen=True, slots=True)
 class ConnectionContext:
     """What every connection of a server shares. `tls` gives the certificate of now; None: plain.
-    `readiness`: None where every thread polls for itself."""
+    `readiness`: None where every thread polls for itself; `refused` is told the status of a
+    handshake that was."""
 
     rules: HandshakeRules
     converse: Callable[[Outbox, Peer], Conversation]
@@ -46,6 +47,7 @@ class ConnectionContext:
     tls: Callable[[], ssl.SSLContext] | None
     readiness: Readiness | None
     leave: Callable[[], None]
+    refused: Callable[[Peer, int], None]
     heartbeat_s: float
     handshake_timeout_s: float
     slow_client_bytes: int
@@ -62,6 +64,7 @@ class Connection:
         opened: Callable[[], None],
     ) -> None:
         self._context = context
+        self._peer = peer
         self._opened = opened
         user_timeout_s = max(2 * context.heartbeat_s, PROGRESS_S) + USER_TIMEOUT_MARGIN_S
         seat = None if context.readiness is None else context.readiness.seat(sock)
@@ -135,6 +138,8 @@ class Connection:
                 answer = opening.timed_out()
         if answer:
             self._transport.send(answer)  # small: the socket's buffer takes it
+        if answer and self._protocol.state is not OPEN:
+            self._context.refused(self._peer, int(answer.split(None, 2)[1]))
         self._outbox.inflater = self._protocol.inflater
         self._early = opening.rest
         return self._protocol.state is OPEN

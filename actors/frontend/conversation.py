@@ -10,6 +10,7 @@ from websockets.frames import CloseCode
 from actors import messages
 from actors.access.gate import Gate
 from actors.access.peer import Peer
+from actors.access.trail import AuditTrail
 from actors.client import Client
 from actors.client.outbox import Outbox
 from actors.clock import Clock, Timers
@@ -63,6 +64,7 @@ class HubContext:
     timers: Timers
     welcome: Callable[[Gate], Welcome]
     new_gate: Callable[[Peer], Gate]
+    trail: AuditTrail
     auth_timeout_s: float
     heartbeat_s: float
     requests_per_second: float
@@ -92,6 +94,7 @@ class HubConversation:
                 directory=context.directory,
                 clock=context.clock,
                 timers=context.timers,
+                trail=context.trail,
                 auth_timeout_s=context.auth_timeout_s,
                 answered=self._credit.answered,
             )

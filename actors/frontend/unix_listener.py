@@ -64,6 +64,7 @@ class UnixListener(Listener):
         if client_address in (os.geteuid(), 0):
             return True
         logger.warning("refused a connection of uid %s to %s", client_address, self.path)
+        self.context.refused(Peer(uid=client_address), http.HTTPStatus.FORBIDDEN)
         with contextlib.suppress(OSError):
             request.send(_refusal())
         return False

@@ -1,0 +1,60 @@
+"""Where everybody says what was done, for the audit log; from any thread, and never waiting."""
+
+import threading
+from typing import Any
+
+from actors.access.peer import Peer
+from actors.clock import Clock, timestamp
+from actors.frontend.rate import TokenBucket
+from actors.mailbox import tell_if_alive
+from actors.messages import Ref
+from actors.messages.audit import AuditEntry
+
+# Beyond it lines are counted and not kept: the disk has stopped taking them.
+WAITING_MAX = 100_000
+# Of what anybody can cause without a key, or for nothing, so many lines a second, with bursts of
+# twice that: the audit log must not be a way to fill the disk.
+FLOOD_LINES_PER_S = 10.0
+FLOOD_CODES = ("rate_limited", "unauthenticated", "invalid_json", "invalid_message", "unknown_type")
+HANDSHAKE_REFUSED = "handshake_refused"
+CONFIG_CHANGED = "config_changed"
+
+
+class AuditTrail:
+    """`written` is called by the Auditor for each entry that it is done with."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._auditor: Ref | None = None
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._suppressed = 0
+        self._flood = TokenBucket(FLOOD_LINES_PER_S, clock)
+
+    def goes_to(self, auditor: Ref) -> None:
+        """Before anybody records anything."""
+        self._auditor = auditor
+
+    def record(self, action: str, *, peer: Peer | None = None, **facts: Any) -> None:
+        """`facts` are AuditEntry's fields."""
+        with self._lock:
+            may_flood = action == HANDSHAKE_REFUSED or facts.get("code") in FLOOD_CODES
+            if self._waiting >= WAITING_MAX or (may_flood and not self._flood.take()):
+                self._suppressed += 1
+                return
+            self._waiting += 1
+            suppressed, self._suppressed = self._suppressed, 0
+        entry = AuditEntry(
+            timestamp=timestamp(self._clock.now()),
+            action=action,
+            address=None if peer is None else peer.address,
+            uid=None if peer is None else peer.uid,
+            suppressed=suppressed,
+            **facts,
+        )
+        if self._auditor is not None:
+            tell_if_alive(self._auditor, entry)
+
+    def written(self) -> None:
+        with self._lock:
+            self._waiting -= 1

@@ -1,0 +1,108 @@
+"""The audit log: `audit.jsonl` in the data folder, one JSON object a line; older ones beside it.
+
+Lines are written at once, so that a killed server leaves them; `sync` makes them survive a power
+cut.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from storage import disk
+
+NAME = "audit.jsonl"
+_OLDER = "audit-*.jsonl"
+_STAMP = "%Y%m%dT%H%M%S"
+
+
+class AuditLog:
+    """Opened for appending by the constructor, which raises OSError. For one thread."""
+
+    def __init__(self, folder: Path, rotate_bytes: int) -> None:
+        self._folder = folder
+        self._path = folder / NAME
+        self._rotate_bytes = rotate_bytes
+        self._fd = -1
+        self._open()
+
+    def append(self, lines: bytes, now: datetime) -> None:
+        """Whole lines. Raises OSError, and then nothing of them stays."""
+        if self._size_bytes and self._size_bytes + len(lines) > self._rotate_bytes:
+            self.roll(now)
+        try:
+            disk.write_all(self._fd, lines)
+        except OSError:
+            os.ftruncate(self._fd, self._size_bytes)
+            raise
+        self._size_bytes += len(lines)
+
+    def sync(self) -> None:
+        """Raises OSError; what was flushed then is unknown, so a new file is begun."""
+        disk.sync(self._fd)
+
+    def roll(self, now: datetime) -> None:
+        """Closes the file and begins another. Raises OSError."""
+        older = self._folder / f"audit-{now.astimezone(UTC):{_STAMP}}{now.microsecond:06d}Z.jsonl"
+        os.rename(self._path, older)
+        self.close()
+        self._open()
+        disk.sync_folder(self._folder)
+
+    def roll_if_older(self, than: datetime, now: datetime) -> None:
+        """By the age of its first line's file. Raises OSError."""
+        if self._size_bytes and self._begun_at < than:
+            self.roll(now)
+
+    def retain(self, older_than: datetime | None, total_bytes: int) -> None:
+        """Deletes the oldest closed files: those last written before a time, and those beyond a
+        total. None and 0 keep all. Raises OSError."""
+        closed = [(path, os.stat(path)) for path in older_files(self._folder)]
+        total = sum(status.st_size for _, status in closed) + self._size_bytes
+        for path, status in closed:
+            is_old = older_than is not None and status.st_mtime < older_than.timestamp()
+            if not is_old and not (total_bytes and total > total_bytes):
+                break
+            path.unlink()
+            total -= status.st_size
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(self._path, flags, disk.FILE_MODE)
+        os.fchmod(self._fd, disk.FILE_MODE)
+        self._size_bytes = os.fstat(self._fd).st_size
+        self._begun_at = _first_stamp(self._path)
+        if self._size_bytes and os.pread(self._fd, 1, self._size_bytes - 1) != b"\n":
+            # Torn by a power cut: what follows shall stand on a line of its own.
+            disk.write_all(self._fd, b"\n")
+            self._size_bytes += 1
+
+
+def older_files(folder: Path) -> list[Path]:
+    """The closed ones, oldest first."""
+    return sorted(folder.glob(_OLDER))
+
+
+def read_lines(folder: Path) -> Iterator[bytes]:
+    """Every line, oldest first, newline included; a torn one too. Raises OSError."""
+    newest = folder / NAME
+    for path in [*older_files(folder), *([newest] if newest.exists() else [])]:
+        with open(path, "rb") as file:
+            yield from file
+
+
+def _first_stamp(path: Path) -> datetime:
+    """When the first line was written; far ahead where there is none, or it cannot be read."""
+    with open(path, "rb") as file:
+        line = file.readline(1024)
+    head, _, rest = line.partition(b'"timestamp":"')
+    del head
+    try:
+        return datetime.fromisoformat(rest[:27].decode("ascii"))
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
