@@ -83,11 +83,12 @@ def is_inside(path: Path, folder: Path) -> bool:
     return path == folder or folder in path.parents
 
 
-def resolve_folder(path: str, roots: Sequence[Path]) -> Path:
+def resolve_folder(path: str, roots: Sequence[Path], kept_from: Path) -> Path:
     """A folder as the file system knows it, links resolved.
 
-    The roots come first: what lies outside is FolderOutsideRoots, whether it exists or not; inside,
-    FolderRefused says what is wrong.
+    The roots come first: what lies outside is FolderOutsideRoots, whether it exists or not, and so
+    is the data folder, `kept_from`, with what is in it and around it; else FolderRefused says what
+    is wrong.
     """
     if not path.startswith("/"):
         raise FolderRefused("the path must be absolute")
@@ -95,6 +96,11 @@ def resolve_folder(path: str, roots: Sequence[Path]) -> Path:
         resolved = Path(os.path.realpath(path))
         if not any(is_inside(resolved, root) for root in roots):
             raise FolderOutsideRoots("the path is outside PROJECT_ROOTS")
+        data = Path(os.path.realpath(kept_from))
+        if resolved == data or nests(resolved, data):
+            raise FolderOutsideRoots(
+                "the hub's own data (DATA_DIR) lies there; an agent must not reach it"
+            )
         if not resolved.exists():
             raise FolderRefused("there is no such folder")
         if not resolved.is_dir():

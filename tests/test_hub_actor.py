@@ -12,6 +12,7 @@ from actors import messages
 from actors.directory import LocalDirectory
 from actors.hub import Hub, HubSettings, nursery
 from actors.hub import actor as hub_module
+from actors.hub import registry as registry_module
 from actors.hub.opening import error_info
 from actors.hub.stopping import CLIENTS_AT_ONCE
 from actors.ports import Caller
@@ -286,3 +287,17 @@ def test_the_least_recently_used_process_goes_whatever_is_told_first(setup: Setu
     setup.ask(requests.HealthCheck())
     kept = setup.answers()[-1]["warm_sessions"]
     assert [session["project_id"] for session in kept] == ["a", "c"]
+
+
+def test_nesting_by_another_spelling(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file system ignores case: the same folders, and no text of theirs says so."""
+    setup.made("outer")
+    same = registry_module._is_same_folder
+
+    def ignoring_case(path: Path, other: Path) -> bool:
+        return same(path, other) or str(path).lower() == str(other).lower()
+
+    monkeypatch.setattr(registry_module, "_is_same_folder", ignoring_case)
+    inner = setup.folder("OUTER/inner")
+    setup.ask(requests.ProjectCreate(path=inner))
+    assert setup.answers()[-1]["code"] == "project_nesting"

@@ -59,13 +59,13 @@ def test_no_id_leads_out_of_the_data_folder(layout: DataLayout, bad: str) -> Non
 
 
 def test_folders_of_projects(tmp_path: Path) -> None:
-    root = (tmp_path / "root").resolve()
+    root, data = (tmp_path / "root").resolve(), tmp_path / "data"
     (root / "a").mkdir(parents=True)
     (root / "file").touch()
     (root / "link").symlink_to("a")
     (root / "out").symlink_to("/")
-    assert resolve_folder(str(root / "link"), [root]) == root / "a"
-    assert resolve_folder(str(root), [root]) == root
+    assert resolve_folder(str(root / "link"), [root], data) == root / "a"
+    assert resolve_folder(str(root), [root], data) == root
     for bad in (
         "a",
         str(root / "none"),
@@ -74,10 +74,24 @@ def test_folders_of_projects(tmp_path: Path) -> None:
         str(root) + "/\ud800",
     ):
         with pytest.raises(FolderRefused):
-            resolve_folder(bad, [root])
+            resolve_folder(bad, [root], data)
     for outside in ("/", str(tmp_path), str(root / "out"), str(root) + "x", str(root / "..")):
         with pytest.raises(FolderOutsideRoots):
-            resolve_folder(outside, [root])
+            resolve_folder(outside, [root], data)
+
+
+def test_the_hubs_own_data_is_no_agents(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    data = root / "state" / "hub"
+    (data / "projects").mkdir(parents=True)
+    (root / "link").symlink_to("state")
+    (root / "free").mkdir()
+    for inside in ("", "state", "state/hub", "state/hub/projects", "link", "link/hub"):
+        with pytest.raises(FolderOutsideRoots, match="DATA_DIR"):
+            resolve_folder(str(root / inside), [root], data)
+    with pytest.raises(FolderOutsideRoots, match="DATA_DIR"):
+        resolve_folder(str(root), [root], root / "link" / "hub")
+    assert resolve_folder(str(root / "free"), [root], data) == root / "free"
 
 
 def test_nesting() -> None:

@@ -18,6 +18,7 @@ import psutil
 from actors import messages
 from actors.executor import family
 from actors.executor.credit import Credit
+from actors.executor.folder import held
 from actors.executor.lines import LineSplitter
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
@@ -239,13 +240,14 @@ class AgentProcess:
 
 
 def _popen(spec: ProcessSpec) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        list(spec.argv),
-        cwd=spec.folder,
-        env={**spec.environment, family.MARK: spec.mark},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        start_new_session=True,
-    )
+    with held(spec.folder) as folder:
+        return subprocess.Popen(
+            list(spec.argv),
+            cwd=folder,
+            env={**spec.environment, family.MARK: spec.mark},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )

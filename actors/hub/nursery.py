@@ -60,7 +60,7 @@ class Nursery:
 
     def _resolved(self, path: str) -> Path:
         try:
-            return resolve_folder(path, self._settings.roots)
+            return resolve_folder(path, self._settings.roots, self._settings.layout.root)
         except FolderOutsideRoots as error:
             raise RequestRefused(ErrorCode.PATH_NOT_ALLOWED, str(error)) from None
         except FolderRefused as error:

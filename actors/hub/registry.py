@@ -90,7 +90,7 @@ class Registry:
             return
         if path == other or _is_same_folder(path, other):
             raise _conflict(entry, ErrorCode.PROJECT_EXISTS, "that folder is a project already")
-        if nests(path, other):
+        if nests(path, other) or _lies_inside(path, other) or _lies_inside(other, path):
             raise _conflict(
                 entry, ErrorCode.PROJECT_NESTING, "a project lies inside or around that folder"
             )
@@ -102,6 +102,11 @@ def _is_same_folder(path: Path, other: Path) -> bool:
         return path.samefile(other)
     except OSError:
         return False
+
+
+def _lies_inside(path: Path, folder: Path) -> bool:
+    """By any spelling: names that differ in case, or in their Unicode form, may be the same."""
+    return any(_is_same_folder(parent, folder) for parent in path.parents)
 
 
 def _conflict(entry: Entry, code: ErrorCode, message: str) -> Exception:

@@ -11,14 +11,16 @@ from storage.errors import FolderOutsideRoots, FolderRefused
 from storage.layout import free_bytes, resolve_folder
 
 
-def checked_options(options: Options, *, roots: Sequence[Path], timeout_max_s: float) -> Options:
+def checked_options(
+    options: Options, *, roots: Sequence[Path], kept_from: Path, timeout_max_s: float
+) -> Options:
     """The options with folders resolved. Raises RequestRefused (`invalid_options`)."""
     if options.timeout_seconds is not None and options.timeout_seconds > timeout_max_s:
         raise _invalid_option("timeout_seconds", f"at most {timeout_max_s:g} (EXEC_TIMEOUT)")
     if options.add_dirs is None:
         return options
     try:
-        folders = [str(resolve_folder(path, roots)) for path in options.add_dirs]
+        folders = [str(resolve_folder(path, roots, kept_from)) for path in options.add_dirs]
     except (FolderRefused, FolderOutsideRoots) as error:
         raise _invalid_option("add_dirs", str(error)) from None
     return options.model_copy(update={"add_dirs": folders})

@@ -53,6 +53,7 @@ class Prompts:
         execution.options = checked_options(
             request.options,
             roots=self._settings.roots,
+            kept_from=self._settings.layout.root,
             timeout_max_s=self._settings.execution_timeout_s,
         )
         self._check_room()

@@ -1,0 +1,28 @@
+"""The project's folder at the moment when a process is started in it."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_OWN_DESCRIPTORS = "/proc/self/fd"
+
+
+@contextmanager
+def held(folder: str) -> Iterator[str]:
+    """A path to start a process in, which leads to that folder whatever happens to its name.
+
+    Raises OSError, also where a link has come into the way since the project was made: it would
+    lead out of PROJECT_ROOTS, or into another project.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(folder, flags)
+    try:
+        by_descriptor = f"{_OWN_DESCRIPTORS}/{fd}"
+        has_proc = os.path.isdir(_OWN_DESCRIPTORS)
+        found = os.readlink(by_descriptor) if has_proc else os.path.realpath(folder)
+        if found != folder:
+            raise OSError(errno.ELOOP, f"the project's folder leads to {found} by now", folder)
+        yield by_descriptor if has_proc else folder
+    finally:
+        os.close(fd)

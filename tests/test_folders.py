@@ -1,0 +1,56 @@
+"""A project's folder that is swapped for a link after the project was made."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from actors.executor.folder import held
+from tests.harness import HubProcess
+
+
+def test_a_folder_is_held_whatever_becomes_of_its_name(scratch: Path) -> None:
+    (scratch / "a").mkdir()
+    (scratch / "a" / "file").write_text("here")
+    with held(str(scratch / "a")) as path:
+        os.rename(scratch / "a", scratch / "b")
+        (scratch / "a").symlink_to("/etc")
+        assert (Path(path) / "file").read_text() == "here"
+
+
+@pytest.mark.parametrize("where", ["itself", "above", "gone", "a file"])
+def test_a_folder_that_is_another_by_now_is_refused(scratch: Path, where: str) -> None:
+    folder = scratch / "above" / "a"
+    folder.mkdir(parents=True)
+    (scratch / "other" / "a").mkdir(parents=True)
+    if where == "above":
+        os.rename(scratch / "above", scratch / "away")
+        (scratch / "above").symlink_to("other")
+    else:
+        folder.rmdir()
+        if where == "itself":
+            folder.symlink_to(scratch / "other")
+        elif where == "a file":
+            folder.touch()
+    with pytest.raises(OSError), held(str(folder)):
+        raise AssertionError("it was opened")
+
+
+def test_an_agent_does_not_follow_a_link_out_of_its_roots(hub: HubProcess) -> None:
+    with hub.client() as client:
+        folder = hub.folder("p")
+        client.request("project_create", path=folder)
+        client.request("project_join", project_id="p")
+        assert client.run("p", "[[touch:here]]")["outcome"] == "success"
+        client.request("agent_new_session", project_id="p")  # its process goes
+        os.rename(folder, hub.roots / "away")
+        outside = hub.scratch / "outside"
+        outside.mkdir()
+        os.symlink(outside, folder)
+        end = client.run("p", "[[touch:there]]")
+        assert end["outcome"] == "error" and "could not be started" in end["result"]
+        assert list(outside.iterdir()) == []
+        os.unlink(folder)
+        os.rename(hub.roots / "away", folder)
+        assert client.run("p", "[[touch:again]]")["outcome"] == "success"
+        assert sorted(os.listdir(folder)) == ["again", "here"]
