@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from actors import messages
 from actors.access.keyring import Keyring
@@ -72,15 +73,24 @@ class Doors:
         front: FrontEnd,
         hub: messages.Ref,
         timers: Timers,
+        died: Callable[[str], None],
         stack: contextlib.ExitStack,
     ) -> None:
         """From here on clients come in; the stack shuts the doors again."""
         tls: Callable[[], ssl.SSLContext] | None = None
         if self._certificates is not None:
             tls = self._certificates.context
-            _reload(self._certificates, None, front, hub, timers, stack)
+            _reload(self._certificates, front, hub, timers, stack)
         if self._keyring is not None:
-            _reload(self._keyring, messages.KeysChanged(), front, hub, timers, stack)
+            _reload(
+                self._keyring,
+                front,
+                hub,
+                timers,
+                stack,
+                notice=messages.KeysChanged(),
+                died=died,  # a key that is taken out would stay good
+            )
         plain = front.context(keyring=None)
         if self._tcp is not None:
             locked = front.context(keyring=self._keyring)
@@ -102,14 +112,14 @@ def _open(listener: Listener, context: ConnectionContext, stack: contextlib.Exit
 
 def _reload(
     subject: Reloadable,
-    notice: messages.KeysChanged | None,
     front: FrontEnd,
     hub: messages.Ref,
     timers: Timers,
     stack: contextlib.ExitStack,
+    **supervision: Any,
 ) -> None:
     reloader = FileReloader.start(
-        hub=hub, subject=subject, timers=timers, trail=front.trail, notice=notice
+        hub=hub, subject=subject, timers=timers, trail=front.trail, **supervision
     )
     stack.callback(reloader.stop, block=False)
 

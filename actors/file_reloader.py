@@ -6,8 +6,9 @@ then.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol, assert_never
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -59,7 +60,8 @@ class _Notice(FileSystemEventHandler):
 
 
 class FileReloader(Actor):
-    """Child of the Hub, which is told `notice` after each change, also after one that failed."""
+    """Child of the Hub, which is told `notice` after each change, also after one that failed.
+    `died`: called when it fails, where nobody may go on without it."""
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class FileReloader(Actor):
         timers: Timers,
         trail: AuditTrail,
         notice: messages.HubMessage | None = None,
+        died: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(parent=hub, name=f"reloader of {subject.name}")
         self._hub = hub
@@ -76,6 +79,7 @@ class FileReloader(Actor):
         self._timers = timers
         self._trail = trail
         self._notice = notice
+        self._died = died
         self._handler = _Notice(self.actor_ref)
         self._observer: BaseObserver | None = None
         self._folders: set[Path] = set()
@@ -89,6 +93,16 @@ class FileReloader(Actor):
 
     def release(self) -> None:
         self._unwatch()
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().on_failure(exception_type, exception_value, traceback)
+        if self._died is not None:
+            self._died(f"{self} failed: {exception_value}")
 
     def receive(self, message: messages.FileReloaderMessage) -> None:
         match message:

@@ -128,7 +128,7 @@ def _run(
         readiness=readiness,
         trail=trail,
     )
-    front_doors.open(front, hub, timers, stack)
+    front_doors.open(front, hub, timers, wish.fail, stack)
     front_doors.announce(announce)
     wish.wait_for_ever()
     logger.info("stopping")

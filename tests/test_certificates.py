@@ -185,3 +185,17 @@ def test_a_new_certificate_is_used_within_seconds(
             tries += 1
         assert tries < TRIES_MAX
     assert hub.stop() == 0
+
+
+def test_some_may_not_be_missed(files: TlsFiles) -> None:
+    """Without the reloader of keys, one that is taken out would stay good."""
+    died: list[str] = []
+    reloader = FileReloader(
+        hub=Probe().actor_ref,
+        subject=Certificates(files.certificate, files.key),
+        timers=ManualTimers(),
+        trail=AuditTrail(FrozenClock()),
+        died=died.append,
+    )
+    reloader.on_failure(ValueError, ValueError("bug"), None)
+    assert died == ["reloader of certificate failed: bug"]

@@ -6,11 +6,14 @@ import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol.rights import Rights
 from protocol.ssh import SshError, parse_authorized_keys, parse_public_key, verify
@@ -245,3 +248,50 @@ def test_expiry_is_local_time_without_a_z() -> None:
 def test_ssh_keygen_is_there() -> None:
     """Half of this file would say nothing without it."""
     assert shutil.which("ssh-keygen")
+
+
+def test_a_point_that_is_compressed_is_refused() -> None:
+    """The library raises NotImplementedError there, which ended the actor."""
+    curve = ec.generate_private_key(ec.SECP256R1()).public_key()
+    compressed = serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
+    kind = b"ecdsa-sha2-nistp256"
+    blob = string(kind) + string(b"nistp256") + string(curve.public_bytes(*compressed))
+    with pytest.raises(SshError, match="cannot be read"):
+        parse_public_key(f"{kind.decode()} {base64.b64encode(blob).decode()}")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
+    """A public key, and a signature without its armor."""
+    key = keygen(tmp_path_factory.mktemp("keys"))
+    return public(key), base64.b64decode("".join(signed(key).split("\n")[1:-2]))
+
+
+@given(data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_nothing_else_comes_of_a_broken_signature(data: Any, made: tuple[str, bytes]) -> None:
+    """Hundreds of thousands were tried by hand."""
+    line, whole = made
+    at = data.draw(st.integers(0, len(whole) - 1))
+    broken = (
+        whole[:at] + data.draw(st.binary(max_size=8)) + whole[at + data.draw(st.integers(0, 8)) :]
+    )
+    armored = base64.b64encode(broken).decode()
+    key, _ = parse_public_key(line)
+    if broken != whole:
+        with pytest.raises(SshError):
+            verify(
+                key, f"-----BEGIN SSH SIGNATURE-----{armored}-----END SSH SIGNATURE-----", CHALLENGE
+            )
+
+
+@given(before=st.text(max_size=60), at=st.integers(0, 100), put=st.text(max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_a_file_of_keys(
+    before: str, at: int, put: str, made: tuple[str, bytes]
+) -> None:
+    line = made[0].strip()
+    parsed = parse_authorized_keys(f"{before} {line[:at]}{put}{line[at:]}")
+    for entry in parsed.keys:
+        entry.options.admits("10.0.0.1")
+    assert len(parsed.keys) + len(parsed.warnings) <= 20

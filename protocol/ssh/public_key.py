@@ -1,7 +1,6 @@
 """One public key, and what it has signed (RFC 4253, 5656, 8332, 8709; OpenSSH PROTOCOL.u2f)."""
 
 import base64
-import binascii
 import hashlib
 import struct
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def parse_public_key(text: str) -> tuple[PublicKey, str]:
     try:
         blob = base64.b64decode(encoded, validate=True)
         key = load_ssh_public_key(f"{kind} {encoded}".encode())
-    except (binascii.Error, ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError) as error:
         raise SshError(f"the key cannot be read: {error}") from None
     if not isinstance(key, _Key):
         raise SshError("is no kind of key that is taken")
