@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import assert_never
 
 from actors.access.trail import AuditTrail
@@ -66,14 +65,8 @@ class Auditor(Actor):
         self._sync()
         self._log.close()
 
-    def on_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        super().on_failure(exception_type, exception_value, traceback)
-        self._died(f"the audit log failed: {exception_value}")
+    def failed(self, reason: str) -> None:
+        self._died(f"the audit log failed: {reason}")
 
     def receive(self, message: AuditorMessage) -> None:
         match message:
@@ -91,18 +84,16 @@ class Auditor(Actor):
 
     def _write(self, entry: AuditEntry) -> None:
         facts = asdict(entry)
-        if self._missing:
-            facts["suppressed"] += self._missing
-        if not facts["suppressed"]:
-            del facts["suppressed"]
-        if facts["details"] is None:
-            del facts["details"]
+        facts["suppressed"] += self._missing
+        for name, empty in (("suppressed", 0), ("details", None)):
+            if facts[name] == empty:
+                del facts[name]
         try:
             self._log.append(codec.dumps(facts) + b"\n", self._clock.now())
         except OSError as error:
             if not self._missing:
                 logger.error("the audit log cannot be written: %s", error)
-            self._missing += 1
+            self._missing += 1 + entry.suppressed
             return
         self._missing = 0
         if not self._sync_due:

@@ -90,9 +90,13 @@ class Actor(pykka.ThreadingActor):
         except Exception:
             logger.exception("%s: release failed", self._name)
 
+    def failed(self, reason: str) -> None:
+        """For those whose failure somebody beside the parent must hear of."""
+
     def _report(self, error: BaseException | None, *, started: bool) -> None:
         reason = f"{type(error).__name__}: {error}"
         logger.error("%s failed: %s", self._name, reason)
+        self.failed(reason)
         if self._parent is not None:
             notice = ActorDied(
                 child=self.actor_ref, name=self._name, reason=reason, started=started

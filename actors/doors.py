@@ -3,19 +3,19 @@
 import contextlib
 import logging
 import os
-import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from actors import messages
-from actors.access.keyring import Keyring
+from actors.access.keyring import Keyring, read_keys
+from actors.access.trail import AuditTrail
 from actors.clock import Timers
 from actors.config import Config
 from actors.config_source import ConfigurationError
 from actors.errors import StartFailed
-from actors.file_reloader import FileReloader, Reloadable, ReloadFailed
+from actors.file_reloader import FileReloader, ReloadFailed
 from actors.frontend.certificates import Certificates
 from actors.frontend.connection import ConnectionContext
 from actors.frontend.listener import Listener
@@ -30,11 +30,15 @@ ACCEPT_STOP_S = 2.0
 def check(config: Config) -> None:
     """What only the files can tell. Raises ConfigurationError with all faults."""
     faults = []
-    for load in (_certificates, _keyring):
-        try:
-            load(config)
-        except ReloadFailed as error:
-            faults.append(str(error))
+    try:
+        _certificates(config)
+    except ReloadFailed as error:
+        faults.append(str(error))
+    try:
+        if config.authorized_keys is not None:
+            read_keys(Path(config.authorized_keys))
+    except ReloadFailed as error:
+        faults.append(str(error))
     if config.socket is not None and len(os.fsencode(config.socket)) > PATH_BYTES_MAX:
         faults.append(
             f"SOCKET: {config.socket!r}: a socket's path has at most {PATH_BYTES_MAX} bytes; "
@@ -77,26 +81,25 @@ class Doors:
         stack: contextlib.ExitStack,
     ) -> None:
         """From here on clients come in; the stack shuts the doors again."""
-        tls: Callable[[], ssl.SSLContext] | None = None
-        if self._certificates is not None:
-            tls = self._certificates.context
-            _reload(self._certificates, front, hub, timers, stack)
-        if self._keyring is not None:
-            _reload(
-                self._keyring,
-                front,
-                hub,
-                timers,
-                stack,
-                notice=messages.KeysChanged(),
-                died=died,  # a key that is taken out would stay good
-            )
-        plain = front.context(keyring=None)
+        for reloader in self.reloaders(hub, timers, front.trail, died):
+            stack.callback(reloader.stop, block=False)
         if self._tcp is not None:
+            tls = None if self._certificates is None else self._certificates.context
             locked = front.context(keyring=self._keyring)
             _open(self._tcp, replace(locked, tls=tls), stack)
         if self._unix is not None:
-            _open(self._unix, plain, stack)
+            _open(self._unix, front.context(keyring=None), stack)
+
+    def reloaders(
+        self, hub: messages.Ref, timers: Timers, trail: AuditTrail, died: Callable[[str], None]
+    ) -> Iterator[messages.Ref]:
+        """Starts them. Without that of the certificate the old one stays; without that of the keys
+        one that is taken out would stay good, so nothing goes on."""
+        start = partial(FileReloader.start, hub=hub, timers=timers, trail=trail)
+        if self._certificates is not None:
+            yield start(subject=self._certificates)
+        if self._keyring is not None:
+            yield start(subject=self._keyring, notice=messages.KeysChanged(), died=died)
 
     def _url(self, port: int) -> str:
         config = self._config
@@ -108,20 +111,6 @@ class Doors:
 def _open(listener: Listener, context: ConnectionContext, stack: contextlib.ExitStack) -> None:
     listener.start(context)
     stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
-
-
-def _reload(
-    subject: Reloadable,
-    front: FrontEnd,
-    hub: messages.Ref,
-    timers: Timers,
-    stack: contextlib.ExitStack,
-    **supervision: Any,
-) -> None:
-    reloader = FileReloader.start(
-        hub=hub, subject=subject, timers=timers, trail=front.trail, **supervision
-    )
-    stack.callback(reloader.stop, block=False)
 
 
 def _certificates(config: Config) -> Certificates | None:

@@ -6,9 +6,9 @@ then.
 """
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, assert_never
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -28,6 +28,15 @@ logger = logging.getLogger("claudehub.files")
 SETTLE_S = 0.5
 LOOK_S = 30.0
 STOP_S = 1.0
+
+
+# What a file was when it was looked at; a change of any of these means that it is another now.
+Stamp = tuple[int, int, int, int]
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Of a file that was looked at."""
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
 
 
 class ReloadFailed(Exception):
@@ -94,15 +103,9 @@ class FileReloader(Actor):
     def release(self) -> None:
         self._unwatch()
 
-    def on_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        super().on_failure(exception_type, exception_value, traceback)
+    def failed(self, reason: str) -> None:
         if self._died is not None:
-            self._died(f"{self} failed: {exception_value}")
+            self._died(f"{self} failed: {reason}")
 
     def receive(self, message: messages.FileReloaderMessage) -> None:
         match message:

@@ -10,6 +10,7 @@ import click
 import simplejson
 
 from actors.config_source import data_folder
+from claudehub.log_cli import data_dir_option, json_option
 from claudehub.log_commands import LogCommandError, parse_since
 from claudehub.render import plain
 from storage.audit import read_lines
@@ -18,21 +19,21 @@ Line = dict[str, Any]
 
 
 @click.command()
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Default: the server's.")
 @click.option("--action", "actions", multiple=True, help="A request's type, or key_revoked, …")
 @click.option("--user", help="A user, or a key's fingerprint.")
 @click.option("--project", help="A project's id.")
 @click.option("--since", help="A time, such as 2026-11-23T08:00:00Z, or how long ago: 2h.")
 @click.option("--failed", is_flag=True, help="Only what was refused, or has no known outcome.")
-@click.option("--json", "as_json", is_flag=True, help="The lines as they are stored.")
+@json_option
+@data_dir_option
 def audit(
-    data_dir: Path | None,
     actions: tuple[str, ...],
     user: str | None,
     project: str | None,
     since: str | None,
     failed: bool,
     as_json: bool,
+    data_dir: Path | None,
 ) -> None:
     """Show the audit log: every request, with who asked, from where, and what became of it.
 

@@ -142,21 +142,19 @@ class HubClient:
 
 
 def _connect(target: Target) -> ClientConnection:
-    subprotocols = [Subprotocol(name) for name in SUBPROTOCOLS]
+    options: dict[str, Any] = {
+        "subprotocols": [Subprotocol(name) for name in SUBPROTOCOLS],
+        "open_timeout": OPEN_TIMEOUT_S,
+        "max_size": None,
+        # Else reading stops after a few messages, of pings too, while a user is asked something.
+        "max_queue": None,
+    }
+    connection: ClientConnection
     if target.socket_path is not None:
-        return unix_connect(
-            target.socket_path,
-            subprotocols=subprotocols,
-            open_timeout=OPEN_TIMEOUT_S,
-            max_size=None,
-        )
-    return connect(
-        target.url,
-        subprotocols=subprotocols,
-        open_timeout=OPEN_TIMEOUT_S,
-        max_size=None,
-        proxy=None,
-    )
+        connection = unix_connect(target.socket_path, **options)
+    else:
+        connection = connect(target.url, proxy=None, **options)
+    return connection
 
 
 def _ended(error: ConnectionClosed) -> ConnectionEnded:

@@ -10,12 +10,12 @@ import click
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
-_data_dir = click.option(
+data_dir_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="The server's DATA_DIR (default: as the server finds it).",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
 
 
 @click.group()
@@ -31,7 +31,7 @@ def log() -> None:
 
 @log.command()
 @click.argument("projects", nargs=-1)
-@_data_dir
+@data_dir_option
 def verify(projects: tuple[str, ...], data_dir: Path | None) -> None:
     """Check every record of all projects, or of PROJECTS: its CRC, its number, its time.
 
@@ -54,8 +54,8 @@ def verify(projects: tuple[str, ...], data_dir: Path | None) -> None:
 @click.option("--last", type=click.IntRange(min=0), help="Begin so many back (default 20).")
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written, until Ctrl-C.")
 @click.option("--type", "types", multiple=True, help="Only this update_type; may be repeated.")
-@_json
-@_data_dir
+@json_option
+@data_dir_option
 def show(
     project: str,
     since: str | None,
@@ -85,8 +85,8 @@ def show(
 
 @log.command()
 @click.argument("projects", nargs=-1)
-@_json
-@_data_dir
+@json_option
+@data_dir_option
 def stats(projects: tuple[str, ...], as_json: bool, data_dir: Path | None) -> None:
     """Show how much there is: records, bytes, files, first, last, records a day.
 
@@ -108,7 +108,7 @@ def stats(projects: tuple[str, ...], as_json: bool, data_dir: Path | None) -> No
     help="A file, made when all is written (default: standard output).",
 )
 @click.option("--since", help="As for `show`.")
-@_data_dir
+@data_dir_option
 def export(project: str, output: Path | None, since: str | None, data_dir: Path | None) -> None:
     """Write the history of PROJECT as JSON Lines: each update as clients got it.
 
@@ -126,7 +126,7 @@ def export(project: str, output: Path | None, since: str | None, data_dir: Path 
 
 @log.command("new-id")
 @click.argument("projects", nargs=-1)
-@_data_dir
+@data_dir_option
 def new_id(projects: tuple[str, ...], data_dir: Path | None) -> None:
     """Give the logs of all projects, or of PROJECTS, a new id: after a backup was restored.
 

@@ -7,7 +7,6 @@ from protocol.errors import ErrorCode, RequestRefused
 
 # What a key that may only look is given. A ping holds a connection open and asks for nothing.
 READ_ONLY = (
-    requests.Authenticate,
     requests.GetMessages,
     requests.Ping,
     requests.ProjectJoin,

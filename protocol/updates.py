@@ -173,8 +173,8 @@ class AuthOffer(Data):
     """How to authenticate: `challenge` is what is to be signed for `namespace`, byte for byte."""
 
     challenge: str
+    namespace: str
     method: Literal["ssh"] = "ssh"
-    namespace: str = "claudehub"
 
 
 class Welcome(Data):

@@ -28,6 +28,8 @@ class AuditLog:
 
     def append(self, lines: bytes, now: datetime) -> None:
         """Whole lines. Raises OSError, and then nothing of them stays."""
+        if self._fd < 0:  # the last try to begin a file failed
+            self._open()
         if self._size_bytes and self._size_bytes + len(lines) > self._rotate_bytes:
             self.roll(now)
         try:
@@ -100,9 +102,8 @@ def _first_stamp(path: Path) -> datetime:
     """When the first line was written; far ahead where there is none, or it cannot be read."""
     with open(path, "rb") as file:
         line = file.readline(1024)
-    head, _, rest = line.partition(b'"timestamp":"')
-    del head
+    stamp = line.partition(b'"timestamp":"')[2][:27]
     try:
-        return datetime.fromisoformat(rest[:27].decode("ascii"))
+        return datetime.fromisoformat(stamp.decode("ascii"))
     except ValueError:
         return datetime.max.replace(tzinfo=UTC)

@@ -1,5 +1,6 @@
 """Keys, rights and the Unix socket over real sockets, and the tools that use them."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -17,7 +18,15 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import CloseCode
 
 from actors.access.peer import Peer
+from actors.access.trail import AuditTrail
+from actors.config_source import load
+from actors.doors import Doors
+from actors.file_reloader import FileReloader
 from actors.frontend.unix_listener import UnixListener
+from claudehub.client import HubClient
+from claudehub.identity import Identity, SigningFailed
+from claudehub.target import Target
+from tests.fakes import FrozenClock, ManualTimers, Probe
 from tests.harness import ROOT, HubProcess, WireClient
 from tests.processes import wait_until
 from tests.test_ssh import keygen, public, signed
@@ -76,6 +85,12 @@ def test_a_key_opens_and_its_user_is_in_the_log(locked_hub: HubProcess, keys: Ke
         client.run_after_join("p", "x")
         prompts = [u for u in client.take() if u["update_type"] == "prompt"]
         assert [u["data"]["user"] for u in prompts] == ["ann@laptop"]
+
+
+def test_what_is_wrong_with_the_keys_is_said_once(keys: Keys, start_hub: Any) -> None:
+    keys.write(public(keys.key) + "no-pty ssh-ed25519 AAAA broken\n")
+    hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
+    assert hub.errors.read_text().count("line 2: ") == 1
 
 
 def test_who_does_not_authenticate_is_closed(locked_hub: HubProcess) -> None:
@@ -188,6 +203,12 @@ def test_a_hub_without_a_port(local_hub: HubProcess, scratch: Path) -> None:
     assert not (scratch / "s").exists()
 
 
+def test_a_path_with_a_colon(scratch: Path, start_hub: Any) -> None:
+    hub = start_hub(SOCKET=f"{scratch}/a:b", WS_PORT="off")
+    with hub.client() as client:
+        assert client.request("ping") == {}
+
+
 def test_the_socket_needs_no_key_where_the_port_does(
     keys: Keys, start_hub: Any, scratch: Path
 ) -> None:
@@ -256,6 +277,19 @@ def test_with_keys_it_may_listen_everywhere(keys: Keys, start_hub: Any) -> None:
     url = hub.url.replace("0.0.0.0", "127.0.0.1")
     with WireClient(url) as client:
         assert enter(client, keys.key) == "ann@laptop"
+
+
+def test_a_hub_that_hears_of_no_key_that_is_taken_out_stops(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died: list[str] = []
+    monkeypatch.setattr(FileReloader, "start", FileReloader)
+    with contextlib.ExitStack() as stack:
+        config = load({"ws_port": "0", "authorized_keys": str(keys.file), "claude_cmd": "sh"})
+        doors, trail = Doors(config, stack), AuditTrail(FrozenClock())
+        (reloader,) = doors.reloaders(Probe().actor_ref, ManualTimers(), trail, died.append)
+        reloader.on_failure(ValueError, ValueError("bug"), None)  # type: ignore[attr-defined]
+    assert len(died) == 1
 
 
 @pytest.fixture
@@ -334,6 +368,24 @@ def test_the_commands_sign_with_a_key(locked_hub: HubProcess, keys: Keys, scratc
         for end in ("", ".pub"):
             shutil.copy(f"{source}{end}", scratch / ".ssh" / f"{name}{end}")
     assert claudehub(scratch, *listing).returncode == 0
+
+
+def test_what_is_no_challenge_of_ours_is_not_signed(keys: Keys) -> None:
+    """A server that is none must not get a signature for something else."""
+    with pytest.raises(SigningFailed, match="no challenge"):
+        list(Identity(keys.key).proofs("delete everything"))
+    assert len(list(Identity(keys.key).proofs("claudehub x"))) == 1
+
+
+def test_a_client_that_is_not_asked_for_updates_reads_on(hub: HubProcess) -> None:
+    """While `claudehub run` asks its user something, pings must be answered."""
+    with HubClient(Target(hub.url)) as quiet, hub.client() as other:
+        quiet.request("project_create", path=hub.folder("p"))
+        quiet.request("project_join", project_id="p")
+        for _ in range(10):
+            other.run_after_join("p", "x")
+        frames = quiet._socket.recv_messages.frames
+        wait_until(lambda: frames.qsize() >= 40)
 
 
 def test_a_web_page_that_rebinds_its_name_is_refused(start_hub: Any) -> None:

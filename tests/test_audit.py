@@ -105,6 +105,20 @@ def test_what_was_written_by_half_is_taken_back(
     assert [json.loads(found)["a"] for found in read_lines(tmp_path)] == ["first", "third"]
 
 
+def test_a_file_that_could_not_be_begun_is_begun_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = AuditLog(tmp_path, rotate_bytes=1 << 20)
+    log.append(line("first"), NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", lambda *_: fail_with(errno.EMFILE)(0, b""))
+        with pytest.raises(OSError, match="Too many"):
+            log.roll(NOW)
+    log.append(line("second"), NOW)
+    log.close()
+    assert [json.loads(found)["a"] for found in read_lines(tmp_path)] == ["first", "second"]
+
+
 # -- the actor -------------------------------------------------------------------------------
 
 
@@ -152,10 +166,11 @@ def test_what_could_not_be_written_is_counted(
         for _ in range(3):
             audited.trail.record("lost")
         audited.handle()
+        audited.auditor.receive(AuditEntry(timestamp="", action="lost", suppressed=5))
     audited.trail.record("kept")
     audited.handle()
     (found,) = lines_of(tmp_path)
-    assert (found["action"], found["suppressed"]) == ("kept", 3)
+    assert (found["action"], found["suppressed"]) == ("kept", 9)
     assert caplog.text.count("cannot be written") == 1
     audited.auditor.on_stop()
 
@@ -177,7 +192,7 @@ def test_after_a_flush_that_failed_a_new_file_is_begun(
 def test_a_hub_without_an_audit_log_does_not_go_on(tmp_path: Path) -> None:
     audited = Audited(tmp_path)
     audited.auditor.on_failure(ValueError, ValueError("bug"), None)
-    assert audited.died == ["the audit log failed: bug"]
+    assert audited.died == ["the audit log failed: ValueError: bug"]
 
 
 def test_who_may_flood_is_kept_by_the_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,7 +187,7 @@ def test_a_new_certificate_is_used_within_seconds(
     assert hub.stop() == 0
 
 
-def test_some_may_not_be_missed(files: TlsFiles) -> None:
+def test_some_may_not_be_missed(files: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the reloader of keys, one that is taken out would stay good."""
     died: list[str] = []
     reloader = FileReloader(
@@ -198,4 +198,7 @@ def test_some_may_not_be_missed(files: TlsFiles) -> None:
         died=died.append,
     )
     reloader.on_failure(ValueError, ValueError("bug"), None)
-    assert died == ["reloader of certificate failed: bug"]
+    assert died == ["reloader of certificate failed: ValueError: bug"]
+    monkeypatch.setattr(reloader, "started", lambda: 1 / 0)
+    reloader.on_start()  # also where it never began
+    assert died[1:] == ["reloader of certificate failed: ZeroDivisionError: division by zero"]

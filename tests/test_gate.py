@@ -9,6 +9,7 @@ import pytest
 
 from actors import messages
 from actors.access.keyring import Keyring
+from actors.client.actor import EXPIRY_LOOK_MAX_S
 from actors.file_reloader import ReloadFailed
 from protocol import requests
 from protocol.requests import MODELS
@@ -208,13 +209,25 @@ def test_a_key_that_expires_closes(tmp_path: Path) -> None:
         locked = Locked(tmp_path, 'expiry-time="202611251300Z"')
         locked.enter()
         timer = locked.setup.timers.pending[-1]
-        assert (timer.delay_s, timer.message) == (3600.0, messages.LookAtKey())
-        now.tick(3600)
+        assert (timer.delay_s, timer.message) == (3600.0, messages._KeyExpiryDue())
+        now.tick(3599.9)  # a timer may fire a little early
+        locked.setup.client.receive(timer.message)
+        assert locked.setup.outbox.is_open
+        again = locked.setup.timers.pending[-1]
+        assert again is not timer and again.message == timer.message
+        now.tick(0.1)
         locked.setup.client.receive(timer.message)
         assert not locked.setup.outbox.is_open
         again = Setup(locked.keyring)
         again.say("authenticate", **locked.proof())
         assert "has expired" in again.sent()[-1]["payload"]["message"]
+
+
+def test_a_key_for_ever_is_no_timer_for_ever(tmp_path: Path) -> None:
+    """Waiting so long at a time is more than the system can."""
+    locked = Locked(tmp_path, 'expiry-time="99990101Z"')
+    locked.enter()
+    assert locked.setup.timers.pending[-1].delay_s == EXPIRY_LOOK_MAX_S
 
 
 def test_the_second_line_of_a_key_may_admit(tmp_path: Path) -> None:

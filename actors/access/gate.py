@@ -49,7 +49,8 @@ class Gate:
     @property
     def offer(self) -> AuthOffer | None:
         """For the greeting."""
-        return None if self._challenge is None else AuthOffer(challenge=self._challenge)
+        challenge = self._challenge
+        return None if challenge is None else AuthOffer(challenge=challenge, namespace=NAMESPACE)
 
     @property
     def is_locked(self) -> bool:

@@ -6,14 +6,12 @@ import stat
 from datetime import datetime
 from pathlib import Path
 
-from actors.file_reloader import ReloadFailed
+from actors.file_reloader import ReloadFailed, Stamp, stamp_of
 from protocol.ssh import AuthorizedKey, ParsedKeys, PublicKey, SshError, parse_authorized_keys
 
 logger = logging.getLogger("claudehub.access")
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
-# What a file was when it was looked at; a change of any of these means that it is another now.
-_Stamp = tuple[int, int, int, int]
 
 
 class Keyring:
@@ -25,7 +23,7 @@ class Keyring:
     def __init__(self, path: Path) -> None:
         """Raises ReloadFailed."""
         self._path = path
-        self._stamp: _Stamp | None = None
+        self._stamp: Stamp | None = None
         self._keys: dict[bytes, list[AuthorizedKey]] = {}
         self.reload()
 
@@ -37,19 +35,13 @@ class Keyring:
         """A file that is not there, or that others may write, has no keys: who removes it takes
         them all out. Raises ReloadFailed."""
         try:
-            with open(self._path, "rb") as file:
-                seen = os.fstat(file.fileno())
-                stamp = (seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_size)
-                if stamp == self._stamp:
-                    return False
-                _check_mode(self._path, seen)
-                text = file.read(FILE_BYTES_MAX + 1)
-        except (OSError, ReloadFailed) as error:
+            stamp, text = read_keys(self._path)
+        except ReloadFailed:
             self._keys, self._stamp = {}, None
-            if isinstance(error, ReloadFailed):
-                raise
-            raise ReloadFailed(_fault(self._path, f"cannot be read ({error.strerror})")) from None
-        self._take(parse_authorized_keys(text[:FILE_BYTES_MAX].decode("utf-8", errors="replace")))
+            raise
+        if stamp == self._stamp:
+            return False
+        self._take(parse_authorized_keys(text))
         self._stamp = stamp
         return True
 
@@ -76,11 +68,19 @@ class Keyring:
         self._keys = keys
 
 
-def _check_mode(path: Path, seen: os.stat_result) -> None:
+def read_keys(path: Path) -> tuple[Stamp, str]:
+    """The file as it is now. Raises ReloadFailed, also where others than its owner may write it."""
+    try:
+        with open(path, "rb") as file:
+            seen = os.fstat(file.fileno())
+            text = file.read(FILE_BYTES_MAX).decode("utf-8", errors="replace")
+    except OSError as error:
+        raise _fault(path, f"cannot be read ({error.strerror})") from None
     if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ReloadFailed(_fault(path, "may be written by others; chmod go-w helps"))
+        raise _fault(path, "may be written by others; chmod go-w helps")
+    return stamp_of(seen), text
 
 
-def _fault(path: Path, problem: str) -> str:
+def _fault(path: Path, problem: str) -> ReloadFailed:
     example = "AUTHORIZED_KEYS=/home/me/.ssh/authorized_keys"
-    return f"AUTHORIZED_KEYS: {str(path)!r}: {problem}; example: {example}"
+    return ReloadFailed(f"AUTHORIZED_KEYS: {str(path)!r}: {problem}; example: {example}")

@@ -11,4 +11,4 @@ class Peer:
     uid: int | None = None
 
     def __str__(self) -> str:
-        return self.address if self.uid is None else f"uid {self.uid}"  # type: ignore[return-value]
+        return f"uid {self.uid}" if self.address is None else self.address

@@ -35,6 +35,9 @@ logger = logging.getLogger("claudehub.client")
 
 FLUSH_WAIT_S = 0.2
 CLOSE_DEADLINE_S = 2.0
+# A key that expires is looked at then, and now and then before.
+EXPIRY_LOOK_MIN_S = 1.0
+EXPIRY_LOOK_MAX_S = 3600.0
 # Replies wait for their turn, not in the outbox, while more than this waits there.
 REPLY_BACKLOG_BYTES = 1024 * 1024
 
@@ -111,7 +114,10 @@ class Client(Actor):
             case messages.ClientTooSlow():
                 self._close_slow(f"join {message.project_id} again, after_seq {message.position}")
             case messages.LookAtKey():
-                self._on_look_at_key()
+                self._look_at_key()
+            case messages._KeyExpiryDue():
+                self._look_at_key()
+                self._await_expiry()
             case messages._AuthenticationDue():
                 if self._gate.is_locked:
                     self._close(CloseCode.POLICY_VIOLATION, "not authenticated in time")
@@ -149,11 +155,16 @@ class Client(Actor):
     def _on_authenticated(self) -> None:
         gate = self._gate
         logger.info("%s: %s (%s) from %s", self, gate.caller.user, gate.fingerprint, gate.peer)
-        if gate.expires_at is not None:
-            left_s = (gate.expires_at - self._clock.now()).total_seconds()
-            self._timers.after(left_s, self.actor_ref, messages.LookAtKey())
+        self._await_expiry()
 
-    def _on_look_at_key(self) -> None:
+    def _await_expiry(self) -> None:
+        """Again and again: the clock may be set, and a timer fire a little early."""
+        if (expires_at := self._gate.expires_at) is not None:
+            left_s = (expires_at - self._clock.now()).total_seconds()
+            due_s = min(max(left_s, EXPIRY_LOOK_MIN_S), EXPIRY_LOOK_MAX_S)
+            self._timers.after(due_s, self.actor_ref, messages._KeyExpiryDue())
+
+    def _look_at_key(self) -> None:
         if (reason := self._gate.look_again()) is not None:
             logger.warning("%s: closed (1008): %s", self, reason)
             self._record.key_revoked(reason)

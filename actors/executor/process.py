@@ -51,7 +51,9 @@ class ProcessSpec:
 
 
 class AgentProcess:
-    """Started by the constructor, which raises OSError; `owner` is told what happens."""
+    """Started by the constructor, which raises OSError; `owner` is told what happens.
+    `look_was_sure`: the last look for what is left, of either kind, could read every process that
+    is new, and saw none that has gone meanwhile."""
 
     def __init__(self, spec: ProcessSpec, owner: Ref) -> None:
         self.process_id = spec.process_id
@@ -60,7 +62,7 @@ class AgentProcess:
         self._owner = owner
         self._noted: dict[int, psutil.Process] = {}
         self._census = family.Census()  # before the process is there
-        self._was_sure = True
+        self.look_was_sure = True
         self._stderr_tail = b""
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._stop_reading, self._stop_writing = os.pipe()
@@ -133,14 +135,8 @@ class AgentProcess:
     def left_by_turn(self) -> list[psutil.Process]:
         """What the turn has left behind and still runs; the CLI and its helpers are not of it."""
         look = family.left_by_turn(self._census.newcomers, self._popen.pid, self._spec.mark)
-        self._was_sure = not look.unreadable and not look.fleeting
+        self.look_was_sure = not look.unreadable and not look.fleeting
         return look.found
-
-    @property
-    def look_was_sure(self) -> bool:
-        """Whether the last look, of either kind, could read every process that is new, and saw
-        none that has gone meanwhile."""
-        return self._was_sure
 
     def settle_turn(self) -> None:
         """Whatever runs now belongs to the process, not to a turn."""
@@ -157,7 +153,7 @@ class AgentProcess:
         """What the process has left behind and still runs."""
         look = family.look_for(self._spec.mark)
         hidden = look.unreadable & set(self._census.newcomers())
-        self._was_sure = not hidden and not look.fleeting
+        self.look_was_sure = not hidden and not look.fleeting
         others = family.alive([*self._noted.values(), *family.in_session(self._popen.pid)])
         # What the look has found is not asked again: who has gone since may have left a child.
         return list({process.pid: process for process in [*others, *look.found]}.values())

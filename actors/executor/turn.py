@@ -32,12 +32,6 @@ class Turn:
         """Nothing of the prompt has reached the CLI yet."""
         return self.order is not None and self.uuid is None
 
-    @property
-    def may_step_aside(self) -> bool:
-        """For a turn of the CLI's own. Not where it is to end: what was asked to stop must not run
-        behind another."""
-        return self.is_preparing and self.reason is None and self.end is None
-
     def wish(self, reason: EndReason) -> None:
         self.reason = stronger(self.reason, reason)
 

@@ -146,11 +146,9 @@ class Turns:
             # What the last turn left is killed by now; its end waits no longer for a look at that.
             worker.handle(Event.CLEAN)
             self._finish_idle(worker, turn)
-        if self.turn is None:
-            begins = worker.state is State.IDLE
-        else:
-            begins = self.turn.may_step_aside and worker.state is State.RUNNING
-        if begins:
+        # Where a prompt is to end, the state is another: it must not run behind anything.
+        is_free = self.turn is None or self.turn.is_preparing
+        if is_free and worker.state in (State.IDLE, State.RUNNING):
             self._begin_own(worker)
 
     def _begin_own(self, worker: Worker) -> None:

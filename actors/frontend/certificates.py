@@ -4,10 +4,7 @@ import os
 import ssl
 from pathlib import Path
 
-from actors.file_reloader import ReloadFailed
-
-# What a file was when it was looked at; a change of any of these means that it is another now.
-_Stamp = tuple[int, int, int, int]
+from actors.file_reloader import ReloadFailed, Stamp, stamp_of
 
 
 class CertificateError(ReloadFailed):
@@ -24,7 +21,7 @@ class Certificates:
         """Loads both. Raises CertificateError."""
         self._certificate = certificate
         self._key = key
-        self._stamps: list[_Stamp] = []
+        self._stamps: list[Stamp] = []
         self._context = self._load()
 
     @property
@@ -46,7 +43,7 @@ class Certificates:
             raise
         return True
 
-    def _look(self) -> list[_Stamp]:
+    def _look(self) -> list[Stamp]:
         return [_stamp(path) for path in self.files]
 
     def _load(self) -> ssl.SSLContext:
@@ -120,9 +117,8 @@ def _check_readable(variable: str, path: Path) -> None:
         ) from None
 
 
-def _stamp(path: Path) -> _Stamp:
+def _stamp(path: Path) -> Stamp:
     try:
-        status = os.stat(path)
+        return stamp_of(os.stat(path))
     except OSError:
         return (0, 0, 0, 0)
-    return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)

@@ -35,7 +35,7 @@ class UnixListener(Listener):
         """Binds and listens. Raises OSError."""
         self.path = path
         _make_room(path)
-        super().__init__(str(path), 0)
+        super().__init__(host="", port=0)
         self._made = _identity(path)
 
     def server_bind(self) -> None:

@@ -1,6 +1,7 @@
 """Which projects there are, and whether one more may be made. Decides, starts nothing."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,8 +106,17 @@ def _is_same_folder(path: Path, other: Path) -> bool:
 
 
 def _lies_inside(path: Path, folder: Path) -> bool:
-    """By any spelling: names that differ in case, or in their Unicode form, may be the same."""
-    return any(_is_same_folder(parent, folder) for parent in path.parents)
+    """Where names that differ in case, or in their Unicode form, are the same. The names are
+    compared first: asking the system about every parent of every project would take long."""
+    above = len(path.parts) - len(folder.parts)
+    if above <= 0:
+        return False
+    parent = path.parents[above - 1]
+    return _folded(parent) == _folded(folder) and _is_same_folder(parent, folder)
+
+
+def _folded(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _conflict(entry: Entry, code: ErrorCode, message: str) -> Exception:

@@ -18,6 +18,7 @@ from actors.messages.client import (
     _AuthenticationDue,
     _CloseDeadline,
     _FlushOutbox,
+    _KeyExpiryDue,
     _PumpReplay,
 )
 from actors.messages.common import (
@@ -172,6 +173,7 @@ __all__ = [
     "_FlushOutbox",
     "_GatheringExpired",
     "_IdleDue",
+    "_KeyExpiryDue",
     "_OutputEnded",
     "_OutputRead",
     "_PathsChanged",

@@ -7,7 +7,8 @@ from typing import Any
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One line. `ok`: None where the outcome is not known; `key`: a fingerprint; `uid`: of a peer
-    over the Unix socket; `suppressed`: so many of its kind came before it and were not written."""
+    over the Unix socket; `suppressed`: so many, of any kind, came before it and were not
+    written."""
 
     timestamp: str
     action: str

@@ -90,7 +90,12 @@ class _PumpReplay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtKey:
-    """From the Hub, and from a timer when the key expires: it may hold no more."""
+    """From the Hub: the key may hold no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeyExpiryDue:
+    """The key may have expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,5 +122,6 @@ ClientMessage = (
     | _PumpReplay
     | LookAtKey
     | _AuthenticationDue
+    | _KeyExpiryDue
     | _CloseDeadline
 )

@@ -31,11 +31,6 @@ class Execution:
     is_voided: bool = False
     askers: list[Slot] = field(default_factory=list)
 
-    @property
-    def prompted(self) -> bool:
-        """Not a turn of the CLI's own."""
-        return self.prompt is not None or self.content is not None
-
 
 class RunQueue:
     """`max_waiting` is MAX_QUEUE: those that wait, not the one that runs. `background`: a turn of

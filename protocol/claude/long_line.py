@@ -60,7 +60,7 @@ def _outermost_of_end(tail: bytes) -> bytes:
             begin = _string_begin(tail, at)
         elif tail[at] in b"{[":
             depth -= 1
-        if depth == 1 and (begin < at or tail[at] != _QUOTE):
+        if depth == 1:
             kept[:0] = tail[begin : at + 1]
         if tail[at] in b"}]":
             depth += 1

@@ -44,10 +44,8 @@ def parse_authorized_keys(text: str) -> ParsedKeys:
 
 def _parse_line(line: str) -> AuthorizedKey:
     options = KeyOptions()
-    if line.split(None, 1)[0] not in KINDS:
-        before, behind = split_options(line)
-        if behind.split(None, 1)[:1] == [] or behind.split(None, 1)[0] not in KINDS:
-            parse_public_key(line)  # which says what is wrong: there are no options before a key
+    before, behind = split_options(line)
+    if before not in KINDS and behind.split(None, 1)[:1] and behind.split(None, 1)[0] in KINDS:
         options, line = parse_options(before), behind
-    key, comment = parse_public_key(" ".join(line.split(None, 2)))
+    key, comment = parse_public_key(line)
     return AuthorizedKey(key, comment or key.fingerprint, options)

@@ -95,8 +95,7 @@ def _touched(blob: Blob, application: bytes, message: bytes) -> bytes:
 
 def parse_public_key(text: str) -> tuple[PublicKey, str]:
     """A key in OpenSSH's one-line form, and its comment. Raises SshError."""
-    kind, _, behind = text.strip().partition(" ")
-    encoded, _, comment = behind.strip().partition(" ")
+    kind, encoded, comment = [*text.split(None, 2), "", "", ""][:3]
     if kind not in KINDS:
         raise SshError(f"{kind[:64]!r} is no kind of key that is taken: {', '.join(KINDS)}")
     if len(encoded) > KEY_BYTES_MAX:
