@@ -6,7 +6,8 @@
     client ◀─frames── outbox ◀── one encoded batch ◀┴──────────┤
                                                                └─▶ storage (append, sync)
 
-Tree: Hub → Projects → Executor, FileWatcher; Hub → Clients; Hub → Rotator.
+Tree: Hub → Projects → Executor, FileWatcher; Hub → Clients; Hub → Rotator, FileReloaders; the
+Auditor beside the Hub, since it must outlive it.
 
 Who may send to whom (only `tell`; `ask` is for main and tests):
 
@@ -20,5 +21,7 @@ Who may send to whom (only `tell`; `ask` is for main and tests):
     FileWatcher         its Project         paths
     Project             Hub                 its status, its description, its end, its death
     Rotator, timers     Project             rotate; a timer that fired
+    Client, others      Auditor             a line for the audit log
+    FileReloader        Hub                 the keys have changed
     Hub                 all                 stop
 """
