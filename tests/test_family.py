@@ -15,7 +15,9 @@ from tests.harness import HubProcess
 from tests.processes import marked, wait_until
 
 SLEEP = "import signal; signal.pause()"
-MARK = "d:run-1"
+# Of this process alone: other tests that run meanwhile must not end its strays.
+DATA = f"d{os.getpid()}"
+MARK = f"{DATA}:run-1"
 
 
 def start(stack: ExitStack, code: str, *, marked: bool = True, session: bool = False) -> int:
@@ -106,9 +108,9 @@ def test_numbers_that_begin_anew_make_everything_new(
 
 def test_strays_of_one_run_are_not_another_runs(stack: ExitStack) -> None:
     pid = start(stack, SLEEP)
-    wait_until(lambda: pid in [p.pid for p in family.look_for("d:run-").found])
-    assert family.end_strays("d:run-2", 1.0) == 0
-    assert family.end_strays("d:run-1", 1.0) == 1
+    wait_until(lambda: pid in [p.pid for p in family.look_for(f"{DATA}:run-").found])
+    assert family.end_strays(f"{DATA}:run-2", 1.0) == 0
+    assert family.end_strays(MARK, 1.0) == 1
 
 
 def looks(monkeypatch: pytest.MonkeyPatch, *answers: Look) -> None:
@@ -129,7 +131,7 @@ def test_a_stray_in_the_middle_of_its_exec_is_looked_at_again(
 def test_what_stays_unreadable_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Look(unreadable={1}), Look(unreadable={1})]
     monkeypatch.setattr(family, "look_for", lambda _prefix: found.pop())
-    assert family.end_strays("d:none", 1.0) == 0 and found == []
+    assert family.end_strays(f"{DATA}:none", 1.0) == 0 and found == []
 
 
 def test_who_forks_while_others_are_looked_at_is_seen() -> None:
