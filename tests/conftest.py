@@ -51,7 +51,15 @@ def nothing_is_left() -> Iterator[None]:
     """Fails a test that leaves a thread, an actor or a child process."""
     before = set(threading.enumerate())
     shared = set(psutil.Process().children(recursive=True))  # a hub that a module's tests share
+    shared_hubs = set(HubProcess.running)
     yield
+    # Of a test that has failed in the middle: ended in order, or its agents would fail others.
+    forgotten = HubProcess.running - shared_hubs
+    for hub in forgotten:
+        hub.stop()
+    assert not forgotten, "a hub was not stopped"
+    for actor in pykka.ActorRegistry.get_all():  # one that was told to stop may be at it
+        actor.actor_stopped.wait(LEFTOVER_WAIT_S)
     assert not pykka.ActorRegistry.get_all()
     for thread in set(threading.enumerate()) - before:
         thread.join(LEFTOVER_WAIT_S)

@@ -10,7 +10,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 from websockets.sync.client import ClientConnection, connect, unix_connect
@@ -35,6 +35,8 @@ class TlsFiles:
 class HubProcess:
     """`claudehub serve` with the mock CLI; `url` once it listens. With `tls` it speaks wss."""
 
+    running: ClassVar[set["HubProcess"]] = set()
+
     def __init__(self, scratch: Path, tls: TlsFiles | None = None, **settings: str) -> None:
         self.scratch = scratch
         self.tls = tls
@@ -56,6 +58,7 @@ class HubProcess:
                 stderr=errors,
                 text=True,
             )
+        self.running.add(self)
         self.line = self._read_line()
         self.url = self.line.split()[-1]
         return self
@@ -118,6 +121,7 @@ class HubProcess:
         if self._process is None:
             return 0
         process, self._process = self._process, None
+        self.running.discard(self)
         if process.poll() is None:
             process.send_signal(number)
         try:
