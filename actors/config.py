@@ -5,10 +5,8 @@ Where the values come from is in config_source.py.
 
 import ipaddress
 import os
-import shlex
 from typing import Annotated, Any
 
-import durationpy
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -20,66 +18,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from actors import config_values as values
+from actors.config_values import Limits
 from protocol.requests import PERMISSION_MODES
 from storage.log_state import SyncPolicy
 from storage.segments import Compression
-
-
-def _seconds(value: object) -> object:
-    """A duration as Go writes them, in seconds."""
-    if not isinstance(value, str):
-        return value
-    if value == "0":
-        return 0.0
-    try:
-        return durationpy.from_str(value).total_seconds()
-    except (durationpy.DurationError, ValueError):
-        raise ValueError("is not a duration") from None
-
-
-def _port(value: object) -> object:
-    """A port, or None for `off`."""
-    if value == "off":
-        return None
-    try:
-        port = int(str(value))
-    except ValueError:
-        port = -1
-    if not 0 <= port <= 65535:
-        raise ValueError("is no port (0 to 65535), and not off")
-    return port
-
-
-def _words(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        words = shlex.split(value)
-    except ValueError as error:
-        raise ValueError(f"cannot be split into words: {error}") from None
-    return tuple(words)
-
-
-def _list(separator: str) -> BeforeValidator:
-    def split(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(separator) if part.strip())
-
-    return BeforeValidator(split)
-
-
-def _existing_folders(paths: tuple[str, ...]) -> tuple[str, ...]:
-    for path in paths:
-        if not os.path.isabs(path) or not os.path.isdir(path):
-            raise ValueError(f"{path!r} is not an absolute path of an existing folder")
-    return tuple(os.path.realpath(path) for path in paths)
-
-
-def _absolute(path: str) -> str:
-    if not os.path.isabs(path):
-        raise ValueError("must be an absolute path")
-    return path
 
 
 def _data_dir() -> str:
@@ -87,8 +30,8 @@ def _data_dir() -> str:
     return os.path.join(state, "claudehub")
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-Names = Annotated[tuple[str, ...], NoDecode, _list(",")]
+Seconds = Annotated[float, BeforeValidator(values.seconds)]
+Names = Annotated[tuple[str, ...], NoDecode, values.separated(",")]
 
 
 def _setting(default: Any, example: str, meaning: str, **limits: Any) -> Any:
@@ -102,11 +45,11 @@ class Config(BaseSettings):
         frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
     )
 
-    ws_port: Annotated[int | None, BeforeValidator(_port)] = _setting(
+    ws_port: Annotated[int | None, BeforeValidator(values.port)] = _setting(
         8080, "8080", "port; 0 takes a free one, off: none (with SOCKET)"
     )
     claude_cmd: Annotated[
-        tuple[str, ...], NoDecode, BeforeValidator(_words), Field(min_length=1)
+        tuple[str, ...], NoDecode, BeforeValidator(values.words), Field(min_length=1)
     ] = _setting("claude", "claude", "the command of the Claude Code CLI")
     exec_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
         "5m", "5m", "an execution's time limit"
@@ -127,7 +70,7 @@ class Config(BaseSettings):
     allow_unauthenticated: bool = _setting(
         False, "yes", "yes: listen on other than loopback addresses without keys"
     )
-    data_dir: Annotated[str, AfterValidator(_absolute)] = Field(
+    data_dir: Annotated[str, AfterValidator(values.absolute)] = Field(
         default_factory=_data_dir,
         examples=["/var/lib/claudehub"],
         description="everything that the server keeps",
@@ -135,9 +78,9 @@ class Config(BaseSettings):
     project_roots: Annotated[
         tuple[str, ...],
         NoDecode,
-        _list(":"),
+        values.separated(":"),
         Field(min_length=1),
-        AfterValidator(_existing_folders),
+        AfterValidator(values.existing_folders),
     ] = Field(
         default_factory=lambda: (os.path.expanduser("~"),),
         examples=["/home/me/src:/srv/projects"],
@@ -169,7 +112,7 @@ class Config(BaseSettings):
     min_free_bytes: Annotated[ByteSize, Field(ge=0)] = _setting(
         "1GiB", "1GiB", "below this much free space new prompts are refused"
     )
-    socket: Annotated[str, AfterValidator(_absolute)] | None = _setting(
+    socket: Annotated[str, AfterValidator(values.absolute)] | None = _setting(
         None, "/run/user/1000/claudehub.sock", "a Unix socket to listen on too, mode 0600"
     )
     authorized_keys: str | None = _setting(
@@ -216,6 +159,12 @@ class Config(BaseSettings):
         "5s", "5s", "between the rungs of ending an execution"
     )
     claude_env: Names = _setting("", "AWS_REGION", "further variables that the CLI may see")
+    agent_user: str | None = _setting(
+        None, "agent", "as root only: the user that agents run as; without it they run as root"
+    )
+    agent_limits: Annotated[Limits, NoDecode, BeforeValidator(values.limits)] = _setting(
+        "", "nofile=4096 nproc=512 as=8GiB cpu=1h", "resource limits of agents"
+    )
     log_format: Annotated[str, Field(pattern="^(text|json)$")] = _setting(
         "text", "text", "text or json, on standard error"
     )

@@ -17,8 +17,6 @@ from actors.config import Config
 # Variables of later versions. Set to anything but these values, the program does not start: it
 # must not seem to lock a door that it leaves open.
 NOT_YET: Mapping[str, tuple[str, ...]] = {
-    "AGENT_USER": (),
-    "AGENT_LIMITS": (),
     "PROTOCOL_V0": ("off",),
     "METRICS_PORT": ("0",),
     "STOP_GRACE": ("0s", "0"),

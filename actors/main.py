@@ -4,11 +4,8 @@ import contextlib
 import faulthandler
 import hashlib
 import logging
-import os
 import resource
-import secrets
 import select
-import shutil
 import signal
 import sys
 import threading
@@ -17,7 +14,7 @@ from pathlib import Path
 
 import pykka
 
-from actors import doors, logs, messages, system_limits
+from actors import agents, doors, logs, messages, no_new_privileges, system_limits
 from actors.access.trail import CONFIG_CHANGED, AuditTrail
 from actors.auditor import Auditor
 from actors.clock import SystemClock, ThreadTimers
@@ -26,16 +23,12 @@ from actors.config_source import ConfigurationError
 from actors.directory import LocalDirectory
 from actors.doors import Doors
 from actors.errors import StartFailed
-from actors.executor import family
-from actors.executor.cli_facts import CliFacts
-from actors.executor.environment import agent_environment, home_problem
-from actors.executor.guardian import Guardian
 from actors.frontend.readiness import Readiness
 from actors.hub import Hub
 from actors.mailbox import tell_if_alive
 from actors.opening import Opening
 from actors.stop_wish import StopWish
-from actors.wiring import AgentFacts, FrontEnd, audit_settings, hub_settings
+from actors.wiring import FrontEnd, audit_settings, hub_settings
 from protocol import codec
 from storage.errors import StorageError
 from storage.layout import DataLayout
@@ -43,7 +36,6 @@ from storage.lock import DataLock
 
 logger = logging.getLogger("claudehub.main")
 
-STRAYS_TIMEOUT_S = 5.0
 TIMERS_STOP_S = 2.0
 LEFT_STOP_S = 2.0
 READINESS_STOP_S = 2.0
@@ -51,18 +43,11 @@ AUDIT_STOP_S = 5.0
 # Over the Hub's own deadlines, which depend on KILL_GRACE.
 STOP_MARGIN_S = 15.0
 DESCRIPTORS_WANTED = 65536
-INSTALL_CLAUDE = (
-    "install Claude Code (npm install -g @anthropic-ai/claude-code) or set CLAUDE_CMD to where it "
-    "is; `claudehub demo` shows the hub without it"
-)
 
 
 def check(config: Config) -> None:
     """What only the system can tell of the configuration. Raises ConfigurationError."""
-    faults = []
-    command = config.claude_cmd[0]
-    if shutil.which(command) is None:
-        faults.append(f"CLAUDE_CMD: {command!r} was not found; {INSTALL_CLAUDE}")
+    faults = agents.faults(config)
     try:
         doors.check(config)
     except ConfigurationError as error:
@@ -77,7 +62,10 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
     `announce` gets the one line for standard output, once clients can connect. To be called on the
     main thread. Raises StartFailed.
     """
+    problem = no_new_privileges.forgo()  # before there are other threads
     logs.configure(config.log_level, config.log_format)
+    if problem is not None:
+        logger.warning("%s", problem)
     _raise_descriptor_limit()
     for warning in system_limits.warnings(config.max_conn):
         logger.warning("%s", warning)
@@ -99,9 +87,9 @@ def _run(
     """Start, in this order; the stack stops in the other."""
     layout, data_id = _take_data_folder(config, stack)
     front_doors = Doors(config, stack)
-    _end_strays(data_id)
+    agents.end_strays(data_id)
     clock, timers = _clock_and_timers(stack)
-    agents = _agents(config, data_id, stack)
+    facts = agents.prepare(config, data_id, stack)
     trail = _start_auditor(config, layout, clock, timers, wish, stack)
     readiness = _readiness(stack)  # stops after those whom it wakes
     opening = Opening(_say_progress)
@@ -109,7 +97,7 @@ def _run(
     settings = hub_settings(
         config,
         layout=layout,
-        agents=agents,
+        agents=facts,
         progress=opening.progress,
         died=wish.fail,
     )
@@ -132,11 +120,6 @@ def _run(
     front_doors.announce(announce)
     wish.wait_for_ever()
     logger.info("stopping")
-
-
-def _end_strays(data_id: str) -> None:
-    if strays := family.end_strays(family.mark_of(data_id, ""), STRAYS_TIMEOUT_S):
-        logger.warning("ended %d processes that an earlier server left behind", strays)
 
 
 def _clock_and_timers(stack: contextlib.ExitStack) -> tuple[SystemClock, ThreadTimers]:
@@ -204,54 +187,6 @@ def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[Data
         raise StartFailed(str(error)) from None
     except OSError as error:
         raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
-
-
-def _environment(config: Config) -> dict[str, str]:
-    return agent_environment(
-        os.environ,
-        config.claude_env,
-        delta_hold_ms=round(config.delta_hold * 1000),
-        background=config.agent_background,
-    )
-
-
-def _agents(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentFacts:
-    environment = _environment(config)
-    if (problem := home_problem(environment)) is not None:
-        logger.warning("%s", problem)
-    return AgentFacts(
-        data_id=data_id,
-        run_id=_guard(data_id, stack),
-        environment=environment,
-        cli=_ask_cli(config, environment),
-    )
-
-
-def _guard(data_id: str, stack: contextlib.ExitStack) -> str:
-    """Stops behind those whom it guards. Returns the name of this run."""
-    run_id = secrets.token_hex(4)
-    marks = family.mark_of(data_id, f"{run_id}-")
-    try:
-        guardian = Guardian(marks)
-    except OSError as error:
-        raise StartFailed(f"the guardian of agents cannot be started: {error}") from None
-    stack.callback(guardian.stop)
-    stack.callback(_look_once_more, marks)
-    return run_id
-
-
-def _look_once_more(marks: str) -> None:
-    """Each end has looked for what it left; this finds what has hidden from that."""
-    if found := family.end_strays(marks, STRAYS_TIMEOUT_S):
-        logger.warning("ended %d processes that agents had left behind", found)
-
-
-def _ask_cli(config: Config, environment: dict[str, str]) -> CliFacts:
-    """In a thread: the CLI may take its time, and the port need not wait for it."""
-    facts = CliFacts()
-    asked = (config.claude_cmd, environment)
-    threading.Thread(target=facts.probe, args=asked, name="claude-facts", daemon=True).start()
-    return facts
 
 
 def _stop_actors(hub: messages.Ref, timeout_s: float) -> None:

@@ -1,8 +1,7 @@
 """From the configuration to what each room wants to know."""
 
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +10,11 @@ from actors.access.gate import Gate, server_name
 from actors.access.keyring import Keyring
 from actors.access.peer import Peer
 from actors.access.trail import HANDSHAKE_REFUSED, AuditTrail
+from actors.agents import AgentFacts
 from actors.auditor import AuditSettings
 from actors.clock import Clock, Timers
 from actors.config import Config
 from actors.directory import LocalDirectory
-from actors.executor.cli_facts import CliFacts
 from actors.executor.settings import ExecutorSettings
 from actors.frontend.connection import ConnectionContext
 from actors.frontend.conversation import HubContext, HubConversation
@@ -36,16 +35,6 @@ from storage.message_log import LogSettings
 # What an update has beside a line or a prompt.
 ENVELOPE_BYTES = 64 * 1024
 PROMPT_GROWTH_MAX = 6  # a control character becomes \u0000
-
-
-@dataclass(frozen=True, slots=True)
-class AgentFacts:
-    """What this run of the server knows of its agents: their marks, environment and CLI."""
-
-    data_id: str
-    run_id: str
-    environment: Mapping[str, str]
-    cli: CliFacts
 
 
 def hub_settings(
@@ -93,6 +82,7 @@ def _executor_settings(config: Config, agents: AgentFacts) -> ExecutorSettings:
         background=config.agent_background,
         keeps_warm=config.warm_sessions > 0,
         warm_idle_s=config.warm_idle,
+        walls=agents.walls,
     )
 
 

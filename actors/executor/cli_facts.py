@@ -4,6 +4,7 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 
+from actors.executor.walls import Walls
 from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
 
 PROBE_TIMEOUT_S = 10.0
@@ -19,12 +20,13 @@ class CliFacts:
         self._knows_snapshots = False
         self.version: str | None = None
 
-    def probe(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Asks the CLI; waits a bounded time."""
+    def probe(self, command: Sequence[str], environment: Mapping[str, str], walls: Walls) -> None:
+        """Asks the CLI, within the walls of an agent; waits a bounded time."""
         try:
-            words = _said(command, "--version", environment).split()
+            words = _said([*command, "--version"], environment, walls).split()
             self.version = words[0] if words else None
-            self._knows_snapshots = FRESH_SYSTEM_PROMPT in _said(command, "--help", environment)
+            described = _said([*command, "--help"], environment, walls)
+            self._knows_snapshots = FRESH_SYSTEM_PROMPT in described
         finally:
             self._known.set()
 
@@ -34,10 +36,11 @@ class CliFacts:
         return self._knows_snapshots
 
 
-def _said(command: Sequence[str], argument: str, environment: Mapping[str, str]) -> str:
+def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> str:
     try:
         done = subprocess.run(
-            [*command, argument],
+            walls.command(argv),
+            cwd="/",  # no project's
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,

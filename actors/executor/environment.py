@@ -27,12 +27,22 @@ def agent_environment(
     return {**seen, **({} if background else NO_BACKGROUND_ENVIRONMENT), **hold}
 
 
-def home_problem(environment: Mapping[str, str]) -> str | None:
+def home_problem(environment: Mapping[str, str], uid: int) -> str | None:
     """The CLI keeps its sessions below HOME and says nothing where it cannot: they would be
     forgotten, and each prompt would begin a new conversation."""
     folder = environment.get("CLAUDE_CONFIG_DIR") or environment.get("HOME")
     if not folder:
         return "HOME is not set: the agent keeps no sessions, so each prompt begins a new one"
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not _can_write(folder, uid):
         return f"{folder} cannot be written: the agent keeps no sessions there (HOME)"
     return None
+
+
+def _can_write(folder: str, uid: int) -> bool:
+    """For another user than ourselves: whether it is theirs, which a home is."""
+    if uid == os.geteuid():
+        return os.access(folder, os.W_OK | os.X_OK)
+    try:
+        return os.stat(folder).st_uid == uid
+    except OSError:
+        return False

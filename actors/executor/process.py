@@ -20,6 +20,7 @@ from actors.executor import family
 from actors.executor.credit import Credit
 from actors.executor.folder import held
 from actors.executor.lines import LineSplitter
+from actors.executor.walls import NO_WALLS, Walls
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 
@@ -48,6 +49,7 @@ class ProcessSpec:
     environment: Mapping[str, str]
     mark: str
     max_line_bytes: int
+    walls: Walls = NO_WALLS
 
 
 class AgentProcess:
@@ -238,7 +240,7 @@ class AgentProcess:
 def _popen(spec: ProcessSpec) -> "subprocess.Popen[bytes]":
     with held(spec.folder) as folder:
         return subprocess.Popen(
-            list(spec.argv),
+            spec.walls.command(spec.argv),
             cwd=folder,
             env={**spec.environment, family.MARK: spec.mark},
             stdin=subprocess.PIPE,
@@ -246,4 +248,5 @@ def _popen(spec: ProcessSpec) -> "subprocess.Popen[bytes]":
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
+            close_fds=True,
         )

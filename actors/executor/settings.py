@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from actors.executor.cli_facts import CliFacts
+from actors.executor.walls import NO_WALLS, Walls
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,4 @@ class ExecutorSettings:
     background: bool = False
     keeps_warm: bool = True
     warm_idle_s: float = 600.0
+    walls: Walls = NO_WALLS

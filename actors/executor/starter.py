@@ -91,4 +91,5 @@ class Starter:
             environment=settings.environment,
             mark=family.mark_of(settings.data_id, process_id),
             max_line_bytes=settings.max_line_bytes,
+            walls=settings.walls,
         )

@@ -149,7 +149,8 @@ class Worker:
         self._changes += 1
         if event is Event.PROMPT:
             self.turns += 1
-            self.process.begin_errors()
+            if self.turns > 1:  # what it said at its start is of its first turn
+                self.process.begin_errors()
         self._act(taken.action)
         if self.state in LIMITED:
             due = messages._RungDue(process_id=self.process.process_id, change=self._changes)

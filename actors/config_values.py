@@ -1,0 +1,111 @@
+"""How the values of the configuration are written, and what is wrong with those that are not so.
+
+Each takes what was given and raises ValueError, whose text goes behind the variable's name.
+"""
+
+import os
+import shlex
+
+import durationpy
+from pydantic import BeforeValidator, ByteSize, TypeAdapter, ValidationError
+
+_SIZES = TypeAdapter(ByteSize)
+# Of setrlimit(2): those that an agent may be held to, and how each is written.
+SIZE_LIMITS = ("as", "core", "data", "fsize", "memlock", "stack")
+COUNT_LIMITS = ("nofile", "nproc")
+TIME_LIMITS = ("cpu",)
+LIMIT_MAX = 2**62
+
+Limits = tuple[tuple[str, int], ...]
+
+
+def seconds(value: object) -> object:
+    """A duration as Go writes them, in seconds."""
+    if not isinstance(value, str):
+        return value
+    if value == "0":
+        return 0.0
+    try:
+        return durationpy.from_str(value).total_seconds()
+    except (durationpy.DurationError, ValueError):
+        raise ValueError("is not a duration") from None
+
+
+def port(value: object) -> object:
+    """A port, or None for `off`."""
+    if value == "off":
+        return None
+    try:
+        port = int(str(value))
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise ValueError("is no port (0 to 65535), and not off")
+    return port
+
+
+def words(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"cannot be split into words: {error}") from None
+    return tuple(words)
+
+
+def separated(separator: str) -> BeforeValidator:
+    def split(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(separator) if part.strip())
+
+    return BeforeValidator(split)
+
+
+def existing_folders(paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        if not os.path.isabs(path) or not os.path.isdir(path):
+            raise ValueError(f"{path!r} is not an absolute path of an existing folder")
+    return tuple(os.path.realpath(path) for path in paths)
+
+
+def absolute(path: str) -> str:
+    if not os.path.isabs(path):
+        raise ValueError("must be an absolute path")
+    return path
+
+
+def limits(value: object) -> object:
+    """`nofile=4096 as=8GiB cpu=1h` as pairs of a name and a number (files, processes, bytes,
+    seconds)."""
+    if not isinstance(value, str):
+        return value
+    found: dict[str, int] = {}
+    for word in value.replace(",", " ").split():
+        name, _, text = word.partition("=")
+        if name not in (*SIZE_LIMITS, *COUNT_LIMITS, *TIME_LIMITS):
+            known = ", ".join(sorted((*SIZE_LIMITS, *COUNT_LIMITS, *TIME_LIMITS)))
+            raise ValueError(f"has no limit {name!r}; there are {known}")
+        if name in found:
+            raise ValueError(f"has {name} twice")
+        found[name] = _limit(name, text)
+    return tuple(found.items())
+
+
+def _limit(name: str, text: str) -> int:
+    try:
+        if name in TIME_LIMITS:
+            number = int(text) if text.isdecimal() else int(float(str(seconds(text))))
+        elif name in SIZE_LIMITS:
+            number = int(_SIZES.validate_python(text))
+        else:
+            number = int(text)
+    except (ValueError, ValidationError):
+        kinds = {"cpu": "a time, such as 1h"} | dict.fromkeys(SIZE_LIMITS, "a size, such as 8GiB")
+        raise ValueError(f"{name}={text} is not {kinds.get(name, 'a number')}") from None
+    # Nothing can run with none of these; of the others 0 means something.
+    least = 0 if name in ("core", "memlock") else 1
+    if not least <= number <= LIMIT_MAX:
+        raise ValueError(f"{name}={text} must be {least} or more")
+    return number

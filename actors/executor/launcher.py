@@ -1,0 +1,37 @@
+"""Run between the server and an agent, with nothing of ours around it: limits itself, becomes the
+agents' user, then the agent. What it sets is inherited by all that the agent starts.
+
+In a program of its own since between fork and exec a process with threads may run no Python. It
+becomes the other user by itself, since that user may not be able to run the server's Python.
+"""
+
+import os
+import resource
+import sys
+from typing import NoReturn
+
+# What a shell answers where a command is not there.
+NOT_FOUND = 127
+
+
+def launch(limits: str, user: str, command: list[str]) -> NoReturn:
+    """`limits`: `nofile=4096,as=8589934592`; `user`: `UID:GID:GROUP,GROUP`; both may be empty."""
+    for pair in filter(None, limits.split(",")):
+        name, _, value = pair.partition("=")
+        number = int(value)
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (number, number))
+    if user:
+        uid, gid, groups = user.split(":")
+        # In this order: without root's rights the others could not be given up.
+        os.setgroups([int(group) for group in groups.split(",")])
+        os.setresgid(int(gid), int(gid), int(gid))
+        os.setresuid(int(uid), int(uid), int(uid))
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.stderr.write(f"{command[0]} could not be started: {error.strerror}\n")
+        sys.exit(NOT_FOUND)
+
+
+if __name__ == "__main__":
+    launch(sys.argv[1], sys.argv[2], sys.argv[3:])

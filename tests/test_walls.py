@@ -1,0 +1,161 @@
+"""The agent's walls, looked at from inside: what it inherits, and what it cannot become."""
+
+import os
+import pwd
+import resource
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import simplejson
+
+from actors.config_source import ConfigurationError, load
+from actors.executor import walls
+from actors.executor.environment import home_problem
+from actors.main import check
+from tests.harness import MOCK, HubProcess
+
+IS_ROOT = os.geteuid() == 0
+NOBODY = "nobody"
+
+
+def seen_inside(scratch: Path, script: str, **settings: str) -> str:
+    """What an agent that is this shell script says on standard error."""
+    command = shlex.join(["/bin/sh", "-c", f"exec >&2; {script}; exit 3", "agent"])
+    hub = HubProcess(scratch, CLAUDE_CMD=command, **settings).start()
+    with hub.client() as client:
+        name = f"p{len(list(hub.roots.iterdir()))}"
+        client.request("project_create", path=hub.folder(name))
+        end = client.run_after_join(name, "-x $(id) ; rm -rf /")
+    assert hub.stop() == 0
+    assert (end["outcome"], end["exit_code"]) == ("error", 3), end
+    return str(end["stderr"])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", ()),
+        (
+            "nofile=4096 nproc=512 as=8GiB cpu=1h",
+            (("nofile", 4096), ("nproc", 512), ("as", 8 << 30), ("cpu", 3600)),
+        ),
+        ("cpu=90,core=0", (("cpu", 90), ("core", 0))),
+    ],
+)
+def test_limits_are_read(given: str, expected: tuple[tuple[str, int], ...]) -> None:
+    assert load({"agent_limits": given}).agent_limits == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    """nofile|nofile=|nofile=many|nofile=0|nofile=-1|nofile=99999999999999999999|nproc=4.5|files=9
+    as=8GiB as=1GiB|as=8 GiB|as=8 tons|cpu=soon|cpu=0s|cpu=1e400""".replace("\n", "|").split("|"),
+)
+def test_a_bad_limit_is_named(given: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^AGENT_LIMITS: .*; example: AGENT_LIMITS="):
+        load({"agent_limits": given})
+
+
+def test_limits_above_ones_own_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10, 100))
+    assert walls.faults((("nofile", 100),), None) == []
+    (fault,) = walls.faults((("nofile", 101),), None)
+    assert "AGENT_LIMITS: nofile=101 is above" in fault and "nofile=100" in fault
+
+
+def test_an_agent_user_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ConfigurationError, match="AGENT_USER: only a server that runs as root"):
+        check(load({"agent_user": NOBODY, "claude_cmd": "sh"}))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(ConfigurationError, match="AGENT_USER: 'no-such' is no user"):
+        check(load({"agent_user": "no-such", "claude_cmd": "sh"}))
+    check(load({"agent_user": NOBODY, "claude_cmd": "sh"}))
+
+
+def test_the_environment_is_of_the_agents_user() -> None:
+    user = walls.raised_by((), NOBODY)
+    seen = user.environment({"HOME": "/root", "USER": "root", "TMPDIR": "/run/root", "TZ": "UTC"})
+    home = pwd.getpwnam(NOBODY).pw_dir
+    assert (seen["HOME"], seen["USER"], seen["LOGNAME"]) == (home, NOBODY, NOBODY)
+    assert seen["TZ"] == "UTC" and "TMPDIR" not in seen
+    assert home_problem({"HOME": "/"}, 1) is not None  # there, and somebody else's
+    assert home_problem({"HOME": "/nonexistent"}, 1) is not None
+
+
+def test_no_descriptor_of_the_servers_reaches_an_agent(scratch: Path) -> None:
+    for limits in ("", "nofile=64"):  # the launcher leaves none either
+        seen = seen_inside(scratch, "ls /proc/$$/fd", AGENT_LIMITS=limits)
+        assert seen.split() == ["0", "1", "2"]
+
+
+def test_limits_are_inherited_by_what_the_agent_starts(scratch: Path) -> None:
+    limits = "nofile=77 core=0 cpu=1h as=4GiB"
+    grandchild = "sh -c 'ulimit -Hn; ulimit -n; ulimit -Hc; ulimit -t; ulimit -v'"
+    seen = seen_inside(scratch, grandchild, AGENT_LIMITS=limits)
+    assert seen.split() == ["77", "77", "0", "3600", str(4 << 20)]
+    raised = seen_inside(scratch, "ulimit -Hn 78 || echo no", AGENT_LIMITS=limits)
+    assert "no" in raised or IS_ROOT
+
+
+def test_nothing_that_an_agent_starts_can_become_more(scratch: Path) -> None:
+    if sys.platform == "linux":
+        assert "NoNewPrivs:\t1" in seen_inside(scratch, "sh -c 'cat /proc/self/status'")
+    else:
+        seen_inside(scratch, "true")
+        assert "no_new_privs" in (scratch / "stderr").read_text()
+
+
+def test_whom_an_agent_runs_as(scratch: Path) -> None:
+    """As root only, so this is two tests."""
+    if not IS_ROOT:
+        hub = HubProcess(scratch, AGENT_USER=NOBODY)
+        with pytest.raises(AssertionError, match="AGENT_USER: only a server that runs as root"):
+            hub.start()
+        hub.stop()
+        return
+    nobody = pwd.getpwnam(NOBODY)
+    script = "id -u; id -ru; id -G; echo $HOME $USER; ls /proc/$$/fd | wc -l"
+    for limits in ("", "nofile=64"):
+        seen = seen_inside(scratch, script, AGENT_USER=NOBODY, AGENT_LIMITS=limits).split()
+        assert seen[:2] == [str(nobody.pw_uid)] * 2
+        assert seen[2:] == [str(nobody.pw_gid), nobody.pw_dir, NOBODY, "3"]
+    assert "RUNNING AGENTS AS ROOT" not in (scratch / "stderr").read_text()
+    assert "Permission denied" in seen_inside(scratch, f"cat {scratch}/data/id", AGENT_USER=NOBODY)
+
+
+def test_root_is_warned(scratch: Path) -> None:
+    assert seen_inside(scratch, "id -u").strip() == str(os.geteuid())
+    warned = "RUNNING AGENTS AS ROOT" in (scratch / "stderr").read_text()
+    assert warned == IS_ROOT
+
+
+def test_a_command_that_is_not_there_is_named_behind_a_launcher(scratch: Path) -> None:
+    agent = scratch / "agent"
+    agent.write_text("#!/bin/sh\nexit 3\n")
+    agent.chmod(0o755)
+    hub = HubProcess(scratch, CLAUDE_CMD=str(agent), AGENT_LIMITS="core=0").start()
+    agent.unlink()
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        end = client.run_after_join("p", "x")
+    assert hub.stop() == 0
+    assert (end["outcome"], end["exit_code"]) == ("error", 127)
+    assert f"{agent} could not be started: No such file" in end["stderr"]
+
+
+def test_a_turn_within_limits(scratch: Path) -> None:
+    command = shlex.join([sys.executable, str(MOCK)])
+    limits = "nofile=256 nproc=4096 as=8GiB cpu=1h"
+    hub = HubProcess(scratch, CLAUDE_CMD=command, AGENT_LIMITS=limits).start()
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        first = client.run_after_join("p", "[[show:args]]")
+        assert first["outcome"] == "success"
+        # The agent's own arguments: the launcher is gone, and no prompt is among them.
+        assert simplejson.loads(first["result"])[0] == "-p"
+        assert client.run("p", "[[text:TWO]]")["result"] == "TWO"
+    assert hub.stop() == 0
