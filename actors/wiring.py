@@ -19,7 +19,8 @@ from actors.executor.settings import ExecutorSettings
 from actors.frontend.connection import ConnectionContext
 from actors.frontend.conversation import HubContext, HubConversation
 from actors.frontend.handshake import HandshakeRules
-from actors.frontend.places import ConnectionCount
+from actors.frontend.places import Places
+from actors.frontend.quotas import Quotas
 from actors.frontend.readiness import Readiness
 from actors.frontend.wire import FrameLimits
 from actors.hub import HubSettings
@@ -125,12 +126,12 @@ class FrontEnd:
         self._server = server_name(data_id)
         self._clock = clock
         self._readiness = readiness
-        self._count = ConnectionCount(config.max_conn)
+        self._places = Places(config.max_conn, clock)
+        self._quotas = Quotas(config.rate_limit, clock)
         self._rules = HandshakeRules(
             allowed_origins=config.allowed_origins,
             limits=FrameLimits(config.max_message_bytes),
             compression=config.compression,
-            admit=self._count.admit,
         )
         self._welcome = _greeter(config)
         self._actors = (hub, directory, timers)
@@ -150,15 +151,15 @@ class FrontEnd:
             trail=self.trail,
             auth_timeout_s=config.auth_timeout,
             heartbeat_s=config.heartbeat,
-            requests_per_second=config.rate_limit,
+            quotas=self._quotas,
         )
         return ConnectionContext(
             rules=self._rules,
-            converse=lambda outbox, peer: HubConversation(conversation, outbox, peer),
+            converse=partial(HubConversation, conversation),
             clock=self._clock,
             tls=None,
             readiness=self._readiness,
-            leave=self._count.leave,
+            places=self._places,
             refused=self._refused,
             heartbeat_s=config.heartbeat,
             handshake_timeout_s=config.auth_timeout,
@@ -168,9 +169,16 @@ class FrontEnd:
     def _refused(self, peer: Peer, status: int) -> None:
         self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
 
-    def _new_gate(self, keyring: Keyring | None, peer: Peer) -> Gate:
+    def _new_gate(self, keyring: Keyring | None, peer: Peer, opened: Callable[[], None]) -> Gate:
         client_id = f"c-{secrets.token_hex(6)}"
-        return Gate(keyring, server=self._server, client_id=client_id, peer=peer, clock=self._clock)
+        return Gate(
+            keyring,
+            server=self._server,
+            client_id=client_id,
+            peer=peer,
+            clock=self._clock,
+            opened=opened,
+        )
 
 
 def _greeter(config: Config) -> Callable[[Gate], Welcome]:

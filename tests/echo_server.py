@@ -9,6 +9,7 @@ It ends at SIGTERM or SIGINT.
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ from actors.clock import SystemClock
 from actors.frontend.connection import ConnectionContext
 from actors.frontend.handshake import HandshakeRules
 from actors.frontend.listener import Listener
-from actors.frontend.places import ConnectionCount
+from actors.frontend.places import Places
 from actors.frontend.readiness import Readiness
 from actors.frontend.wire import FrameLimits
 from actors.project.deflation import DeflateStream
@@ -37,12 +38,14 @@ class Echo:
 
     message_bytes_max = None
 
-    def __init__(self, outbox: Outbox, _peer: Peer) -> None:
+    def __init__(self, outbox: Outbox, _peer: Peer, known: Callable[[], None]) -> None:
         self._outbox = outbox
+        self._known = known
         self._stream = DeflateStream(alone_bytes_min=0)
 
     def begin(self) -> bool:
         """Says nothing."""
+        self._known()
         return True
 
     def receive(self, message: str | bytes) -> bool:
@@ -65,17 +68,16 @@ class Echo:
 
 
 def context(max_message_bytes: int, readiness: Readiness) -> ConnectionContext:
-    count = ConnectionCount(1000)
     # Cases 9.3.* and 9.4.* send 4 MiB in fragments of 64 bytes.
     limits = FrameLimits(max_message_bytes, fragments=1 << 17, takes_binary=True)
-    rules = HandshakeRules(allowed_origins=(), limits=limits, compression=True, admit=count.admit)
+    rules = HandshakeRules(allowed_origins=(), limits=limits, compression=True)
     return ConnectionContext(
         rules=rules,
         converse=Echo,
         clock=SystemClock(),
         tls=None,
         readiness=readiness,
-        leave=count.leave,
+        places=Places(1000, SystemClock()),
         refused=lambda _peer, _status: None,
         heartbeat_s=30.0,
         handshake_timeout_s=10.0,

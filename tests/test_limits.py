@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actors.client.memberships import Memberships
-from actors.frontend.rate import BURST_FACTOR
+from actors.frontend.rate import BURST_S
 from actors.frontend.wire import CONTROL_FRAMES_PER_S, FRAGMENTS_MAX
 from tests.harness import HubProcess
 from tests.sockets import UPGRADE, close_of, connected, frame, read_all, read_until, upgraded
@@ -83,7 +83,7 @@ def test_a_message_has_so_many_fragments(hub: HubProcess, fragments: int, is_goo
 
 
 def test_so_many_pings_a_second_are_answered_and_no_more(hub: HubProcess) -> None:
-    burst = int(CONTROL_FRAMES_PER_S * BURST_FACTOR)
+    burst = int(CONTROL_FRAMES_PER_S * BURST_S)
     with upgraded(hub) as sock:
         sock.sendall(frame(9, b"p") * (burst - 1) + frame(9, b"last"))
         read_until(sock, b"last")

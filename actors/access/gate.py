@@ -6,6 +6,7 @@ Made by the connection's thread, then the Client's alone.
 import hashlib
 import logging
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 
 from actors.access.keyring import Keyring
@@ -29,12 +30,21 @@ def server_name(data_id: str) -> str:
 
 class Gate:
     """`keyring`: None where no key is needed. `challenge` binds server, connection and time, and is
-    good for one authentication. `fingerprint`: of the key that was last tried, good or not."""
+    good for one authentication. `fingerprint`: of the key that was last tried, good or not.
+    `opened` is called when one was good."""
 
     def __init__(
-        self, keyring: Keyring | None, *, server: str, client_id: str, peer: Peer, clock: Clock
+        self,
+        keyring: Keyring | None,
+        *,
+        server: str,
+        client_id: str,
+        peer: Peer,
+        clock: Clock,
+        opened: Callable[[], None],
     ) -> None:
         self.peer = peer
+        self._opened = opened
         self.caller = Caller(client_id)
         self.fingerprint: str | None = None
         self._keyring = keyring
@@ -95,6 +105,7 @@ class Gate:
         self._challenge = None
         self._entry = entry
         self.caller = Caller(self.caller.client_id, user=entry.user, rights=entry.options.rights)
+        self._opened()
         return entry.user
 
     def look_again(self) -> str | None:

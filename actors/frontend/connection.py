@@ -19,6 +19,7 @@ from actors.clock import Clock
 from actors.frontend.conversation import Conversation
 from actors.frontend.handshake import HandshakeRules, Opening, new_protocol
 from actors.frontend.heartbeat import Heartbeat
+from actors.frontend.places import Places
 from actors.frontend.readiness import Readiness
 from actors.frontend.socket_transport import SocketTransport
 from actors.frontend.tls_transport import TlsTransport
@@ -39,14 +40,14 @@ USER_TIMEOUT_MARGIN_S = 10.0
 class ConnectionContext:
     """What every connection of a server shares. `tls` gives the certificate of now; None: plain.
     `readiness`: None where every thread polls for itself; `refused` is told the status of a
-    handshake that was."""
+    handshake that was. `converse` is given what to call once it is known who the peer is."""
 
     rules: HandshakeRules
-    converse: Callable[[Outbox, Peer], Conversation]
+    converse: Callable[[Outbox, Peer, Callable[[], None]], Conversation]
     clock: Clock
     tls: Callable[[], ssl.SSLContext] | None
     readiness: Readiness | None
-    leave: Callable[[], None]
+    places: Places
     refused: Callable[[Peer, int], None]
     heartbeat_s: float
     handshake_timeout_s: float
@@ -54,18 +55,20 @@ class ConnectionContext:
 
 
 class Connection:
-    """`run` is the thread's whole life; `opened` is called when the handshake is done."""
+    """`run` is the thread's whole life; `known` is called when the handshake is done and, where
+    that is asked for, the peer has authenticated."""
 
     def __init__(
         self,
         sock: socket.socket,
         peer: Peer,
         context: ConnectionContext,
-        opened: Callable[[], None],
+        known: Callable[[], None],
     ) -> None:
         self._context = context
         self._peer = peer
-        self._opened = opened
+        self._known = known
+        self._place = context.places.new(lambda: cut_off(sock))
         user_timeout_s = max(2 * context.heartbeat_s, PROGRESS_S) + USER_TIMEOUT_MARGIN_S
         seat = None if context.readiness is None else context.readiness.seat(sock)
         raw = SocketTransport(sock, user_timeout_s=user_timeout_s, seat=seat)
@@ -79,7 +82,7 @@ class Connection:
             clock=context.clock,
             wake=self._wake,
         )
-        self._conversation = context.converse(self._outbox, peer)
+        self._conversation = context.converse(self._outbox, peer, self._on_known)
         self._heartbeat = Heartbeat(context.heartbeat_s, context.clock)
         self._early = b""
 
@@ -91,6 +94,7 @@ class Connection:
             # Nobody may send on a descriptor that is about to be another connection's.
             self._outbox.abort()
             self._transport.leave()
+            self._place.leave()
 
     def _run(self) -> None:
         try:
@@ -100,10 +104,7 @@ class Connection:
                 return
         except OSError as error:
             logger.debug("handshake: %s", error)
-            if self._protocol.state is OPEN:  # a place was taken, and the peer left at once
-                self._context.leave()
             return
-        self._opened()
         reason = "a bug"
         try:
             reason = self._serve()
@@ -111,7 +112,6 @@ class Connection:
         except OSError as error:
             reason = f"connection lost ({error.strerror})"
         finally:
-            self._context.leave()
             self._conversation.end(reason)
 
     # -- handshake ---------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class Connection:
 
         if self._tls is not None and not self._tls.shake_hands(left_s):
             return False
-        opening = Opening(self._protocol, self._context.rules)
+        opening = Opening(self._protocol, self._context.rules, self._place.take)
         answer = None
         while answer is None:
             data = self._transport.receive(RECEIVE_BYTES, left_s())
@@ -143,6 +143,11 @@ class Connection:
         self._outbox.inflater = self._protocol.inflater
         self._early = opening.rest
         return self._protocol.state is OPEN
+
+    def _on_known(self) -> None:
+        """From any thread."""
+        self._known()
+        self._place.keep()
 
     # -- messages ----------------------------------------------------------------------------
 
@@ -243,3 +248,11 @@ class Connection:
             data = self._transport.discard(RECEIVE_BYTES, left)
             if not data:
                 return
+
+
+def cut_off(sock: socket.socket) -> None:
+    """Without a word: its thread finds it closed."""
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError as error:
+        del error  # the peer was faster

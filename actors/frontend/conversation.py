@@ -14,7 +14,8 @@ from actors.access.trail import AuditTrail
 from actors.client import Client
 from actors.client.outbox import Outbox
 from actors.clock import Clock, Timers
-from actors.frontend.rate import RequestCredit, TokenBucket
+from actors.frontend.quotas import Quotas
+from actors.frontend.rate import RequestCredit
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from actors.ports import Directory
@@ -31,6 +32,8 @@ REQUESTS_IN_FLIGHT_MAX = 64
 REQUEST_BYTES_IN_FLIGHT_MAX = 1024 * 1024
 # Of a peer that nobody knows yet; a key and a signature of any kind are far below it.
 LOCKED_MESSAGE_BYTES_MAX = 64 * 1024
+# Of such a peer before it is closed (1008): far more than somebody needs who has a key.
+LOCKED_MESSAGES_MAX = 256
 
 
 class Conversation(Protocol):
@@ -63,23 +66,28 @@ class HubContext:
     clock: Clock
     timers: Timers
     welcome: Callable[[Gate], Welcome]
-    new_gate: Callable[[Peer], Gate]
+    new_gate: Callable[[Peer, Callable[[], None]], Gate]
     trail: AuditTrail
     auth_timeout_s: float
     heartbeat_s: float
-    requests_per_second: float
+    quotas: Quotas
 
 
 class HubConversation:
     """Requests become messages to a Client, which answers through the outbox."""
 
-    def __init__(self, context: HubContext, outbox: Outbox, peer: Peer) -> None:
+    def __init__(
+        self, context: HubContext, outbox: Outbox, peer: Peer, known: Callable[[], None]
+    ) -> None:
         self._context = context
-        self._gate = context.new_gate(peer)
+        self._known = known
+        self._gate = context.new_gate(peer, known)
         self._outbox = outbox
-        self._bucket = TokenBucket(context.requests_per_second, context.clock)
+        self._requests = context.quotas.requests.of_connection()
+        self._executions = context.quotas.executions.of_connection()
         self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)
         self._client: Ref | None = None
+        self._locked_messages = 0
 
     def begin(self) -> bool:
         context = self._context
@@ -102,6 +110,8 @@ class HubConversation:
             logger.error("no thread for a client: %s; raise `ulimit -u` (docs/tuning.md)", error)
             self._outbox.close(CloseCode.TRY_AGAIN_LATER, "too many connections")
             return False
+        if not self._gate.is_locked:
+            self._known()
         return True
 
     @property
@@ -110,15 +120,18 @@ class HubConversation:
 
     def receive(self, message: str | bytes) -> bool:
         assert isinstance(message, str)
+        if self._gate.is_locked:
+            self._locked_messages += 1
+            if self._locked_messages > LOCKED_MESSAGES_MAX:
+                self._outbox.close(CloseCode.POLICY_VIOLATION, "too many messages without a key")
+                return False
         request: codec.Undecodable | requests.Request
         try:
             request = codec.decode(message)
         except codec.Undecodable as refusal:
             request = refusal
-        if not self._bucket.take():
-            limited = RequestRefused(
-                ErrorCode.RATE_LIMITED, "too many requests a second; wait a little (RATE_LIMIT)"
-            )
+        if (reason := self._too_many(request)) is not None:
+            limited = RequestRefused(ErrorCode.RATE_LIMITED, reason)
             request = codec.Undecodable(limited, request.id)
         waited = self._take_credit(len(message))
         assert self._client is not None
@@ -132,6 +145,15 @@ class HubConversation:
     def end(self, reason: str) -> None:
         if self._client is not None:
             tell_if_alive(self._client, messages.ConnectionLost(reason=reason))
+
+    def _too_many(self, request: codec.Undecodable | requests.Request) -> str | None:
+        quotas, peer = self._context.quotas, self._gate.peer
+        reason = quotas.requests.refusal(self._requests, peer)
+        if reason is not None or not isinstance(request, requests.Request):
+            return reason
+        if isinstance(request.body, requests.Execute):
+            return quotas.executions.refusal(self._executions, peer)
+        return None
 
     def _take_credit(self, size_bytes: int) -> bool:
         """Waits until an earlier request is answered; whether it had to. A peer that sends requests

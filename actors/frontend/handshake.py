@@ -23,12 +23,11 @@ HANDSHAKE_BYTES_MAX = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRules:
-    """`admit` takes a place among MAX_CONN connections where there is one."""
+    """What all connections of a server share."""
 
     allowed_origins: Sequence[str]
     limits: FrameLimits
     compression: bool
-    admit: Callable[[], bool]
 
 
 def new_protocol(rules: HandshakeRules, clock: Clock) -> HubProtocol:
@@ -53,10 +52,14 @@ def _select_subprotocol(
 
 class Opening:
     """The request of one connection, in any pieces. `rest` is what came behind it: frames of a
-    client that did not wait for the answer, for the protocol once it is open."""
+    client that did not wait for the answer, for the protocol once it is open. `admit` takes a place
+    among MAX_CONN connections where there is one."""
 
-    def __init__(self, protocol: HubProtocol, rules: HandshakeRules) -> None:
+    def __init__(
+        self, protocol: HubProtocol, rules: HandshakeRules, admit: Callable[[], bool]
+    ) -> None:
         self.rest = b""
+        self._admit = admit
         self._protocol = protocol
         self._rules = rules
         self._size_bytes = 0
@@ -75,7 +78,7 @@ class Opening:
         protocol.receive_data(data)
         events = protocol.events_received()
         if events and isinstance(events[0], Request):
-            protocol.send_response(respond(protocol, events[0], self._rules))
+            protocol.send_response(respond(protocol, events[0], self._rules, self._admit))
             return b"".join(protocol.data_to_send())
         if protocol.handshake_exc is not None:
             # Too long a line is answered by the protocol itself; what is no HTTP is not.
@@ -109,7 +112,9 @@ class Opening:
         return self._protocol.reject(status, text).serialize()
 
 
-def respond(protocol: HubProtocol, request: Request, rules: HandshakeRules) -> Response:
+def respond(
+    protocol: HubProtocol, request: Request, rules: HandshakeRules, admit: Callable[[], bool]
+) -> Response:
     """The answer: 101, or a refusal whose body says what to do."""
     status = http.HTTPStatus
     if request.path.partition("?")[0] != PATH:
@@ -134,7 +139,7 @@ def respond(protocol: HubProtocol, request: Request, rules: HandshakeRules) -> R
         response.headers["Sec-WebSocket-Version"] = VERSION
         return response
     response = protocol.accept(request)
-    if response.status_code == status.SWITCHING_PROTOCOLS and not rules.admit():
+    if response.status_code == status.SWITCHING_PROTOCOLS and not admit():
         response = protocol.reject(
             status.SERVICE_UNAVAILABLE,
             "Too many connections: try again later, or raise MAX_CONN.\n",

@@ -11,7 +11,7 @@ from typing import Any
 from websocket_server import WebsocketServer
 
 from actors.access.peer import Peer
-from actors.frontend.connection import Connection, ConnectionContext
+from actors.frontend.connection import Connection, ConnectionContext, cut_off
 from actors.frontend.places import Handshakes
 
 logger = logging.getLogger("claudehub.frontend")
@@ -28,7 +28,7 @@ class _Handler(socketserver.BaseRequestHandler):
         listener = self.server
         assert isinstance(listener, Listener)
         sock, peer = self.request, listener.peer_of(self.request, self.client_address)
-        Connection(sock, peer, listener.context, lambda: listener.opened(sock)).run()
+        Connection(sock, peer, listener.context, lambda: listener.known(sock)).run()
 
 
 class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no types
@@ -64,8 +64,8 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
         """Who has connected."""
         return Peer(address=client_address[0])
 
-    def opened(self, request: socket.socket) -> None:
-        """A handshake is finished."""
+    def known(self, request: socket.socket) -> None:
+        """Its handshake is finished, and it is known who it is."""
         self._handshakes.leave(request)
 
     # -- websocket-server's and socketserver's -----------------------------------------------
@@ -86,8 +86,12 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
         return request
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._handshakes.enter(request, lambda: _abort(request))
-        super().process_request(request, client_address)
+        origin = self.peer_of(request, client_address).origin
+        if self._handshakes.enter(request, origin, lambda: cut_off(request)):
+            super().process_request(request, client_address)
+        else:
+            logger.warning("too many unfinished handshakes of %s: one is cut off", origin)
+            self.shutdown_request(request)
 
     def shutdown_request(self, request: Any) -> None:
         self._handshakes.leave(request)
@@ -95,10 +99,3 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         logger.exception("connection from %s", client_address)
-
-
-def _abort(request: socket.socket) -> None:
-    try:
-        request.shutdown(socket.SHUT_RDWR)
-    except OSError as error:
-        del error  # the peer was faster

@@ -4,16 +4,16 @@ import threading
 
 from actors.clock import Clock
 
-BURST_FACTOR = 2
+BURST_S = 2.0
 
 
 class TokenBucket:
-    """`per_second` tokens a second, with bursts of twice that."""
+    """`per_second` tokens a second, with bursts of what comes in `burst_s`."""
 
-    def __init__(self, per_second: float, clock: Clock) -> None:
+    def __init__(self, per_second: float, clock: Clock, *, burst_s: float = BURST_S) -> None:
         self._per_second = per_second
         self._clock = clock
-        self._tokens = self._capacity = per_second * BURST_FACTOR
+        self._tokens = self._capacity = per_second * burst_s
         self._filled_at = clock.monotonic()
 
     def take(self) -> bool:

@@ -1,0 +1,340 @@
+"""What one connection, one address and all together may take: places, requests, executions."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import freezegun
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.frames import CloseCode
+
+from actors.access.peer import Peer
+from actors.clock import SystemClock
+from actors.frontend import places as places_module
+from actors.frontend.conversation import LOCKED_MESSAGES_MAX, HubConversation
+from actors.frontend.listener import Listener
+from actors.frontend.places import (
+    HANDSHAKE_GRACE_S,
+    HANDSHAKES_PER_ADDRESS_MAX,
+    Handshakes,
+    Place,
+    Places,
+)
+from actors.frontend.quotas import (
+    ADDRESSES_MAX,
+    EXECUTIONS_A_MINUTE,
+    EXECUTIONS_IN_ALL,
+    EXECUTIONS_PER_ADDRESS,
+    REQUESTS_IN_ALL,
+    REQUESTS_PER_ADDRESS,
+    Allowance,
+    Quotas,
+)
+from actors.frontend.rate import BURST_S
+from actors.frontend.readiness import Readiness
+from protocol import codec
+from tests.echo_server import STOP_S, context
+from tests.fakes import FrozenClock, Probe
+from tests.harness import HubProcess
+from tests.processes import wait_until
+from tests.sockets import UPGRADE, read_all, read_until
+from tests.test_access import Keys, close_of, enter, keys
+
+HERE, THERE = Peer(address="127.0.0.1"), Peer(address="192.0.2.7")
+
+__all__ = ["keys"]  # a fixture
+
+
+# -- places ----------------------------------------------------------------------------------
+
+
+class Crowd:
+    """Connections by name, and who of them was cut off."""
+
+    def __init__(self, limit: int) -> None:
+        self.places = Places(limit, FrozenClock())
+        self.cut_off: list[str] = []
+
+    def place(self, name: str) -> Place:
+        return self.places.new(lambda: self.cut_off.append(name))
+
+
+def test_so_many_connections_and_no_more() -> None:
+    crowd = Crowd(2)
+    first, second, third = (crowd.place(name) for name in "abc")
+    for place in (first, second):
+        assert place.take()
+        place.keep()
+    assert not third.take()
+    first.leave()
+    first.leave()
+    assert third.take() and crowd.places.count == 2
+    assert crowd.cut_off == []
+
+
+def test_who_has_no_key_keeps_nobody_out_who_has() -> None:
+    with freezegun.freeze_time() as clock:
+        crowd = Crowd(2)
+        strangers = [crowd.place(name) for name in ("s0", "s1")]
+        assert all(place.take() for place in strangers)
+        late = crowd.place("late")
+        assert not late.take()  # they have only just come, and may be about to authenticate
+        clock.tick(HANDSHAKE_GRACE_S)
+        assert late.take()
+        assert crowd.cut_off == ["s0"] and crowd.places.count == 2
+        strangers[0].leave()  # its thread ends: the place is no longer its own
+        assert crowd.places.count == 2
+        late.keep()
+        strangers[1].keep()
+        clock.tick(3600)
+        assert not crowd.place("nobody").take()
+        assert crowd.cut_off == ["s0"]
+
+
+def test_one_that_lost_its_place_cannot_keep_it() -> None:
+    with freezegun.freeze_time() as clock:
+        crowd = Crowd(1)
+        loser = crowd.place("loser")
+        assert loser.take()
+        clock.tick(HANDSHAKE_GRACE_S)
+        assert crowd.place("winner").take()
+        loser.keep()  # it had authenticated in that moment
+        assert crowd.places.count == 1
+
+
+# -- handshakes ------------------------------------------------------------------------------
+
+
+def test_the_oldest_handshake_makes_room_after_its_grace() -> None:
+    handshakes = Handshakes(SystemClock(), limit=2, grace_s=0.01)
+    aborted: list[str] = []
+    for name in ("a", "b", "c", "d"):
+        assert handshakes.enter(name, None, lambda name=name: aborted.append(name))
+    assert aborted == ["a", "b"] and len(handshakes) == 2
+    handshakes.leave("a")  # late
+    handshakes.leave("c")
+    handshakes.enter("e", None, lambda: aborted.append("e"))
+    assert aborted == ["a", "b"]
+
+
+def test_a_crowd_waits_and_nobody_is_cut_off() -> None:
+    handshakes = Handshakes(SystemClock(), limit=1, grace_s=60.0)
+    aborted: list[str] = []
+    entered = threading.Event()
+    handshakes.enter("a", None, lambda: aborted.append("a"))
+
+    def second() -> None:
+        handshakes.enter("b", None, lambda: aborted.append("b"))
+        entered.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert not entered.is_set()
+    handshakes.leave("a")
+    assert entered.wait(10)
+    thread.join()
+    assert not aborted
+
+
+def test_one_address_has_so_many_unfinished_handshakes() -> None:
+    handshakes = Handshakes(FrozenClock())
+
+    def enter_from(origin: str | None, name: object) -> bool:
+        return handshakes.enter(name, origin, lambda: None)
+
+    crowd = [enter_from("192.0.2.7", number) for number in range(HANDSHAKES_PER_ADDRESS_MAX + 1)]
+    assert crowd == [True] * HANDSHAKES_PER_ADDRESS_MAX + [False]
+    assert enter_from("192.0.2.8", "another")
+    handshakes.leave(0)
+    assert enter_from("192.0.2.7", "next") and not enter_from("192.0.2.7", "one more")
+    # Behind a proxy everybody comes from here.
+    assert all(enter_from(None, f"local {n}") for n in range(HANDSHAKES_PER_ADDRESS_MAX + 1))
+
+
+@pytest.mark.parametrize(
+    ("peer", "origin"),
+    [
+        (Peer(uid=1000), None),
+        (HERE, None),
+        (Peer(address="127.9.9.9"), None),
+        (Peer(address="::1"), None),
+        (Peer(address="::ffff:127.0.0.1"), None),
+        (THERE, "192.0.2.7"),
+        (Peer(address="::ffff:192.0.2.7"), "192.0.2.7"),
+        (Peer(address="2001:db8:1:2:3::4"), "2001:db8:1:2::/64"),
+        (Peer(address="fe80::1%eth0"), "fe80::/64"),
+        (Peer(address="nonsense"), "nonsense"),
+    ],
+)
+def test_where_a_connection_comes_from(peer: Peer, origin: str | None) -> None:
+    assert peer.origin == origin
+
+
+class FarListener(Listener):
+    """Everybody comes from elsewhere."""
+
+    def peer_of(self, _request: socket.socket, client_address: Any) -> Peer:
+        return THERE
+
+
+@pytest.fixture
+def far_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setattr(places_module.Handshakes.__init__, "__kwdefaults__", SMALL)
+    listener, readiness = FarListener("127.0.0.1", 0), Readiness()
+    readiness.start()
+    listener.start(context(1024, readiness))
+    yield listener.port
+    listener.stop_accepting(STOP_S)
+    readiness.stop(STOP_S)
+
+
+SMALL = {"limit": 256, "per_address": 2, "grace_s": HANDSHAKE_GRACE_S}
+
+
+def test_an_address_with_too_many_unfinished_handshakes_is_cut_off_at_once(far_port: int) -> None:
+    with contextlib.ExitStack() as stack:
+        first, second, third = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", far_port), 10))
+            for _ in range(3)
+        )
+        assert read_all(third) == b""
+        first.sendall(UPGRADE)
+        read_until(first, b"\r\n\r\n")  # finished: its place is free
+        fourth = stack.enter_context(socket.create_connection(("127.0.0.1", far_port), 10))
+        for sock in (second, fourth):
+            sock.sendall(UPGRADE)
+            assert b"101" in read_until(sock, b"\r\n\r\n")
+
+
+# -- requests and executions -----------------------------------------------------------------
+
+
+def count_until_refused(allowance: Allowance, peer: Peer, *, connections: int) -> int:
+    buckets = [allowance.of_connection() for _ in range(connections)]
+    taken = 0
+    while True:
+        for bucket in buckets:
+            if allowance.refusal(bucket, peer) is not None:
+                return taken
+            taken += 1
+
+
+@pytest.mark.parametrize("peer", [HERE, THERE, Peer(uid=0)])
+def test_requests_of_a_connection(peer: Peer) -> None:
+    with freezegun.freeze_time() as clock:
+        allowance = Quotas(50, FrozenClock()).requests
+        bucket = allowance.of_connection()
+        refusals = [allowance.refusal(bucket, peer) for _ in range(101)]
+        assert refusals[:100] == [None] * 100
+        assert refusals[100] == "too many requests a second (RATE_LIMIT); wait a little"
+        clock.tick(1)
+        assert sum(allowance.refusal(bucket, peer) is None for _ in range(60)) == 50
+
+
+def test_requests_of_an_address_and_of_all() -> None:
+    with freezegun.freeze_time():
+        requests = Quotas(1, FrozenClock()).requests
+        of_address = round(REQUESTS_PER_ADDRESS * BURST_S)
+        assert count_until_refused(requests, THERE, connections=1000) == of_address
+        bucket = requests.of_connection()
+        assert requests.refusal(bucket, THERE) == (
+            "too many requests a second (RATE_LIMIT) from 192.0.2.7; wait a little"
+        )
+        assert requests.refusal(requests.of_connection(), Peer(address="192.0.2.8")) is None
+        in_all = round(REQUESTS_IN_ALL * BURST_S) - of_address - 1
+        assert count_until_refused(requests, HERE, connections=1000) == in_all
+        last = requests.refusal(requests.of_connection(), Peer(uid=0))
+        assert last is not None and "all clients together" in last
+
+
+def test_executions_a_minute() -> None:
+    with freezegun.freeze_time() as clock:
+        executions = Quotas(1, FrozenClock()).executions
+        assert count_until_refused(executions, HERE, connections=1) == EXECUTIONS_A_MINUTE
+        clock.tick(3600)
+        of_address = EXECUTIONS_A_MINUTE * EXECUTIONS_PER_ADDRESS
+        assert count_until_refused(executions, THERE, connections=50) == of_address
+        clock.tick(3600)
+        in_all = EXECUTIONS_A_MINUTE * EXECUTIONS_IN_ALL
+        assert count_until_refused(executions, HERE, connections=500) == in_all
+        clock.tick(30)
+        half = count_until_refused(executions, HERE, connections=500)
+        assert half == pytest.approx(in_all / 2, abs=1)
+
+
+def test_addresses_are_forgotten_the_oldest_first() -> None:
+    with freezegun.freeze_time():
+        requests = Quotas(1_000_000, FrozenClock()).requests
+        for number in range(ADDRESSES_MAX + 5):
+            peer = Peer(address=f"10.0.{number >> 8}.{number & 255}")
+            assert requests.refusal(requests.of_connection(), peer) is None
+        assert len(requests._addresses) == ADDRESSES_MAX
+        assert "10.0.0.4" not in requests._addresses and "10.0.0.5" in requests._addresses
+
+
+def test_a_program_that_has_gone_wild_is_told_so() -> None:
+    """And what else it asks for is done."""
+    execute = '{"type":"execute","payload":{"project_id":"p","prompt":"x"}}'
+    with freezegun.freeze_time():
+        quotas = Quotas(1, FrozenClock())
+        gate = SimpleNamespace(is_locked=False, peer=HERE)
+        given = SimpleNamespace(new_gate=lambda *_: gate, quotas=quotas, heartbeat_s=1.0)
+        client, refused = Probe(), []
+        quotas.requests = Quotas(1000, FrozenClock()).requests
+        conversation = HubConversation(given, FakeOutbox(), HERE, lambda: None)  # type: ignore[arg-type]
+        conversation._client = client.actor_ref
+        for message in [execute] * (EXECUTIONS_A_MINUTE + 1) + ['{"type":"ping"}']:
+            conversation.receive(message)
+            conversation._credit.answered()
+            (told,) = client.take()
+            if isinstance(told.request, codec.Undecodable):
+                refused.append((told.request.error.code, told.request.error.message))
+    message = "too many executions a minute (RATE_LIMIT); wait a little"
+    assert refused == [("rate_limited", message)]
+
+
+class FakeOutbox:
+    sent_bytes = 0
+    is_open = True
+
+
+# -- over real sockets -----------------------------------------------------------------------
+
+
+def test_strangers_take_no_place_from_who_has_a_key(start_hub: Any, keys: Keys) -> None:
+    hub: HubProcess = start_hub(AUTHORIZED_KEYS=str(keys.file), MAX_CONN="2", AUTH_TIMEOUT="1h")
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(hub.client())
+        inside = []
+
+        def comes_in() -> bool:
+            try:
+                inside.append(stack.enter_context(hub.client()))
+            except InvalidStatus as refused:
+                assert refused.response.status_code == 503
+                return False
+            return True
+
+        wait_until(comes_in)
+        assert enter(inside[0], keys.key) == "ann@laptop"
+        wait_until(comes_in)
+        assert enter(inside[1], keys.key) == "ann@laptop"
+        pause = threading.Event()
+        pause.wait(HANDSHAKE_GRACE_S)
+        assert not comes_in()  # both are known
+        for client in inside:
+            assert client.request("ping") == {}
+
+
+def test_a_stranger_may_not_go_on_for_ever(start_hub: Any, keys: Keys) -> None:
+    hub: HubProcess = start_hub(AUTHORIZED_KEYS=str(keys.file), AUTH_TIMEOUT="1h")
+    with hub.client() as client:
+        for _ in range(LOCKED_MESSAGES_MAX):
+            assert client.refused("ping")["code"] == "unauthenticated"
+        client.send({"type": "ping"})
+        assert close_of(client) == (CloseCode.POLICY_VIOLATION, "too many messages without a key")
