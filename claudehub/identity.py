@@ -34,7 +34,8 @@ class Identity:
     key: Path | None = None
 
     def proofs(self, challenge: str) -> Iterator[Proof]:
-        """One for each key, made when it is asked for. Raises SigningFailed."""
+        """One for each key, and before it one for its certificate where it has one, made when it is
+        asked for. Raises SigningFailed."""
         if not challenge.startswith(f"{NAMESPACE} "):
             raise SigningFailed("this is no challenge of a claudehub; it is not signed")
         keys = [self.key] if self.key is not None else _default_keys()
@@ -44,7 +45,11 @@ class Identity:
                 "--key FILE (or CLAUDEHUB_KEY) names one"
             )
         for key in keys:
-            yield Proof(_public_line(key), _signed(key, challenge))
+            line, signature = _read(_public_path(key), key), _signed(key, challenge)
+            certificate = key.with_name(f"{key.name.removesuffix('.pub')}-cert.pub")
+            if certificate.is_file():
+                yield Proof(_read(certificate, key), signature)
+            yield Proof(line, signature)
 
 
 def _default_keys() -> list[Path]:
@@ -56,8 +61,7 @@ def _public_path(key: Path) -> Path:
     return key if key.suffix == ".pub" else key.with_name(f"{key.name}.pub")
 
 
-def _public_line(key: Path) -> str:
-    path = _public_path(key)
+def _read(path: Path, key: Path) -> str:
     try:
         return path.read_text("utf-8").strip()
     except (OSError, ValueError) as error:

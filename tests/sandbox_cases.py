@@ -99,6 +99,18 @@ def test_nothing_is_left_of_a_sandbox(hub: HubProcess) -> None:
             wait_until(lambda: not marked(hub.data))
 
 
+def test_what_a_turn_leaves_behind_ends_with_it(hub: HubProcess) -> None:
+    """While the sandbox stays, and the CLI in it."""
+    with hub.client() as client:
+        client.request("project_join", project_id="one")
+        client.run("one", "[[text:A]]")
+        before = marked(hub.data)
+        for prompt in ("[[doublefork]]", "[[grandchild]]", "[[tool:Bash:setsid sleep 300 & true]]"):
+            end = client.run("one", prompt, options={"allowed_tools": ["Bash"]})
+            assert end["outcome"] == "success"
+            assert marked(hub.data) == before, prompt
+
+
 def test_a_server_that_is_killed_leaves_no_sandbox(hub: HubProcess) -> None:
     with hub.client() as client:
         client.request("project_join", project_id="one")

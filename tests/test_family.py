@@ -61,7 +61,9 @@ def test_what_a_turn_left(stack: ExitStack, session: bool, env: str, found: int)
     wait_until(lambda: len(family.descendants(psutil.Process(leader))) == 1)
 
     def left() -> list[int]:
-        return [p.pid for p in family.left_by_turn(census.newcomers, leader, MARK).found]
+        return [
+            p.pid for p in family.left_by_turn(census.newcomers, family.own_of(leader), MARK).found
+        ]
 
     wait_until(lambda: len(left()) == found)  # it begins its session a moment after its birth
     assert leader not in left()
@@ -74,14 +76,14 @@ def test_what_a_helper_has_started_is_the_helpers(stack: ExitStack) -> None:
     census = Census()
     leader = start(stack, code, session=True)
     wait_until(lambda: len(family.descendants(psutil.Process(leader))) == 2)
-    assert family.left_by_turn(census.newcomers, leader, MARK).found == []
+    assert family.left_by_turn(census.newcomers, family.own_of(leader), MARK).found == []
 
 
 def test_an_orphan_is_found_by_its_mark(stack: ExitStack) -> None:
     leader = start(stack, SLEEP, session=True)
     ours, others = start(stack, SLEEP), start(stack, SLEEP, marked=False)
     wait_until(lambda: psutil.pid_exists(ours))
-    found = family.left_by_turn(lambda: [ours, others], leader, MARK).found
+    found = family.left_by_turn(lambda: [ours, others], [leader], MARK).found
     assert [p.pid for p in found] == [ours]
 
 

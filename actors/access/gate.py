@@ -15,7 +15,17 @@ from actors.clock import Clock, timestamp
 from actors.ports import Caller
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused, WireError
-from protocol.ssh import NAMESPACE, AuthorizedKey, SshError, parse_public_key, verify
+from protocol.ssh import (
+    NAMESPACE,
+    AuthorizedKey,
+    Certificate,
+    PublicKey,
+    SshError,
+    is_certificate,
+    parse_certificate,
+    parse_public_key,
+    verify,
+)
 from protocol.updates import AuthOffer
 
 logger = logging.getLogger("claudehub.access")
@@ -49,6 +59,7 @@ class Gate:
         self.fingerprint: str | None = None
         self._keyring = keyring
         self._clock = clock
+        self._shown: PublicKey | Certificate | None = None
         self._entry: AuthorizedKey | None = None
         self._challenge: str | None = None
         if keyring is not None:
@@ -92,17 +103,20 @@ class Gate:
         if self._challenge is None:
             raise _invalid("the challenge has been used; connect again for another")
         try:
-            key, _ = parse_public_key(body.public_key)
+            shown = _shown(body.public_key)
+            key = shown.key if isinstance(shown, Certificate) else shown
             self.fingerprint = key.fingerprint
             # Before the signature: a check costs more than a look, and answers no more.
-            entry = self._keyring.find(key, self.peer.address, self._clock.now())
+            entry = self._keyring.find(shown, self.peer.address, self._clock.now())
         except SshError as error:
             raise _refused(f"public_key: {error}") from None
         try:
-            verify(key, body.signature, self._challenge.encode())
+            certificate = shown.blob if isinstance(shown, Certificate) else b""
+            verify(key, body.signature, self._challenge.encode(), certificate=certificate)
         except SshError as error:
             raise _refused(f"signature: {error}") from None
         self._challenge = None
+        self._shown = shown
         self._entry = entry
         self.caller = Caller(self.caller.client_id, user=entry.user, rights=entry.options.rights)
         self._opened()
@@ -111,10 +125,10 @@ class Gate:
     def look_again(self) -> str | None:
         """After a change of the keys, and when a key expires: shuts where the key holds no more as
         it did, and says why."""
-        if self._keyring is None or (entry := self._entry) is None:
+        if self._keyring is None or (entry := self._entry) is None or self._shown is None:
             return None
         try:
-            found = self._keyring.find(entry.key, self.peer.address, self._clock.now())
+            found = self._keyring.find(self._shown, self.peer.address, self._clock.now())
         except SshError as error:
             reason = f"the key {error}"
         else:
@@ -123,6 +137,11 @@ class Gate:
             reason = "what the key may do has changed; connect again"
         self._entry = None
         return reason
+
+
+def _shown(text: str) -> PublicKey | Certificate:
+    """Raises SshError."""
+    return parse_certificate(text) if is_certificate(text) else parse_public_key(text)[0]
 
 
 def _unauthenticated() -> RequestRefused:

@@ -2,12 +2,20 @@
 
 import logging
 import os
+import pwd
 import stat
 from datetime import datetime
 from pathlib import Path
 
 from actors.file_reloader import ReloadFailed, Stamp, stamp_of
-from protocol.ssh import AuthorizedKey, ParsedKeys, PublicKey, SshError, parse_authorized_keys
+from protocol.ssh import (
+    AuthorizedKey,
+    Certificate,
+    ParsedKeys,
+    PublicKey,
+    SshError,
+    parse_authorized_keys,
+)
 
 logger = logging.getLogger("claudehub.access")
 
@@ -24,6 +32,7 @@ class Keyring:
         """Raises ReloadFailed."""
         self._path = path
         self._stamp: Stamp | None = None
+        self._login = frozenset((_login(),))
         self._keys: dict[bytes, list[AuthorizedKey]] = {}
         self.reload()
 
@@ -45,17 +54,37 @@ class Keyring:
         self._stamp = stamp
         return True
 
-    def find(self, key: PublicKey, address: str | None, now: datetime) -> AuthorizedKey:
-        """The first line with that key that holds there and then. Raises SshError."""
+    def find(
+        self, shown: PublicKey | Certificate, address: str | None, now: datetime
+    ) -> AuthorizedKey:
+        """The first line that holds there and then for that key, or for the authority of that
+        certificate. Raises SshError."""
+        certificate = shown if isinstance(shown, Certificate) else None
+        key = shown.authority if isinstance(shown, Certificate) else shown
         refusals = []
         for entry in self._keys.get(key.blob, ()):
-            if entry.options.has_expired(now):
-                refusals.append("has expired")
-            elif not entry.options.admits(address):
-                refusals.append(f"may not be used from {address}")
-            else:
-                return entry
+            if entry.options.is_authority != (certificate is not None):
+                continue  # an authority comes in by nobody's word, not even its own
+            refusal = self._refusal(entry, certificate, address, now)
+            if refusal is None:
+                return entry if certificate is None else entry.extended_to(certificate)
+            refusals.append(refusal)
         raise SshError((refusals or ["is not among those that may come in"])[0])
+
+    def _refusal(
+        self,
+        entry: AuthorizedKey,
+        certificate: Certificate | None,
+        address: str | None,
+        now: datetime,
+    ) -> str | None:
+        if entry.options.has_expired(now):
+            return "has expired"
+        if not entry.options.admits(address):
+            return f"may not be used from {address}"
+        if certificate is None:
+            return None
+        return certificate.problem(entry.options.principals or self._login, address, now)
 
     def _take(self, parsed: ParsedKeys) -> None:
         for warning in parsed.warnings:
@@ -66,6 +95,14 @@ class Keyring:
         if not keys:
             logger.warning("%s has no key that can be used: nobody can come in", self._path)
         self._keys = keys
+
+
+def _login() -> str:
+    """The user's name, whose certificates sshd would take; of no name where there is none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""
 
 
 def read_keys(path: Path) -> tuple[Stamp, str]:

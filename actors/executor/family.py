@@ -91,8 +91,9 @@ def look_for(prefix: str) -> Look:
     return look.close()
 
 
-def left_by_turn(newcomers: Callable[[], Iterable[int]], leader_pid: int, mark: str) -> Look:
-    """Of those that are new, what a turn has left behind: its own, and not part of the CLI.
+def left_by_turn(newcomers: Callable[[], Iterable[int]], own: list[int], mark: str) -> Look:
+    """Of those that are new, what a turn has left behind: its own, and not part of the CLI. `own`
+    is what `own_of` has found.
 
     The CLI's helpers (MCP servers, and what those have started) hang on a child that shares its
     session; each Bash command has a session of its own (seen with both versions), and an orphan
@@ -102,8 +103,8 @@ def left_by_turn(newcomers: Callable[[], Iterable[int]], leader_pid: int, mark: 
     for pids in rounds(newcomers):
         for pid in pids:
             try:
-                branch = pid if pid == leader_pid else _branch(pid, leader_pid)
-                if branch is not None and os.getsid(branch) == leader_pid:
+                branch = pid if pid in own else _branch(pid, own)
+                if branch is not None and os.getsid(branch) == own[0]:
                     continue
                 process = psutil.Process(pid)
             except (psutil.Error, OSError):
@@ -113,13 +114,41 @@ def left_by_turn(newcomers: Callable[[], Iterable[int]], leader_pid: int, mark: 
     return look.close()
 
 
-def _branch(pid: int, leader_pid: int) -> int | None:
-    """The child of the leader that a process is, or descends from; None where it is neither."""
+def own_of(leader_pid: int) -> list[int]:
+    """The agent itself: the leader and, where that is a sandbox with a PID namespace, the first
+    process in there, to which orphans are given, and the CLI."""
+    first = next((pid for pid in _children(leader_pid) if _begins_namespace(pid)), None)
+    inside = [] if first is None else [first, *_children(first)[:1]]
+    return [leader_pid, *inside]
+
+
+def _children(pid: int) -> list[int]:
+    """The oldest first; none where the system does not tell (proc(5), `children`)."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def _begins_namespace(pid: int) -> bool:
+    """Whether it is number 1 to itself, and another to us (proc(5), `NSpid`)."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            named = next((line for line in file if line.startswith(b"NSpid:")), b"")
+    except OSError:
+        return False
+    numbers = named.split()[1:]
+    return len(numbers) > 1 and numbers[-1] == b"1"
+
+
+def _branch(pid: int, own: list[int]) -> int | None:
+    """The child of the CLI that a process is, or descends from; None where it is neither."""
     parent = _parent(pid)
     for _ in range(GENERATIONS_MAX):
-        if parent == leader_pid:
+        if parent == own[-1]:
             return pid
-        if parent <= 1:
+        if parent <= 1 or parent in own:
             return None
         pid = parent
         try:

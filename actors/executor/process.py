@@ -63,6 +63,7 @@ class AgentProcess:
         self._spec = spec
         self._owner = owner
         self._noted: dict[int, psutil.Process] = {}
+        self._own: list[int] | None = None
         self._census = family.Census()  # before the process is there
         self.look_was_sure = True
         self._stderr_tail = b""
@@ -136,7 +137,9 @@ class AgentProcess:
 
     def left_by_turn(self) -> list[psutil.Process]:
         """What the turn has left behind and still runs; the CLI and its helpers are not of it."""
-        look = family.left_by_turn(self._census.newcomers, self._popen.pid, self._spec.mark)
+        if self._own is None:  # a turn has been: whatever is a sandbox has been built
+            self._own = family.own_of(self._popen.pid)
+        look = family.left_by_turn(self._census.newcomers, self._own, self._spec.mark)
         self.look_was_sure = not look.unreadable and not look.fleeting
         return look.found
 

@@ -1,6 +1,7 @@
 """The listening socket: websocket-server's accept loop, and a thread for each connection."""
 
 import errno
+import http
 import logging
 import socket
 import socketserver
@@ -86,11 +87,11 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
         return request
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        origin = self.peer_of(request, client_address).origin
-        if self._handshakes.enter(request, origin, lambda: cut_off(request)):
+        peer = self.peer_of(request, client_address)
+        if self._handshakes.enter(request, peer.origin, lambda: cut_off(request)):
             super().process_request(request, client_address)
         else:
-            logger.warning("too many unfinished handshakes of %s: one is cut off", origin)
+            self.context.refused(peer, http.HTTPStatus.TOO_MANY_REQUESTS)
             self.shutdown_request(request)
 
     def shutdown_request(self, request: Any) -> None:

@@ -1,7 +1,8 @@
 """OpenSSH's authorized_keys (sshd(8), AUTHORIZED_KEYS FILE FORMAT)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from protocol.ssh.certificate import Certificate
 from protocol.ssh.options import KeyOptions, parse_options, split_options
 from protocol.ssh.public_key import KINDS, PublicKey, parse_public_key
 from protocol.ssh.wire import SshError
@@ -16,6 +17,12 @@ class AuthorizedKey:
     key: PublicKey
     user: str
     options: KeyOptions
+
+    def extended_to(self, certificate: Certificate) -> "AuthorizedKey":
+        """What the line of an authority gives to a key that it has signed for."""
+        ends = [at for at in (self.options.expires_at, certificate.expires_at) if at is not None]
+        options = replace(self.options, expires_at=min(ends, default=None))
+        return AuthorizedKey(certificate.key, certificate.key_id or self.user, options)
 
 
 @dataclass(frozen=True, slots=True)

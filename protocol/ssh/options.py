@@ -16,22 +16,19 @@ _TIME_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 @dataclass(frozen=True, slots=True)
 class KeyOptions:
-    """`sources`: patterns of addresses, none for any; `expires_at`: in UTC."""
+    """`sources`: patterns of addresses, none for any; `expires_at`: in UTC. `is_authority`: the key
+    is not used itself, but to sign certificates; `principals`: the names of which those must have
+    one, None for that of the user whom the hub runs as."""
 
     rights: Rights = field(default=Rights())
     sources: tuple[str, ...] | None = None
     expires_at: datetime | None = None
+    is_authority: bool = False
+    principals: frozenset[str] | None = None
 
     def admits(self, address: str | None) -> bool:
-        """Whether the key may be used from there. `!` before a pattern excludes, whatever else
-        matches."""
-        if self.sources is None:
-            return True
-        if address is None:
-            return False
-        if any(_matches(p[1:], address) for p in self.sources if p.startswith("!")):
-            return False
-        return any(_matches(p, address) for p in self.sources if not p.startswith("!"))
+        """Whether the key may be used from there."""
+        return self.sources is None or matches_any(self.sources, address)
 
     def has_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and now >= self.expires_at
@@ -48,11 +45,17 @@ def parse_options(text: str) -> KeyOptions:
         if name == "expiry-time":
             options = replace(options, expires_at=_time(value))
         elif name == "from":
-            options = replace(options, sources=_patterns(value))
+            options = replace(options, sources=patterns(value))
+        elif name == "cert-authority" and match[2] is None:
+            options = replace(options, is_authority=True)
+        elif name == "principals":
+            options = replace(options, principals=_principals(value))
         elif name == OWN_OPTION:
             options = replace(options, rights=_rights(value))
         else:
             raise SshError(f"the option {name!r} is not understood; the key is not used")
+    if options.principals is not None and not options.is_authority:
+        raise SshError('principals="…" is for a cert-authority; the key is not used')
     return options
 
 
@@ -92,17 +95,34 @@ def _time(value: str) -> datetime:
         raise SshError(f"expiry-time {value[:32]!r} is no time; example: {example}") from None
 
 
-def _patterns(value: str) -> tuple[str, ...]:
-    patterns = tuple(part.strip() for part in value.split(",") if part.strip())
-    if not patterns:
+def _principals(value: str) -> frozenset[str]:
+    names = frozenset(part.strip() for part in value.split(",") if part.strip())
+    if not names:
+        raise SshError('principals="" names nobody; example: principals="ann,bob"')
+    return names
+
+
+def patterns(value: str) -> tuple[str, ...]:
+    """A list of addresses as `from` has it. Raises SshError."""
+    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not found:
         raise SshError('from="" names no address; example: from="10.0.0.0/8,!10.0.0.1"')
-    for pattern in patterns:
+    for pattern in found:
         if "/" in pattern:
             try:
                 ipaddress.ip_network(pattern.removeprefix("!"))
             except ValueError as error:
                 raise SshError(f"from: {error}") from None
-    return patterns
+    return found
+
+
+def matches_any(sources: tuple[str, ...], address: str | None) -> bool:
+    """`!` before a pattern excludes, whatever else matches."""
+    if address is None:
+        return False
+    if any(_matches(p[1:], address) for p in sources if p.startswith("!")):
+        return False
+    return any(_matches(p, address) for p in sources if not p.startswith("!"))
 
 
 def _matches(pattern: str, address: str) -> bool:

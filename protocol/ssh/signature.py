@@ -17,14 +17,15 @@ _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _HASHES = {b"sha256": hashlib.sha256, b"sha512": hashlib.sha512}
 
 
-def verify(key: PublicKey, armored: str, message: bytes) -> None:
-    """Whether that key has signed that message for NAMESPACE. Raises SshError with the reason."""
+def verify(key: PublicKey, armored: str, message: bytes, *, certificate: bytes = b"") -> None:
+    """Whether that key has signed that message for NAMESPACE. The signature may name the key's
+    `certificate` in its place, as ssh-keygen does. Raises SshError with the reason."""
     blob = Blob(_unarmored(armored))
     if blob.take(len(_MAGIC)) != _MAGIC:
         raise SshError("is no SSH signature")
     if (version := blob.u32()) != _VERSION:
         raise SshError(f"is of version {version}, not {_VERSION}")
-    if blob.string() != key.blob:
+    if blob.string() not in (key.blob, certificate or key.blob):
         raise SshError("was made by another key than public_key")
     if (namespace := blob.string()) != NAMESPACE.encode():
         shown = namespace[:64].decode("utf-8", errors="replace")

@@ -14,6 +14,15 @@ class Blob:
         self._data = data
         self._at = 0
 
+    @property
+    def at(self) -> int:
+        """How many bytes have been read."""
+        return self._at
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._at == len(self._data)
+
     def take(self, size_bytes: int) -> bytes:
         taken = self._data[self._at : self._at + size_bytes]
         if len(taken) < size_bytes:
@@ -28,6 +37,10 @@ class Blob:
         value: int = struct.unpack(">I", self.take(4))[0]
         return value
 
+    def u64(self) -> int:
+        value: int = struct.unpack(">Q", self.take(8))[0]
+        return value
+
     def string(self) -> bytes:
         return self.take(self.u32())
 
@@ -40,7 +53,7 @@ class Blob:
 
     def end(self) -> None:
         """Nothing may follow."""
-        if self._at != len(self._data):
+        if not self.is_at_end:
             raise SshError("goes on behind its end")
 
 

@@ -1,0 +1,153 @@
+"""OpenSSH's certificates of users: a key, and an authority's word for it (PROTOCOL.certkeys).
+
+Read here and not by cryptography's SSHCertificate, which knows no authority on a security key and
+takes a signature over SHA-1.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from protocol.ssh.options import matches_any, patterns
+from protocol.ssh.public_key import KEY_BYTES_MAX, KINDS, PublicKey, parse_public_key
+from protocol.ssh.wire import Blob, SshError, string
+
+SUFFIX = "-cert-v01@openssh.com"
+CERTIFICATE_CHARACTERS_MAX = 4 * KEY_BYTES_MAX
+USER_CHARACTERS_MAX = 128
+PRINCIPALS_MAX = 256
+_USER_TYPE = 1
+_FOR_EVER = 2**64 - 1
+# Strings of a key behind its kind; an authority's signature goes over what is before it.
+_KEY_FIELDS = {
+    "ssh-ed25519": 1,
+    "ecdsa-sha2-nistp256": 2,
+    "ecdsa-sha2-nistp384": 2,
+    "ecdsa-sha2-nistp521": 2,
+    "ssh-rsa": 2,
+    "sk-ssh-ed25519@openssh.com": 2,
+    "sk-ecdsa-sha2-nistp256@openssh.com": 3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Signed by `authority`, which may be anybody: whether it counts, its line in authorized_keys
+    says. Times in UTC; `sources` as KeyOptions has them."""
+
+    key: PublicKey
+    blob: bytes
+    authority: PublicKey
+    key_id: str
+    principals: frozenset[str]
+    valid_from: datetime
+    expires_at: datetime | None
+    sources: tuple[str, ...] | None
+
+    def problem(self, principals: frozenset[str], address: str | None, now: datetime) -> str | None:
+        """Why it cannot be used by one of these names, from there, now."""
+        if not self.principals & principals:
+            return "is a certificate for other names (principals)"
+        if now < self.valid_from:
+            return "is a certificate that is not valid yet"
+        if self.expires_at is not None and now >= self.expires_at:
+            return "is a certificate that has expired"
+        if self.sources is not None and not matches_any(self.sources, address):
+            return f"is a certificate that may not be used from {address}"
+        return None
+
+
+def is_certificate(text: str) -> bool:
+    """Whether a one-line form says that it is one."""
+    kind = text.split(None, 1)[:1]
+    return bool(kind) and kind[0].endswith(SUFFIX)
+
+
+def parse_certificate(text: str) -> Certificate:
+    """A certificate in OpenSSH's one-line form, whose authority's signature is good. Raises
+    SshError."""
+    kind, encoded = [*text.split(None, 2), "", ""][:2]
+    plain = kind.removesuffix(SUFFIX)
+    # The kinds on security keys have their host's name once only.
+    plain = f"{plain}@openssh.com" if plain.startswith("sk-") else plain
+    if plain not in KINDS:
+        raise SshError(f"{kind[:64]!r} is no kind of certificate that is taken")
+    if len(encoded) > CERTIFICATE_CHARACTERS_MAX:
+        raise SshError(f"a certificate has at most {CERTIFICATE_CHARACTERS_MAX} characters")
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise SshError("the certificate is no base64") from None
+    return _read(kind, plain, blob)
+
+
+def _read(kind: str, plain: str, blob: bytes) -> Certificate:
+    fields = Blob(blob)
+    if fields.string() != kind.encode():
+        raise SshError("the certificate is of another kind than it says")
+    fields.string()  # a nonce
+    numbers = b"".join(string(fields.string()) for _ in range(_KEY_FIELDS[plain]))
+    key = _key(string(plain.encode()) + numbers)
+    fields.take(8)  # a serial number
+    if fields.u32() != _USER_TYPE:
+        raise SshError("is no certificate of a user")
+    key_id = fields.string().decode("utf-8", errors="replace")[:USER_CHARACTERS_MAX]
+    principals = _principals(Blob(fields.string()))
+    valid_from, valid_until = fields.u64(), fields.u64()
+    sources = _sources(Blob(fields.string()))
+    fields.string()  # extensions, which permit what a shell has
+    fields.string()  # reserved
+    authority = _key(fields.string())
+    signed = blob[: fields.at]
+    signature = fields.string()
+    fields.end()
+    try:
+        authority.verify(signature, signed)
+    except SshError as error:
+        raise SshError(f"the signature of its authority {error}") from None
+    return Certificate(
+        key=key,
+        blob=blob,
+        authority=authority,
+        key_id=key_id,
+        principals=principals,
+        valid_from=_moment(valid_from),
+        expires_at=None if valid_until == _FOR_EVER else _moment(valid_until),
+        sources=sources,
+    )
+
+
+def _key(blob: bytes) -> PublicKey:
+    kind = Blob(blob).string().decode("ascii", errors="replace")
+    key, _ = parse_public_key(f"{kind} {base64.b64encode(blob).decode()}")
+    return key
+
+
+def _principals(names: Blob) -> frozenset[str]:
+    found = set()
+    while not names.is_at_end:
+        found.add(names.string().decode("utf-8", errors="replace"))
+        if len(found) > PRINCIPALS_MAX:
+            raise SshError(f"a certificate names at most {PRINCIPALS_MAX} principals")
+    return frozenset(found)
+
+
+def _sources(critical: Blob) -> tuple[str, ...] | None:
+    """Raises SshError for every other option: it may restrict more than is understood here."""
+    sources = None
+    while not critical.is_at_end:
+        name, data = critical.string(), Blob(critical.string())
+        if name != b"source-address":
+            shown = name[:64].decode("utf-8", errors="replace")
+            raise SshError(f"is a certificate with {shown!r}, which is not understood")
+        sources = patterns(data.string().decode("ascii", errors="replace"))
+        data.end()
+    return sources
+
+
+def _moment(seconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.max.replace(tzinfo=UTC)
