@@ -8,7 +8,7 @@ import click
 import simplejson
 
 from claudehub.client import HubClient, RequestFailed
-from claudehub.render import plain
+from claudehub.render import plain, shortened
 
 _INPUT_LENGTH = 2_000
 _ANSWERS: dict[str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ def _ask(hub: HubClient, project_id: str, question: dict[str, Any]) -> None:
         command = f"claudehub answer {project_id} {permission_id} allow"
         click.echo(f"a permission is needed; for example: {command}", err=True)
         return
-    shown = plain(simplejson.dumps(question["input"])[:_INPUT_LENGTH])
+    shown = plain(shortened(simplejson.dumps(question["input"]), _INPUT_LENGTH))
     text = f"{plain(question['tool'])} {shown}\nAllow it? [y]es, yes and [r]emember, [n]o"
     choice = click.prompt(text, type=click.Choice(list(_ANSWERS)), show_choices=False, err=True)
     try:

@@ -6,13 +6,24 @@ from datetime import datetime
 from typing import Any
 
 _SUMMARY_LENGTH = 100
-# Output of agents is not to move the cursor or set the title of whoever looks at it.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Output of agents is not to move the cursor or set the title of whoever looks at it, nor to show a
+# command in another order than it has (the directional controls of Unicode, CVE-2021-42574).
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: str) -> str:
     """Without control characters, but for newline and tab."""
     return _CONTROL.sub("", text)
+
+
+def shortened(text: str, length: int) -> str:
+    """Its beginning and its end, and how much is left out between: nothing may hide behind a
+    length unsaid."""
+    if len(text) <= length:
+        return text
+    head = length * 3 // 4
+    left_out = len(text) - length
+    return f"{text[:head]} [… {left_out} characters are not shown …] {text[head + left_out :]}"
 
 
 def local_time(timestamp: str) -> str:

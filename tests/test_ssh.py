@@ -187,7 +187,7 @@ def test_authorized_keys_as_openssh_reads_it(tmp_path: Path) -> None:
             f'expiry-time="20300101Z",FROM="*" {bare}\t tabbed',
             f'command="echo \\"a b\\"" {line}',
             f"no-pty {line}",
-            f"principals=\"ann\" {line}",
+            f'principals="ann" {line}',
             "ssh-ed25519 AAAA broken",
             "garbage",
             f'claudehub="admin" {line}',
