@@ -75,11 +75,14 @@ class Compressing:
 
     def _start(self, project_id: str, segment: Segment) -> None:
         target = str(self._target(segment))
-        command = [sys.executable, "-m", "storage.compressor", str(segment.path), target]
+        # -P, and / below: where the server was started an agent may write a storage/ of its own.
+        module = ("-P", "-m", "storage.compressor")
+        command = [sys.executable, *module, str(segment.path), target]
         self._under_way = project_id, segment
         self._done.add((project_id, segment.name))
-        self._child = subprocess.Popen(
+        self._child = subprocess.Popen(  # noqa: S603 - our own words, and a file of ours
             [*command, self._compression],
+            cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

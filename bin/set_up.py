@@ -1,6 +1,6 @@
 """Makes the virtual environment of a checkout from its setup.cfg; standard library only.
 
-    set_up.py CHECKOUT VENV run|dev
+    set_up.py CHECKOUT VENV run|dev|fuzz|audit
 
 May be started twice at once (the second waits), and interrupted at any point (the next one goes
 on): the stamp that says "done" is written last.
@@ -16,6 +16,7 @@ import venv
 from pathlib import Path
 
 LINES_SHOWN_ON_FAILURE = 30
+EXTRAS = {"run": (), "dev": ("dev",), "fuzz": ("dev", "fuzz"), "audit": ("dev", "audit")}
 
 
 def say(text: str) -> None:
@@ -27,8 +28,8 @@ def requirements(setup_cfg: Path, kind: str) -> list[str]:
     config = configparser.ConfigParser(interpolation=None)
     config.read_string(setup_cfg.read_text("utf-8"))
     text = config["options"]["install_requires"]
-    if kind == "dev":
-        text += "\n" + config["options.extras_require"]["dev"]
+    for extra in EXTRAS[kind]:
+        text += "\n" + config["options.extras_require"][extra]
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -77,6 +78,7 @@ def install(folder: Path, wanted: list[str]) -> None:
     say(f"installing {len(wanted)} packages and what they need (once)")
     command = [
         str(folder / "bin" / "python"),
+        "-P",  # started in somebody's folder, a pip/ that lies there is not run
         "-m",
         "pip",
         "install",
@@ -86,7 +88,7 @@ def install(folder: Path, wanted: list[str]) -> None:
         *wanted,
     ]
     said = []
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - pip, and what setup.cfg says
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as pip:
         assert pip.stdout is not None
@@ -116,7 +118,7 @@ def main() -> None:
             return
         make_venv(folder)
         install(folder, requirements(setup_cfg, kind))
-        for done in ("run", "dev") if kind == "dev" else ("run",):  # with dev it runs too
+        for done in ("run", *EXTRAS[kind]):  # with what tests it, it runs too
             new = folder / ".claudehub-new"
             new.write_text(wanted_text, "utf-8")
             new.replace(folder / f".claudehub-{done}")

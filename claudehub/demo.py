@@ -39,7 +39,7 @@ class Server:
     """A `claudehub serve` of our own."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own words
             [sys.executable, str(Path(__file__).with_name("__main__.py")), "serve"],
             env=environment,
             stdout=subprocess.PIPE,

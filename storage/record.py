@@ -1,5 +1,6 @@
 """One record of the log, as bytes. Everything here is slices and a CRC, nothing is parsed."""
 
+import re
 from collections.abc import Iterable, Iterator
 from zlib import crc32
 
@@ -8,6 +9,8 @@ _SEQ = b'"seq":'
 _TIMESTAMP = b',"timestamp":"'
 _SEQ_AT = 18  # behind `{"crc":"9f3c01ab",`
 _NUMBER_AT = _SEQ_AT + len(_SEQ)
+# Of 18 digits: a number that nobody can count to must not be counted from.
+_STAMP = re.compile(rb'"seq":(\d{1,18}),"timestamp":"[0-9T:.-]{26}Z",')
 TIMESTAMP_LENGTH = 27  # 2026-11-23T08:14:33.123456Z: a fixed width, so that it sorts as text
 # Enough of a line for its number, its time, its project and its update type.
 PREFIX_BYTES = 256
@@ -39,8 +42,8 @@ def sound_records(lines: Iterable[bytes], seq: int) -> Iterator[tuple[int, int, 
             continue
         if rest.startswith(b'"seq":%d,' % (seq + 1)):
             seq += 1
-        elif rest.startswith(_SEQ):
-            seq = seq_of(line)
+        elif (found := _STAMP.match(rest)) is not None:
+            seq = int(found[1])
         else:
             continue
         yield index, seq, line

@@ -29,8 +29,8 @@ class Guardian:
     def __init__(self, prefix: str) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        self._popen = subprocess.Popen(
-            [sys.executable, "-c", _SCRIPT, prefix],
+        self._popen = subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, "-P", "-c", _SCRIPT, prefix],
             env={**os.environ, "PYTHONPATH": path},
             cwd="/",
             stdin=subprocess.PIPE,

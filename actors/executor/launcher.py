@@ -27,7 +27,7 @@ def launch(limits: str, user: str, command: list[str]) -> NoReturn:
         os.setresgid(int(gid), int(gid), int(gid))
         os.setresuid(int(uid), int(uid), int(uid))
     try:
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 - without a shell, as it must be
     except OSError as error:
         sys.stderr.write(f"{command[0]} could not be started: {error.strerror}\n")
         sys.exit(NOT_FOUND)
