@@ -141,6 +141,14 @@ def test_the_protocol_page_has_every_word_of_the_protocol() -> None:
             assert f"`{info.alias or field}`" in row, (name, field)
 
 
+def test_the_security_page_names_tests_that_are_there() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 40
+    everything = "".join(path.read_text() for path in (ROOT / "tests").glob("*.py"))
+    assert [name for name in sorted(named) if f"def {name}(" not in everything] == []
+
+
 def test_links_in_the_documentation_lead_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").glob("*.md")]
     assert len(pages) > 8
