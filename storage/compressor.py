@@ -45,7 +45,7 @@ def _gathered(fd: int) -> Iterator[tuple[tuple[int, bytes], bytes]]:
     size = 0
     first: tuple[int, bytes] | None = None
     for _, lines in plain_lines.slabs_from(fd, 0):
-        sound = {index: number for index, number, _ in record.sound_records(lines, 0)}
+        sound = {index: number for index, number, _ in record.sound_records(lines)}
         for index, line in enumerate(lines):
             if index in sound:
                 if size >= blocks.BLOCK_BYTES and first is not None:

@@ -60,7 +60,7 @@ def last_record(segments: list[Segment]) -> bytes | None:
         try:
             with segment_file.opened(segment) as file:
                 for lines in file.lines_before(file.end):
-                    if found := list(record.sound_records(lines, 0)):
+                    if found := list(record.sound_records(lines)):
                         return found[-1][2]
         except OSError as error:
             # Deleted or compressed since it was listed, or not ours to read.

@@ -92,7 +92,7 @@ class LogReader:
             file, path = found
             place = file.find(lambda stamp: stamp[1] >= wanted)
             for chunk in file.chunks_from(place):
-                for _, number, _ in record.sound_records(chunk.lines, 0):
+                for _, number, _ in record.sound_records(chunk.lines):
                     self._hint = (number - 1, path, place)
                     return number
         return None

@@ -55,7 +55,7 @@ class PageFilling:
         fewer than all where the page is full or the limit is passed."""
         items, size, position = self._items, self._size, self.position
         used = len(lines)
-        for index, number, line in record.sound_records(lines, position):
+        for index, number, line in record.sound_records(lines):
             if number <= position:  # a doubled record
                 continue
             if number > limit:
@@ -103,7 +103,7 @@ class BackwardFilling:
         full, or reaches down to `lowest`."""
         items, size, position = self._items, self._size, self.position
         has_more = True
-        for _, number, line in reversed(list(record.sound_records(lines, position - len(lines)))):
+        for _, number, line in reversed(list(record.sound_records(lines))):
             if number > position or number > limit:
                 continue
             is_large = bool(items) and size + len(line) > self._max_bytes

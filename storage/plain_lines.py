@@ -72,7 +72,7 @@ def records_from(
         if is_first:  # the line that the byte before `offset` belongs to
             at, lines, is_first = start + len(slab[0]), slab[1:], False
         previous = 0
-        for index, number, line in record.sound_records(lines, 0):
+        for index, number, line in record.sound_records(lines):
             at += sum(map(len, lines[previous:index]))
             previous = index
             yield at, (number, record.timestamp_of(line))

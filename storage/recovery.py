@@ -60,7 +60,7 @@ class _Scan:
         """Lines that begin at an offset. A record that stands there twice is sound only once; one
         behind `limit` does not count."""
         taken = 0
-        for index, number, line in record.sound_records(lines, self.seq):
+        for index, number, line in record.sound_records(lines):
             if self.seq < number <= limit:
                 if number != self.seq + 1:
                     self.skip_to(number - 1)
@@ -127,7 +127,7 @@ def _scan_clean(segment: Segment, size: int, state: LogState) -> _Scan | None:
     with disk.reading(segment.path) as fd:
         for start, lines in plain_lines.slabs_from(fd, max(0, size - TAIL_BYTES), TAIL_BYTES):
             if scan.last is None and size > TAIL_BYTES:
-                sound = next(record.sound_records(lines, clean.last_seq - len(lines)), None)
+                sound = next(record.sound_records(lines), None)
                 scan.seq = sound[1] - 1 if sound else scan.seq
             scan.take(start, lines, clean.last_seq)
     if scan.last is None and size > TAIL_BYTES:  # the last record is a large one

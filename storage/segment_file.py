@@ -133,7 +133,7 @@ class BlockFile:
 
     def find(self, is_far_enough: Test) -> Place:
         for chunk in self.chunks_from((self._last_too_small(is_far_enough), 0)):
-            for index, number, line in record.sound_records(chunk.lines, 0):
+            for index, number, line in record.sound_records(chunk.lines):
                 if is_far_enough((number, record.timestamp_of(line))):
                     return chunk.behind(index)
         return self.end

@@ -87,7 +87,7 @@ def _read(verdict: Verdict, segment: Segment, limit: int, progress: Callable[[in
         end = file.end
         done = 0
         for chunk in file.chunks_from(segment_file.START):
-            sound = list(record.sound_records(chunk.lines, verdict.last_seq))
+            sound = list(record.sound_records(chunk.lines))
             _report_unsound(verdict, segment, chunk, {index for index, _, _ in sound})
             for _, number, line in sound:
                 if not verdict.last_seq < number <= limit:
