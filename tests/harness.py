@@ -48,13 +48,11 @@ class HubProcess:
         self._settings = settings
         self._process: subprocess.Popen[str] | None = None
         self.errors = scratch / "stderr"
-        self.cwd: Path | None = None
 
     def start(self, **settings: str) -> "HubProcess":
         with open(self.errors, "a") as errors:
             self._process = subprocess.Popen(
                 self.command(),
-                cwd=self.cwd,
                 env=self.environment(**settings),
                 stdout=subprocess.PIPE,
                 stderr=errors,

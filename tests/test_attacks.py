@@ -406,23 +406,6 @@ def test_an_agent_reads_the_servers_environment(hub: HubProcess, client: WireCli
     assert not {"DATA_DIR", "PROJECT_ROOTS", "CLAUDE_CMD"} & set(json.loads(seen))
 
 
-def test_an_agent_writes_a_module_where_the_server_was_started(scratch: Path) -> None:
-    """Its helpers are Python programs of the server's user; none takes its modules from there."""
-    hub = HubProcess(scratch, LOG_COMPRESS="gzip", MSG_ROTATE_SIZE="2000")
-    hub.cwd = Path(hub.folder("p"))
-    marker = scratch / "run-by-the-server"
-    for name in ("actors", "storage", "protocol", "claudehub", "psutil", "logging", "encodings"):
-        (hub.cwd / name).mkdir()
-        (hub.cwd / name / "__init__.py").write_text(f"open({str(marker)!r}, 'w')")
-    hub.start()
-    with hub.client() as client:
-        client.request("project_create", path=str(hub.cwd))
-        client.run_after_join("p", "[[lines:60]]")
-        wait_until(lambda: any(hub.data.rglob("*.jsonl.gz")))
-    assert hub.stop() == 0
-    assert not marker.exists()
-
-
 def test_an_agent_writes_to_the_terminal_of_who_looks_on() -> None:
     evil = "\x1b]52;c;cm0gLXJmIH4=\x07\x1b[2J\x9b31m rm -rf \u202egpj.x\u2066 \x08\x08ok\r"
     assert plain(evil) == "]52;c;cm0gLXJmIH4=[2J31m rm -rf gpj.x ok"

@@ -150,6 +150,23 @@ def test_closed_segments_are_compressed_one_after_the_other(
     assert not [t for t in setup.timers.pending if isinstance(t.message, messages._CompressionDue)]
 
 
+def test_an_agent_writes_a_module_where_the_server_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compressor is a Python program of the server's user: it takes none from there."""
+    with freeze_time(NOW):
+        setup = Setup(tmp_path / "data", compression=Compression.GZIP)
+        make_log(setup, "a")
+    marker = tmp_path / "run-by-the-server"
+    for name in ("storage", "psutil", "logging", "encodings"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"open({str(marker)!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    told = setup.check() + finish(setup)
+    assert any(isinstance(m, messages.SegmentCompressed) for m in told)
+    assert not marker.exists()
+
+
 def finish(setup: Setup) -> list[Any]:
     """Waits for the children, one after the other."""
     told = []
