@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from actors.config import Config
 from actors.errors import StartFailed
-from actors.executor import family, walls
+from actors.executor import walls
 from actors.executor.cli_facts import CliFacts
 from actors.executor.environment import agent_environment, home_problem
-from actors.executor.guardian import Guardian
 from actors.executor.walls import Walls
+from actors.kin import family
+from actors.kin.guardian import Guardian
 
 logger = logging.getLogger("claudehub.agents")
 

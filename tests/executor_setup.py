@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import pytest
 
 from actors import messages
-from actors.executor import family, starter
+from actors.executor import starter
 from actors.executor.actor import Executor
 from actors.executor.cli_facts import CliFacts
 from actors.executor.credit import Credit
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
+from actors.kin import family
 from protocol.claude import SessionChoice
 from protocol.requests import Options
 from tests.fakes import ManualTimers, Probe, inbox_of

@@ -10,8 +10,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actors import messages
-from actors.executor import family, starter
+from actors.executor import starter
 from actors.executor.worker import SWEEPS_MAX, UNSURE_LOOKS_MAX
+from actors.kin import family
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome
 from tests.executor_setup import (

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from actors.executor import family
-from actors.executor.family import Census, Look
+from actors.kin import family
+from actors.kin.family import Census, Look
 from tests.harness import HubProcess
 from tests.processes import marked, wait_until
 

@@ -79,14 +79,14 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
         "subprocess": (
             "actors/compression.py",
             "actors/executor/cli_facts.py",
-            "actors/executor/guardian.py",
+            "actors/kin/guardian.py",
             "actors/executor/process.py",
             "claudehub/demo.py",
             "claudehub/identity.py",
         ),
         "socket": ("actors/frontend/",),
         "websocket_server": ("actors/frontend/listener.py",),
-        "psutil": ("actors/executor/", "storage/compressor.py"),
+        "psutil": ("actors/executor/", "actors/kin/", "storage/compressor.py"),
         "watchdog": ("actors/file_watcher.py", "actors/file_reloader.py"),
         "fcntl": ("storage/", "actors/frontend/socket_transport.py"),
     }

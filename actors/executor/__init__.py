@@ -5,9 +5,10 @@ process, with `starter.py` and `keeping.py` (a process's beginning, and its time
 `worker.py` one process and the table of states that `ending.py` holds, pure; `preparing.py` what
 a process is told before a prompt; `questioning.py` and `permissions.py` what it asks; `relay.py`
 what the Project is told, in order. Below them `process.py`, the only user of Popen, with
-`credit.py` (how much output may be on its way), `lines.py` (bytes to lines), `family.py` (what a
-process has started) and `environment.py` (what it may see). `guardian.py` is a process beside the
-server, for the case that this dies; `cli_facts.py` knows what CLI is installed.
+`credit.py` (how much output may be on its way), `lines.py` (bytes to lines), `folder.py` (where it
+runs), `environment.py` (what it may see) and `walls.py` (what it may be and take, with
+`launcher.py`). What a process has started is `actors/kin`'s to know; `cli_facts.py` knows what CLI
+is installed.
 """
 
 from actors.executor.actor import Executor

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import psutil
 
 from actors import messages
-from actors.executor import family
 from actors.executor.credit import Credit
 from actors.executor.folder import held
 from actors.executor.lines import LineSplitter
 from actors.executor.walls import NO_WALLS, Walls
+from actors.kin import family
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 

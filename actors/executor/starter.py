@@ -5,12 +5,12 @@ import secrets
 from dataclasses import replace
 
 from actors.clock import Timers
-from actors.executor import family
 from actors.executor.preparing import Preparation
 from actors.executor.process import AgentProcess, ProcessSpec
 from actors.executor.questioning import Questioning
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
+from actors.kin import family
 from actors.messages import Ref
 from protocol import claude
 from protocol.claude import LaunchSettings, Rules, SessionChoice, TurnSettings

@@ -12,11 +12,11 @@ import psutil
 
 from actors import messages
 from actors.clock import Timers
-from actors.executor import family
 from actors.executor.ending import LIMITED, Action, Event, State, step
 from actors.executor.permissions import Questions, Remembered
 from actors.executor.preparing import Preparation
 from actors.executor.process import AgentProcess
+from actors.kin import family
 from actors.messages import Ref
 from protocol.claude import (
     AgentLine,

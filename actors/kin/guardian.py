@@ -11,13 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from actors.executor import family
+from actors.kin import family
 
 logger = logging.getLogger("claudehub.executor")
 
 STRAYS_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 2.0
-_SCRIPT = "import sys; from actors.executor.guardian import guard; guard(sys.argv[1])"
+_SCRIPT = "import sys; from actors.kin.guardian import guard; guard(sys.argv[1])"
 
 
 class Guardian:
