@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,21 @@ BAD = [
 ]
 
 
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    """One for all, without a project at the beginning of each test."""
+    process = HubProcess(tmp_path_factory.mktemp("hub").resolve(), WARM_SESSIONS="0").start()
+    yield process
+    assert process.stop() == 0
+
+
 @pytest.fixture
-def client(hub: HubProcess) -> Any:
+def client(hub: HubProcess) -> Iterator[WireClient]:
     with hub.client() as connection:
         yield connection
+    with hub.client() as cleaner:
+        for project in cleaner.request("project_list")["projects"]:
+            cleaner.request("project_delete", project_id=project["project_id"])
 
 
 def test_malformed_messages_are_answered_and_the_connection_goes_on(client: WireClient) -> None:
