@@ -15,6 +15,7 @@ from actors.executor import walls
 from actors.executor.environment import home_problem
 from actors.main import check
 from tests.harness import MOCK, HubProcess
+from tests.processes import wait_until
 
 IS_ROOT = os.geteuid() == 0
 NOBODY = "nobody"
@@ -145,6 +146,14 @@ def test_a_command_that_is_not_there_is_named_behind_a_launcher(scratch: Path) -
     assert hub.stop() == 0
     assert (end["outcome"], end["exit_code"]) == ("error", 127)
     assert f"{agent} could not be started: No such file" in end["stderr"]
+
+
+def test_a_command_that_does_not_work_is_named_at_the_start(scratch: Path) -> None:
+    """Such as a sandbox that the program is not in."""
+    hub = HubProcess(scratch, CLAUDE_CMD="/bin/sh -c 'echo no such thing >&2; exit 5'").start()
+    wait_until(lambda: "at --version: no such thing" in (scratch / "stderr").read_text())
+    assert hub.stop() == 0
+    assert "CLAUDE_CMD ends with 5 at --version" in (scratch / "stderr").read_text()
 
 
 def test_a_turn_within_limits(scratch: Path) -> None:

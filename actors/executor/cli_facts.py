@@ -1,5 +1,6 @@
 """What the installed CLI is: its version and what it knows, found out once, beside the start."""
 
+import logging
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -7,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from actors.executor.walls import Walls
 from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
 
+logger = logging.getLogger("claudehub.executor")
+
 PROBE_TIMEOUT_S = 10.0
+SAID_LENGTH = 300
 # A prompt in the first second of a server waits for the answer, no longer than this.
 KNOWN_WAIT_S = 3.0
 
@@ -47,6 +51,11 @@ def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> 
             timeout=PROBE_TIMEOUT_S,
             check=False,
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.warning("CLAUDE_CMD does not answer %s: %s", argv[-1], error)
         return ""
-    return done.stdout.decode("utf-8", errors="replace") if done.returncode == 0 else ""
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", errors="replace").strip()[-SAID_LENGTH:]
+        logger.warning("CLAUDE_CMD ends with %d at %s: %s", done.returncode, argv[-1], said)
+        return ""
+    return done.stdout.decode("utf-8", errors="replace")
