@@ -159,6 +159,7 @@ class FrontEnd:
             clock=self._clock,
             tls=None,
             readiness=self._readiness,
+            needs_key=keyring is not None,
             places=self._places,
             refused=self._refused,
             heartbeat_s=config.heartbeat,

@@ -38,14 +38,12 @@ class Echo:
 
     message_bytes_max = None
 
-    def __init__(self, outbox: Outbox, _peer: Peer, known: Callable[[], None]) -> None:
+    def __init__(self, outbox: Outbox, _peer: Peer, _known: Callable[[], None]) -> None:
         self._outbox = outbox
-        self._known = known
         self._stream = DeflateStream(alone_bytes_min=0)
 
     def begin(self) -> bool:
         """Says nothing."""
-        self._known()
         return True
 
     def receive(self, message: str | bytes) -> bool:
@@ -77,6 +75,7 @@ def context(max_message_bytes: int, readiness: Readiness) -> ConnectionContext:
         clock=SystemClock(),
         tls=None,
         readiness=readiness,
+        needs_key=False,
         places=Places(1000, SystemClock()),
         refused=lambda _peer, _status: None,
         heartbeat_s=30.0,

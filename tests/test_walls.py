@@ -5,6 +5,8 @@ import pwd
 import resource
 import shlex
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -110,10 +112,18 @@ def test_nothing_that_an_agent_starts_can_become_more(scratch: Path) -> None:
         assert "no_new_privs" in (scratch / "stderr").read_text()
 
 
-def test_whom_an_agent_runs_as(scratch: Path) -> None:
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A scratch folder that others may pass through, which pytest's own is not."""
+    with tempfile.TemporaryDirectory(prefix="claudehub-walls-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder).resolve()
+
+
+def test_whom_an_agent_runs_as(passable: Path) -> None:
     """As root only, so this is two tests."""
     if not IS_ROOT:
-        hub = HubProcess(scratch, AGENT_USER=NOBODY)
+        hub = HubProcess(passable, AGENT_USER=NOBODY)
         with pytest.raises(AssertionError, match="AGENT_USER: only a server that runs as root"):
             hub.start()
         hub.stop()
@@ -121,11 +131,27 @@ def test_whom_an_agent_runs_as(scratch: Path) -> None:
     nobody = pwd.getpwnam(NOBODY)
     script = "id -u; id -ru; id -G; echo $HOME $USER; ls /proc/$$/fd"
     for limits in ("", "nofile=64"):
-        seen = seen_inside(scratch, script, AGENT_USER=NOBODY, AGENT_LIMITS=limits).split()
+        seen = seen_inside(passable, script, AGENT_USER=NOBODY, AGENT_LIMITS=limits).split()
         assert seen[:2] == [str(nobody.pw_uid)] * 2
         assert seen[2:] == [str(nobody.pw_gid), nobody.pw_dir, NOBODY, "0", "1", "2"]
-    assert "RUNNING AGENTS AS ROOT" not in (scratch / "stderr").read_text()
-    assert "Permission denied" in seen_inside(scratch, f"cat {scratch}/data/id", AGENT_USER=NOBODY)
+    assert "RUNNING AGENTS AS ROOT" not in (passable / "stderr").read_text()
+    assert "Permission denied" in seen_inside(
+        passable, f"cat {passable}/data/id", AGENT_USER=NOBODY
+    )
+
+
+def test_a_folder_that_the_agents_user_may_not_enter_is_named(scratch: Path) -> None:
+    if not IS_ROOT:
+        return  # test_an_agent_user_that_cannot_be
+    hub = HubProcess(scratch, CLAUDE_CMD="/bin/true", AGENT_USER=NOBODY).start()
+    folder = hub.folder("p")
+    os.chmod(folder, 0o700)
+    with hub.client() as client:
+        client.request("project_create", path=folder)
+        end = client.run_after_join("p", "x")
+    assert hub.stop() == 0
+    assert end["exit_code"] == 126
+    assert f"may not enter {folder}: make it that user's" in end["stderr"]
 
 
 def test_root_is_warned(scratch: Path) -> None:

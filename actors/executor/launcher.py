@@ -10,8 +10,8 @@ import resource
 import sys
 from typing import NoReturn
 
-# What a shell answers where a command is not there.
-NOT_FOUND = 127
+# What a shell answers where a command may not be run, and where it is not there.
+REFUSED, NOT_FOUND = 126, 127
 
 
 def launch(limits: str, user: str, command: list[str]) -> NoReturn:
@@ -26,11 +26,18 @@ def launch(limits: str, user: str, command: list[str]) -> NoReturn:
         os.setgroups([int(group) for group in groups.split(",")])
         os.setresgid(int(gid), int(gid), int(gid))
         os.setresuid(int(uid), int(uid), int(uid))
+        folder = os.getcwd()
+        if not os.access(folder, os.R_OK | os.X_OK):
+            _give_up(f"AGENT_USER (uid {uid}) may not enter {folder}: make it that user's", REFUSED)
     try:
         os.execvp(command[0], command)  # noqa: S606 - without a shell, as it must be
     except OSError as error:
-        sys.stderr.write(f"{command[0]} could not be started: {error.strerror}\n")
-        sys.exit(NOT_FOUND)
+        _give_up(f"{command[0]} could not be started: {error.strerror}", NOT_FOUND)
+
+
+def _give_up(reason: str, code: int) -> NoReturn:
+    sys.stderr.write(f"{reason}\n")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -40,13 +40,15 @@ USER_TIMEOUT_MARGIN_S = 10.0
 class ConnectionContext:
     """What every connection of a server shares. `tls` gives the certificate of now; None: plain.
     `readiness`: None where every thread polls for itself; `refused` is told the status of a
-    handshake that was. `converse` is given what to call once it is known who the peer is."""
+    handshake that was. `needs_key`: who a peer is, is known only once it has authenticated, which
+    `converse` is given something to say with; else with the handshake."""
 
     rules: HandshakeRules
     converse: Callable[[Outbox, Peer, Callable[[], None]], Conversation]
     clock: Clock
     tls: Callable[[], ssl.SSLContext] | None
     readiness: Readiness | None
+    needs_key: bool
     places: Places
     refused: Callable[[Peer, int], None]
     heartbeat_s: float
@@ -105,6 +107,8 @@ class Connection:
         except OSError as error:
             logger.debug("handshake: %s", error)
             return
+        if not self._context.needs_key:
+            self._on_known()
         reason = "a bug"
         try:
             reason = self._serve()

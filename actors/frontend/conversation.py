@@ -80,7 +80,6 @@ class HubConversation:
         self, context: HubContext, outbox: Outbox, peer: Peer, known: Callable[[], None]
     ) -> None:
         self._context = context
-        self._known = known
         self._gate = context.new_gate(peer, known)
         self._outbox = outbox
         self._requests = context.quotas.requests.of_connection()
@@ -110,8 +109,6 @@ class HubConversation:
             logger.error("no thread for a client: %s; raise `ulimit -u` (docs/tuning.md)", error)
             self._outbox.close(CloseCode.TRY_AGAIN_LATER, "too many connections")
             return False
-        if not self._gate.is_locked:
-            self._known()
         return True
 
     @property
