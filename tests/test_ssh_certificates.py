@@ -160,6 +160,11 @@ def test_a_certificate_may_be_bound_to_addresses(tmp_path: Path) -> None:
     assert Door(tmp_path, key, authority_line(authority)).enter() == {"user": "ann@laptop"}
 
 
+def test_an_id_is_one_line(tmp_path: Path) -> None:
+    key, authority = certify(tmp_path, "-I", "ann\n\x1b[31mroot", "-n", "ann")
+    assert Door(tmp_path, key, authority_line(authority)).enter() == {"user": "ann[31mroot"}
+
+
 def test_an_authority_does_not_come_in_itself(tmp_path: Path) -> None:
     _, authority = certify(tmp_path)
     door = Door(tmp_path, authority, authority_line(authority))

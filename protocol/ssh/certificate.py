@@ -92,7 +92,7 @@ def _read(kind: str, plain: str, blob: bytes) -> Certificate:
     fields.take(8)  # a serial number
     if fields.u32() != _USER_TYPE:
         raise SshError("is no certificate of a user")
-    key_id = fields.string().decode("utf-8", errors="replace")[:USER_CHARACTERS_MAX]
+    key_id = _printable(fields.string())[:USER_CHARACTERS_MAX]
     principals = _principals(Blob(fields.string()))
     valid_from, valid_until = fields.u64(), fields.u64()
     sources = _sources(Blob(fields.string()))
@@ -116,6 +116,12 @@ def _read(kind: str, plain: str, blob: bytes) -> Certificate:
         expires_at=None if valid_until == _FOR_EVER else _moment(valid_until),
         sources=sources,
     )
+
+
+def _printable(name: bytes) -> str:
+    """It becomes a user, and so a part of lines in a log."""
+    text = name.decode("utf-8", errors="replace")
+    return "".join(character for character in text if character.isprintable())
 
 
 def _key(blob: bytes) -> PublicKey:
