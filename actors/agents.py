@@ -63,12 +63,14 @@ def prepare(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentF
     environment = around.environment(_environment(config))
     if (problem := home_problem(environment, around.uid)) is not None:
         logger.warning("%s", problem)
+    run_id = _guard(data_id, stack)
+    probe = {**environment, family.MARK: family.mark_of(data_id, f"{run_id}-probe")}
     return AgentFacts(
         data_id=data_id,
-        run_id=_guard(data_id, stack),
+        run_id=run_id,
         environment=environment,
         walls=around,
-        cli=_ask_cli(config, environment, around),
+        cli=_ask_cli(config, probe, around),
     )
 
 

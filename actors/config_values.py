@@ -96,7 +96,8 @@ def limits(value: object) -> object:
 def _limit(name: str, text: str) -> int:
     try:
         if name in TIME_LIMITS:
-            number = int(text) if text.isdecimal() else int(float(str(seconds(text))))
+            is_number = text.isascii() and text.isdecimal()
+            number = int(text) if is_number else int(float(str(seconds(text))))
         elif name in SIZE_LIMITS:
             number = int(_SIZES.validate_python(text))
         else:
@@ -107,5 +108,5 @@ def _limit(name: str, text: str) -> int:
     # Nothing can run with none of these; of the others 0 means something.
     least = 0 if name in ("core", "memlock") else 1
     if not least <= number <= LIMIT_MAX:
-        raise ValueError(f"{name}={text} must be {least} or more")
+        raise ValueError(f"{name}={text} must be from {least} to {LIMIT_MAX}")
     return number

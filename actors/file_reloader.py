@@ -7,7 +7,7 @@ then.
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, assert_never
 
@@ -27,6 +27,8 @@ logger = logging.getLogger("claudehub.files")
 # Several files may belong together (certificate and key): all shall be there before they are read.
 SETTLE_S = 0.5
 LOOK_S = 30.0
+# As the kernel follows (path_resolution(7)).
+LINKS_MAX = 40
 STOP_S = 1.0
 
 
@@ -175,9 +177,35 @@ class FileReloader(Actor):
 
 
 def _folders(subject: Reloadable) -> set[Path]:
-    """Of the names, of the links on the way that are links to folders, and of the files."""
+    """Where a change can make the names lead to other files: the folders of every link on the way,
+    and of what they lead to. A loop of links leads nowhere, and is no fault of ours."""
     found: set[Path] = set()
     for path in subject.files:
-        for place in (path.absolute(), path.resolve()):
+        for place in _steps(path.absolute()):
             found.update((place.parent, place.parent.parent))
-    return {folder for folder in found if folder.is_dir()}
+    return {folder for folder in found if os.path.isdir(folder)}
+
+
+def _steps(path: Path) -> Iterator[Path]:
+    """The name, each link on its way, and what it leads to in the end."""
+    yield path
+    left = LINKS_MAX
+    done, ahead = Path("/"), list(path.parts[1:])
+    while ahead:
+        part = ahead.pop(0)
+        if part == "..":
+            done = done.parent
+            continue
+        done /= part
+        try:
+            target = os.readlink(done)
+        except OSError:  # no link, or not ours to see
+            continue
+        yield done
+        left -= 1
+        if not left:
+            return
+        done, ahead = done.parent, [*Path(target).parts, *ahead]
+        if os.path.isabs(target):
+            done, ahead = Path("/"), ahead[1:]
+    yield done

@@ -20,7 +20,7 @@ from watchdog.observers.polling import PollingObserverVFS
 
 from actors import messages
 from actors.base import Actor
-from actors.clock import Timers
+from actors.clock import Clock, Timers
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from storage.ignore_rules import IgnoreRules
@@ -32,6 +32,8 @@ REPORT_DELAY_S = 0.5
 POLL_S = 1.0
 _NO_MORE_WATCHES = frozenset((errno.ENOSPC, errno.EMFILE))
 PATHS_MAX = 100
+# For finding out what of them git ignores; what is left then is not told one by one.
+MATCHING_S = 2.0
 # Paths noted between two reports, before the ignored ones are taken out.
 NOTED_MAX = 10_000
 _READING = frozenset(("opened", "closed_no_write"))
@@ -74,16 +76,20 @@ class _Notes(FileSystemEventHandler):
 class FileWatcher(Actor):
     """Child of a Project. Where the system has no watches left it looks by itself."""
 
-    def __init__(self, *, project: Ref, folder: str, timers: Timers) -> None:
+    def __init__(self, *, project: Ref, folder: str, clock: Clock, timers: Timers) -> None:
         super().__init__(parent=project, name=f"file watcher {folder}")
         self._project = project
         self._folder = Path(folder)
+        self._clock = clock
         self._timers = timers
         self._notes = _Notes(self.actor_ref)
         self._observer: BaseObserver | None = None
         self._rules = IgnoreRules(self._folder)
 
     def started(self) -> None:
+        if not self._is_in_place():
+            logger.warning("%s: it leads elsewhere by now, and is not watched", self)
+            return
         try:
             self._observer = self._watching(Observer())
             _take_one_more_watch()
@@ -115,6 +121,8 @@ class FileWatcher(Actor):
         """What a look goes into: a dependency folder of 100,000 files is not to be read each time.
         Called by watchdog's thread."""
         folder = str(self._folder) if path is None else path
+        if not self._is_in_place():
+            return
         if folder == str(self._folder):  # a new look, with the rules as they are by now
             self._rules = IgnoreRules(self._folder)
         ignored = self._rules
@@ -126,6 +134,10 @@ class FileWatcher(Actor):
             match = ignored.match_folder if is_folder else ignored.match
             if relative and not match(relative):
                 yield entry
+
+    def _is_in_place(self) -> bool:
+        """A link that has come into the way since would show names from outside of the roots."""
+        return os.path.realpath(self._folder) == str(self._folder)
 
     def release(self) -> None:
         self._stop_observer()
@@ -152,18 +164,27 @@ class FileWatcher(Actor):
                 _take_one_more_watch()
             except OSError as error:
                 self._look_instead(error)
-        ignored = IgnoreRules(self._folder)
-        paths = sorted(
-            relative
-            for path in noted
-            if (relative := _relative(path, self._folder)) and not ignored.match(relative)
-        )
+        paths, unread = self._told(noted)
+        overflowed = overflowed or unread
         if paths or overflowed:  # more has changed than was noted: it may be something of note
             self._project.tell(
                 messages.FilesChanged(
                     paths=tuple(paths[:PATHS_MAX]), truncated=overflowed or len(paths) > PATHS_MAX
                 )
             )
+
+    def _told(self, noted: list[str]) -> tuple[list[str], bool]:
+        """What git does not ignore; and whether there was no time for the rest."""
+        ignored = IgnoreRules(self._folder)
+        paths: list[str] = []
+        deadline_s = self._clock.monotonic() + MATCHING_S
+        for path in sorted(noted):
+            if self._clock.monotonic() > deadline_s:
+                return paths, True
+            relative = _relative(path, self._folder)
+            if relative and not ignored.match(relative):
+                paths.append(relative)
+        return sorted(paths), False
 
 
 def _take_one_more_watch() -> None:

@@ -126,7 +126,7 @@ class FrontEnd:
         self._server = server_name(data_id)
         self._clock = clock
         self._readiness = readiness
-        self._places = Places(config.max_conn, clock)
+        self._places = Places(config.max_conn)
         self._quotas = Quotas(config.rate_limit, clock)
         self._rules = HandshakeRules(
             allowed_origins=config.allowed_origins,
@@ -170,15 +170,16 @@ class FrontEnd:
     def _refused(self, peer: Peer, status: int) -> None:
         self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
 
-    def _new_gate(self, keyring: Keyring | None, peer: Peer, opened: Callable[[], None]) -> Gate:
-        client_id = f"c-{secrets.token_hex(6)}"
+    def _new_gate(self, keyring: Keyring | None, peer: Peer, has_place: Callable[[], bool]) -> Gate:
+        client_id, executions = f"c-{secrets.token_hex(6)}", self._quotas.executions
         return Gate(
             keyring,
             server=self._server,
             client_id=client_id,
             peer=peer,
             clock=self._clock,
-            opened=opened,
+            has_place=has_place,
+            too_many_executions=partial(executions.refusal, executions.of_connection(), peer),
         )
 
 

@@ -44,12 +44,19 @@ class Identity:
                 "the hub wants an SSH key, and ~/.ssh has none of a usual name; "
                 "--key FILE (or CLAUDEHUB_KEY) names one"
             )
+        refusals = []
         for key in keys:
-            line, signature = _read(_public_path(key), key), _signed(key, challenge)
+            try:
+                line, signature = _read(_public_path(key), key), _signed(key, challenge)
+            except SigningFailed as error:
+                refusals.append(error)
+                continue
             certificate = key.with_name(f"{key.name.removesuffix('.pub')}-cert.pub")
             if certificate.is_file():
                 yield Proof(_read(certificate, key), signature)
             yield Proof(line, signature)
+        if len(refusals) == len(keys):
+            raise refusals[0]
 
 
 def _default_keys() -> list[Path]:

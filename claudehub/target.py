@@ -24,9 +24,15 @@ class Target:
 
 
 def target(url: str | None, key: Path | None) -> Target:
-    """What was named, else the socket of a server of the same configuration (SOCKET), else the
-    usual port."""
+    """What was named, else the socket of a server of the same configuration (SOCKET), else one at
+    the usual place, else the usual port."""
     if url is None:
-        path = local_socket()
+        path = local_socket() or _usual_socket()
         url = f"{UNIX}{path}" if path is not None and os.path.exists(path) else DEFAULT_URL
     return Target(url, Identity(key))
+
+
+def _usual_socket() -> str | None:
+    """Where docs/security.md puts it: only this user can have made it there."""
+    folder = os.environ.get("XDG_RUNTIME_DIR")
+    return os.path.join(folder, "claudehub.sock") if folder else None

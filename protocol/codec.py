@@ -26,16 +26,21 @@ _UPDATE_HEAD = b'{"type":"update","payload":{'
 
 
 class Undecodable(Exception):
-    """A message that is no request. `id` is what the reply repeats; `error` is the reply; `type`
-    what it says it is, or None."""
+    """A message that is not looked at as a request. `id` is what the reply repeats; `error` is the
+    reply; `type` what it says it is, or None; `meant` what it would have been."""
 
     def __init__(
-        self, error: WireError, request_id: str | None = None, kind: str | None = None
+        self,
+        error: WireError,
+        request_id: str | None = None,
+        kind: str | None = None,
+        meant: "Request | Undecodable | None" = None,
     ) -> None:
         super().__init__(error.message)
         self.error = error
         self.id = request_id
         self.type = kind
+        self.meant = meant
 
 
 def _finite(text: str) -> float:

@@ -4,10 +4,12 @@ Lines are written at once, so that a killed server leaves them; `sync` makes the
 cut.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from storage import disk
 
@@ -30,6 +32,8 @@ class AuditLog:
         """Whole lines. Raises OSError, and then nothing of them stays."""
         if self._fd < 0:  # the last try to begin a file failed
             self._open()
+        if not self._size_bytes:
+            self._begun_at = now
         if self._size_bytes and self._size_bytes + len(lines) > self._rotate_bytes:
             self.roll(now)
         try:
@@ -91,11 +95,28 @@ def older_files(folder: Path) -> list[Path]:
 
 
 def read_lines(folder: Path) -> Iterator[bytes]:
-    """Every line, oldest first, newline included; a torn one too. Raises OSError."""
-    newest = folder / NAME
-    for path in [*older_files(folder), *([newest] if newest.exists() else [])]:
-        with open(path, "rb") as file:
+    """Every line, oldest first, newline included; a torn one too. Raises OSError.
+
+    Files are held open in the order newest, older: one that is rolled meanwhile is read under its
+    new name or its old, never under neither, and once.
+    """
+    with contextlib.ExitStack() as stack:
+        files = []
+        with contextlib.suppress(FileNotFoundError):
+            files.append(stack.enter_context(open(folder / NAME, "rb")))
+        seen = {_identity(file) for file in files}
+        for path in reversed(older_files(folder)):
+            with contextlib.suppress(FileNotFoundError):  # deleted, as too old
+                file = stack.enter_context(open(path, "rb"))
+                if _identity(file) not in seen:
+                    files.append(file)
+        for file in reversed(files):
             yield from file
+
+
+def _identity(file: BinaryIO) -> tuple[int, int]:
+    found = os.fstat(file.fileno())
+    return found.st_dev, found.st_ino
 
 
 def _first_stamp(path: Path) -> datetime:

@@ -10,6 +10,14 @@ from pathspec import GitIgnoreSpec
 from storage import disk
 
 _FILE_BYTES_MAX = 1024 * 1024
+# A file is written by whoever likes, also by an agent, and each of its patterns becomes a regular
+# expression that nothing can interrupt: of so many stars in one name, matching takes the time of as
+# many loops within each other (seven took 12 s for a name of 60 characters). Patterns beyond these
+# are left out: what they would hide is shown.
+LINES_MAX = 1_000
+PATTERN_LENGTH_MAX = 256
+STARS_MAX = 2
+DOUBLE_STARS_MAX = 2
 
 
 class IgnoreRules:
@@ -58,8 +66,16 @@ def _read_spec(path: Path) -> GitIgnoreSpec | None:
             text = os.read(fd, _FILE_BYTES_MAX).decode("utf-8", errors="replace")
     except OSError:
         return None
-    lines = text.splitlines()
+    lines = [line for line in text.splitlines()[:LINES_MAX] if _is_cheap(line)]
     return _spec_of(lines) or _spec_of([line for line in lines if _spec_of([line]) is not None])
+
+
+def _is_cheap(line: str) -> bool:
+    names = re.sub(r"\*{2,}", "**", line).split("/")
+    stars = max(name.count("*") for name in names if name != "**") if set(names) != {"**"} else 0
+    doubles = sum("**" in name for name in names)
+    cheap = stars <= STARS_MAX and doubles <= DOUBLE_STARS_MAX
+    return cheap and len(line) <= PATTERN_LENGTH_MAX
 
 
 def _spec_of(lines: list[str]) -> GitIgnoreSpec | None:

@@ -104,6 +104,9 @@ class FakeProcess:
     def stderr_tail(self, *, has_ended: bool) -> str:
         return self.errors
 
+    def is_in_place(self) -> bool:
+        return True
+
     def memory_bytes(self) -> int:
         return 1 << 20
 

@@ -1,5 +1,6 @@
 """Agents in deploy/agent-in-bwrap. Needs bwrap and is run by .ci/walls, which sees to that."""
 
+import secrets
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from tests.processes import marked, wait_until
 
 WRAPPER = ROOT / "deploy" / "agent-in-bwrap"
 EDITS = {"permission_mode": "acceptEdits"}
-MARKER = "for-the-eyes-of-two"
+MARKER = f"for-the-eyes-of-two-{secrets.token_hex(8)}"  # not in this file, which is in the sandbox
 
 
 def command() -> str:
@@ -29,7 +30,7 @@ def hub(scratch: Path) -> Iterator[HubProcess]:
     home = scratch / "home"
     home.mkdir()
     process = HubProcess(
-        scratch, CLAUDE_CMD=command(), HOME=str(home), CLAUDE_MOCK_SESSIONS=str(home / "sessions")
+        scratch, CLAUDE_CMD=command(), HOME=str(home), CLAUDE_MOCK_SESSIONS="/agent-home/sessions"
     )
     process.start()
     with process.client() as client:
@@ -65,13 +66,16 @@ def test_an_agent_cannot_read_what_is_not_its_own(hub: HubProcess) -> None:
     with hub.client() as client:
         client.request("project_join", project_id="one")
         client.request("project_join", project_id="two")
-        client.run("two", f"[[text:{MARKER}]]")  # into its transcript
+        note = f"[[tool:Bash:echo {MARKER} > $HOME/note; cat $HOME/note]]"
+        client.run("two", note, options={"allowed_tools": ["Bash"]})
+        assert MARKER in simplejson.dumps(client.take())
         client.take()
         looks = [
             f"cat {hidden}",
             f"cat {hub.roots}/one/link",
+            "cat $HOME/note",
             f"cat {hub.roots}/one/../two/secret",
-            f"grep -rs {MARKER[:-1]} /tmp /root /home",
+            f"grep -rs {MARKER[:-1]} {hub.scratch} /agent-home /root /home",
             f"cat {hub.data}/id",
             "cat /etc/shadow /root/.bashrc",
             "ls /home /root /var /srv /run",
@@ -121,15 +125,49 @@ def test_a_server_that_is_killed_leaves_no_sandbox(hub: HubProcess) -> None:
     wait_until(lambda: not marked(hub.data))
 
 
-def test_a_folder_around_the_homes_is_refused(scratch: Path) -> None:
-    done = subprocess.run(
-        [str(WRAPPER), "--", "true"],
-        cwd=scratch,
-        env={"HOME": str(scratch), "PATH": "/usr/bin:/bin"},
+def run_in(folder: Path, home: str, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(WRAPPER), "--", *command],
+        cwd=folder,
+        env={"HOME": home, "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         timeout=10,
         check=False,
     )
-    assert done.returncode == 1
-    assert "has the homes of all agents in it" in done.stderr
+
+
+@pytest.mark.parametrize("below", [".", ".local", ".local/state/claudehub-agents"])
+def test_a_folder_around_the_homes_is_refused(scratch: Path, below: str) -> None:
+    (scratch / ".local" / "state" / "claudehub-agents").mkdir(parents=True)
+    link = scratch.with_name("link-to-home")
+    link.symlink_to(scratch)
+    for home in (str(scratch), f"{scratch}/", str(link)):
+        done = run_in(scratch / below, home, "true")
+        assert done.returncode == 1, home
+        assert "has the homes of all agents in it" in done.stderr
+    link.unlink()
+
+
+def test_folders_whose_names_differ_by_a_newline_are_two(scratch: Path) -> None:
+    for name in ("x", "x\n"):
+        (scratch / name).mkdir()
+        (scratch / name / f"in-{len(name)}").touch()
+        done = run_in(scratch / name, str(scratch / "home"), "sh", "-c", "ls; touch $HOME/x; ls ~")
+        assert done.stdout == f"in-{len(name)}\nx\n"
+    assert len(list((scratch / "home/.local/state/claudehub-agents").iterdir())) == 2
+
+
+def test_an_agent_puts_a_link_where_its_folder_is_mounted(scratch: Path) -> None:
+    """In its home, which it keeps: bwrap must not follow it at the next start."""
+    home, other = scratch / "home", scratch / "home" / "src" / "other"
+    project = home / "src" / "project"
+    project.mkdir(parents=True)
+    other.mkdir()
+    script = (
+        f"mkdir -p $HOME/src; mv $HOME/src $HOME/old; ln -s /oldroot{other} $HOME/src; mv {home} x"
+    )
+    for _ in range(3):
+        run_in(project, str(home), "sh", "-c", script)
+    assert run_in(project, str(home), "pwd").stdout == f"{project}\n"
+    assert list(other.iterdir()) == []

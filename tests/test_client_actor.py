@@ -30,14 +30,16 @@ STAMP = b"2026-11-23T08:14:33.123456Z"
 
 class Setup:
     def __init__(self, keyring: Keyring | None = None) -> None:
-        self.known: list[bool] = []
+        self.has_place = True
+        self.too_many: str | None = None
         self.gate = Gate(
             keyring,
             server="s",
             client_id="c1",
             peer=Peer(address="10.0.0.1"),
             clock=FrozenClock(),
-            opened=lambda: self.known.append(True),
+            has_place=lambda: self.has_place,
+            too_many_executions=lambda: self.too_many,
         )
         self.transport = FakeTransport()
         self.auditor = Probe()

@@ -14,7 +14,7 @@ from watchdog.observers import Observer
 from actors import file_watcher, messages
 from actors.clock import SystemClock, ThreadTimers
 from actors.file_watcher import NOTED_MAX, PATHS_MAX, FileWatcher, _Notes
-from tests.fakes import Probe
+from tests.fakes import FrozenClock, ManualTimers, Probe
 from tests.processes import wait_until
 
 
@@ -27,7 +27,10 @@ class Watched:
         self.timers.start()
         self.told: list[messages.FilesChanged] = []
         self.ref = FileWatcher.start(
-            project=self.project.actor_ref, folder=str(folder), timers=self.timers
+            project=self.project.actor_ref,
+            folder=str(folder),
+            clock=SystemClock(),
+            timers=self.timers,
         )
 
     def paths(self) -> set[str]:
@@ -37,6 +40,15 @@ class Watched:
     def stop(self) -> None:
         self.ref.stop(block=True, timeout=5)
         self.timers.stop(2)
+
+
+def unstarted(project: Probe, folder: Path) -> FileWatcher:
+    return FileWatcher(
+        project=project.actor_ref,
+        folder=str(folder),
+        clock=FrozenClock(),
+        timers=ManualTimers(),
+    )
 
 
 @pytest.fixture
@@ -110,7 +122,7 @@ def test_another_fault_is_none_of_these(scratch: Path, monkeypatch: pytest.Monke
             raise OSError(errno.EACCES, "no")
 
     monkeypatch.setattr(file_watcher, "Observer", Broken)
-    watcher = FileWatcher(project=Probe().actor_ref, folder=str(scratch), timers=None)  # type: ignore[arg-type]
+    watcher = unstarted(Probe(), scratch)
     with pytest.raises(OSError, match="no"):
         watcher.started()
 
@@ -174,7 +186,7 @@ def test_watches_that_run_out_below_the_root_are_noticed(
 def test_more_than_was_noted_is_told(scratch: Path) -> None:
     """A change of note may be among what was not noted."""
     project = Probe()
-    watcher = FileWatcher(project=project.actor_ref, folder=str(scratch), timers=None)  # type: ignore[arg-type]
+    watcher = unstarted(project, scratch)
     (scratch / ".gitignore").write_text("node_modules/\n")
     for number in range(NOTED_MAX):
         path = scratch / "node_modules" / str(number)

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,11 +22,9 @@ from actors.frontend.places import (
     HANDSHAKE_GRACE_S,
     HANDSHAKES_PER_ADDRESS_MAX,
     Handshakes,
-    Place,
     Places,
 )
 from actors.frontend.quotas import (
-    ADDRESSES_MAX,
     EXECUTIONS_A_MINUTE,
     EXECUTIONS_IN_ALL,
     EXECUTIONS_PER_ADDRESS,
@@ -34,15 +33,18 @@ from actors.frontend.quotas import (
     Allowance,
     Quotas,
 )
-from actors.frontend.rate import BURST_S
+from actors.frontend.rate import ADDRESSES_MAX, BURST_S
 from actors.frontend.readiness import Readiness
 from protocol import codec
 from tests.echo_server import STOP_S, context
 from tests.fakes import FrozenClock, Probe
-from tests.harness import HubProcess
+from tests.harness import HubProcess, WireClient
 from tests.processes import wait_until
 from tests.sockets import UPGRADE, read_all
 from tests.test_access import Keys, close_of, enter, keys
+from tests.test_client_actor import Setup
+from tests.test_gate import Locked
+from tests.test_ssh import public, signed
 
 HERE, THERE = Peer(address="127.0.0.1"), Peer(address="192.0.2.7")
 
@@ -52,58 +54,25 @@ __all__ = ["keys"]  # a fixture
 # -- places ----------------------------------------------------------------------------------
 
 
-class Crowd:
-    """Connections by name, and who of them was cut off."""
-
-    def __init__(self, limit: int) -> None:
-        self.places = Places(limit, FrozenClock())
-        self.cut_off: list[str] = []
-
-    def place(self, name: str) -> Place:
-        return self.places.new(lambda: self.cut_off.append(name))
-
-
 def test_so_many_connections_and_no_more() -> None:
-    crowd = Crowd(2)
-    first, second, third = (crowd.place(name) for name in "abc")
-    for place in (first, second):
-        assert place.take()
-        place.keep()
-    assert not third.take()
+    places = Places(2)
+    first, second, third = (places.new(None) for _ in range(3))
+    assert first.take() and second.take()
+    assert not third.has_room() and not third.take()
     first.leave()
     first.leave()
-    assert third.take() and crowd.places.count == 2
-    assert crowd.cut_off == []
+    third.leave()  # has none
+    assert third.has_room() and third.take() and places.count == 2
 
 
-def test_who_has_no_key_keeps_nobody_out_who_has() -> None:
-    with freezegun.freeze_time() as clock:
-        crowd = Crowd(2)
-        strangers = [crowd.place(name) for name in ("s0", "s1")]
-        assert all(place.take() for place in strangers)
-        late = crowd.place("late")
-        assert not late.take()  # they have only just come, and may be about to authenticate
-        clock.tick(HANDSHAKE_GRACE_S)
-        assert late.take()
-        assert crowd.cut_off == ["s0"] and crowd.places.count == 2
-        strangers[0].leave()  # its thread ends: the place is no longer its own
-        assert crowd.places.count == 2
-        late.keep()
-        strangers[1].keep()
-        clock.tick(3600)
-        assert not crowd.place("nobody").take()
-        assert crowd.cut_off == ["s0"]
-
-
-def test_one_that_lost_its_place_cannot_keep_it() -> None:
-    with freezegun.freeze_time() as clock:
-        crowd = Crowd(1)
-        loser = crowd.place("loser")
-        assert loser.take()
-        clock.tick(HANDSHAKE_GRACE_S)
-        assert crowd.place("winner").take()
-        loser.keep()  # it had authenticated in that moment
-        assert crowd.places.count == 1
+def test_one_address_leaves_some_for_others() -> None:
+    places = Places(8)
+    crowd = [places.new("192.0.2.7") for _ in range(8)]
+    assert [place.take() for place in crowd] == [True] * 6 + [False] * 2
+    assert not crowd[-1].has_room() and places.new("192.0.2.8").take()
+    crowd[0].leave()
+    assert crowd[-1].take() and places.new(None).take()
+    assert not places.new("192.0.2.9").has_room()
 
 
 # -- handshakes ------------------------------------------------------------------------------
@@ -275,34 +244,60 @@ def test_addresses_are_forgotten_the_oldest_first() -> None:
         for number in range(ADDRESSES_MAX + 5):
             peer = Peer(address=f"10.0.{number >> 8}.{number & 255}")
             assert requests.refusal(requests.of_connection(), peer) is None
-        assert len(requests._addresses) == ADDRESSES_MAX
-        assert "10.0.0.4" not in requests._addresses and "10.0.0.5" in requests._addresses
+        assert len(requests._addresses._buckets) == ADDRESSES_MAX
+        assert (
+            "10.0.0.4" not in requests._addresses._buckets
+            and "10.0.0.5" in requests._addresses._buckets
+        )
 
 
 def test_a_program_that_has_gone_wild_is_told_so() -> None:
-    """And what else it asks for is done."""
-    execute = '{"type":"execute","payload":{"project_id":"p","prompt":"x"}}'
+    setup = Setup()
+    setup.too_many = "too many executions a minute"
+    setup.say("execute", project_id="p", prompt="x")
+    refusal = setup.sent()[-1]["payload"]
+    assert (refusal["code"], refusal["message"]) == ("rate_limited", setup.too_many)
+    assert setup.project.take() == []
+    setup.say("ping")
+    assert setup.sent()[-1]["type"] == "result"
+
+
+class Asked:
+    """A connection's thread, whose Client is a probe."""
+
+    def __init__(self, quotas: Quotas, *, is_locked: bool) -> None:
+        self.client = Probe()
+        gate = SimpleNamespace(is_locked=is_locked, peer=THERE)
+        given = SimpleNamespace(new_gate=lambda *_: gate, quotas=quotas, heartbeat_s=1.0)
+        outbox = SimpleNamespace(sent_bytes=0, is_open=True)
+        self.conversation = HubConversation(given, outbox, THERE, lambda: True)  # type: ignore[arg-type]
+        self.conversation._client = self.client.actor_ref
+
+    def refused(self) -> bool:
+        self.conversation.receive('{"type":"ping"}')
+        self.conversation._credit.answered()
+        (told,) = self.client.take()
+        return isinstance(told.request, codec.Undecodable)
+
+
+def test_strangers_use_up_nothing_of_others() -> None:
+    """Whatever they ask for, however many they are."""
     with freezegun.freeze_time():
         quotas = Quotas(1, FrozenClock())
-        gate = SimpleNamespace(is_locked=False, peer=HERE)
-        given = SimpleNamespace(new_gate=lambda *_: gate, quotas=quotas, heartbeat_s=1.0)
-        client, refused = Probe(), []
-        quotas.requests = Quotas(1000, FrozenClock()).requests
-        conversation = HubConversation(given, FakeOutbox(), HERE, lambda: None)  # type: ignore[arg-type]
-        conversation._client = client.actor_ref
-        for message in [execute] * (EXECUTIONS_A_MINUTE + 1) + ['{"type":"ping"}']:
-            conversation.receive(message)
-            conversation._credit.answered()
-            (told,) = client.take()
-            if isinstance(told.request, codec.Undecodable):
-                refused.append((told.request.error.code, told.request.error.message))
-    message = "too many executions a minute (RATE_LIMIT); wait a little"
-    assert refused == [("rate_limited", message)]
+        for _ in range(2 * REQUESTS_IN_ALL):
+            stranger = Asked(quotas, is_locked=True)
+            assert [stranger.refused() for _ in range(3)] == [False, False, True]
+        friend = Asked(quotas, is_locked=False)
+        assert [friend.refused() for _ in range(3)] == [False, False, True]
 
 
-class FakeOutbox:
-    sent_bytes = 0
-    is_open = True
+def test_a_refused_execution_is_not_counted(tmp_path: Path) -> None:
+    """By somebody without a key, or with one that may only look."""
+    locked = Locked(tmp_path, 'claudehub="read-only"')
+    locked.setup.too_many = "counted"
+    assert locked.ask("execute", project_id="p", prompt="x") == "unauthenticated"
+    locked.enter()
+    assert locked.ask("execute", project_id="p", prompt="x") == "forbidden"
 
 
 # -- over real sockets -----------------------------------------------------------------------
@@ -313,25 +308,26 @@ def test_strangers_take_no_place_from_who_has_a_key(start_hub: Any, keys: Keys) 
     with contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(hub.client())
-        inside = []
+        inside = [stack.enter_context(hub.client()) for _ in range(3)]
+        for client in inside[:2]:
+            assert enter(client, keys.key) == "ann@laptop"
+        challenge = inside[2].welcome["auth"]["challenge"].encode()
+        refusal = inside[2].refused(
+            "authenticate", public_key=public(keys.key), signature=signed(keys.key, challenge)
+        )
+        assert "MAX_CONN" in refusal["message"]
+        with pytest.raises(InvalidStatus) as refused:
+            hub.client()
+        assert refused.value.response.status_code == 503
+        inside[0].close()
+        wait_until(lambda: enters(inside[2], keys))
 
-        def comes_in() -> bool:
-            try:
-                inside.append(stack.enter_context(hub.client()))
-            except InvalidStatus as refused:
-                assert refused.response.status_code == 503
-                return False
-            return True
 
-        wait_until(comes_in)
-        assert enter(inside[0], keys.key) == "ann@laptop"
-        wait_until(comes_in)
-        assert enter(inside[1], keys.key) == "ann@laptop"
-        pause = threading.Event()
-        pause.wait(HANDSHAKE_GRACE_S)
-        assert not comes_in()  # both are known
-        for client in inside:
-            assert client.request("ping") == {}
+def enters(client: WireClient, keys: Keys) -> bool:
+    challenge = client.welcome["auth"]["challenge"].encode()
+    signature = signed(keys.key, challenge)
+    answer = client.ask("authenticate", public_key=public(keys.key), signature=signature)
+    return bool(answer["type"] == "result")
 
 
 def test_a_stranger_may_not_go_on_for_ever(start_hub: Any, keys: Keys) -> None:

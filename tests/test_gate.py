@@ -90,9 +90,11 @@ def test_a_signed_challenge_opens_once(locked: Locked) -> None:
     offer = locked.setup.gate.offer
     assert offer is not None and (offer.method, offer.namespace) == ("ssh", "claudehub")
     proof = locked.proof()
-    assert locked.setup.known == []
+    locked.setup.has_place = False
+    refusal = locked.enter(**proof)["payload"]
+    assert refusal["code"] == "unauthenticated" and "MAX_CONN" in refusal["message"]
+    locked.setup.has_place = True
     assert locked.enter(**proof)["payload"] == {"user": "ann@laptop"}
-    assert locked.setup.known == [True]
     assert locked.enter(**proof)["payload"]["code"] == "invalid_message"
     assert locked.setup.gate.offer is None
     locked.setup.say("execute", project_id="p", prompt="x")

@@ -4,6 +4,7 @@ import os
 import pwd
 import resource
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from actors.executor import walls
 from actors.executor.environment import home_problem
 from actors.main import check
 from tests.harness import MOCK, HubProcess
-from tests.processes import wait_until
+from tests.processes import marked, wait_until
 
 IS_ROOT = os.geteuid() == 0
 NOBODY = "nobody"
@@ -180,6 +181,14 @@ def test_a_command_that_does_not_work_is_named_at_the_start(scratch: Path) -> No
     wait_until(lambda: "at --version: no such thing" in (scratch / "stderr").read_text())
     assert hub.stop() == 0
     assert "CLAUDE_CMD ends with 5 at --version" in (scratch / "stderr").read_text()
+
+
+def test_a_probe_that_hangs_ends_with_the_server(scratch: Path) -> None:
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        hub = HubProcess(scratch, CLAUDE_CMD="/bin/sh -c 'setsid sleep 977 & sleep 978'").start()
+        wait_until(lambda hub=hub: len(marked(hub.data)) >= 2)
+        hub.stop(how)
+        wait_until(lambda hub=hub: not marked(hub.data))
 
 
 def test_a_turn_within_limits(scratch: Path) -> None:

@@ -4,7 +4,6 @@ Made by the connection's thread, then the Client's alone.
 """
 
 import hashlib
-import logging
 import secrets
 from collections.abc import Callable
 from datetime import datetime
@@ -28,8 +27,6 @@ from protocol.ssh import (
 )
 from protocol.updates import AuthOffer
 
-logger = logging.getLogger("claudehub.access")
-
 _NONCE_BYTES = 32
 
 
@@ -41,7 +38,8 @@ def server_name(data_id: str) -> str:
 class Gate:
     """`keyring`: None where no key is needed. `challenge` binds server, connection and time, and is
     good for one authentication. `fingerprint`: of the key that was last tried, good or not.
-    `opened` is called when one was good."""
+    `has_place` is asked when one was good; `too_many_executions` counts one more, and says where it
+    is one too many."""
 
     def __init__(
         self,
@@ -51,10 +49,12 @@ class Gate:
         client_id: str,
         peer: Peer,
         clock: Clock,
-        opened: Callable[[], None],
+        has_place: Callable[[], bool],
+        too_many_executions: Callable[[], str | None],
     ) -> None:
         self.peer = peer
-        self._opened = opened
+        self._too_many_executions = too_many_executions
+        self._has_place = has_place
         self.caller = Caller(client_id)
         self.fingerprint: str | None = None
         self._keyring = keyring
@@ -89,6 +89,8 @@ class Gate:
         if self.is_locked:
             raise _unauthenticated()
         self.caller.rights.check(body)
+        if isinstance(body, requests.Execute) and (reason := self._too_many_executions()):
+            raise RequestRefused(ErrorCode.RATE_LIMITED, reason)
 
     def refusal(self, message: codec.Undecodable) -> WireError:
         """The answer to what is no request. Who is not known is not told what is wrong with it."""
@@ -115,11 +117,12 @@ class Gate:
             verify(key, body.signature, self._challenge.encode(), certificate=certificate)
         except SshError as error:
             raise _refused(f"signature: {error}") from None
+        if not self._has_place():  # it may be tried again, until AUTH_TIMEOUT
+            raise _refused("the key is good, but there are too many connections (MAX_CONN)")
         self._challenge = None
         self._shown = shown
         self._entry = entry
         self.caller = Caller(self.caller.client_id, user=entry.user, rights=entry.options.rights)
-        self._opened()
         return entry.user
 
     def look_again(self) -> str | None:

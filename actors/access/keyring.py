@@ -20,6 +20,7 @@ from protocol.ssh import (
 logger = logging.getLogger("claudehub.access")
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Keyring:
@@ -108,14 +109,34 @@ def _login() -> str:
 def read_keys(path: Path) -> tuple[Stamp, str]:
     """The file as it is now. Raises ReloadFailed, also where others than its owner may write it."""
     try:
-        with open(path, "rb") as file:
-            seen = os.fstat(file.fileno())
-            text = file.read(FILE_BYTES_MAX).decode("utf-8", errors="replace")
+        # Not waiting: a pipe of that name would hold up for ever whoever reads it.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(fd, "rb") as file:
+            seen = os.fstat(fd)
+            if not stat.S_ISREG(seen.st_mode):
+                raise _fault(path, "is no file")
+            data = file.read(FILE_BYTES_MAX + 1)
+        _check_owners(path, seen)
     except OSError as error:
         raise _fault(path, f"cannot be read ({error.strerror})") from None
-    if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if len(data) > FILE_BYTES_MAX:
+        raise _fault(path, f"has more than {FILE_BYTES_MAX} bytes")
+    return stamp_of(seen), data.decode("utf-8", errors="replace")
+
+
+def _check_owners(path: Path, seen: os.stat_result) -> None:
+    """As sshd's StrictModes: whoever could write the file, or put another in its place, could let
+    themselves in. Raises ReloadFailed, OSError."""
+    ours = (0, os.geteuid())
+    if seen.st_uid not in ours:
+        raise _fault(path, f"belongs to uid {seen.st_uid}; chown it to the hub's user, or to root")
+    if seen.st_mode & _OTHERS_WRITE:
         raise _fault(path, "may be written by others; chmod go-w helps")
-    return stamp_of(seen), text
+    for folder in Path(os.path.realpath(path)).parents:
+        found = os.stat(folder)
+        is_shared = found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX
+        if is_shared or found.st_uid not in ours:
+            raise _fault(path, f"lies in {folder}, which others may write; move it, or chmod go-w")
 
 
 def _fault(path: Path, problem: str) -> ReloadFailed:

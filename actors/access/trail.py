@@ -5,19 +5,35 @@ from typing import Any
 
 from actors.access.peer import Peer
 from actors.clock import Clock, timestamp
-from actors.frontend.rate import TokenBucket
+from actors.frontend.rate import AddressBuckets, TokenBucket
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from actors.messages.audit import AuditEntry
 
 # Beyond it lines are counted and not kept: the disk has stopped taking them.
 WAITING_MAX = 100_000
-# Of what anybody can cause without a key, or for nothing, so many lines a second, with bursts of
-# twice that: the audit log must not be a way to fill the disk.
+# Of what anybody can cause without a key, or for nothing, so many lines a second of each address,
+# with bursts of twice that, and ten times that of all: the audit log must not be a way to fill the
+# disk. Failed authentications, refused handshakes and the rest are counted apart, so that noise of
+# one kind hides nothing of another.
 FLOOD_LINES_PER_S = 10.0
+FLOOD_TIMES_IN_ALL = 10
 FLOOD_CODES = ("rate_limited", "unauthenticated", "invalid_json", "invalid_message", "unknown_type")
 HANDSHAKE_REFUSED = "handshake_refused"
+AUTHENTICATE = "authenticate"
+OTHER = ""
 CONFIG_CHANGED = "config_changed"
+
+
+class _Flood:
+    """The lines of one kind."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._addresses = AddressBuckets(FLOOD_LINES_PER_S, clock)
+        self._in_all = TokenBucket(FLOOD_LINES_PER_S * FLOOD_TIMES_IN_ALL, clock)
+
+    def take(self, origin: str | None) -> bool:
+        return self._addresses.of(origin).take() and self._in_all.take()
 
 
 class AuditTrail:
@@ -29,7 +45,7 @@ class AuditTrail:
         self._lock = threading.Lock()
         self._waiting = 0
         self._suppressed = 0
-        self._flood = TokenBucket(FLOOD_LINES_PER_S, clock)
+        self._floods = {kind: _Flood(clock) for kind in (AUTHENTICATE, HANDSHAKE_REFUSED, OTHER)}
 
     def goes_to(self, auditor: Ref) -> None:
         """Before anybody records anything."""
@@ -39,7 +55,9 @@ class AuditTrail:
         """`facts` are AuditEntry's fields."""
         with self._lock:
             may_flood = action == HANDSHAKE_REFUSED or facts.get("code") in FLOOD_CODES
-            if self._waiting >= WAITING_MAX or (may_flood and not self._flood.take()):
+            flood = self._floods.get(action, self._floods[OTHER])
+            origin = None if peer is None else peer.origin
+            if self._waiting >= WAITING_MAX or (may_flood and not flood.take(origin)):
                 self._suppressed += 1
                 return
             self._waiting += 1

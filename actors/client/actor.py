@@ -92,7 +92,8 @@ class Client(Actor):
     def release(self) -> None:
         self._outbox.abort()
         self._routing.leave_all()
-        self._record.lost(self._replies.unanswered())
+        self._record.lost([request.asked for request in self._replies.unanswered()])
+        self._record.lost([asked(message.request) for message in self._held])
         tell_if_alive(self._hub, messages.ClientGone(client_id=self._gate.caller.client_id))
 
     def receive(self, message: messages.ClientMessage) -> None:  # noqa: C901 - one case a message
@@ -121,6 +122,7 @@ class Client(Actor):
             case messages._AuthenticationDue():
                 if self._gate.is_locked:
                     self._close(CloseCode.POLICY_VIOLATION, "not authenticated in time")
+                    self._record.not_authenticated("not in time")
             case messages._CloseDeadline():
                 self._outbox.abort()
             case messages.ConnectionLost():

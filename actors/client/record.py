@@ -10,6 +10,7 @@ from actors.access.gate import Gate
 from actors.access.trail import AuditTrail
 from actors.client.replies import Asked, OpenRequest
 from protocol import codec, requests
+from protocol.errors import ErrorCode
 from protocol.requests import MODELS
 
 Answer = messages.Replied | messages.Joined | messages.Left | messages.HistorySnapshot
@@ -24,6 +25,8 @@ _WITH_EXECUTION = ("execute", "agent_interrupt", "agent_kill")
 
 def asked(request: requests.Request | codec.Undecodable) -> Asked:
     """What of a request may be kept: never a prompt's text, nor what was answered to a tool."""
+    if isinstance(request, codec.Undecodable) and request.meant is not None:
+        return asked(request.meant)
     known = request.type in MODELS or request.type == "ping"
     kind = request.type if known and request.type is not None else UNKNOWN
     if isinstance(request, codec.Undecodable) or isinstance(request.body, requests.Ping):
@@ -48,10 +51,15 @@ class Record:
         is_refused = isinstance(answer, messages.Replied) and not answer.ok
         self._note(request.asked, ok=not is_refused, **_facts(request.asked, answer))
 
-    def lost(self, unanswered: Iterable[OpenRequest[Answer]]) -> None:
+    def lost(self, unanswered: Iterable[Asked]) -> None:
         """The connection is gone."""
-        for request in unanswered:
-            self._note(request.asked, ok=None, code=UNANSWERED)
+        for each in unanswered:
+            self._note(each, ok=None, code=UNANSWERED)
+
+    def not_authenticated(self, reason: str) -> None:
+        """It is closed for that."""
+        code = ErrorCode.UNAUTHENTICATED
+        self._note(Asked("authenticate", details={"reason": reason}), ok=False, code=code)
 
     def key_revoked(self, reason: str) -> None:
         self._note(Asked(KEY_REVOKED, details={"reason": reason}))

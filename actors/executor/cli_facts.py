@@ -1,11 +1,15 @@
 """What the installed CLI is: its version and what it knows, found out once, beside the start."""
 
+import contextlib
 import logging
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 
+import psutil
+
 from actors.executor.walls import Walls
+from actors.kin import family
 from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
 
 logger = logging.getLogger("claudehub.executor")
@@ -41,21 +45,33 @@ class CliFacts:
 
 
 def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> str:
+    """In a session of its own, whose every process ends with it; by its mark the guardian and the
+    stop find it, too."""
     try:
-        done = subprocess.run(  # noqa: S603 - CLAUDE_CMD, which is the owner's to choose
+        with subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, which is the owner's to choose
             walls.command(argv),
             cwd="/",  # no project's
             env=dict(environment),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PROBE_TIMEOUT_S,
-            check=False,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            try:
+                said, errors = process.communicate(timeout=PROBE_TIMEOUT_S)
+            finally:
+                _end_session(process.pid)
     except (OSError, subprocess.SubprocessError) as error:
         logger.warning("CLAUDE_CMD does not answer %s: %s", argv[-1], error)
         return ""
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", errors="replace").strip()[-SAID_LENGTH:]
-        logger.warning("CLAUDE_CMD ends with %d at %s: %s", done.returncode, argv[-1], said)
+    if process.returncode != 0:
+        reason = errors.decode("utf-8", errors="replace").strip()[-SAID_LENGTH:]
+        logger.warning("CLAUDE_CMD ends with %d at %s: %s", process.returncode, argv[-1], reason)
         return ""
-    return done.stdout.decode("utf-8", errors="replace")
+    return said.decode("utf-8", errors="replace")
+
+
+def _end_session(leader_pid: int) -> None:
+    for process in family.in_session(leader_pid):
+        with contextlib.suppress(psutil.Error):
+            process.kill()

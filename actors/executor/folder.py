@@ -1,7 +1,8 @@
-"""The project's folder at the moment when a process is started in it."""
+"""Folders at the moment when something is started in them: a name may lead elsewhere by then."""
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,3 +27,19 @@ def held(folder: str) -> Iterator[str]:
         yield by_descriptor if has_proc else folder
     finally:
         os.close(fd)
+
+
+def identity(folder: str) -> tuple[int, int]:
+    """Which folder that is. Raises OSError where a link has come into the way."""
+    found = os.lstat(folder)
+    if os.path.realpath(folder) != folder or not stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.ELOOP, "the folder has become another since it was allowed", folder)
+    return found.st_dev, found.st_ino
+
+
+def is_in_place(folder: str, known: tuple[int, int]) -> bool:
+    """Whether the name still leads to that folder."""
+    try:
+        return identity(folder) == known
+    except OSError:
+        return False

@@ -19,7 +19,10 @@ def launch(limits: str, user: str, command: list[str]) -> NoReturn:
     for pair in filter(None, limits.split(",")):
         name, _, value = pair.partition("=")
         number = int(value)
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (number, number))
+        try:
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (number, number))
+        except (OSError, ValueError) as error:
+            _give_up(f"AGENT_LIMITS: {pair} cannot be set: {error}", REFUSED)
     if user:
         uid, gid, groups = user.split(":")
         # In this order: without root's rights the others could not be given up.

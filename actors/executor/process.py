@@ -17,7 +17,7 @@ import psutil
 
 from actors import messages
 from actors.executor.credit import Credit
-from actors.executor.folder import held
+from actors.executor.folder import held, identity, is_in_place
 from actors.executor.lines import LineSplitter
 from actors.executor.walls import NO_WALLS, Walls
 from actors.kin import family
@@ -72,6 +72,7 @@ class AgentProcess:
         self._stop_lock = threading.Lock()
         self._reader_ended = False
         try:
+            self._folder = identity(spec.folder)
             self._popen = _popen(spec)
         except BaseException:
             os.close(self._stop_reading)
@@ -146,6 +147,10 @@ class AgentProcess:
     def settle_turn(self) -> None:
         """Whatever runs now belongs to the process, not to a turn."""
         self._census.settle()
+
+    def is_in_place(self) -> bool:
+        """Whether the project's folder is still the one that it was started in."""
+        return is_in_place(self._spec.folder, self._folder)
 
     def memory_bytes(self) -> int:
         """Resident, of the CLI itself; 0 once it is gone."""

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import replace
 
 from actors.clock import Timers
+from actors.executor.folder import identity
 from actors.executor.preparing import Preparation
 from actors.executor.process import AgentProcess, ProcessSpec
 from actors.executor.questioning import Questioning
@@ -44,6 +45,17 @@ class Starter:
         mode = self._questioning.remembered.mode
         return claude.settings_of(options, self._settings.permission_mode, mode)
 
+    def fits(self, worker: Worker, options: Options) -> bool:
+        """Whether a process that there is can run such a prompt: started as it must be, and in
+        folders that are still what they were."""
+        launch, wanted = self.wanted(options)
+        if worker.launch != launch or not worker.process.is_in_place():
+            return False
+        try:
+            return all(identity(folder) for folder in wanted.rules.folders)
+        except OSError:
+            return False  # a new one will say so
+
     def start(
         self,
         session: SessionChoice,
@@ -54,6 +66,8 @@ class Starter:
     ) -> Worker:
         """`model_named`: --resume would bring back a model of an earlier prompt. Raises OSError,
         ValueError."""
+        for folder in wanted.rules.folders:
+            identity(folder)
         process = AgentProcess(self._spec(session, launch, wanted), self._owner)
         logger.info("%s: process %d", self._name, process.pid)
         # Rules are told, never arguments.

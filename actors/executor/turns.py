@@ -185,9 +185,8 @@ class Turns:
             self.worker.handle(Event.RELEASE)
 
     def _fits(self, worker: Worker, order: messages.StartRun) -> bool:
-        launch, _ = self._starter.wanted(order.options)
         ready = worker.state is State.IDLE and worker.is_in(order.session)
-        return ready and worker.launch == launch
+        return ready and self._starter.fits(worker, order.options)
 
     def _new_turn(
         self,

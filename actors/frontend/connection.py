@@ -4,6 +4,7 @@ Only this thread touches the ServerProtocol. Everything that is sent, its pongs 
 too, goes through the outbox, whose order is the order on the wire.
 """
 
+import http
 import logging
 import socket
 import ssl
@@ -41,10 +42,10 @@ class ConnectionContext:
     """What every connection of a server shares. `tls` gives the certificate of now; None: plain.
     `readiness`: None where every thread polls for itself; `refused` is told the status of a
     handshake that was. `needs_key`: who a peer is, is known only once it has authenticated, which
-    `converse` is given something to say with; else with the handshake."""
+    `converse` is given something to say with, that answers whether there is a place."""
 
     rules: HandshakeRules
-    converse: Callable[[Outbox, Peer, Callable[[], None]], Conversation]
+    converse: Callable[[Outbox, Peer, Callable[[], bool]], Conversation]
     clock: Clock
     tls: Callable[[], ssl.SSLContext] | None
     readiness: Readiness | None
@@ -58,7 +59,7 @@ class ConnectionContext:
 
 class Connection:
     """`run` is the thread's whole life; `known` is called when the handshake is done and, where
-    that is asked for, the peer has authenticated."""
+    that is asked for, the peer has authenticated and has a place among MAX_CONN."""
 
     def __init__(
         self,
@@ -67,10 +68,11 @@ class Connection:
         context: ConnectionContext,
         known: Callable[[], None],
     ) -> None:
+        """`known` gives back the place among the unfinished."""
         self._context = context
         self._peer = peer
         self._known = known
-        self._place = context.places.new(lambda: cut_off(sock))
+        self._place = context.places.new(peer.origin)
         user_timeout_s = max(2 * context.heartbeat_s, PROGRESS_S) + USER_TIMEOUT_MARGIN_S
         seat = None if context.readiness is None else context.readiness.seat(sock)
         raw = SocketTransport(sock, user_timeout_s=user_timeout_s, seat=seat)
@@ -84,7 +86,7 @@ class Connection:
             clock=context.clock,
             wake=self._wake,
         )
-        self._conversation = context.converse(self._outbox, peer, self._on_known)
+        self._conversation = context.converse(self._outbox, peer, self._on_authenticated)
         self._heartbeat = Heartbeat(context.heartbeat_s, context.clock)
         self._early = b""
 
@@ -108,7 +110,7 @@ class Connection:
             logger.debug("handshake: %s", error)
             return
         if not self._context.needs_key:
-            self._on_known()
+            self._known()
         reason = "a bug"
         try:
             reason = self._serve()
@@ -129,8 +131,11 @@ class Connection:
             return deadline - clock.monotonic()
 
         if self._tls is not None and not self._tls.shake_hands(left_s):
+            self._context.refused(self._peer, http.HTTPStatus.BAD_REQUEST)
             return False
-        opening = Opening(self._protocol, self._context.rules, self._place.take)
+        # A stranger takes no place from those who have a key.
+        admit = self._place.has_room if self._context.needs_key else self._place.take
+        opening = Opening(self._protocol, self._context.rules, admit)
         answer = None
         while answer is None:
             data = self._transport.receive(RECEIVE_BYTES, left_s())
@@ -148,10 +153,12 @@ class Connection:
         self._early = opening.rest
         return self._protocol.state is OPEN
 
-    def _on_known(self) -> None:
-        """From any thread."""
+    def _on_authenticated(self) -> bool:
+        """From any thread. Whether there is a place for it."""
+        if not self._place.take():
+            return False
         self._known()
-        self._place.keep()
+        return True
 
     # -- messages ----------------------------------------------------------------------------
 

@@ -66,7 +66,7 @@ class HubContext:
     clock: Clock
     timers: Timers
     welcome: Callable[[Gate], Welcome]
-    new_gate: Callable[[Peer, Callable[[], None]], Gate]
+    new_gate: Callable[[Peer, Callable[[], bool]], Gate]
     trail: AuditTrail
     auth_timeout_s: float
     heartbeat_s: float
@@ -77,13 +77,12 @@ class HubConversation:
     """Requests become messages to a Client, which answers through the outbox."""
 
     def __init__(
-        self, context: HubContext, outbox: Outbox, peer: Peer, known: Callable[[], None]
+        self, context: HubContext, outbox: Outbox, peer: Peer, has_place: Callable[[], bool]
     ) -> None:
         self._context = context
-        self._gate = context.new_gate(peer, known)
+        self._gate = context.new_gate(peer, has_place)
         self._outbox = outbox
         self._requests = context.quotas.requests.of_connection()
-        self._executions = context.quotas.executions.of_connection()
         self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)
         self._client: Ref | None = None
         self._locked_messages = 0
@@ -120,20 +119,28 @@ class HubConversation:
         if self._gate.is_locked:
             self._locked_messages += 1
             if self._locked_messages > LOCKED_MESSAGES_MAX:
-                self._outbox.close(CloseCode.POLICY_VIOLATION, "too many messages without a key")
+                close = messages.CloseClient(
+                    code=CloseCode.POLICY_VIOLATION, reason="too many messages without a key"
+                )
+                self._tell(close)  # who waits for a bounded time until it is closed
                 return False
         request: codec.Undecodable | requests.Request
         try:
             request = codec.decode(message)
         except codec.Undecodable as refusal:
             request = refusal
-        if (reason := self._too_many(request)) is not None:
+        gate, allowance = self._gate, self._context.quotas.requests
+        reason = allowance.refusal(self._requests, gate.peer, shared=not gate.is_locked)
+        if reason is not None:
             limited = RequestRefused(ErrorCode.RATE_LIMITED, reason)
-            request = codec.Undecodable(limited, request.id)
+            request = codec.Undecodable(limited, request.id, meant=request)
         waited = self._take_credit(len(message))
-        assert self._client is not None
-        tell_if_alive(self._client, messages.RequestReceived(request=request))
+        self._tell(messages.RequestReceived(request=request))
         return waited
+
+    def _tell(self, message: messages.ClientMessage) -> None:
+        assert self._client is not None
+        tell_if_alive(self._client, message)
 
     def wake(self) -> None:
         if self._client is not None:
@@ -142,15 +149,6 @@ class HubConversation:
     def end(self, reason: str) -> None:
         if self._client is not None:
             tell_if_alive(self._client, messages.ConnectionLost(reason=reason))
-
-    def _too_many(self, request: codec.Undecodable | requests.Request) -> str | None:
-        quotas, peer = self._context.quotas, self._gate.peer
-        reason = quotas.requests.refusal(self._requests, peer)
-        if reason is not None or not isinstance(request, requests.Request):
-            return reason
-        if isinstance(request.body, requests.Execute):
-            return quotas.executions.refusal(self._executions, peer)
-        return None
 
     def _take_credit(self, size_bytes: int) -> bool:
         """Waits until an earlier request is answered; whether it had to. A peer that sends requests

@@ -88,7 +88,12 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
 
     def process_request(self, request: Any, client_address: Any) -> None:
         peer = self.peer_of(request, client_address)
-        if self._handshakes.enter(request, peer.origin, lambda: cut_off(request)):
+
+        def make_room() -> None:
+            cut_off(request)
+            self.context.refused(peer, http.HTTPStatus.SERVICE_UNAVAILABLE)
+
+        if self._handshakes.enter(request, peer.origin, make_room):
             super().process_request(request, client_address)
         else:
             self.context.refused(peer, http.HTTPStatus.TOO_MANY_REQUESTS)

@@ -8,27 +8,30 @@ from actors.clock import Clock
 
 # Connections in the handshake, or that have not authenticated yet. Beyond it the one that has taken
 # longest makes room, if it had this long; so a crowd that comes at once only waits, and a peer that
-# says nothing keeps nobody out.
-HANDSHAKES_MAX = 256
-HANDSHAKE_GRACE_S = 1.0
+# says nothing keeps nobody out. (A busy server needs up to seconds of its own for a crowd of a
+# thousand: 256 places for a second each cut off honest ones.)
+HANDSHAKES_MAX = 1024
+HANDSHAKE_GRACE_S = 2.0
 # Of one address. The next one is cut off at once: it must not make others wait.
-HANDSHAKES_PER_ADDRESS_MAX = 64
+HANDSHAKES_PER_ADDRESS_MAX = 256
+# Of MAX_CONN, what one address may have: no single place keeps everybody else out.
+ADDRESS_SHARE = 0.75
 
 
 class Place:
-    """One connection's: taken at its handshake, its own from when it is known who it is."""
+    """One connection's among MAX_CONN."""
 
-    def __init__(self, places: "Places", abort: Callable[[], None]) -> None:
+    def __init__(self, places: "Places", origin: str | None) -> None:
         self._places = places
-        self.abort = abort
+        self.origin = origin
+
+    def has_room(self) -> bool:
+        """Whether there is one now, for the answer to a handshake."""
+        return self._places.has_room(self)
 
     def take(self) -> bool:
-        """Whether there was one."""
+        """It is known who this is. Whether there was one."""
         return self._places.take(self)
-
-    def keep(self) -> None:
-        """It is known who this is: nobody else gets the place."""
-        self._places.keep(self)
 
     def leave(self) -> None:
         """Gives it back; asking again changes nothing."""
@@ -36,49 +39,50 @@ class Place:
 
 
 class Places:
-    """Open connections: MAX_CONN of them. Where all are taken, the one that has not said for
-    longest who it is makes room, so that nobody without a key keeps those out who have one."""
+    """Open connections of whom it is known who they are: MAX_CONN of them. Others have none, so
+    that nobody without a key keeps those out who have one; Handshakes limits them."""
 
-    def __init__(self, limit: int, clock: Clock, *, grace_s: float = HANDSHAKE_GRACE_S) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._clock = clock
-        self._grace_s = grace_s
+        self._per_address = max(1, round(limit * ADDRESS_SHARE))
         self._lock = threading.Lock()
-        self._known: set[Place] = set()
-        self._unknown: dict[Place, float] = {}  # since when; oldest first
+        self._taken: set[Place] = set()
+        self._origins: Counter[str] = Counter()
 
-    def new(self, abort: Callable[[], None]) -> Place:
-        """`abort` cuts the connection off; it is called where the place goes to another."""
-        return Place(self, abort)
+    def new(self, origin: str | None) -> Place:
+        """For a connection from there; None: no limit by address."""
+        return Place(self, origin)
 
     @property
     def count(self) -> int:
-        return len(self._known) + len(self._unknown)
+        return len(self._taken)
+
+    def has_room(self, place: Place) -> bool:
+        with self._lock:
+            return self._has_room(place)
 
     def take(self, place: Place) -> bool:
         with self._lock:
-            if self.count >= self._limit and not self._make_room():
+            if not self._has_room(place):
                 return False
-            self._unknown[place] = self._clock.monotonic()
+            self._taken.add(place)
+            if place.origin is not None:
+                self._origins[place.origin] += 1
             return True
-
-    def keep(self, place: Place) -> None:
-        with self._lock:
-            if self._unknown.pop(place, None) is not None:
-                self._known.add(place)
 
     def leave(self, place: Place) -> None:
         with self._lock:
-            self._unknown.pop(place, None)
-            self._known.discard(place)
+            if place not in self._taken:
+                return
+            self._taken.remove(place)
+            if place.origin is not None:
+                self._origins[place.origin] -= 1
+                self._origins += Counter()  # without those that have none any more
 
-    def _make_room(self) -> bool:
-        oldest, since_s = next(iter(self._unknown.items()), (None, 0.0))
-        if oldest is None or self._clock.monotonic() - since_s < self._grace_s:
+    def _has_room(self, place: Place) -> bool:
+        if len(self._taken) >= self._limit:
             return False
-        del self._unknown[oldest]  # its thread ends a moment later, and finds its place gone
-        oldest.abort()
-        return True
+        return place.origin is None or self._origins[place.origin] < self._per_address
 
 
 class Handshakes:

@@ -1,11 +1,10 @@
 """Limits on what one connection, one address and all together may ask for in a time."""
 
 import threading
-from collections import OrderedDict
 
 from actors.access.peer import Peer
 from actors.clock import Clock
-from actors.frontend.rate import BURST_S, TokenBucket
+from actors.frontend.rate import BURST_S, AddressBuckets, TokenBucket
 
 # Times RATE_LIMIT, which is one connection's.
 REQUESTS_PER_ADDRESS = 20
@@ -16,8 +15,6 @@ EXECUTIONS_A_MINUTE = 20
 # Times what one connection may.
 EXECUTIONS_PER_ADDRESS = 2
 EXECUTIONS_IN_ALL = 6
-# Addresses that are remembered, the last ones seen.
-ADDRESSES_MAX = 1024
 _MINUTE_S = 60.0
 
 
@@ -41,37 +38,27 @@ class Allowance:
         self._clock = clock
         self._per_second = per_second
         self._burst_s = burst_s
-        self._per_address = per_address
         self._lock = threading.Lock()
-        self._in_all = self._bucket(in_all)
-        self._addresses: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._in_all = TokenBucket(per_second * in_all, clock, burst_s=burst_s)
+        self._addresses = AddressBuckets(per_second * per_address, clock, burst_s=burst_s)
 
     def of_connection(self) -> TokenBucket:
         """For one connection's thread."""
-        return self._bucket(1)
+        return TokenBucket(self._per_second, self._clock, burst_s=self._burst_s)
 
-    def refusal(self, bucket: TokenBucket, peer: Peer) -> str | None:
-        """Counts one more of a connection with that bucket; what to say where it is too many."""
+    def refusal(self, bucket: TokenBucket, peer: Peer, *, shared: bool = True) -> str | None:
+        """Counts one more of a connection with that bucket; what to say where it is too many. Not
+        `shared`: nobody else's is touched, as for those of whom nobody knows who they are."""
         if not bucket.take():
             return f"too many {self._what}; wait a little"
+        if not shared:
+            return None
         with self._lock:
-            if peer.origin is not None and not self._of(peer.origin).take():
+            if peer.origin is not None and not self._addresses.of(peer.origin).take():
                 return f"too many {self._what} from {peer.origin}; wait a little"
             if not self._in_all.take():
                 return f"too many {self._what} of all clients together; wait a little"
         return None
-
-    def _of(self, origin: str) -> TokenBucket:
-        found = self._addresses.get(origin)
-        if found is None:
-            found = self._addresses[origin] = self._bucket(self._per_address)
-        self._addresses.move_to_end(origin)
-        if len(self._addresses) > ADDRESSES_MAX:
-            self._addresses.popitem(last=False)
-        return found
-
-    def _bucket(self, times: float) -> TokenBucket:
-        return TokenBucket(self._per_second * times, self._clock, burst_s=self._burst_s)
 
 
 class Quotas:

@@ -1,10 +1,13 @@
 """Limits on a connection's requests: how many a second, and how many at a time."""
 
 import threading
+from collections import OrderedDict
 
 from actors.clock import Clock
 
 BURST_S = 2.0
+# Addresses that are remembered, the last ones seen.
+ADDRESSES_MAX = 1024
 
 
 class TokenBucket:
@@ -26,6 +29,27 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+
+class AddressBuckets:
+    """A bucket for each address, for a caller who has a lock."""
+
+    def __init__(self, per_second: float, clock: Clock, *, burst_s: float = BURST_S) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._burst_s = burst_s
+        self._buckets: OrderedDict[str | None, TokenBucket] = OrderedDict()
+
+    def of(self, origin: str | None) -> TokenBucket:
+        """Those without an address, this machine's, share one."""
+        found = self._buckets.get(origin)
+        if found is None:
+            found = TokenBucket(self._per_second, self._clock, burst_s=self._burst_s)
+            self._buckets[origin] = found
+        self._buckets.move_to_end(origin)
+        if len(self._buckets) > ADDRESSES_MAX:
+            self._buckets.popitem(last=False)
+        return found
 
 
 class RequestCredit:

@@ -99,11 +99,14 @@ def _make_room(path: Path) -> None:
     if not stat.S_ISSOCK(found.st_mode):
         raise SocketTaken(f"{path} is there and no socket; choose another path or take it away")
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)  # a listener whose queue is full is one, too
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             os.unlink(path)
             return
+        except BlockingIOError as error:
+            del error  # said below
     raise SocketTaken(f"another server listens on {path}")
 
 

@@ -37,11 +37,14 @@ class KeyOptions:
 def parse_options(text: str) -> KeyOptions:
     """Comma-separated, as before a key. Raises SshError: what is not understood may have been meant
     to restrict."""
-    options = KeyOptions()
+    options, seen = KeyOptions(), set()
     for part in _split(text, ","):
         if (match := _OPTION.match(part)) is None:
             raise SshError(f"the option {part[:64]!r} cannot be read")
         name, value = match[1].lower(), (match[2] or "").replace('\\"', '"')
+        if name in seen:
+            raise SshError(f"the option {name!r} is there twice; the key is not used")
+        seen.add(name)
         if name == "expiry-time":
             options = replace(options, expires_at=_time(value))
         elif name == "from":
@@ -137,9 +140,12 @@ def _matches(pattern: str, address: str) -> bool:
 
 def _rights(value: str) -> Rights:
     """`projects=a,b;read-only`, either alone too."""
-    rights = Rights()
+    rights, seen = Rights(), set()
     for part in value.split(";"):
         name, equals, names = part.strip().partition("=")
+        if name in seen:
+            raise SshError(f"{OWN_OPTION}: {name[:64]!r} is there twice")
+        seen.add(name)
         if name == "read-only" and not equals:
             rights = replace(rights, read_only=True)
         elif name == "projects" and equals:
