@@ -13,7 +13,7 @@ from actors.config_source import data_folder
 from claudehub.log_cli import data_dir_option, json_option
 from claudehub.log_commands import LogCommandError, parse_since
 from claudehub.render import plain
-from storage.audit import read_lines
+from storage.audit import NAME, read_lines
 
 Line = dict[str, Any]
 
@@ -54,7 +54,10 @@ def audit(
 
     try:
         begin = None if since is None else parse_since(since, datetime.now(UTC))
-        for raw, line in _lines(data_folder(data_dir)):
+        folder = data_folder(data_dir)
+        if not (folder / NAME).exists():
+            raise LogCommandError(f"there is no audit log in {folder}; --data-dir names another")
+        for raw, line in _lines(folder):
             if is_wanted(line):
                 click.echo(raw if as_json else _shown(line))
     except (OSError, LogCommandError) as error:

@@ -1,6 +1,7 @@
 """Keys, rights and the Unix socket over real sockets, and the tools that use them."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,13 +24,16 @@ from actors.access.trail import AuditTrail
 from actors.config_source import load
 from actors.doors import Doors
 from actors.file_reloader import FileReloader
+from actors.frontend.conversation import LOCKED_MESSAGES_MAX
 from actors.frontend.unix_listener import UnixListener
 from claudehub.client import HubClient
 from claudehub.identity import Identity, SigningFailed
-from claudehub.target import Target
+from claudehub.target import DEFAULT_URL, Target, target
 from tests.fakes import FrozenClock, ManualTimers, Probe
 from tests.harness import ROOT, HubProcess, WireClient
 from tests.processes import wait_until
+from tests.sockets import close_of as close_frame
+from tests.sockets import frame, read_all, upgraded
 from tests.test_ssh import keygen, public, signed
 
 
@@ -395,3 +400,65 @@ def test_a_web_page_that_rebinds_its_name_is_refused(start_hub: Any) -> None:
     with pytest.raises(InvalidStatus) as refused:
         hub.client(origin=page, additional_headers={"Host": "evil.example"})
     assert refused.value.response.status_code == 403
+
+
+def test_where_a_client_comes_from_counts_and_is_recorded(scratch: Path, start_hub: Any) -> None:
+    keys = Keys(scratch)
+    keys.write(f'from="127.0.0.2" {public(keys.key)}')
+    hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
+    with hub.client() as here:
+        proof = signed(keys.key, here.welcome["auth"]["challenge"].encode())
+        refusal = here.refused("authenticate", public_key=public(keys.key), signature=proof)
+        assert "may not be used from 127.0.0.1" in refusal["message"]
+    with hub.client(source_address=("127.0.0.2", 0)) as there:
+        assert enter(there, keys.key) == "ann@laptop"
+    assert hub.stop() == 0
+    text = (hub.data / "audit.jsonl").read_text()
+    outcomes = [(e["address"], e["ok"]) for e in map(json.loads, text.splitlines()) if e["key"]]
+    assert outcomes == [("127.0.0.1", False), ("127.0.0.2", True)]
+
+
+def test_a_key_that_cannot_sign_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    good = keygen(tmp_path / ".ssh", name="id_ed25519")
+    (tmp_path / ".ssh" / "id_rsa.pub").write_text("ssh-rsa AAAA without its other half")
+    (proof,) = Identity().proofs("claudehub x")
+    assert proof.public_key == public(good).strip()
+    good.unlink()
+    with pytest.raises(SigningFailed, match="id_rsa"):
+        list(Identity().proofs("claudehub x"))
+
+
+def test_who_is_closed_for_its_messages_is_gone_in_time(start_hub: Any, keys: Keys) -> None:
+    """Although it answers no close, and goes on."""
+    hub = start_hub(AUTHORIZED_KEYS=str(keys.file), AUTH_TIMEOUT="1h")
+    with upgraded(hub) as sock:
+        sock.sendall(frame(1, b'{"type":"ping"}') * (LOCKED_MESSAGES_MAX + 1))
+        ended = threading.Event()
+
+        def go_on() -> None:
+            with contextlib.suppress(OSError):
+                while not ended.wait(0.1):
+                    sock.sendall(frame(10, b""))
+
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        try:
+            assert close_frame(read_all(sock))[0] == 1008
+        finally:
+            ended.set()
+            thread.join()
+
+
+def test_a_socket_at_the_usual_place_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOCKET", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert target(None, None).url == DEFAULT_URL
+    (tmp_path / "claudehub.sock").touch()
+    assert target(None, None).url == f"unix:{tmp_path}/claudehub.sock"

@@ -12,6 +12,8 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -374,9 +376,13 @@ def test_a_hubs_own_log_is_a_project(tmp_path: Path) -> None:
     """Where the data folder lies inside of the roots."""
     hub = HubProcess(tmp_path.resolve(), PROJECT_ROOTS=str(tmp_path.resolve())).start()
     with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
         for path in (hub.data, hub.data / "projects", hub.data.parent):
             code = client.refused("project_create", path=str(path))["code"]
             assert code == "path_not_allowed", path
+            options = {"add_dirs": [str(path)]}
+            refusal = client.refused("execute", project_id="p", prompt="x", options=options)
+            assert refusal["code"] == "invalid_options", path
     assert hub.stop() == 0
 
 
@@ -595,31 +601,42 @@ def test_a_line_is_forged_in_the_audit_log(hub: HubProcess, client: WireClient) 
         assert json.loads(line)["action"] != "key_revoked"
 
 
-def test_secrets_are_found_in_what_the_hub_has_written(hub: HubProcess, keys: Keys) -> None:
-    """Its logs, its audit log, its answers, its files, and what `ps` shows to every user."""
+def test_secrets_are_found_in_what_the_hub_has_written(scratch: Path, keys: Keys) -> None:
+    """Its logs at their most talkative, its audit log, its answers, its files, and what `ps` shows
+    to every user. (An agent that is asked to says what it knows: this one is not.)"""
+    settings = {**SECRETS, "CLAUDE_ENV": "OUR_TOKEN", "LOG_LEVEL": "debug"}
+    hub = HubProcess(scratch, AUTHORIZED_KEYS=str(keys.file), **settings).start()
     shown = b""
     with hub.client() as client:
-        client.request("project_join", project_id="q")
+        bad = signed(keys.scratch / "wall", b"another challenge")
+        client.refused("authenticate", public_key=public(keys.key), signature=bad)
+        good = signed(keys.key, challenge_of(client).encode())
+        client.request("authenticate", public_key=public(keys.key), signature=good)
+        client.request("project_create", path=hub.folder("q"))
         started = client.request("execute", project_id="q", prompt="[[hang]]")
         wait_until(lambda: b"mock_claude" in command_lines(hub))
         shown += command_lines(hub)
         client.request("agent_kill", project_id="q")
+        client.request("project_join", project_id="q", after_seq=0)
         client.wait_for("execution_finished", execution_id=started["execution_id"])
         for kind in sorted(MODELS):
             shown += json.dumps(client.ask(kind, project_id="q", prompt=5)).encode()
-        shown += json.dumps(client.welcome).encode() + hub.errors.read_bytes()
-    marker = json.dumps(list(SECRETS.values()))
+        shown += json.dumps([client.welcome, client.updates]).encode()
+    assert hub.stop() == 0
+    shown += hub.errors.read_bytes()
     for path in hub.data.rglob("*"):
-        if path.is_file() and "projects/p/" not in str(path):  # p's agent was asked to say them
-            shown += path.read_bytes()
-    for secret in json.loads(marker):
+        shown += path.read_bytes() if path.is_file() else b""
+    assert b" INFO " in shown and b"agent_kill" in shown
+    private = [line for line in keys.key.read_text().splitlines() if len(line) > 60]
+    signatures = [line for text in (bad, good) for line in text.splitlines()[1:-1]]
+    for secret in (*SECRETS.values(), *private, *signatures):
         assert secret.encode() not in shown
 
 
 def command_lines(hub: HubProcess) -> bytes:
-    """What `ps` shows of the hub's children."""
-    shown = b""
-    for process in psutil.Process(hub.pid).children(recursive=True):
+    """What `ps` shows of the hub, and of its children."""
+    shown, server = b"", psutil.Process(hub.pid)
+    for process in (server, *server.children(recursive=True)):
         with contextlib.suppress(psutil.Error):
             shown += " ".join(process.cmdline()).encode()
     return shown
@@ -636,25 +653,34 @@ def test_a_setting_that_is_wrong_is_repeated_with_its_secret(scratch: Path) -> N
     assert not any(secret in str(told.value) for secret in SECRETS.values())
 
 
-def test_another_user_connects_to_the_socket(scratch: Path, start_hub: Any) -> None:
-    hub = start_hub(SOCKET=str(scratch / "hub.sock"))
-    assert os.stat(scratch / "hub.sock").st_mode & 0o777 == 0o600
+CONNECT = """
+import os, socket, sys
+os.setresuid(65534, 65534, 65534)
+with socket.socket(socket.AF_UNIX) as sock:
+    sock.connect(sys.argv[1])
+    sock.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n")
+    print(sock.recv(100))
+"""
+
+
+def test_another_user_connects_to_the_socket() -> None:
     if os.geteuid() != 0:
         return  # nobody else can be played; test_access.py plays the uid
-    code = (
-        "import os, socket, sys; os.setresuid(65534, 65534, 65534); "
-        "socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
-    )
-    os.chmod(scratch, 0o755)
-    done = subprocess.run(
-        ["/usr/bin/env", "python3", "-c", code, str(scratch / "hub.sock")],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert done.returncode != 0 and "PermissionError" in done.stderr
-    assert hub.line.startswith("listening on ws://")
+    with tempfile.TemporaryDirectory(prefix="claudehub-attacks-") as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder) / "hub.sock"
+        hub = HubProcess(Path(folder).resolve(), SOCKET=str(path)).start()
+
+        def connecting() -> str:
+            command = [sys.executable, "-c", CONNECT, str(path)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+            return done.stdout + done.stderr
+
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert "PermissionError" in connecting()
+        path.chmod(0o777)  # somebody was too friendly: then the kernel says who it is
+        assert "403 Forbidden" in connecting()
+        assert hub.stop() == 0
 
 
 def test_a_socket_lies_where_a_file_is(scratch: Path) -> None:

@@ -4,10 +4,12 @@ import errno
 import json
 import os
 import signal
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import freezegun
 import pytest
 from click.testing import CliRunner
 from websockets.exceptions import InvalidStatus
@@ -19,6 +21,8 @@ from actors.access.trail import FLOOD_LINES_PER_S, AuditTrail
 from actors.auditor import CHECK_PERIOD_S, SYNC_S, Auditor, AuditSettings
 from actors.messages.audit import AuditEntry, _AuditCheckDue, _AuditSyncDue
 from claudehub.cli import main
+from protocol import codec, requests
+from protocol.errors import ErrorCode, RequestRefused
 from protocol.requests import MODELS
 from storage.audit import AuditLog, older_files, read_lines
 from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
@@ -65,13 +69,32 @@ def test_files_roll_by_age_and_are_deleted(tmp_path: Path) -> None:
     log.append(line(), NOW)
     log.roll_if_older(datetime(2026, 11, 19, tzinfo=UTC), NOW)
     assert len(older_files(tmp_path)) == 3
-    log.roll_if_older(NOW, NOW + timedelta(days=3))
+    log.roll_if_older(NOW + timedelta(seconds=1), NOW + timedelta(days=3))
+    assert len(older_files(tmp_path)) == 4  # by its first line, although it was empty when opened
     first, second, *_ = older_files(tmp_path)
     os.utime(first, (0, 0))
     log.retain(NOW - timedelta(days=365), 0)
     assert older_files(tmp_path)[0] == second
     log.retain(None, 250)
-    assert len(older_files(tmp_path)) == 1
+    assert len(older_files(tmp_path)) == 2
+    log.close()
+
+
+def test_a_roll_while_it_is_read_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, rotate_bytes=1 << 20)
+    written = []
+    for number in range(4):
+        for name in ("a", "b"):
+            written.append(line(f"{name}{number}"))
+            log.append(written[-1], NOW)
+        if number < 3:
+            log.roll(NOW + timedelta(seconds=number))
+    reading = read_lines(tmp_path)
+    found = [next(reading)]
+    log.roll(NOW + timedelta(days=1))
+    log.append(line("later"), NOW)
+    found += reading
+    assert found == written
     log.close()
 
 
@@ -129,7 +152,7 @@ class Audited:
         self.trail = AuditTrail(FrozenClock())
         self.died: list[str] = []
         self.auditor = Auditor(
-            settings=AuditSettings(folder, 1 << 20, 30, 0, 0),
+            settings=AuditSettings(folder, 1 << 20, 30, retain_days=90, retain_bytes=0),
             trail=self.trail,
             clock=FrozenClock(),
             timers=self.timers,
@@ -198,16 +221,32 @@ def test_a_hub_without_an_audit_log_does_not_go_on(tmp_path: Path) -> None:
 def test_who_may_flood_is_kept_by_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     auditor, trail = Probe(), AuditTrail(FrozenClock())
     trail.goes_to(auditor.actor_ref)
+    monkeypatch.setattr(trail_module, "WAITING_MAX", 10_000)
     for _ in range(100):
         trail.record("handshake_refused", ok=False, code="403")
     assert len(auditor.take()) == 2 * FLOOD_LINES_PER_S
     trail.record("execute")
     assert auditor.take()[-1].suppressed == 100 - 2 * FLOOD_LINES_PER_S
-    monkeypatch.setattr(trail_module, "WAITING_MAX", 25)
+    # Noise of one kind, or from one address, hides nothing of another.
+    for number in range(100):
+        trail.record("authenticate", ok=False, code="unauthenticated")
+        trail.record("ping", ok=False, code="unauthenticated")
+        peer = Peer(address=f"192.0.2.{number}")
+        trail.record("handshake_refused", peer=peer, ok=False, code="403")
+    kept = Counter(entry.action for entry in auditor.take())
+    assert kept == {
+        "authenticate": 2 * FLOOD_LINES_PER_S,
+        "ping": 2 * FLOOD_LINES_PER_S,
+        "handshake_refused": 100,
+    }
+    trail.record("execute")
+    auditor.take()
+    waiting = trail._waiting
+    monkeypatch.setattr(trail_module, "WAITING_MAX", waiting + 4)
     for _ in range(30):
         trail.record("execute")
     assert len(auditor.take()) == 4
-    for _ in range(25):
+    for _ in range(waiting + 4):
         trail.written()
     trail.record("execute")
     assert auditor.take()[-1].suppressed == 26
@@ -334,13 +373,15 @@ def test_a_configuration_is_noted_when_it_is_another(hub: HubProcess) -> None:
         found = lines_of(hub.data)
         return [e["details"]["set"] for e in found if e["action"] == "config_changed"]
 
+    hub.stop()  # behind which all is written
     assert len(noted()) == 1 and "DATA_DIR" in noted()[0]
-    hub.stop()
     hub.start()
-    assert len(noted()) == 1
     hub.stop()
+    assert len(noted()) == 1
     hub.start(MAX_QUEUE="3")
+    hub.stop()
     assert len(noted()) == 2 and "MAX_QUEUE" in noted()[1]
+    hub.start()
 
 
 def test_a_change_of_the_keys_is_noted(scratch: Path, start_hub: Any) -> None:
@@ -363,6 +404,7 @@ def test_the_command_shows_and_filters(hub: HubProcess) -> None:
 
     wait_until(lambda: len(shown("--action", "execute")) == 1)
     (run,) = shown("--action", "execute", "--project", "p")
+    assert shown("--action", "execute", "--project", "q") == []
     assert "  execute  ok  c-" in run and "127.0.0.1  p  " in run
     (refused,) = shown("--failed")
     assert "project_join  project_not_found" in refused
@@ -374,3 +416,37 @@ def test_the_command_shows_and_filters(hub: HubProcess) -> None:
     assert "torn" in shown()[-1]
     wrong = CliRunner().invoke(main, ["audit", "--data-dir", str(hub.data), "--since", "x"])
     assert wrong.exit_code == 1
+    nowhere = CliRunner().invoke(main, ["audit", "--data-dir", str(hub.data / "none")])
+    assert nowhere.exit_code == 1 and "no audit log" in nowhere.output
+
+
+def test_what_was_too_much_or_held_back_leaves_its_own_line() -> None:
+    setup = Setup()
+    body = requests.AgentKill(project_id="p")
+    meant = requests.Request("agent_kill", "1", body)
+    refusal = RequestRefused(ErrorCode.RATE_LIMITED, "too many")
+    too_many = codec.Undecodable(refusal, "1", meant=meant)
+    setup.client.receive(messages.RequestReceived(request=too_many))
+    entry = last_entry(setup)
+    assert (entry.action, entry.project_id, entry.code) == ("agent_kill", "p", "rate_limited")
+    setup.say("project_delete", project_id="p")
+    setup.say("agent_kill", project_id="p")  # waits for the end of the deletion
+    setup.client.release()
+    lost = {e.action: (e.project_id, e.code) for e in setup.auditor.take()}
+    assert lost["project_delete"] == lost["agent_kill"] == ("p", "unanswered")
+
+
+def test_the_auditor_rolls_and_deletes_by_age(tmp_path: Path) -> None:
+    with freezegun.freeze_time("2026-11-25T12:00:00Z") as now:
+        audited = Audited(tmp_path)
+        audited.trail.record("ping")
+        audited.handle()
+        audited.auditor.receive(_AuditCheckDue())
+        assert older_files(tmp_path) == []
+        now.tick(timedelta(days=31))
+        audited.auditor.receive(_AuditCheckDue())
+        (older,) = older_files(tmp_path)
+        os.utime(older, (0, 0))
+        audited.auditor.receive(_AuditCheckDue())
+        assert older_files(tmp_path) == []
+        audited.auditor.release()

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from actors import messages
+from actors.access.keyring import Keyring
 from actors.access.trail import AuditTrail
-from actors.file_reloader import LOOK_S, FileReloader
+from actors.file_reloader import LOOK_S, FileReloader, ReloadFailed, _folders
 from actors.frontend.certificates import CertificateError, Certificates
 from tests.conftest import make_tls_files
 from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
@@ -202,3 +203,32 @@ def test_some_may_not_be_missed(files: TlsFiles, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(reloader, "started", lambda: 1 / 0)
     reloader.on_start()  # also where it never began
     assert died[1:] == ["reloader of certificate failed: ZeroDivisionError: division by zero"]
+
+
+def test_every_link_on_the_way_is_watched(tmp_path: Path) -> None:
+    real = tmp_path / "real" / "v1"
+    real.mkdir(parents=True)
+    (real / "file").write_text("")
+    (tmp_path / "mid" / "x").mkdir(parents=True)
+    (tmp_path / "mid" / "x" / "link").symlink_to("../../real/v1")
+    (tmp_path / "names").mkdir()
+    (tmp_path / "names" / "file").symlink_to(tmp_path / "mid" / "x" / "link" / "file")
+
+    class Subject:
+        files = (tmp_path / "names" / "file",)
+
+    watched = _folders(Subject())  # type: ignore[arg-type]
+    wanted = {tmp_path / "names", tmp_path / "mid" / "x", tmp_path / "real", real}
+    assert wanted <= watched
+
+
+def test_a_loop_of_links_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+
+    class Subject:
+        files = (tmp_path / "a", tmp_path / "none" / "x")
+
+    assert tmp_path in _folders(Subject())  # type: ignore[arg-type]
+    with pytest.raises(ReloadFailed):
+        Keyring(tmp_path / "a")

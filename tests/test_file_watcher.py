@@ -14,6 +14,7 @@ from watchdog.observers import Observer
 from actors import file_watcher, messages
 from actors.clock import SystemClock, ThreadTimers
 from actors.file_watcher import NOTED_MAX, PATHS_MAX, FileWatcher, _Notes
+from storage.ignore_rules import IgnoreRules
 from tests.fakes import FrozenClock, ManualTimers, Probe
 from tests.processes import wait_until
 
@@ -208,3 +209,30 @@ def test_what_is_noted_is_bounded() -> None:
         notes.on_any_event(FileCreatedEvent(f"/p/node_modules/{number}"))
     paths, overflowed, _ = notes.take()
     assert len(paths) == NOTED_MAX and overflowed
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*a" * 25 + "*b", "/".join(["**", "a"] * 25), "*" * 300 + "x", "[" * 300, "?" * 250]
+)
+def test_a_gitignore_that_takes_for_ever(scratch: Path, pattern: str) -> None:
+    """An agent, or a repository, writes it: nothing could interrupt the match."""
+    (scratch / ".gitignore").write_text(f"{pattern}\n" * 5000 + "*.log\n")
+    (scratch / "sub").mkdir()
+    (scratch / "sub" / ".gitignore").write_text(f"*.log\n{pattern}\n")
+    rules = IgnoreRules(scratch)
+    began_s = time.process_time()
+    for path in ("a" * 200, "a/" * 100 + "a", "sub/" + "a" * 200):
+        assert not rules.match(path)
+    assert rules.match("sub/x.log")
+    assert time.process_time() - began_s < 5
+
+
+def test_a_folder_that_has_become_a_link_is_not_watched(
+    scratch: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (scratch / "elsewhere").mkdir()
+    (scratch / "p").symlink_to("elsewhere")
+    watcher = unstarted(Probe(), scratch / "p")
+    watcher.started()
+    assert watcher._observer is None and "leads elsewhere" in caplog.text
+    assert list(watcher._worth_a_look(None)) == []

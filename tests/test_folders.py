@@ -54,3 +54,37 @@ def test_an_agent_does_not_follow_a_link_out_of_its_roots(hub: HubProcess) -> No
         os.rename(hub.roots / "away", folder)
         assert client.run("p", "[[touch:again]]")["outcome"] == "success"
         assert sorted(os.listdir(folder)) == ["again", "here"]
+
+
+def test_a_process_that_was_kept_does_not_work_in_a_folder_that_was_moved(hub: HubProcess) -> None:
+    with hub.client() as client:
+        folder = hub.folder("p")
+        client.request("project_create", path=folder)
+        client.request("project_join", project_id="p")
+        assert client.run("p", "[[touch:here]]")["outcome"] == "success"
+        away = hub.scratch / "away"
+        os.rename(folder, away)
+        os.symlink(away, folder)
+        end = client.run("p", "[[touch:there]]")
+        assert end["outcome"] == "error" and "could not be started" in end["result"]
+        assert sorted(os.listdir(away)) == ["here"]
+
+
+def test_a_folder_of_add_dirs_becomes_a_link_while_its_prompt_waits(hub: HubProcess) -> None:
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        client.request("project_join", project_id="p")
+        extra, outside, go = hub.roots / "extra", hub.scratch / "outside", hub.scratch / "go"
+        extra.mkdir()
+        outside.mkdir()
+        client.request("execute", project_id="p", prompt=f"[[wait:{go}]]")
+        options = {"add_dirs": [str(extra)]}
+        waiting = client.request("execute", project_id="p", prompt="x", options=options)
+        extra.rmdir()
+        extra.symlink_to(outside)
+        go.touch()
+        end = client.wait_for("execution_finished", execution_id=waiting["execution_id"])["data"]
+        assert end["outcome"] == "error" and str(extra) in end["result"]
+        extra.unlink()
+        extra.mkdir()
+        assert client.run("p", "x", options=options)["outcome"] == "success"

@@ -257,3 +257,46 @@ def test_lines_that_cannot_be_used_are_named(
     Locked(tmp_path, "no-pty")
     assert "line 1: the option 'no-pty' is not understood" in caplog.text
     assert "nobody can come in" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "above", "shared"])
+def test_whose_the_file_of_keys_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """As sshd's StrictModes: who owns it, or could put another in its place, could come in."""
+    folder = tmp_path / "above" / "keys"
+    folder.mkdir(parents=True)
+    file = folder / "authorized_keys"
+    file.write_text("")
+    Keyring(file)
+    if what == "shared":
+        folder.chmod(0o777)
+    else:
+        owned = {"file": file, "folder": folder, "above": folder.parent}[what]
+        real = os.stat, os.fstat
+
+        def others(status: os.stat_result) -> Any:
+            is_it = status.st_ino == real[0](owned).st_ino
+            return os.stat_result((*status[:4], 4242, *status[5:])) if is_it else status
+
+        monkeypatch.setattr(os, "stat", lambda *a, **k: others(real[0](*a, **k)))
+        monkeypatch.setattr(os, "fstat", lambda fd: others(real[1](fd)))
+    with pytest.raises(ReloadFailed, match=r"belongs to uid 4242|which others may write"):
+        Keyring(file)
+    folder.chmod(0o1777)  # as /tmp: nobody can replace what is not theirs
+    if what == "shared":
+        Keyring(file)
+
+
+def test_a_pipe_has_no_keys_and_holds_up_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "keys")
+    with pytest.raises(ReloadFailed, match="is no file"):
+        Keyring(tmp_path / "keys")
+
+
+def test_a_bound_key_takes_no_folder_of_others(tmp_path: Path) -> None:
+    locked = Locked(tmp_path, 'claudehub="projects=p"')
+    locked.enter()
+    options = {"add_dirs": ["/home/other"]}
+    assert locked.ask("execute", project_id="p", prompt="x", options=options) == "forbidden"
+    assert locked.ask("execute", project_id="p", prompt="x") is None

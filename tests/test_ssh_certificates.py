@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors import messages
 from actors.access import keyring as keyring_module
 from actors.access.keyring import Keyring
 from claudehub.identity import Identity
@@ -187,7 +188,10 @@ def test_who_is_in_goes_with_the_certificate_and_with_the_authority(tmp_path: Pa
         door = Door(tmp_path, key, authority_line(authority))
         assert "user" in door.enter()
         assert door.setup.gate.look_again() is None
-        clock.tick(24 * 3600)
+        clock.tick(12 * 3600 - 60)
+        door.setup.client.receive(messages._KeyExpiryDue())
+        assert door.setup.timers.pending[-1].delay_s == 60.0  # its end is the certificate's
+        clock.tick(12 * 3600 + 60)
         assert "has expired" in str(door.setup.gate.look_again())
     with freezegun.freeze_time(NOW):
         door = Door(tmp_path, key, authority_line(authority))

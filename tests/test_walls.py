@@ -5,6 +5,7 @@ import pwd
 import resource
 import shlex
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 import simplejson
 
 from actors.config_source import ConfigurationError, load
-from actors.executor import walls
+from actors.executor import launcher, walls
 from actors.executor.environment import home_problem
 from actors.main import check
 from tests.harness import MOCK, HubProcess
@@ -203,3 +204,19 @@ def test_a_turn_within_limits(scratch: Path) -> None:
         assert simplejson.loads(first["result"])[0] == "-p"
         assert client.run("p", "[[text:TWO]]")["result"] == "TWO"
     assert hub.stop() == 0
+
+
+def test_the_launcher_gives_up_every_group_of_the_servers() -> None:
+    if not IS_ROOT:
+        return  # nobody else can become another
+    arguments = [launcher.__file__, "core=0", "65534:65534:65534", "/usr/bin/id", "-G"]
+    code = "import os, sys; os.setgroups([0, 4, 27]); os.execv(sys.executable, sys.argv[1:])"
+    command = [sys.executable, "-c", code, sys.executable, "-I", "-S", *arguments]
+    assert subprocess.check_output(command, text=True, cwd="/").split() == ["65534"]
+
+
+def test_a_limit_that_cannot_be_set_is_named() -> None:
+    limits = f"nofile={2**61}"
+    command = [sys.executable, launcher.__file__, limits, "", "true"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 126 and "AGENT_LIMITS: nofile=" in done.stderr
