@@ -98,11 +98,11 @@ def test_a_mode_that_the_cli_has_changed_is_waited_for(setup: Setup) -> None:
 def test_model_and_rules_reach_a_process_and_leave_it(setup: Setup) -> None:
     setup.start()
     finish(setup)
-    setup.start(RESUMED, "f", model="opus", allowed_tools=["Read"], add_dirs=["/d"])
+    setup.start(RESUMED, "f", model="opus", allowed_tools=["Read"], add_dirs=["/usr"])
     assert len(FakeProcess.started) == 1
     assert setup.process.controls("set_model")[0]["model"] == "opus"
     settings = setup.process.controls("apply_flag_settings")[0]["settings"]
-    assert settings == {"permissions": {"allow": ["Read"], "additionalDirectories": ["/d"]}}
+    assert settings == {"permissions": {"allow": ["Read"], "additionalDirectories": ["/usr"]}}
     ids = [line["request_id"] for line in setup.process.written if "request_id" in line]
     for request_id in reversed(ids):  # answers may come in any order
         assert len(setup.process.prompts()) == 1
@@ -224,7 +224,7 @@ RULE = {
     "behavior": "allow",
     "rules": [{"toolName": "Bash", "ruleContent": "x"}],
 }
-FOLDER = {"type": "addDirectories", "directories": ["/d"]}
+FOLDER = {"type": "addDirectories", "directories": ["/usr"]}
 MODE = {"type": "setMode", "mode": "acceptEdits", "destination": "session"}
 
 
@@ -258,7 +258,7 @@ def test_suggestions_are_granted_for_the_session(setup: Setup) -> None:
     setup.start(RESUMED, "f", max_turns=2)
     setup.gone()
     settings = setup.process.controls("apply_flag_settings")[0]["settings"]["permissions"]
-    assert settings == {"allow": ["Bash(x)"], "additionalDirectories": ["/d"]}
+    assert settings == {"allow": ["Bash(x)"], "additionalDirectories": ["/usr"]}
 
 
 def test_a_mode_alone_is_kept(setup: Setup) -> None:

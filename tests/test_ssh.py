@@ -219,6 +219,7 @@ def test_a_file_has_an_end() -> None:
 @pytest.mark.parametrize(
     ("patterns", "address", "admitted"),
     [
+        ("*,!2001:db8:0:0::1", "2001:db8::1", False),
         ("10.0.0.0/8", "10.9.8.7", True),
         ("10.0.0.0/8", "11.0.0.1", False),
         ("10.0.0.0/8", "::ffff:10.1.1.1", True),

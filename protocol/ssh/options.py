@@ -1,5 +1,6 @@
 """What stands before a key in authorized_keys (sshd(8)): who may use it, until when, for what."""
 
+import contextlib
 import ipaddress
 import re
 from dataclasses import dataclass, field, replace
@@ -134,6 +135,8 @@ def _matches(pattern: str, address: str) -> bool:
         found = found.ipv4_mapped
     if "/" in pattern:
         return found in ipaddress.ip_network(pattern)
+    with contextlib.suppress(ValueError):  # 2001:db8:0::1 is 2001:db8::1
+        return found == ipaddress.ip_address(pattern)
     wildcard = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(wildcard, str(found), re.IGNORECASE) is not None
 
