@@ -62,7 +62,16 @@ def test_so_many_connections_and_no_more() -> None:
     first.leave()
     first.leave()
     third.leave()  # has none
-    assert third.has_room() and third.take() and places.count == 2
+    assert places.new(None).take() and places.count == 2
+    assert not third.take()
+
+
+def test_who_is_gone_takes_no_place() -> None:
+    """Its key is looked at by another thread, which may come to it late."""
+    places = Places(1)
+    place = places.new("192.0.2.7")
+    place.leave()
+    assert not place.has_room() and not place.take() and places.count == 0
 
 
 def test_one_address_leaves_some_for_others() -> None:

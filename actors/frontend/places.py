@@ -24,6 +24,7 @@ class Place:
     def __init__(self, places: "Places", origin: str | None) -> None:
         self._places = places
         self.origin = origin
+        self.is_over = False
 
     def has_room(self) -> bool:
         """Whether there is one now, for the answer to a handshake."""
@@ -34,7 +35,8 @@ class Place:
         return self._places.take(self)
 
     def leave(self) -> None:
-        """Gives it back; asking again changes nothing."""
+        """The connection is gone: gives it back, and takes none any more. Asking again changes
+        nothing."""
         self._places.leave(self)
 
 
@@ -72,6 +74,7 @@ class Places:
 
     def leave(self, place: Place) -> None:
         with self._lock:
+            place.is_over = True  # a key may be found to be good only now, by another thread
             if place not in self._taken:
                 return
             self._taken.remove(place)
@@ -80,7 +83,7 @@ class Places:
                 self._origins += Counter()  # without those that have none any more
 
     def _has_room(self, place: Place) -> bool:
-        if len(self._taken) >= self._limit:
+        if len(self._taken) >= self._limit or place.is_over:
             return False
         return place.origin is None or self._origins[place.origin] < self._per_address
 
