@@ -12,11 +12,13 @@ from protocol.errors import WireError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replied:
-    """To a Client: the answer to request `number`; `payload` is JSON."""
+    """To a Client: the answer to request `number`; `payload` is JSON. `execution_id`: what it was
+    about, for the audit log, where the payload does not say so."""
 
     number: int
     ok: bool
     payload: bytes
+    execution_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,12 @@ class Slot:
     client: pykka.ActorRef[Any]
     number: int
 
-    def result(self, payload: Any) -> None:
-        """Answers with an object (or with bytes that are JSON already)."""
+    def result(self, payload: Any, *, about: str | None = None) -> None:
+        """Answers with an object (or with bytes that are JSON already); `about`: an execution that
+        it does not name."""
         encoded = payload if isinstance(payload, bytes) else codec.dumps(payload)
-        tell_if_alive(self.client, Replied(number=self.number, ok=True, payload=encoded))
+        reply = Replied(number=self.number, ok=True, payload=encoded, execution_id=about)
+        tell_if_alive(self.client, reply)
 
     def error(self, error: WireError) -> None:
         """Answers that it did not work."""

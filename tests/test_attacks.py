@@ -424,7 +424,9 @@ def test_an_agent_hides_the_end_of_a_long_command() -> None:
     assert shortened(command, 6000) == command
 
 
-def test_an_answer_is_given_for_a_question_of_another_project(client: WireClient) -> None:
+def test_an_answer_is_given_for_a_question_of_another_project(
+    hub: HubProcess, client: WireClient
+) -> None:
     client.request("project_join", project_id="p")
     asked = client.request("execute", project_id="p", prompt="[[tool:Bash:touch /tmp/never]]")
     question = client.wait_for("permission_request")["data"]["permission_id"]
@@ -442,6 +444,10 @@ def test_an_answer_is_given_for_a_question_of_another_project(client: WireClient
     )
     assert late["code"] == "already_answered"
     client.wait_for("execution_finished", execution_id=asked["execution_id"])
+    lines = [json.loads(line) for line in read_lines(hub.data)]
+    (told,) = [entry for entry in lines if entry["action"] == "permission_answer" and entry["ok"]]
+    assert told["execution_id"] == asked["execution_id"]
+    assert told["details"] == {"permission_id": question, "decision": "deny"}
 
 
 # -- at the lock -----------------------------------------------------------------------------
@@ -658,7 +664,6 @@ import os, socket, sys
 os.setresuid(65534, 65534, 65534)
 with socket.socket(socket.AF_UNIX) as sock:
     sock.connect(sys.argv[1])
-    sock.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n")
     print(sock.recv(100))
 """
 

@@ -83,6 +83,8 @@ def _facts(asked: Asked, answer: Answer) -> dict[str, Any]:
         return {}
     if not answer.ok:
         return {"code": simplejson.loads(answer.payload)["code"]}
+    if answer.execution_id is not None:
+        return {"execution_id": answer.execution_id}
     if asked.type in _WITH_EXECUTION:
         return {"execution_id": simplejson.loads(answer.payload)["execution_id"]}
     if asked.type == "project_create":

@@ -177,7 +177,8 @@ class Permissions:
 
         def stored() -> None:
             self._executor.answer(answer)
-            slot.result({"permission_id": permission_id})
+            execution_id = pending.request.execution_id
+            slot.result({"permission_id": permission_id}, about=execution_id)
 
         def refused() -> None:
             self._ask_again(pending)
