@@ -24,6 +24,7 @@ from claudehub.cli import main
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.requests import MODELS
+from storage import audit as audit_module
 from storage.audit import AuditLog, older_files, read_lines
 from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
 from tests.harness import HubProcess, WireClient
@@ -95,6 +96,21 @@ def test_a_roll_while_it_is_read_loses_nothing_and_doubles_nothing(tmp_path: Pat
     log.append(line("later"), NOW)
     found += reading
     assert found == written
+    log.close()
+
+
+def test_a_roll_between_opening_and_listing_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = AuditLog(tmp_path, rotate_bytes=1 << 20)
+    log.append(line("one"), NOW)
+
+    def listed(folder: Path) -> list[Path]:
+        log.roll(NOW)
+        return older_files(folder)
+
+    monkeypatch.setattr(audit_module, "older_files", listed)
+    assert list(read_lines(tmp_path)) == [line("one")]
     log.close()
 
 

@@ -197,6 +197,9 @@ def test_authorized_keys_as_openssh_reads_it(tmp_path: Path) -> None:
             f'expiry-time="tomorrow" {line}',
             f'from="unfinished {line}',
             f"claudehub=projects {line}",
+            f'from="10.0.0.1",from="*" {line}',
+            f'claudehub="read-only",claudehub="projects=a" {line}',
+            f'claudehub="projects=a;projects=b" {line}',
         ]
     )
     parsed = parse_authorized_keys(text)
@@ -207,7 +210,7 @@ def test_authorized_keys_as_openssh_reads_it(tmp_path: Path) -> None:
     assert rights == Rights(read_only=True, projects=frozenset({"a", "b"}))
     assert parsed.keys[3].options.expires_at == datetime(2030, 1, 1, tzinfo=UTC)
     named = [warning.split(":")[0] for warning in parsed.warnings]
-    assert named == [f"line {number}" for number in range(7, 19)]
+    assert named == [f"line {number}" for number in range(7, 22)]
     assert "'command' is not understood" in parsed.warnings[0]
 
 

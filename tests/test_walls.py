@@ -220,3 +220,12 @@ def test_a_limit_that_cannot_be_set_is_named() -> None:
     command = [sys.executable, launcher.__file__, limits, "", "true"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 126 and "AGENT_LIMITS: nofile=" in done.stderr
+
+
+def test_what_a_probe_has_left_ends_with_it(scratch: Path) -> None:
+    script = "sleep 979 >/dev/null 2>&1 & echo 1.2.3"
+    hub = HubProcess(scratch, CLAUDE_CMD=shlex.join(["/bin/sh", "-c", script])).start()
+    with hub.client() as client:
+        wait_until(lambda: client.request("health_check")["claude"] == "1.2.3")
+    wait_until(lambda: not marked(hub.data))
+    assert hub.stop() == 0
