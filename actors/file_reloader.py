@@ -181,12 +181,12 @@ def _folders(subject: Reloadable) -> set[Path]:
     and of what they lead to. A loop of links leads nowhere, and is no fault of ours."""
     found: set[Path] = set()
     for path in subject.files:
-        for place in _steps(path.absolute()):
+        for place in steps(path.absolute()):
             found.update((place.parent, place.parent.parent))
     return {folder for folder in found if os.path.isdir(folder)}
 
 
-def _steps(path: Path) -> Iterator[Path]:
+def steps(path: Path) -> Iterator[Path]:
     """The name, each link on its way, and what it leads to in the end."""
     yield path
     left = LINKS_MAX

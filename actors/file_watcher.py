@@ -20,7 +20,7 @@ from watchdog.observers.polling import PollingObserverVFS
 
 from actors import messages
 from actors.base import Actor
-from actors.clock import Clock, Timers
+from actors.clock import Timers
 from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from storage.ignore_rules import IgnoreRules
@@ -32,8 +32,6 @@ REPORT_DELAY_S = 0.5
 POLL_S = 1.0
 _NO_MORE_WATCHES = frozenset((errno.ENOSPC, errno.EMFILE))
 PATHS_MAX = 100
-# For finding out what of them git ignores; what is left then is not told one by one.
-MATCHING_S = 2.0
 # Paths noted between two reports, before the ignored ones are taken out.
 NOTED_MAX = 10_000
 _READING = frozenset(("opened", "closed_no_write"))
@@ -76,11 +74,10 @@ class _Notes(FileSystemEventHandler):
 class FileWatcher(Actor):
     """Child of a Project. Where the system has no watches left it looks by itself."""
 
-    def __init__(self, *, project: Ref, folder: str, clock: Clock, timers: Timers) -> None:
+    def __init__(self, *, project: Ref, folder: str, timers: Timers) -> None:
         super().__init__(parent=project, name=f"file watcher {folder}")
         self._project = project
         self._folder = Path(folder)
-        self._clock = clock
         self._timers = timers
         self._notes = _Notes(self.actor_ref)
         self._observer: BaseObserver | None = None
@@ -164,27 +161,23 @@ class FileWatcher(Actor):
                 _take_one_more_watch()
             except OSError as error:
                 self._look_instead(error)
-        paths, unread = self._told(noted)
-        overflowed = overflowed or unread
-        if paths or overflowed:  # more has changed than was noted: it may be something of note
-            self._project.tell(
-                messages.FilesChanged(
-                    paths=tuple(paths[:PATHS_MAX]), truncated=overflowed or len(paths) > PATHS_MAX
-                )
-            )
+        paths, has_more = self._told(noted)
+        truncated = overflowed or has_more
+        if paths or truncated:  # more has changed than was noted: it may be something of note
+            self._project.tell(messages.FilesChanged(paths=tuple(paths), truncated=truncated))
 
     def _told(self, noted: list[str]) -> tuple[list[str], bool]:
-        """What git does not ignore; and whether there was no time for the rest."""
+        """What git does not ignore, as much of it as is told; and whether there may be more."""
         ignored = IgnoreRules(self._folder)
         paths: list[str] = []
-        deadline_s = self._clock.monotonic() + MATCHING_S
         for path in sorted(noted):
-            if self._clock.monotonic() > deadline_s:
-                return paths, True
             relative = _relative(path, self._folder)
-            if relative and not ignored.match(relative):
-                paths.append(relative)
-        return sorted(paths), False
+            if not relative or ignored.match(relative):
+                continue
+            if len(paths) >= PATHS_MAX or ignored.is_exhausted:
+                return paths, True
+            paths.append(relative)
+        return paths, False
 
 
 def _take_one_more_watch() -> None:

@@ -28,8 +28,7 @@ def warnings(max_conn: int, busy_projects: int = 16) -> list[str]:
         max_conn + HANDSHAKES_MAX + DESCRIPTORS_PER_PROJECT * busy_projects + DESCRIPTORS_BESIDE
     )
     threads = (
-        THREADS_PER_CONNECTION * max_conn
-        + HANDSHAKES_MAX
+        THREADS_PER_CONNECTION * (max_conn + HANDSHAKES_MAX)
         + THREADS_PER_PROJECT * busy_projects
         + THREADS_BESIDE
     )

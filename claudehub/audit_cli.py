@@ -13,7 +13,7 @@ from actors.config_source import data_folder
 from claudehub.log_cli import data_dir_option, json_option
 from claudehub.log_commands import LogCommandError, parse_since
 from claudehub.render import plain
-from storage.audit import NAME, read_lines
+from storage.audit import NAME, older_files, read_lines
 
 Line = dict[str, Any]
 
@@ -55,7 +55,7 @@ def audit(
     try:
         begin = None if since is None else parse_since(since, datetime.now(UTC))
         folder = data_folder(data_dir)
-        if not (folder / NAME).exists():
+        if not (folder / NAME).exists() and not older_files(folder):
             raise LogCommandError(f"there is no audit log in {folder}; --data-dir names another")
         for raw, line in _lines(folder):
             if is_wanted(line):

@@ -46,15 +46,16 @@ class Identity:
             )
         refusals = []
         for key in keys:
+            certificate = key.with_name(f"{key.name.removesuffix('.pub')}-cert.pub")
             try:
-                line, signature = _read(_public_path(key), key), _signed(key, challenge)
+                lines = [_read(_public_path(key), key)]
+                if certificate.is_file():
+                    lines.insert(0, _read(certificate, key))
+                signature = _signed(key, challenge)
             except SigningFailed as error:
                 refusals.append(error)
                 continue
-            certificate = key.with_name(f"{key.name.removesuffix('.pub')}-cert.pub")
-            if certificate.is_file():
-                yield Proof(_read(certificate, key), signature)
-            yield Proof(line, signature)
+            yield from (Proof(line, signature) for line in lines)
         if len(refusals) == len(keys):
             raise refusals[0]
 

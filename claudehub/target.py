@@ -1,6 +1,7 @@
 """Which hub is meant, and who asks."""
 
 import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from claudehub.identity import Identity
 
 DEFAULT_URL = "ws://127.0.0.1:8080"
 UNIX = "unix:"
+PROBE_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,17 @@ def target(url: str | None, key: Path | None) -> Target:
 
 
 def _usual_socket() -> str | None:
-    """Where docs/security.md puts it: only this user can have made it there."""
+    """Where docs/security.md puts it, if it is this user's, and somebody listens."""
     folder = os.environ.get("XDG_RUNTIME_DIR")
-    return os.path.join(folder, "claudehub.sock") if folder else None
+    if not folder:
+        return None
+    path = os.path.join(folder, "claudehub.sock")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(PROBE_TIMEOUT_S)
+        try:
+            if os.lstat(path).st_uid != os.geteuid():
+                return None
+            probe.connect(path)
+        except OSError:
+            return None
+    return path

@@ -32,10 +32,10 @@ class AuditLog:
         """Whole lines. Raises OSError, and then nothing of them stays."""
         if self._fd < 0:  # the last try to begin a file failed
             self._open()
-        if not self._size_bytes:
-            self._begun_at = now
         if self._size_bytes and self._size_bytes + len(lines) > self._rotate_bytes:
             self.roll(now)
+        if not self._size_bytes:
+            self._begun_at = now
         try:
             disk.write_all(self._fd, lines)
         except OSError:
@@ -97,26 +97,25 @@ def older_files(folder: Path) -> list[Path]:
 def read_lines(folder: Path) -> Iterator[bytes]:
     """Every line, oldest first, newline included; a torn one too. Raises OSError.
 
-    Files are held open in the order newest, older: one that is rolled meanwhile is read under its
-    new name or its old, never under neither, and once.
+    The newest is opened first: where it is rolled meanwhile it is found among the older ones, and
+    what is behind it there came later.
     """
     with contextlib.ExitStack() as stack:
-        files = []
+        newest = None
         with contextlib.suppress(FileNotFoundError):
-            files.append(stack.enter_context(open(folder / NAME, "rb")))
-        seen = {_identity(file) for file in files}
-        for path in reversed(older_files(folder)):
-            with contextlib.suppress(FileNotFoundError):  # deleted, as too old
-                file = stack.enter_context(open(path, "rb"))
-                if _identity(file) not in seen:
-                    files.append(file)
-        for file in reversed(files):
-            yield from file
+            newest = stack.enter_context(open(folder / NAME, "rb"))
+        for path in older_files(folder):
+            with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:  # deleted: old
+                if newest is not None and _identity(file) == _identity(newest):
+                    break
+                yield from file
+        if newest is not None:
+            yield from newest
 
 
 def _identity(file: BinaryIO) -> tuple[int, int]:
-    found = os.fstat(file.fileno())
-    return found.st_dev, found.st_ino
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino
 
 
 def _first_stamp(path: Path) -> datetime:

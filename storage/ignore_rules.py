@@ -1,86 +1,89 @@
-"""What git ignores below a folder. The ignore files are read here (pathspec), git is not run: a
-repository's settings can name programs."""
+"""What git ignores below a folder. The ignore files are read here, git is not run: a repository's
+settings can name programs."""
 
 import os
-import re
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from storage import disk
+from storage.ignore_pattern import IgnorePattern, parse_pattern
 
 _FILE_BYTES_MAX = 1024 * 1024
-# A file is written by whoever likes, also by an agent, and each of its patterns becomes a regular
-# expression that nothing can interrupt: of so many stars in one name, matching takes the time of as
-# many loops within each other (seven took 12 s for a name of 60 characters). Patterns beyond these
-# are left out: what they would hide is shown.
+# Of one file; what is behind hides nothing.
 LINES_MAX = 1_000
-PATTERN_LENGTH_MAX = 256
-STARS_MAX = 2
-DOUBLE_STARS_MAX = 2
+# Patterns that one IgnoreRules looks at in its life, which is one report. Beyond that everything
+# counts as not ignored.
+TRIES_MAX = 200_000
 
 
 class IgnoreRules:
     """What git ignores below a folder: every `.gitignore` on the way to a path, and
-    `.git/info/exclude`. The user's own core.excludesFile is not looked at."""
+    `.git/info/exclude`. The user's own core.excludesFile is not looked at. Files are read once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._specs: dict[str, GitIgnoreSpec | None] = {}
-        self._exclude = _read_spec(folder / ".git" / "info" / "exclude")
+        self._patterns: dict[str, list[IgnorePattern]] = {}
+        self._folders: dict[str, bool] = {}
+        self._tries_left = TRIES_MAX
+        self._exclude = _read_patterns(folder / ".git" / "info" / "exclude")
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether some paths may have been called not ignored without a look."""
+        return self._tries_left <= 0
 
     def match(self, relative: str) -> bool:
         """Whether a path, or a folder above it, is ignored."""
         parts = relative.split("/")
         if ".git" in parts:
             return True
-        return any(
-            self._match_one(parts[:depth], depth < len(parts)) for depth in range(1, len(parts) + 1)
-        )
+        return self._is_below_ignored(parts) or self._match_one(parts, is_folder=False)
 
     def match_folder(self, relative: str) -> bool:
         """Whether a folder is ignored, and with it all that is in it."""
-        return self.match(f"{relative}/.")
+        parts = relative.split("/")
+        return ".git" in parts or self._is_below_ignored([*parts, ""])
 
-    def _match_one(self, parts: list[str], is_folder: bool) -> bool:
-        """Rules that lie nearer to the path win, as in git."""
-        suffix = "/" if is_folder else ""
+    def _is_below_ignored(self, parts: list[str]) -> bool:
+        for depth in range(1, len(parts)):
+            folder = "/".join(parts[:depth])
+            known = self._folders.get(folder)
+            if known is None:
+                known = self._folders[folder] = self._match_one(parts[:depth], is_folder=True)
+            if known:
+                return True
+        return False
+
+    def _match_one(self, parts: list[str], *, is_folder: bool) -> bool:
+        """Rules that lie nearer to the path win, as in git, and of one file the last."""
         for depth in range(len(parts) - 1, -1, -1):
-            spec = self._spec("/".join(parts[:depth]))
-            verdict = spec.check_file("/".join(parts[depth:]) + suffix).include if spec else None
+            verdict = self._verdict(self._of("/".join(parts[:depth])), parts[depth:], is_folder)
             if verdict is not None:
                 return verdict
-        whole = "/".join(parts) + suffix
-        return bool(self._exclude and self._exclude.match_file(whole))
+        return bool(self._verdict(self._exclude, parts, is_folder))
 
-    def _spec(self, folder: str) -> GitIgnoreSpec | None:
-        if folder not in self._specs:
-            self._specs[folder] = _read_spec(self._folder / folder / ".gitignore")
-        return self._specs[folder]
+    def _verdict(
+        self, patterns: list[IgnorePattern], parts: list[str], is_folder: bool
+    ) -> bool | None:
+        for pattern in reversed(patterns):
+            if self._tries_left <= 0:
+                return None
+            self._tries_left -= 1
+            if pattern.match(parts, is_folder=is_folder):
+                return not pattern.is_negated
+        return None
+
+    def _of(self, folder: str) -> list[IgnorePattern]:
+        if folder not in self._patterns:
+            self._patterns[folder] = _read_patterns(self._folder / folder / ".gitignore")
+        return self._patterns[folder]
 
 
-def _read_spec(path: Path) -> GitIgnoreSpec | None:
-    """None where there is none: as for git, a link or a pipe of that name is none."""
+def _read_patterns(path: Path) -> list[IgnorePattern]:
+    """None of them where there is no file: as for git, a link or a pipe of that name is none."""
     try:
         with disk.reading(path) as fd:
             text = os.read(fd, _FILE_BYTES_MAX).decode("utf-8", errors="replace")
     except OSError:
-        return None
-    lines = [line for line in text.splitlines()[:LINES_MAX] if _is_cheap(line)]
-    return _spec_of(lines) or _spec_of([line for line in lines if _spec_of([line]) is not None])
-
-
-def _is_cheap(line: str) -> bool:
-    names = re.sub(r"\*{2,}", "**", line).split("/")
-    stars = max(name.count("*") for name in names if name != "**") if set(names) != {"**"} else 0
-    doubles = sum("**" in name for name in names)
-    cheap = stars <= STARS_MAX and doubles <= DOUBLE_STARS_MAX
-    return cheap and len(line) <= PATTERN_LENGTH_MAX
-
-
-def _spec_of(lines: list[str]) -> GitIgnoreSpec | None:
-    """None where a line is no pattern."""
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except (ValueError, re.error):
-        return None
+        return []
+    parsed = (parse_pattern(line) for line in text.split("\n")[:LINES_MAX])
+    return [pattern for pattern in parsed if pattern is not None]

@@ -460,5 +460,11 @@ def test_a_socket_at_the_usual_place_is_found(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert target(None, None).url == DEFAULT_URL
-    (tmp_path / "claudehub.sock").touch()
-    assert target(None, None).url == f"unix:{tmp_path}/claudehub.sock"
+    path = tmp_path / "claudehub.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        assert target(None, None).url == DEFAULT_URL  # of a server that is gone
+        listening.listen()
+        assert target(None, None).url == f"unix:{path}"
+        monkeypatch.setattr(os, "geteuid", lambda: 4242)
+        assert target(None, None).url == DEFAULT_URL  # somebody else's

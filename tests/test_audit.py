@@ -61,6 +61,7 @@ def test_files_are_private_and_roll_by_size(tmp_path: Path) -> None:
 
 
 def test_files_roll_by_age_and_are_deleted(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
     log = AuditLog(tmp_path, rotate_bytes=1 << 20)
     log.roll_if_older(NOW, NOW)
     assert older_files(tmp_path) == []  # it is empty
@@ -72,6 +73,12 @@ def test_files_roll_by_age_and_are_deleted(tmp_path: Path) -> None:
     assert len(older_files(tmp_path)) == 3
     log.roll_if_older(NOW + timedelta(seconds=1), NOW + timedelta(days=3))
     assert len(older_files(tmp_path)) == 4  # by its first line, although it was empty when opened
+    small = AuditLog(tmp_path / "small", rotate_bytes=100)
+    for _ in range(2):
+        small.append(line("x" * 90), NOW)  # rolled by size in between
+    small.roll_if_older(NOW + timedelta(seconds=1), NOW + timedelta(days=3))
+    assert len(older_files(tmp_path / "small")) == 2
+    small.close()
     first, second, *_ = older_files(tmp_path)
     os.utime(first, (0, 0))
     log.retain(NOW - timedelta(days=365), 0)

@@ -14,8 +14,9 @@ from watchdog.observers import Observer
 from actors import file_watcher, messages
 from actors.clock import SystemClock, ThreadTimers
 from actors.file_watcher import NOTED_MAX, PATHS_MAX, FileWatcher, _Notes
+from storage import ignore_rules
 from storage.ignore_rules import IgnoreRules
-from tests.fakes import FrozenClock, ManualTimers, Probe
+from tests.fakes import ManualTimers, Probe
 from tests.processes import wait_until
 
 
@@ -30,7 +31,6 @@ class Watched:
         self.ref = FileWatcher.start(
             project=self.project.actor_ref,
             folder=str(folder),
-            clock=SystemClock(),
             timers=self.timers,
         )
 
@@ -47,7 +47,6 @@ def unstarted(project: Probe, folder: Path) -> FileWatcher:
     return FileWatcher(
         project=project.actor_ref,
         folder=str(folder),
-        clock=FrozenClock(),
         timers=ManualTimers(),
     )
 
@@ -212,7 +211,7 @@ def test_what_is_noted_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["*a" * 25 + "*b", "/".join(["**", "a"] * 25), "*" * 300 + "x", "[" * 300, "?" * 250]
+    "pattern", ["*a" * 25 + "*b", "**/a/" * 25 + "z", "*" * 300 + "x", "[" * 300, "?" * 250]
 )
 def test_a_gitignore_that_takes_for_ever(scratch: Path, pattern: str) -> None:
     """An agent, or a repository, writes it: nothing could interrupt the match."""
@@ -225,6 +224,20 @@ def test_a_gitignore_that_takes_for_ever(scratch: Path, pattern: str) -> None:
         assert not rules.match(path)
     assert rules.match("sub/x.log")
     assert time.process_time() - began_s < 5
+
+
+def test_what_there_is_no_time_for_counts_as_changed(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ignore_rules, "TRIES_MAX", 50)
+    (scratch / ".gitignore").write_text("*.log\n" * 10)
+    project = Probe()
+    watcher = unstarted(project, scratch)
+    for number in range(8):
+        watcher._notes.on_any_event(FileCreatedEvent(str(scratch / f"{number}.txt")))
+    watcher._send_report()
+    (told,) = project.take()
+    assert told.truncated and 0 < len(told.paths) < 8
 
 
 def test_a_folder_that_has_become_a_link_is_not_watched(

@@ -259,7 +259,7 @@ def test_lines_that_cannot_be_used_are_named(
     assert "nobody can come in" in caplog.text
 
 
-@pytest.mark.parametrize("what", ["file", "folder", "above", "shared"])
+@pytest.mark.parametrize("what", ["file", "folder", "above", "shared", "link"])
 def test_whose_the_file_of_keys_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -269,7 +269,13 @@ def test_whose_the_file_of_keys_is(
     file = folder / "authorized_keys"
     file.write_text("")
     Keyring(file)
-    if what == "shared":
+    if what == "link":
+        shared = tmp_path / "shared"
+        shared.mkdir()
+        (shared / "link").symlink_to(file)
+        shared.chmod(0o777)
+        file = shared / "link"
+    elif what == "shared":
         folder.chmod(0o777)
     else:
         owned = {"file": file, "folder": folder, "above": folder.parent}[what]

@@ -84,7 +84,7 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
             "claudehub/demo.py",
             "claudehub/identity.py",
         ),
-        "socket": ("actors/frontend/",),
+        "socket": ("actors/frontend/", "claudehub/target.py"),
         "websocket_server": ("actors/frontend/listener.py",),
         "psutil": ("actors/executor/", "actors/kin/", "storage/compressor.py"),
         "watchdog": ("actors/file_watcher.py", "actors/file_reloader.py"),

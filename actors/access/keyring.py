@@ -7,7 +7,7 @@ import stat
 from datetime import datetime
 from pathlib import Path
 
-from actors.file_reloader import ReloadFailed, Stamp, stamp_of
+from actors.file_reloader import ReloadFailed, Stamp, stamp_of, steps
 from protocol.ssh import (
     AuthorizedKey,
     Certificate,
@@ -106,6 +106,14 @@ def _login() -> str:
         return ""
 
 
+def _home() -> str | None:
+    """The user's, as the system knows it."""
+    try:
+        return os.path.realpath(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return None
+
+
 def read_keys(path: Path) -> tuple[Stamp, str]:
     """The file as it is now. Raises ReloadFailed, also where others than its owner may write it."""
     try:
@@ -132,11 +140,17 @@ def _check_owners(path: Path, seen: os.stat_result) -> None:
         raise _fault(path, f"belongs to uid {seen.st_uid}; chown it to the hub's user, or to root")
     if seen.st_mode & _OTHERS_WRITE:
         raise _fault(path, "may be written by others; chmod go-w helps")
-    for folder in Path(os.path.realpath(path)).parents:
-        found = os.stat(folder)
-        is_shared = found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX
-        if is_shared or found.st_uid not in ours:
-            raise _fault(path, f"lies in {folder}, which others may write; move it, or chmod go-w")
+    for place in steps(path.absolute()):  # the links on the way, too
+        for folder in place.parents:
+            found = os.stat(folder)
+            if found.st_uid not in ours:
+                raise _fault(
+                    path, f"lies in {folder}, which belongs to uid {found.st_uid}; move it"
+                )
+            if found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX:
+                raise _fault(path, f"lies in {folder}, which others may write; chmod go-w helps")
+            if str(folder) == _home():
+                break  # what is above is the system's matter, as for sshd
 
 
 def _fault(path: Path, problem: str) -> ReloadFailed:

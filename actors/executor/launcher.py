@@ -29,13 +29,22 @@ def launch(limits: str, user: str, command: list[str]) -> NoReturn:
         os.setgroups([int(group) for group in groups.split(",")])
         os.setresgid(int(gid), int(gid), int(gid))
         os.setresuid(int(uid), int(uid), int(uid))
-        folder = os.getcwd()
-        if not os.access(folder, os.R_OK | os.X_OK):
-            _give_up(f"AGENT_USER (uid {uid}) may not enter {folder}: make it that user's", REFUSED)
+        _check_folder(uid)
     try:
         os.execvp(command[0], command)  # noqa: S606 - without a shell, as it must be
     except OSError as error:
         _give_up(f"{command[0]} could not be started: {error.strerror}", NOT_FOUND)
+
+
+def _check_folder(uid: str) -> None:
+    """By its name: the agent will use that."""
+    try:
+        folder = os.getcwd()
+    except OSError as error:
+        _give_up(f"the project's folder is gone: {error.strerror}", REFUSED)
+    if not os.access(folder, os.R_OK | os.X_OK):
+        advice = "make it that user's, and let that user pass through the folders above it"
+        _give_up(f"AGENT_USER (uid {uid}) may not enter {folder}: {advice}", REFUSED)
 
 
 def _give_up(reason: str, code: int) -> NoReturn:

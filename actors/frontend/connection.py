@@ -131,7 +131,8 @@ class Connection:
             return deadline - clock.monotonic()
 
         if self._tls is not None and not self._tls.shake_hands(left_s):
-            self._context.refused(self._peer, http.HTTPStatus.BAD_REQUEST)
+            if self._tls.was_refused:
+                self._context.refused(self._peer, http.HTTPStatus.BAD_REQUEST)
             return False
         # A stranger takes no place from those who have a key.
         admit = self._place.has_room if self._context.needs_key else self._place.take

@@ -29,7 +29,17 @@ PLAIN_HTTP_ANSWER = (
 class TlsTransport:
     """See Transport (actors/client/outbox.py) and SocketTransport."""
 
-    __slots__ = ("_held", "_incoming", "_lock", "_outgoing", "_raw", "_tls", "holds_back", "send")
+    __slots__ = (
+        "_held",
+        "_incoming",
+        "_lock",
+        "_outgoing",
+        "_raw",
+        "_tls",
+        "holds_back",
+        "send",
+        "was_refused",
+    )
 
     def __init__(self, raw: SocketTransport, context: ssl.SSLContext) -> None:
         self.send: Callable[[bytes | memoryview], int] = self._send
@@ -39,10 +49,11 @@ class TlsTransport:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._held = memoryview(b"")  # encrypted
+        self.was_refused = False
 
     def shake_hands(self, left_s: Callable[[], float]) -> bool:
-        """The handshake, within a time; whether it succeeded. Raises OSError where the peer is
-        gone."""
+        """The handshake, within a time; whether it succeeded, and in `was_refused` whether what the
+        peer said was not TLS, or none that is spoken. Raises OSError where the peer is gone."""
         size_bytes = 0
         while True:
             try:
@@ -51,6 +62,7 @@ class TlsTransport:
                 self._flush()
             except ssl.SSLError as error:
                 logger.debug("TLS handshake: %s", error)
+                self.was_refused = True
                 if error.reason == "HTTP_REQUEST":
                     self._raw.send(PLAIN_HTTP_ANSWER)
                 else:

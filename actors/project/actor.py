@@ -51,7 +51,7 @@ class Project(Actor):
         self._settings = settings
         self._clock = clock
         self._timers = timers
-        self._watching = Watching(self.actor_ref, meta.path, clock, timers)
+        self._watching = Watching(self.actor_ref, meta.path, timers)
         self._closing: messages.DeleteProject | messages.StopProject | None = None
         self._closed = False
 

@@ -1,6 +1,6 @@
 """The FileWatcher of a project, which lives while someone has joined."""
 
-from actors.clock import Clock, Timers
+from actors.clock import Timers
 from actors.file_watcher import FileWatcher
 from actors.messages import Ref
 
@@ -8,10 +8,9 @@ from actors.messages import Ref
 class Watching:
     """Starting twice and stopping twice are harmless."""
 
-    def __init__(self, project: Ref, folder: str, clock: Clock, timers: Timers) -> None:
+    def __init__(self, project: Ref, folder: str, timers: Timers) -> None:
         self._project = project
         self._folder = folder
-        self._clock = clock
         self._timers = timers
         self._child: Ref | None = None
         self._failed = False
@@ -20,10 +19,7 @@ class Watching:
         """Not again once it has failed: the reason (no watches left, say) would be the same."""
         if self._child is None and not self._failed:
             self._child = FileWatcher.start(
-                project=self._project,
-                folder=self._folder,
-                clock=self._clock,
-                timers=self._timers,
+                project=self._project, folder=self._folder, timers=self._timers
             )
 
     def stop(self) -> None:
