@@ -12,7 +12,7 @@ _FILE_BYTES_MAX = 1024 * 1024
 LINES_MAX = 1_000
 # Patterns that one IgnoreRules looks at in its life, which is one report. Beyond that everything
 # counts as not ignored.
-TRIES_MAX = 200_000
+TRIES_MAX = 100_000
 
 
 class IgnoreRules:

@@ -257,9 +257,7 @@ def test_all_are_told_of_the_end_at_the_same_time(scratch: Any, tls: TlsFiles | 
 
 
 @pytest.mark.parametrize("tls", ["wss"], indirect=True)
-def test_what_is_no_tls_is_in_the_audit_log(tls: TlsFiles | None, start_hub: Any) -> None:
-    if tls is None:
-        return
+def test_what_is_no_tls_is_in_the_audit_log(start_hub: Any) -> None:
     hub = start_hub()
     socket.create_connection(("127.0.0.1", port_of(hub))).close()  # a health check leaves none
     with raw(hub, secure=False) as sock:
@@ -269,6 +267,7 @@ def test_what_is_no_tls_is_in_the_audit_log(tls: TlsFiles | None, start_hub: Any
     assert (hub.data / "audit.jsonl").read_text().count('"handshake_refused"') == 1
 
 
+@pytest.mark.parametrize("tls", ["wss"], indirect=True)
 def test_plain_http_on_a_tls_port_is_told_so(hub: HubProcess) -> None:
     client = http.client.HTTPConnection("127.0.0.1", port_of(hub), timeout=10)
     client.request("GET", "/")

@@ -148,4 +148,4 @@ def test_a_match_takes_no_time(line: str, path: str) -> None:
     assert pattern is not None
     began_s = time.process_time()
     assert not pattern.match(path.split("/"), is_folder=False)
-    assert time.process_time() - began_s < 0.5  # minutes to ages, where stars multiply
+    assert time.process_time() - began_s < 5  # minutes to ages, where stars multiply
