@@ -1,4 +1,4 @@
-"""One record of the log, as bytes. Everything here is slices and a CRC, nothing is parsed."""
+"""One record of the log, as bytes: slices, a CRC and one expression; no JSON is parsed."""
 
 import re
 from collections.abc import Iterable, Iterator

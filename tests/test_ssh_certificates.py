@@ -5,6 +5,7 @@ import dataclasses
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import freezegun
@@ -118,7 +119,9 @@ def test_ssh_keygen_signs_with_a_certificate_too(tmp_path: Path) -> None:
 def test_an_authority_counts_as_its_line_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, code: str
 ) -> None:
-    monkeypatch.setattr(keyring_module, "_login", lambda: "somebody")
+    monkeypatch.setattr(
+        keyring_module, "_user", lambda: SimpleNamespace(pw_name="somebody", pw_dir="/")
+    )
     key, authority = certify(tmp_path)
     door = Door(tmp_path, key, line.format(ca=public(authority), key=public(key)))
     refusal = door.enter()
@@ -128,7 +131,9 @@ def test_an_authority_counts_as_its_line_says(
 def test_the_users_name_is_the_principal_where_none_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keyring_module, "_login", lambda: "deploy")
+    monkeypatch.setattr(
+        keyring_module, "_user", lambda: SimpleNamespace(pw_name="deploy", pw_dir="/")
+    )
     key, authority = certify(tmp_path)
     assert "user" in Door(tmp_path, key, authority_line(authority, "cert-authority")).enter()
 

@@ -33,7 +33,8 @@ class Keyring:
         """Raises ReloadFailed."""
         self._path = path
         self._stamp: Stamp | None = None
-        self._login = frozenset((_login(),))
+        user = _user()  # whose certificates sshd would take
+        self._login = frozenset(() if user is None else (user.pw_name,))
         self._keys: dict[bytes, list[AuthorizedKey]] = {}
         self.reload()
 
@@ -98,18 +99,10 @@ class Keyring:
         self._keys = keys
 
 
-def _login() -> str:
-    """The user's name, whose certificates sshd would take; of no name where there is none."""
+def _user() -> pwd.struct_passwd | None:
+    """Whom the hub runs as, where the system knows."""
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return ""
-
-
-def _home() -> str | None:
-    """The user's, as the system knows it."""
-    try:
-        return os.path.realpath(pwd.getpwuid(os.geteuid()).pw_dir)
+        return pwd.getpwuid(os.geteuid())
     except KeyError:
         return None
 
@@ -140,6 +133,8 @@ def _check_owners(path: Path, seen: os.stat_result) -> None:
         raise _fault(path, f"belongs to uid {seen.st_uid}; chown it to the hub's user, or to root")
     if seen.st_mode & _OTHERS_WRITE:
         raise _fault(path, "may be written by others; chmod go-w helps")
+    user = _user()
+    home = None if user is None else os.path.realpath(user.pw_dir)
     for place in steps(path.absolute()):  # the links on the way, too
         for folder in place.parents:
             found = os.stat(folder)
@@ -149,7 +144,7 @@ def _check_owners(path: Path, seen: os.stat_result) -> None:
                 )
             if found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX:
                 raise _fault(path, f"lies in {folder}, which others may write; chmod go-w helps")
-            if str(folder) == _home():
+            if str(folder) == home:
                 break  # what is above is the system's matter, as for sshd
 
 

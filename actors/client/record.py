@@ -7,7 +7,7 @@ import simplejson
 
 from actors import messages
 from actors.access.gate import Gate
-from actors.access.trail import AuditTrail
+from actors.access.trail import AUTHENTICATE, AuditTrail
 from actors.client.replies import Asked, OpenRequest
 from protocol import codec, requests
 from protocol.errors import ErrorCode
@@ -59,7 +59,7 @@ class Record:
     def not_authenticated(self, reason: str) -> None:
         """It is closed for that."""
         code = ErrorCode.UNAUTHENTICATED
-        self._note(Asked("authenticate", details={"reason": reason}), ok=False, code=code)
+        self._note(Asked(AUTHENTICATE, details={"reason": reason}), ok=False, code=code)
 
     def key_revoked(self, reason: str) -> None:
         self._note(Asked(KEY_REVOKED, details={"reason": reason}))

@@ -1,12 +1,9 @@
 """What the installed CLI is: its version and what it knows, found out once, beside the start."""
 
-import contextlib
 import logging
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-
-import psutil
 
 from actors.executor.walls import Walls
 from actors.kin import family
@@ -60,7 +57,7 @@ def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> 
             try:
                 said, errors = process.communicate(timeout=PROBE_TIMEOUT_S)
             finally:
-                _end_session(process.pid)
+                family.kill(family.in_session(process.pid))
     except (OSError, subprocess.SubprocessError) as error:
         logger.warning("CLAUDE_CMD does not answer %s: %s", argv[-1], error)
         return ""
@@ -69,9 +66,3 @@ def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> 
         logger.warning("CLAUDE_CMD ends with %d at %s: %s", process.returncode, argv[-1], reason)
         return ""
     return said.decode("utf-8", errors="replace")
-
-
-def _end_session(leader_pid: int) -> None:
-    for process in family.in_session(leader_pid):
-        with contextlib.suppress(psutil.Error):
-            process.kill()

@@ -34,7 +34,12 @@ def identity(folder: str) -> tuple[int, int]:
     found = os.lstat(folder)
     if os.path.realpath(folder) != folder or not stat.S_ISDIR(found.st_mode):
         raise OSError(errno.ELOOP, "the folder has become another since it was allowed", folder)
-    return found.st_dev, found.st_ino
+    return identity_of(found)
+
+
+def identity_of(status: os.stat_result) -> tuple[int, int]:
+    """Of a folder that was looked at."""
+    return status.st_dev, status.st_ino
 
 
 def is_in_place(folder: str, known: tuple[int, int]) -> bool:

@@ -1,4 +1,4 @@
-"""The only user of Popen: one CLI process in a session of its own, with its threads.
+"""One CLI process in a session of its own, with its threads.
 
 Each thread owns one blocking call and only tells: the reader (standard output, by credit), the
 reader of standard error (always, its tail is kept), the writer (standard input), the waiter.
@@ -17,7 +17,7 @@ import psutil
 
 from actors import messages
 from actors.executor.credit import Credit
-from actors.executor.folder import held, identity, is_in_place
+from actors.executor.folder import held, identity_of, is_in_place
 from actors.executor.lines import LineSplitter
 from actors.executor.walls import NO_WALLS, Walls
 from actors.kin import family
@@ -72,8 +72,7 @@ class AgentProcess:
         self._stop_lock = threading.Lock()
         self._reader_ended = False
         try:
-            self._folder = identity(spec.folder)
-            self._popen = _popen(spec)
+            self._popen, self._folder = _started(spec)
         except BaseException:
             os.close(self._stop_reading)
             os.close(self._stop_writing)
@@ -245,9 +244,11 @@ class AgentProcess:
         self._tell(messages._ProcessExited(process_id=self.process_id, return_code=return_code))
 
 
-def _popen(spec: ProcessSpec) -> "subprocess.Popen[bytes]":
+def _started(spec: ProcessSpec) -> "tuple[subprocess.Popen[bytes], tuple[int, int]]":
+    """And which folder it was started in."""
     with held(spec.folder) as folder:
-        return subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, and what the fixed table makes
+        identity = identity_of(os.stat(folder))
+        popen = subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, and what the fixed table makes
             spec.walls.command(spec.argv),
             cwd=folder,
             env={**spec.environment, family.MARK: spec.mark},
@@ -258,3 +259,4 @@ def _popen(spec: ProcessSpec) -> "subprocess.Popen[bytes]":
             start_new_session=True,
             close_fds=True,
         )
+    return popen, identity

@@ -18,6 +18,28 @@ HANDSHAKES_PER_ADDRESS_MAX = 256
 ADDRESS_SHARE = 0.75
 
 
+class _Addresses:
+    """How many there are of each, at most so many; those of this machine are not counted."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._counts: Counter[str] = Counter()
+
+    def has_room(self, origin: str | None) -> bool:
+        return origin is None or self._counts[origin] < self._limit
+
+    def add(self, origin: str | None) -> None:
+        if origin is not None:
+            self._counts[origin] += 1
+
+    def remove(self, origin: str | None) -> None:
+        if origin is None:
+            return
+        self._counts[origin] -= 1
+        if not self._counts[origin]:  # nothing stays of addresses that are gone
+            del self._counts[origin]
+
+
 class Place:
     """One connection's among MAX_CONN."""
 
@@ -46,10 +68,9 @@ class Places:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._per_address = max(1, round(limit * ADDRESS_SHARE))
+        self._addresses = _Addresses(max(1, round(limit * ADDRESS_SHARE)))
         self._lock = threading.Lock()
         self._taken: set[Place] = set()
-        self._origins: Counter[str] = Counter()
 
     def new(self, origin: str | None) -> Place:
         """For a connection from there; None: no limit by address."""
@@ -68,8 +89,7 @@ class Places:
             if not self._has_room(place):
                 return False
             self._taken.add(place)
-            if place.origin is not None:
-                self._origins[place.origin] += 1
+            self._addresses.add(place.origin)
             return True
 
     def leave(self, place: Place) -> None:
@@ -78,14 +98,12 @@ class Places:
             if place not in self._taken:
                 return
             self._taken.remove(place)
-            if place.origin is not None:
-                self._origins[place.origin] -= 1
-                self._origins += Counter()  # without those that have none any more
+            self._addresses.remove(place.origin)
 
     def _has_room(self, place: Place) -> bool:
         if len(self._taken) >= self._limit or place.is_over:
             return False
-        return place.origin is None or self._origins[place.origin] < self._per_address
+        return self._addresses.has_room(place.origin)
 
 
 class Handshakes:
@@ -101,11 +119,10 @@ class Handshakes:
     ) -> None:
         self._clock = clock
         self._limit = limit
-        self._per_address = per_address
+        self._addresses = _Addresses(per_address)
         self._grace_s = grace_s
         self._changed = threading.Condition()
         self._since: dict[object, tuple[float, str | None, Callable[[], None]]] = {}
-        self._origins: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._since)
@@ -115,7 +132,7 @@ class Handshakes:
         whose `abort` is called. False where its address has too many already; `origin` None has no
         such limit."""
         with self._changed:
-            if origin is not None and self._origins[origin] >= self._per_address:
+            if not self._addresses.has_room(origin):
                 return False
             while len(self._since) >= self._limit:
                 oldest, (since_s, _, abort_oldest) = next(iter(self._since.items()))
@@ -125,8 +142,7 @@ class Handshakes:
                 if self._take_out(oldest):
                     abort_oldest()
             self._since[key] = (self._clock.monotonic(), origin, abort)
-            if origin is not None:
-                self._origins[origin] += 1
+            self._addresses.add(origin)
             return True
 
     def leave(self, key: object) -> None:
@@ -139,10 +155,7 @@ class Handshakes:
         if (found := self._since.pop(key, None)) is None:
             return False
         _, origin, _ = found
-        if origin is not None:
-            self._origins[origin] -= 1
-            if not self._origins[origin]:
-                del self._origins[origin]
+        self._addresses.remove(origin)
         return True
 
     def _has_room(self) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from protocol.ssh.options import matches_any, patterns
-from protocol.ssh.public_key import KEY_BYTES_MAX, KINDS, PublicKey, parse_public_key
+from protocol.ssh.public_key import FIELDS, KEY_BYTES_MAX, PublicKey, parse_public_key
 from protocol.ssh.wire import Blob, SshError, string
 
 SUFFIX = "-cert-v01@openssh.com"
@@ -19,16 +19,6 @@ USER_CHARACTERS_MAX = 128
 PRINCIPALS_MAX = 256
 _USER_TYPE = 1
 _FOR_EVER = 2**64 - 1
-# Strings of a key behind its kind; an authority's signature goes over what is before it.
-_KEY_FIELDS = {
-    "ssh-ed25519": 1,
-    "ecdsa-sha2-nistp256": 2,
-    "ecdsa-sha2-nistp384": 2,
-    "ecdsa-sha2-nistp521": 2,
-    "ssh-rsa": 2,
-    "sk-ssh-ed25519@openssh.com": 2,
-    "sk-ecdsa-sha2-nistp256@openssh.com": 3,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +61,7 @@ def parse_certificate(text: str) -> Certificate:
     plain = kind.removesuffix(SUFFIX)
     # The kinds on security keys have their host's name once only.
     plain = f"{plain}@openssh.com" if plain.startswith("sk-") else plain
-    if plain not in KINDS:
+    if plain not in FIELDS:
         raise SshError(f"{kind[:64]!r} is no kind of certificate that is taken")
     if len(encoded) > CERTIFICATE_CHARACTERS_MAX:
         raise SshError(f"a certificate has at most {CERTIFICATE_CHARACTERS_MAX} characters")
@@ -87,7 +77,7 @@ def _read(kind: str, plain: str, blob: bytes) -> Certificate:
     if fields.string() != kind.encode():
         raise SshError("the certificate is of another kind than it says")
     fields.string()  # a nonce
-    numbers = b"".join(string(fields.string()) for _ in range(_KEY_FIELDS[plain]))
+    numbers = b"".join(string(fields.string()) for _ in range(FIELDS[plain]))
     key = _key(string(plain.encode()) + numbers)
     fields.take(8)  # a serial number
     if fields.u32() != _USER_TYPE:

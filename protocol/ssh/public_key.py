@@ -15,15 +15,17 @@ from protocol.ssh.wire import Blob, SshError
 
 SK_ED25519 = "sk-ssh-ed25519@openssh.com"
 SK_ECDSA = "sk-ecdsa-sha2-nistp256@openssh.com"
-KINDS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "ssh-rsa",
-    SK_ED25519,
-    SK_ECDSA,
-)
+# Strings and numbers behind the kind; the last one of a security key is its application.
+FIELDS = {
+    "ssh-ed25519": 1,
+    "ecdsa-sha2-nistp256": 2,
+    "ecdsa-sha2-nistp384": 2,
+    "ecdsa-sha2-nistp521": 2,
+    "ssh-rsa": 2,
+    SK_ED25519: 2,
+    SK_ECDSA: 3,
+}
+KINDS = tuple(FIELDS)
 # ssh-keygen's least is 1024, which is within reach of those who can pay; the most keeps a check
 # below some milliseconds.
 RSA_BITS_MIN = 2048
@@ -116,6 +118,6 @@ def _application(kind: str, blob: bytes) -> bytes | None:
     if kind not in (SK_ED25519, SK_ECDSA):
         return None
     fields = Blob(blob)
-    for _ in range(3 if kind == SK_ECDSA else 2):  # kind, (curve,) point
+    for _ in range(FIELDS[kind]):  # the kind itself, and all but the last
         fields.string()
     return fields.string()
