@@ -1,9 +1,9 @@
 """Whom to tell about a project: on one machine, a dict that the Hub fills."""
 
 from actors import messages
-from actors.mailbox import tell_if_alive
 from actors.messages import ProjectMessage, Ref
 from actors.ports import ProjectPort
+from actors.runtime.mailbox import tell_if_alive
 from protocol.errors import HubFault
 
 
@@ -25,7 +25,7 @@ class UnavailableProject:
 
     def tell(self, message: ProjectMessage) -> bool:
         if isinstance(message, messages.ProjectRequest):
-            message.slot.error(self._error)
+            message.reply_to.error(self._error)
         return True
 
 

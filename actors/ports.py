@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from protocol.rights import Rights
 
 if TYPE_CHECKING:
-    from actors.client.inflater import Inflater
     from actors.messages import ProjectMessage
+    from protocol.inflater import Inflater
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Deflation(Protocol):
 
 
 class Subscriber(Protocol):
-    """Anything that takes a project's updates: a client's subscription, later a relay."""
+    """Anything that takes a project's updates: a client's subscription, later a reports."""
 
     @property
     def key(self) -> str:

@@ -17,16 +17,16 @@ from websockets.frames import Opcode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from actors.access.peer import Peer
 from actors.client.outbox import Outbox
-from actors.clock import SystemClock
 from actors.frontend.connection import ConnectionContext
 from actors.frontend.handshake import HandshakeRules
 from actors.frontend.listener import Listener
-from actors.frontend.places import Places
 from actors.frontend.readiness import Readiness
 from actors.frontend.wire import FrameLimits
-from actors.project.deflation import DeflateStream
+from actors.limits.connections import ConnectionLimit
+from actors.limits.peer import Peer
+from actors.runtime.clock import SystemClock
+from protocol.deflation import DeflateStream
 from protocol.frames import text_frame
 
 STOP_S = 2.0
@@ -76,7 +76,7 @@ def context(max_message_bytes: int, readiness: Readiness) -> ConnectionContext:
         tls=None,
         readiness=readiness,
         needs_key=False,
-        places=Places(1000),
+        places=ConnectionLimit(1000),
         refused=lambda _peer, _status: None,
         heartbeat_s=30.0,
         handshake_timeout_s=10.0,

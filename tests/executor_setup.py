@@ -13,7 +13,7 @@ from actors.executor.cli_facts import CliFacts
 from actors.executor.credit import Credit
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
-from actors.kin import family
+from actors.process_tree import tree
 from protocol.claude import SessionChoice
 from protocol.requests import Options
 from tests.fakes import ManualTimers, Probe, inbox_of
@@ -64,7 +64,7 @@ class FakeProcess:
 
     def __init__(self, spec: Any, owner: Any) -> None:
         self.spec = spec
-        self.process_id = spec.process_id
+        self.process_name = spec.process_name
         self.pid = 4242 + len(FakeProcess.started)
         self.credit = Credit()
         self.written: list[dict[str, Any]] = []
@@ -176,9 +176,9 @@ class Setup:
         )
 
     def read(self, *lines: bytes, process: FakeProcess | None = None) -> None:
-        process_id = (process or self.process).process_id
+        process_name = (process or self.process).process_name
         pairs = tuple((line, None) for line in lines)
-        self.tell(messages._OutputRead(process_id=process_id, lines=pairs, size_bytes=10))
+        self.tell(messages._OutputRead(process_name=process_name, lines=pairs, size_bytes=10))
 
     def say(self, *values: dict[str, Any]) -> None:
         self.read(*(json.dumps(value).encode() for value in values))
@@ -198,11 +198,11 @@ class Setup:
                 self.respond(line["request_id"])
 
     def exit(self, code: int = 0) -> None:
-        process_id = self.process.process_id
-        self.tell(messages._ProcessExited(process_id=process_id, return_code=code))
+        process_name = self.process.process_name
+        self.tell(messages._ProcessExited(process_name=process_name, return_code=code))
 
     def end_output(self, rest: Any = None) -> None:
-        self.tell(messages._OutputEnded(process_id=self.process.process_id, rest=rest))
+        self.tell(messages._OutputEnded(process_name=self.process.process_name, rest=rest))
 
     def gone(self, code: int = 0) -> None:
         self.exit(code)
@@ -233,7 +233,7 @@ class Setup:
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     FakeProcess.started = []
     monkeypatch.setattr(starter, "AgentProcess", FakeProcess)
-    monkeypatch.setattr(family, "kill", lambda processes: None)
+    monkeypatch.setattr(tree, "kill", lambda processes: None)
     yield
 
 

@@ -11,9 +11,9 @@ import pytest
 from freezegun import freeze_time
 
 from actors import messages
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from actors.project import Project, ProjectSettings, executor_link
-from actors.slot import Slot
 from protocol import requests
 from protocol.claude import AgentLine
 from protocol.updates import Outcome, UpdateType
@@ -88,9 +88,11 @@ class ProjectSetup:
     def ask(self, body: Any, subscriber: Any = None, *, handle: bool = True) -> int:
         """Sends a request; its number."""
         self.numbers += 1
-        slot = Slot(self.client.actor_ref, self.numbers)
+        reply_to = ReplyTo(self.client.actor_ref, self.numbers)
         self.project.receive(
-            messages.ProjectRequest(slot=slot, caller=CALLER, body=body, subscriber=subscriber)
+            messages.ProjectRequest(
+                reply_to=reply_to, caller=CALLER, body=body, subscriber=subscriber
+            )
         )
         if handle:
             self.handle_own()
@@ -148,7 +150,7 @@ def execute(prompt: str = "x", **options: Any) -> requests.Execute:
 def output(execution_id: str, *datas: bytes, size: int = 1, **facts: Any) -> messages.AgentOutput:
     lines = tuple(AgentLine(UpdateType.CLAUDE, data, **facts) for data in datas)
     return messages.AgentOutput(
-        execution_id=execution_id, process_id="x", lines=lines, size_bytes=size
+        execution_id=execution_id, process_name="x", lines=lines, size_bytes=size
     )
 
 

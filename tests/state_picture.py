@@ -3,7 +3,7 @@ anew."""
 
 import re
 
-from actors.executor.ending import TABLE, Action, State
+from actors.executor.states import TABLE, Action, State
 from tests.harness import ROOT
 
 BEGIN, END = "<!-- states: made by tests/state_picture.py -->", "<!-- end of states -->"

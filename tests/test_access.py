@@ -19,16 +19,16 @@ import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import CloseCode
 
-from actors.access.peer import Peer
-from actors.access.trail import AuditTrail
-from actors.config_source import load
-from actors.doors import Doors
-from actors.file_reloader import FileReloader
+from actors.audit.trail import AuditTrail
+from actors.config.sources import load
 from actors.frontend.conversation import LOCKED_MESSAGES_MAX
 from actors.frontend.unix_listener import UnixListener
-from claudehub.client import HubClient
-from claudehub.identity import Identity, SigningFailed
-from claudehub.target import DEFAULT_URL, Target, target
+from actors.limits.peer import Peer
+from actors.server.doors import Doors
+from actors.watch.reloader import FileReloader
+from claudehub.client.connection import HubClient
+from claudehub.client.identity import Identity, SigningFailed
+from claudehub.client.target import DEFAULT_URL, Target, target
 from tests.fakes import FrozenClock, ManualTimers, Probe
 from tests.harness import ROOT, HubProcess, WireClient
 from tests.processes import wait_until

@@ -22,7 +22,7 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from claudehub.render import plain, shortened
+from claudehub.cli.render import plain, shortened
 from protocol.requests import MODELS
 from storage.audit import read_lines
 from tests.harness import HubProcess, WireClient

@@ -15,12 +15,12 @@ from click.testing import CliRunner
 from websockets.exceptions import InvalidStatus
 
 from actors import messages
-from actors.access import trail as trail_module
-from actors.access.peer import Peer
-from actors.access.trail import FLOOD_LINES_PER_S, AuditTrail
-from actors.auditor import CHECK_PERIOD_S, SYNC_S, Auditor, AuditSettings
+from actors.audit import trail as trail_module
+from actors.audit.auditor import CHECK_PERIOD_S, SYNC_S, Auditor, AuditSettings
+from actors.audit.trail import FLOOD_LINES_PER_S, AuditTrail
+from actors.limits.peer import Peer
 from actors.messages.audit import AuditEntry, _AuditCheckDue, _AuditSyncDue
-from claudehub.cli import main
+from claudehub.cli.main import main
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.requests import MODELS
@@ -305,7 +305,7 @@ def test_every_request_leaves_a_line(kind: str, payload: Any) -> None:
 
 
 def answer_to(request: Any) -> Any:
-    number, body = request.slot.number, request.body
+    number, body = request.reply_to.number, request.body
     if type(body).__name__ == "ProjectLeave":
         return messages.Left(number=number, payload=b"{}", project_id="p")
     payload = b'{"execution_id":"e","project":{"project_id":"made"}}'

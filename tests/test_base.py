@@ -7,10 +7,10 @@ from typing import Any
 import pykka
 import pytest
 
-from actors.base import Actor
-from actors.clock import SystemClock, ThreadTimers, timestamp
-from actors.mailbox import tell_if_alive
 from actors.messages import ActorDied
+from actors.runtime.base import Actor
+from actors.runtime.clock import SystemClock, ThreadTimers, timestamp
+from actors.runtime.mailbox import tell_if_alive
 from tests.fakes import Probe
 
 WAIT_S = 5.0

@@ -11,12 +11,12 @@ import pytest
 from actors import messages
 from actors.access.gate import Gate
 from actors.access.keyring import Keyring
-from actors.access.peer import Peer
-from actors.access.trail import AuditTrail
+from actors.audit.trail import AuditTrail
 from actors.client.actor import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
 from actors.client.memberships import Memberships
 from actors.client.outbox import PROGRESS_S, Outbox
 from actors.directory import LocalDirectory, LocalProject
+from actors.limits.peer import Peer
 from protocol import codec, requests
 from storage import record
 from storage.log_state import SyncPolicy
@@ -115,7 +115,7 @@ def test_replies_are_sent_in_the_order_of_the_requests(setup: Setup) -> None:
     assert setup.sent() == []
     request = setup.project.take()[0]
     assert request.caller.client_id == "c1"
-    request.slot.result({"execution_id": "e"})
+    request.reply_to.result({"execution_id": "e"})
     setup.handle_own()
     answers = setup.sent()
     assert [a["id"] for a in answers] == ["1", "2", "3"]
@@ -126,9 +126,9 @@ def test_replies_are_sent_in_the_order_of_the_requests(setup: Setup) -> None:
 
 def test_a_second_answer_is_ignored(setup: Setup) -> None:
     setup.say("agent_kill", "1", project_id="p")
-    slot = setup.project.take()[0].slot
-    slot.result({"execution_id": "1"})
-    slot.result({"execution_id": "2"})
+    reply_to = setup.project.take()[0].reply_to
+    reply_to.result({"execution_id": "1"})
+    reply_to.result({"execution_id": "2"})
     setup.handle_own()
     assert [a["payload"] for a in setup.sent()] == [{"execution_id": "1"}]
 
@@ -139,7 +139,7 @@ def test_what_follows_a_create_waits_for_it(setup: Setup) -> None:
     create = setup.hub.take()[0]
     new = Probe()
     setup.directory.put("new", LocalProject(new.actor_ref))
-    create.slot.result({"project": {"project_id": "a"}})
+    create.reply_to.result({"project": {"project_id": "a"}})
     setup.handle_own()
     assert isinstance(new.take()[0], messages.ProjectRequest)
     assert [a["id"] for a in setup.sent()] == ["1"]
@@ -188,7 +188,7 @@ def join(setup: Setup, log: MessageLog, after: int) -> Any:
     subscription.register(after, log.bounds().last_seq)
     setup.client.receive(
         messages.Joined(
-            number=request.slot.number,
+            number=request.reply_to.number,
             payload=b"{}",
             subscriber=subscription,
             reader=log.reader(),
@@ -228,7 +228,7 @@ def test_a_replay_is_paced_by_the_socket(setup: Setup, tmp_path: Path) -> None:
 def test_a_leave_ends_a_replay(setup: Setup, tmp_path: Path) -> None:
     join(setup, a_log(tmp_path, 1000), 0)
     setup.say("project_leave", "l", project_id="p")
-    number = setup.project.take()[0].slot.number
+    number = setup.project.take()[0].reply_to.number
     setup.client.receive(messages.Left(number=number, payload=b"{}", project_id="p"))
     setup.sent()
     setup.handle_own()
@@ -239,7 +239,7 @@ def test_a_join_after_a_leave_is_given_up_with_the_connection(setup: Setup, tmp_
     setup.say("project_join", project_id="p")
     setup.say("project_leave", project_id="p")
     setup.say("project_join", project_id="p")
-    left = setup.project.take()[1].slot.number
+    left = setup.project.take()[1].reply_to.number
     setup.client.receive(messages.Left(number=left, payload=b"{}", project_id="p"))
     setup.client.release()
     assert setup.project.take() == [messages.SubscriberGone(key="c1")]
@@ -265,13 +265,13 @@ def test_history_is_read_here_and_its_failure_answered(setup: Setup, tmp_path: P
     for request in setup.project.take():
         setup.client.receive(
             messages.HistorySnapshot(
-                number=request.slot.number,
+                number=request.reply_to.number,
                 bounds=log.bounds(),
                 reader=log.reader(),
                 request=request.body,
             )
         )
-        if request.slot.number == 1:
+        if request.reply_to.number == 1:
             (tmp_path / "log").rename(tmp_path / "elsewhere")
     first, second = setup.sent()
     assert [m["seq"] for m in first["payload"]["messages"]] == [1, 2, 3]

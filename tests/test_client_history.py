@@ -10,7 +10,7 @@ import pytest
 from actors import messages
 from actors.client import actor as client_module
 from actors.client import replay
-from actors.clock import Clock
+from actors.runtime.clock import Clock
 from storage.message_log import MessageLog
 from storage.pages import MissingRecords
 from storage.segments import list_segments
@@ -26,7 +26,7 @@ def join(setup: Setup, log: MessageLog, since: str | None = None) -> None:
     request.subscriber.register(0, log.bounds().last_seq)
     setup.client.receive(
         messages.Joined(
-            number=request.slot.number,
+            number=request.reply_to.number,
             payload=b"{}",
             subscriber=request.subscriber,
             reader=log.reader(),
@@ -41,7 +41,7 @@ def ask_for_history(setup: Setup, log: MessageLog) -> None:
     request = setup.project.take()[0]
     setup.client.receive(
         messages.HistorySnapshot(
-            number=request.slot.number,
+            number=request.reply_to.number,
             bounds=log.bounds(),
             reader=log.reader(),
             request=request.body,
@@ -78,8 +78,8 @@ def test_history_is_read_in_turns(
         yield
         turns.append("given back")
 
-    monkeypatch.setattr(client_module, "reading_turn", turn)
-    monkeypatch.setattr(replay, "reading_turn", turn)
+    monkeypatch.setattr(client_module, "one_reader", turn)
+    monkeypatch.setattr(replay, "one_reader", turn)
     way(setup, a_log(tmp_path, 3))
     assert turns == ["taken", "given back"]
 

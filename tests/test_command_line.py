@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from claudehub import standin_agent
-from claudehub.cli import main
-from claudehub.render import Renderer
+from claudehub.cli.main import main, standin_agent
+from claudehub.cli.render import Renderer
 from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess
 from tests.processes import wait_until
 
@@ -211,7 +210,7 @@ def test_the_demo_shows_the_whole_job() -> None:
 
 
 def test_the_demo_fails_when_something_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from claudehub import demo
+    from claudehub.cli import demo
 
     whole = demo._history
     monkeypatch.setattr(demo, "_history", lambda hub: whole(hub)[:-1])

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import simplejson
 
-from actors import logs
-from actors.config import Config
-from actors.config_source import (
+from actors.config.settings import Config
+from actors.config.sources import (
     NOT_YET,
     ConfigurationError,
     default_file,
     load,
 )
-from actors.main import check
+from actors.server import logs
+from actors.server.main import check
 from tests.harness import ROOT
 
 

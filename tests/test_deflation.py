@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from actors.client.inflater import Inflater
 from actors.client.outbox import Outbox
 from actors.client.subscription import Subscription
 from actors.ports import Broadcast
-from actors.project.deflation import ALONE_BYTES_MIN, Deflation
+from protocol.deflation import ALONE_BYTES_MIN, Deflation
 from protocol.frames import text_frame
+from protocol.inflater import Inflater
 from tests.fakes import FakeTransport, FrozenClock
 
 EMPTY_BLOCK = b"\x00\x00\xff\xff"

@@ -1,4 +1,4 @@
-"""The Executor actor, unstarted: processes, prompts, preparation, warmth, attribution."""
+"""The Executor actor, unstarted: processes, prompts, preparation, warm_processes, attribution."""
 
 import signal
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from actors import messages
 from actors.executor import permissions, starter
-from actors.executor.permissions import QUESTIONS_MAX
+from actors.executor.questions import QUESTIONS_MAX
 from protocol.claude import Cut, SessionChoice
 from protocol.updates import Outcome
 from tests.executor_setup import (
@@ -41,7 +41,7 @@ def test_a_prompt_goes_to_the_input_of_a_process_which_is_kept(setup: Setup) -> 
     spec = setup.process.spec
     assert spec.argv[:3] == ["claude", "--x", "-p"]
     assert spec.folder == "/p"
-    assert spec.mark == f"data:{spec.process_id}" and spec.process_id.startswith("run-")
+    assert spec.mark == f"data:{spec.process_name}" and spec.process_name.startswith("run-")
     assert [p["message"]["content"] for p in setup.process.prompts()] == ["hi"]
     setup.read(INIT, LINE, RESULT)
     told = setup.project.take()
@@ -189,7 +189,7 @@ def test_lines_are_passed_on_with_what_is_owed_for_them(setup: Setup) -> None:
     (output,) = setup.told(messages.AgentOutput)
     assert [line.update_type for line in output.lines] == ["claude", "claude_text"]
     assert (output.execution_id, output.size_bytes) == ("e", 10)
-    assert output.process_id == setup.process.process_id
+    assert output.process_name == setup.process.process_name
     setup.process.credit.take(10)
     setup.say({"type": "control_response", "response": {"request_id": "r", "subtype": "success"}})
     assert setup.told(messages.AgentOutput) == []
@@ -199,9 +199,9 @@ def test_lines_are_passed_on_with_what_is_owed_for_them(setup: Setup) -> None:
 def test_credit_comes_back_through_the_executor(setup: Setup) -> None:
     setup.start()
     setup.process.credit.take(30)
-    process_id = setup.process.process_id
-    setup.tell(messages.OutputStored(process_id=process_id, size_bytes=20))
-    setup.tell(messages.OutputStored(process_id="other", size_bytes=5))
+    process_name = setup.process.process_name
+    setup.tell(messages.OutputStored(process_name=process_name, size_bytes=20))
+    setup.tell(messages.OutputStored(process_name="other", size_bytes=5))
     assert setup.process.credit._on_the_way == 10
 
 
@@ -448,7 +448,7 @@ def test_a_failing_executor_leaves_no_process(setup: Setup) -> None:
     assert setup.process.killed
 
 
-# -- warmth ----------------------------------------------------------------------------------
+# -- warm processes ---------------------------------------------------------------------------
 
 
 def test_with_none_kept_the_turn_ends_with_its_process(cold: Setup) -> None:
@@ -722,13 +722,13 @@ def test_a_process_ahead_that_had_died_is_replaced(setup: Setup) -> None:
 def test_a_result_that_is_too_long_ends_the_turn_all_the_same(setup: Setup) -> None:
     setup.start()
     uuid = setup.process.prompts()[0]["uuid"]
-    process_id = setup.process.process_id
+    process_name = setup.process.process_name
     for head, tail in (
         (b'{"num_turns":1,"is_error":false,"result":"xxx', b'","type":"result","session_id":"s"}'),
         (b'{"type":"result","is_error":true,"num_turns":2,"result":"xxx', b'","session_id":"s"}'),
     ):
         cut = Cut(5_000, tail.replace(b"}", b',"user_message_uuid":"%b"}' % uuid.encode()))
-        line = messages._OutputRead(process_id=process_id, lines=((head, cut),), size_bytes=1)
+        line = messages._OutputRead(process_name=process_name, lines=((head, cut),), size_bytes=1)
         setup.tell(line)
         ended = setup.end()
         is_error = b"true" in head
@@ -743,17 +743,17 @@ def test_a_line_that_is_too_long_and_no_result_ends_nothing(setup: Setup) -> Non
     setup.start()
     said = b'{"type":"assistant","text":"{\\"type\\":\\"result\\",\\"num_turns\\":1'
     cut = Cut(5_000, b'\\"type\\":\\"result\\"","uuid":"u"}')
-    process_id = setup.process.process_id
-    setup.tell(messages._OutputRead(process_id=process_id, lines=((said, cut),), size_bytes=1))
+    process_name = setup.process.process_name
+    setup.tell(messages._OutputRead(process_name=process_name, lines=((said, cut),), size_bytes=1))
     assert setup.told(messages.RunEnded) == []
 
 
 def test_a_request_that_is_too_long_is_refused(setup: Setup) -> None:
     setup.start()
     head = b'{"type":"control_request","request_id":"r7","request":{"subtype":"can_use_tool","x":"'
-    process_id = setup.process.process_id
+    process_name = setup.process.process_name
     line = (head, Cut(5_000, b'"}}'))
-    setup.tell(messages._OutputRead(process_id=process_id, lines=(line,), size_bytes=1))
+    setup.tell(messages._OutputRead(process_name=process_name, lines=(line,), size_bytes=1))
     assert [(a["subtype"], a["request_id"]) for a in setup.process.answers()] == [("error", "r7")]
     assert setup.told(messages.AgentOutput) == []
 

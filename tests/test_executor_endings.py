@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actors import messages
 from actors.executor import starter
 from actors.executor.worker import SWEEPS_MAX, UNSURE_LOOKS_MAX
-from actors.kin import family
+from actors.process_tree import tree
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome
 from tests.executor_setup import (
@@ -257,18 +257,18 @@ def test_a_kill_while_a_forgotten_process_is_swept_is_heard(setup: Setup) -> Non
 
 def test_timers_that_come_late_are_harmless(cold: Setup) -> None:
     cold.start()
-    process_id = cold.process.process_id
+    process_name = cold.process.process_name
     cold.read(RESULT)
     cold.gone()
     cold.end()
     for message in (
-        messages._RungDue(process_id=process_id, change=1),
-        messages._SweepDue(process_id=process_id),
-        messages._DrainDue(process_id=process_id),
-        messages._IdleDue(process_id=process_id, turns=1),
+        messages._RungDue(process_name=process_name, change=1),
+        messages._SweepDue(process_name=process_name),
+        messages._DrainDue(process_name=process_name),
+        messages._IdleDue(process_name=process_name, turns=1),
         messages._WatchdogFired(execution_id="e"),
-        messages._ProcessExited(process_id=process_id, return_code=0),
-        messages._OutputEnded(process_id=process_id, rest=None),
+        messages._ProcessExited(process_name=process_name, return_code=0),
+        messages._OutputEnded(process_name=process_name, rest=None),
         messages.KillRun(execution_id="e"),
         messages.InterruptRun(execution_id="e"),
         messages.LetGo(),
@@ -335,7 +335,7 @@ def test_any_course_has_one_end(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(starter, "AgentProcess", FakeProcess)
-        patch.setattr(family, "kill", lambda processes: None)
+        patch.setattr(tree, "kill", lambda processes: None)
         FakeProcess.started = []
         setup = Setup(keeps_warm=keeps_warm, background=background)
         setup.start(**({"model": "opus", "allowed_tools": ["Read"]} if named else {}))

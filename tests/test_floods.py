@@ -13,18 +13,19 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.frames import CloseCode
 
-from actors.access.peer import Peer
-from actors.clock import SystemClock
-from actors.frontend import places as places_module
 from actors.frontend.conversation import LOCKED_MESSAGES_MAX, HubConversation
 from actors.frontend.listener import Listener
-from actors.frontend.places import (
+from actors.frontend.readiness import Readiness
+from actors.limits import connections as places_module
+from actors.limits.buckets import ADDRESSES_MAX, BURST_S
+from actors.limits.connections import (
     HANDSHAKE_GRACE_S,
     HANDSHAKES_PER_ADDRESS_MAX,
-    Handshakes,
-    Places,
+    ConnectionLimit,
+    PendingConnections,
 )
-from actors.frontend.quotas import (
+from actors.limits.peer import Peer
+from actors.limits.quotas import (
     EXECUTIONS_A_MINUTE,
     EXECUTIONS_IN_ALL,
     EXECUTIONS_PER_ADDRESS,
@@ -33,8 +34,7 @@ from actors.frontend.quotas import (
     Allowance,
     Quotas,
 )
-from actors.frontend.rate import ADDRESSES_MAX, BURST_S
-from actors.frontend.readiness import Readiness
+from actors.runtime.clock import SystemClock
 from protocol import codec
 from tests.echo_server import STOP_S, context
 from tests.fakes import FrozenClock, Probe
@@ -55,7 +55,7 @@ __all__ = ["keys"]  # a fixture
 
 
 def test_so_many_connections_and_no_more() -> None:
-    places = Places(2)
+    places = ConnectionLimit(2)
     first, second, third = (places.new(None) for _ in range(3))
     assert first.take() and second.take()
     assert not third.has_room() and not third.take()
@@ -68,14 +68,14 @@ def test_so_many_connections_and_no_more() -> None:
 
 def test_who_is_gone_takes_no_place() -> None:
     """Its key is looked at by another thread, which may come to it late."""
-    places = Places(1)
+    places = ConnectionLimit(1)
     place = places.new("192.0.2.7")
     place.leave()
     assert not place.has_room() and not place.take() and places.count == 0
 
 
 def test_one_address_leaves_some_for_others() -> None:
-    places = Places(8)
+    places = ConnectionLimit(8)
     crowd = [places.new("192.0.2.7") for _ in range(8)]
     assert [place.take() for place in crowd] == [True] * 6 + [False] * 2
     assert not crowd[-1].has_room() and places.new("192.0.2.8").take()
@@ -88,7 +88,7 @@ def test_one_address_leaves_some_for_others() -> None:
 
 
 def test_the_oldest_handshake_makes_room_after_its_grace() -> None:
-    handshakes = Handshakes(SystemClock(), limit=2, grace_s=0.01)
+    handshakes = PendingConnections(SystemClock(), limit=2, grace_s=0.01)
     aborted: list[str] = []
     for name in ("a", "b", "c", "d"):
         assert handshakes.enter(name, None, lambda name=name: aborted.append(name))
@@ -100,7 +100,7 @@ def test_the_oldest_handshake_makes_room_after_its_grace() -> None:
 
 
 def test_a_crowd_waits_and_nobody_is_cut_off() -> None:
-    handshakes = Handshakes(SystemClock(), limit=1, grace_s=60.0)
+    handshakes = PendingConnections(SystemClock(), limit=1, grace_s=60.0)
     aborted: list[str] = []
     entered = threading.Event()
     handshakes.enter("a", None, lambda: aborted.append("a"))
@@ -119,7 +119,7 @@ def test_a_crowd_waits_and_nobody_is_cut_off() -> None:
 
 
 def test_one_address_has_so_many_unfinished_handshakes() -> None:
-    handshakes = Handshakes(FrozenClock())
+    handshakes = PendingConnections(FrozenClock())
 
     def enter_from(origin: str | None, name: object) -> bool:
         return handshakes.enter(name, origin, lambda: None)
@@ -161,7 +161,7 @@ class FarListener(Listener):
 
 @pytest.fixture
 def far_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(places_module.Handshakes.__init__, "__kwdefaults__", SMALL)
+    monkeypatch.setattr(places_module.PendingConnections.__init__, "__kwdefaults__", SMALL)
     listener, readiness = FarListener("127.0.0.1", 0), Readiness()
     readiness.start()
     listener.start(context(1024, readiness))

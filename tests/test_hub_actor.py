@@ -10,15 +10,15 @@ import pytest
 
 from actors import messages
 from actors.directory import LocalDirectory
-from actors.hub import Hub, HubSettings, nursery
+from actors.feed.rotator import RotationSettings
+from actors.hub import Hub, HubSettings, project_actors
 from actors.hub import actor as hub_module
 from actors.hub import registry as registry_module
-from actors.hub.opening import error_info
+from actors.hub.metadata import error_info
 from actors.hub.stopping import CLIENTS_AT_ONCE
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from actors.project import ProjectSettings
-from actors.rotator import RotationSettings
-from actors.slot import Slot
 from protocol import requests
 from protocol.updates import ProjectStatus
 from storage.layout import DataLayout
@@ -44,7 +44,7 @@ class Setup:
         self.deaths: list[str] = []
         self.timers = ManualTimers()
         self.directory = LocalDirectory()
-        monkeypatch.setattr(nursery.Project, "start", self.start_project)
+        monkeypatch.setattr(project_actors.Project, "start", self.start_project)
         monkeypatch.setattr(hub_module.Rotator, "start", self.start_rotator)
         project = ProjectSettings(
             layout=self.layout,
@@ -85,8 +85,8 @@ class Setup:
 
     def ask(self, body: Any) -> None:
         self.numbers += 1
-        slot = Slot(self.client.actor_ref, self.numbers)
-        self.hub.receive(messages.HubRequest(slot=slot, caller=Caller("c1"), body=body))
+        reply_to = ReplyTo(self.client.actor_ref, self.numbers)
+        self.hub.receive(messages.HubRequest(reply_to=reply_to, caller=Caller("c1"), body=body))
 
     def answers(self) -> list[Any]:
         return [json.loads(m.payload) for m in self.client.take()]
@@ -146,11 +146,11 @@ def test_a_list_waits_for_every_project_or_for_its_time(setup: Setup) -> None:
     setup.ask(requests.ProjectList())
     told = setup.projects["a"].take()[-1]
     info = error_info(a_meta("a"))
-    setup.hub.receive(messages.ProjectDescribed(gathering=told.gathering, info=info))
+    setup.hub.receive(messages.ProjectDescribed(list_number=told.listing, info=info))
     assert setup.answers() == []
-    setup.fire(messages._GatheringExpired)
+    setup.fire(messages._ProjectListDue)
     assert [p["project_id"] for p in setup.answers()[0]["projects"]] == ["a", "b"]
-    setup.hub.receive(messages.ProjectDescribed(gathering=told.gathering, info=info))
+    setup.hub.receive(messages.ProjectDescribed(list_number=told.listing, info=info))
     assert setup.answers() == []
 
 
@@ -168,9 +168,9 @@ def test_a_project_that_dies_is_rebuilt_and_clients_are_told(setup: Setup) -> No
     assert setup.answers()[0]["projects"][0]["status"] == "error"
     port = setup.directory.find("a")
     assert port is not None
-    slot = Slot(setup.client.actor_ref, 99)
+    reply_to = ReplyTo(setup.client.actor_ref, 99)
     body = requests.Execute(project_id="a", prompt="x")
-    port.tell(messages.ProjectRequest(slot=slot, caller=Caller("c1"), body=body))
+    port.tell(messages.ProjectRequest(reply_to=reply_to, caller=Caller("c1"), body=body))
     assert setup.answers()[0]["code"] == "storage_failed"
     setup.ask(requests.ProjectDelete(project_id="a"))
     assert setup.answers()[0] == {"project_id": "a"}
@@ -199,7 +199,7 @@ def test_a_delete_is_answered_though_its_project_dies(setup: Setup) -> None:
 def test_a_bug_in_one_request_does_not_end_the_server(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(setup.hub._nursery, "create", lambda *_: 1 / 0)
+    monkeypatch.setattr(setup.hub._project_actors, "create", lambda *_: 1 / 0)
     setup.create("a")
     assert setup.answers()[0]["code"] == "internal"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from actors.client.memberships import Memberships
-from actors.frontend.rate import BURST_S
 from actors.frontend.wire import CONTROL_FRAMES_PER_S, FRAGMENTS_MAX
+from actors.limits.buckets import BURST_S
 from tests.harness import HubProcess
 from tests.sockets import UPGRADE, close_of, connected, frame, read_all, read_until, upgraded
 

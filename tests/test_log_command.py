@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from claudehub.cli import main
-from claudehub.log_commands import LogCommandError, parse_since
+from claudehub.cli.log_commands import LogCommandError, parse_since
+from claudehub.cli.main import main
 from storage.compressor import compress
 from storage.layout import DataLayout
 from storage.message_log import open_log

@@ -12,10 +12,10 @@ from actors import messages
 from actors.client.outbox import Outbox
 from actors.client.replay import Replays
 from actors.client.subscription import Subscription
-from actors.clock import SystemClock, ThreadTimers
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from actors.project import Project
-from actors.slot import Slot
+from actors.runtime.clock import SystemClock, ThreadTimers
 from protocol import requests
 from protocol.claude import AgentLine
 from protocol.updates import UpdateType
@@ -95,10 +95,10 @@ class Joiner:
 
     def _ask(self, number: int, subscription: Subscription) -> messages.Joined:
         body = requests.ProjectJoin(project_id="p", last=self._chooser.randrange(BACK_MAX))
-        slot = Slot(self.client.actor_ref, number)
+        reply_to = ReplyTo(self.client.actor_ref, number)
         self._project.tell(
             messages.ProjectRequest(
-                slot=slot, caller=Caller("c"), body=body, subscriber=subscription
+                reply_to=reply_to, caller=Caller("c"), body=body, subscriber=subscription
             )
         )
         joined = self.client.actor_inbox.get(timeout=DONE_S).message
@@ -121,8 +121,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         clock=SystemClock(),
         timers=timers,
     )
-    slot = Slot(client.actor_ref, 0)
-    ref.tell(messages.ProjectRequest(slot=slot, caller=Caller("c"), body=execute()))
+    reply_to = ReplyTo(client.actor_ref, 0)
+    ref.tell(messages.ProjectRequest(reply_to=reply_to, caller=Caller("c"), body=execute()))
     try:
         yield ref, setup.executor.actor_inbox.get(timeout=DONE_S).message.execution_id
     finally:
@@ -137,7 +137,7 @@ def test_ten_thousand_joins_while_twenty_producers_write(project: Any) -> None:
     def produce() -> None:
         line = AgentLine(UpdateType.CLAUDE, b'{"type":"assistant"}')
         output = messages.AgentOutput(
-            execution_id=execution_id, process_id="x", lines=(line,), size_bytes=1
+            execution_id=execution_id, process_name="x", lines=(line,), size_bytes=1
         )
         while not done.wait(PACE_S):
             ref.tell(output)

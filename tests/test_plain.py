@@ -9,12 +9,12 @@ from actors.client.replies import Asked, ReplyQueue
 from actors.executor.credit import Credit
 from actors.executor.environment import agent_environment
 from actors.executor.lines import TAIL_BYTES, LineSplitter
-from actors.frontend.rate import RequestCredit, TokenBucket
 from actors.frontend.wire import FRAGMENTS_MAX, Assembler, FrameLimits, MessageRefused
 from actors.hub.registry import free_id
+from actors.limits.buckets import RequestCredit, TokenBucket
 from actors.ports import Caller
 from actors.project.run_queue import Execution, RunQueue
-from actors.restarts import RESTART_PERIOD_S, RESTARTS_MAX, RestartIntensity
+from actors.runtime.restarts import RESTART_PERIOD_S, RESTARTS_MAX, RestartIntensity
 from protocol.claude import Cut
 from protocol.versions import choose_subprotocol
 

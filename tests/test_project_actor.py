@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.client.inflater import Inflater
-from actors.slot import Slot
+from actors.messages.replies import ReplyTo
 from protocol import requests
 from protocol.claude import AgentLine, SessionChoice
+from protocol.inflater import Inflater
 from protocol.updates import Outcome, UpdateType
 from tests.fakes import Probe, texts
 from tests.project_setup import ProjectSetup, execute, frozen, output, setup
@@ -68,7 +68,7 @@ def test_what_is_not_stored_keeps_its_place_and_may_be_dropped(setup: ProjectSet
     line = AgentLine(UpdateType.CLAUDE, b'{"l":1}')
     setup.tell(
         messages.AgentOutput(
-            execution_id=execution_id, process_id="x", lines=(delta, line, delta), size_bytes=3
+            execution_id=execution_id, process_name="x", lines=(delta, line, delta), size_bytes=3
         )
     )
     batch = subscriber.batches[-1]
@@ -223,8 +223,8 @@ def test_a_kill_before_the_prompt_is_stored_cancels(setup: ProjectSetup) -> None
 def test_a_deletion_says_goodbye_last(setup: ProjectSetup) -> None:
     subscriber = setup.join()
     setup.numbers += 1
-    slot = Slot(setup.client.actor_ref, setup.numbers)
-    setup.tell(messages.DeleteProject(slot=slot, by="me", keep_history=False))
+    reply_to = ReplyTo(setup.client.actor_ref, setup.numbers)
+    setup.tell(messages.DeleteProject(reply_to=reply_to, by="me", keep_history=False))
     assert setup.answers()[-1] == {"project_id": "p"}
     assert subscriber.batches[-1].final
     last = json.loads(texts(subscriber.batches[-1].frames)[-1])["payload"]

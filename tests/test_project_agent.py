@@ -11,13 +11,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from actors import messages
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from actors.project.permissions import ANSWERS_MAX
-from actors.slot import Slot
 from protocol import requests
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome, PermissionRequest
-from storage.keys import KEYS_KEPT, LINES_MAX, KeyedRun, KeyFile
+from storage.request_keys import LINES_MAX, REQUEST_KEYS_KEPT, KeyedExecution, RequestKeyFile
 from tests.fakes import FrozenClock
 from tests.project_setup import ProjectSetup, fail_with, frozen, output, setup
 
@@ -81,7 +81,9 @@ def test_the_user_is_named_where_there_is_one(setup: ProjectSetup) -> None:
     ask(setup, setup.execute())
     setup.project.receive(
         messages.ProjectRequest(
-            slot=Slot(setup.client.actor_ref, 9), caller=Caller("c", user="ann"), body=answer()
+            reply_to=ReplyTo(setup.client.actor_ref, 9),
+            caller=Caller("c", user="ann"),
+            body=answer(),
         )
     )
     setup.handle_own()
@@ -269,15 +271,15 @@ def test_a_key_is_known_after_a_restart(setup: ProjectSetup, clean: bool) -> Non
 
 
 def test_a_clean_stop_keeps_what_was_noted(setup: ProjectSetup) -> None:
-    setup.project._ledger.note_key(KeyedRun("k", "e", "f"))
+    setup.project._ledger.note_key(KeyedExecution("k", "e", "f"))
     setup.tell(messages.StopProject())
-    assert [run.key for run in KeyFile(setup.layout.project("p")).load()] == ["k"]
+    assert [run.key for run in RequestKeyFile(setup.layout.project("p")).load()] == ["k"]
 
 
 def test_the_file_of_keys_is_bounded_and_mends_itself(tmp_path: Path) -> None:
-    file = KeyFile(tmp_path)
+    file = RequestKeyFile(tmp_path)
     for number in range(LINES_MAX + 10):
-        file.note(KeyedRun(f"k{number}", "e", "f"))
+        file.note(KeyedExecution(f"k{number}", "e", "f"))
         if number % 100 == 0:
             file.save()
     file.save()
@@ -285,12 +287,12 @@ def test_the_file_of_keys_is_bounded_and_mends_itself(tmp_path: Path) -> None:
     assert path.read_bytes().count(b"\n") < LINES_MAX
     with open(path, "ab") as torn:
         torn.write(b'{"key":"half')
-    again = KeyFile(tmp_path)
+    again = RequestKeyFile(tmp_path)
     assert again.load()[-1].key == f"k{LINES_MAX + 9}"
-    again.note(KeyedRun("new", "e", "f"))
+    again.note(KeyedExecution("new", "e", "f"))
     again.save()
-    known = KeyFile(tmp_path).load()
-    assert len(known) == KEYS_KEPT and known[-1].key == "new"
+    known = RequestKeyFile(tmp_path).load()
+    assert len(known) == REQUEST_KEYS_KEPT and known[-1].key == "new"
 
 
 def test_content_takes_the_place_of_a_prompt(setup: ProjectSetup) -> None:

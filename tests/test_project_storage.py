@@ -72,7 +72,7 @@ def test_an_idle_project_mends_by_itself_when_there_is_room(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", fail_with(errno.ENOSPC))
         setup.ask(execute("refused"))
-        patch.setattr("actors.project.publisher.free_bytes", lambda _: 0)
+        patch.setattr("actors.feed.feed.free_bytes", lambda _: 0)
         setup.timers.fire(messages._RetryStorage)
         setup.handle_own()
         assert setup.project.info().status == "error"
@@ -97,7 +97,7 @@ def test_credit_is_given_back_in_steps_once_stored(setup: ProjectSetup) -> None:
     assert setup.executor.take() == []
     setup.tell(output(execution_id, b"{}", size=1))
     assert setup.executor.take() == [
-        messages.OutputStored(process_id="x", size_bytes=CREDIT_STEP_BYTES)
+        messages.OutputStored(process_name="x", size_bytes=CREDIT_STEP_BYTES)
     ]
 
 
@@ -114,7 +114,7 @@ def test_while_the_disk_is_full_the_pipe_is_left_unread(
     setup.timers.fire(messages._RetryStorage)
     setup.handle_own()
     assert setup.executor.take() == [
-        messages.OutputStored(process_id="x", size_bytes=3 * CREDIT_STEP_BYTES)
+        messages.OutputStored(process_name="x", size_bytes=3 * CREDIT_STEP_BYTES)
     ]
 
 

@@ -12,7 +12,7 @@ from freezegun import freeze_time
 
 from actors import messages
 from actors.directory import LocalDirectory, LocalProject
-from actors.rotator import CAUTION_S, CHECK_PERIOD_S, SPREAD_S, RotationSettings, Rotator
+from actors.feed.rotator import CAUTION_S, CHECK_PERIOD_S, SPREAD_S, RotationSettings, Rotator
 from storage.layout import DataLayout
 from storage.message_log import open_log
 from storage.segments import Compression, list_segments

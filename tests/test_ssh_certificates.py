@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from actors import messages
 from actors.access import keyring as keyring_module
 from actors.access.keyring import Keyring
-from claudehub.identity import Identity
+from claudehub.client.identity import Identity
 from protocol.ssh import SshError, parse_authorized_keys, parse_certificate, verify
 from protocol.ssh.wire import Blob, string
 from tests.test_client_actor import Setup

@@ -62,14 +62,19 @@ def test_the_command_line_imports_of_the_server_only_what_starts_it() -> None:
         for path, name in all_imports()
         if path.startswith("claudehub/") and name.startswith("actors.")
     }
-    starts = {"actors.main", "actors.errors", "actors.errors.StartFailed"}
+    starts = {
+        "actors.server",
+        "actors.server.main",
+        "actors.server.errors",
+        "actors.server.errors.StartFailed",
+    }
     assert used <= {
         *starts,
-        "actors.config",
-        "actors.config.Config",
-        "actors.config_source",
-        "actors.config_source.data_folder",
-        "actors.config_source.local_socket",
+        "actors.config.settings",
+        "actors.config.settings.Config",
+        "actors.config.sources",
+        "actors.config.sources.data_folder",
+        "actors.config.sources.local_socket",
     }
 
 
@@ -77,17 +82,17 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
     only_in = {
         "asyncio": (),
         "subprocess": (
-            "actors/compression.py",
+            "actors/feed/compression.py",
             "actors/executor/cli_facts.py",
-            "actors/kin/guardian.py",
+            "actors/process_tree/guardian.py",
             "actors/executor/process.py",
-            "claudehub/demo.py",
-            "claudehub/identity.py",
+            "claudehub/cli/demo.py",
+            "claudehub/client/identity.py",
         ),
-        "socket": ("actors/frontend/", "claudehub/target.py"),
+        "socket": ("actors/frontend/", "claudehub/client/target.py"),
         "websocket_server": ("actors/frontend/listener.py",),
-        "psutil": ("actors/executor/", "actors/kin/", "storage/compressor.py"),
-        "watchdog": ("actors/file_watcher.py", "actors/file_reloader.py"),
+        "psutil": ("actors/executor/", "actors/process_tree/", "storage/compressor.py"),
+        "watchdog": ("actors/watch/"),
         "fcntl": ("storage/", "actors/frontend/socket_transport.py"),
     }
     wrong = [
@@ -105,7 +110,7 @@ def test_only_the_clock_reads_the_time() -> None:
         for path in sources("actors", "protocol", "storage")
         if reading.search(path.read_text())
     ]
-    assert found == ["actors/clock.py"]
+    assert found == ["actors/runtime/clock.py"]
 
 
 @pytest.mark.parametrize("path", sources(*PACKAGES), ids=lambda p: str(p.relative_to(ROOT)))

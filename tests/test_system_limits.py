@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actors import system_limits
+from actors.server import system_limits
 
 
 @pytest.fixture(autouse=True)

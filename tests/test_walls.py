@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import simplejson
 
-from actors.config_source import ConfigurationError, load
+from actors.config.sources import ConfigurationError, load
 from actors.executor import launcher, walls
 from actors.executor.environment import home_problem
-from actors.main import check
+from actors.server.main import check
 from tests.harness import MOCK, HubProcess
 from tests.processes import marked, wait_until
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from actors.access.keyring import Keyring
-from actors.access.peer import Peer
-from actors.clock import Clock, timestamp
+from actors.limits.peer import Peer
 from actors.ports import Caller
+from actors.runtime.clock import Clock, timestamp
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused, WireError
 from protocol.ssh import (

@@ -12,21 +12,21 @@ from websockets.frames import CloseCode
 
 from actors import messages
 from actors.access.gate import Gate
-from actors.access.trail import AuditTrail
-from actors.base import Actor
+from actors.audit.trail import AuditTrail
+from actors.client.audit_record import Answer, Record, asked
 from actors.client.backlog import Dropped
 from actors.client.history import history_payload
+from actors.client.one_reader import one_reader
 from actors.client.outbox import Outbox
-from actors.client.reading_turn import reading_turn
-from actors.client.record import Answer, Record, asked
 from actors.client.replay import Replays
 from actors.client.replies import ReplyQueue, project_failed
 from actors.client.routing import Routing
 from actors.client.subscription import Subscription
-from actors.clock import Clock, Timers
-from actors.mailbox import tell_if_alive
 from actors.messages import Ref
 from actors.ports import Directory
+from actors.runtime.base import Actor
+from actors.runtime.clock import Clock, Timers
+from actors.runtime.mailbox import tell_if_alive
 from protocol import codec, frames, requests
 from protocol.errors import ErrorCode, HubFault
 from storage.pages import MissingRecords
@@ -226,7 +226,7 @@ class Client(Actor):
 
     def _history(self, request_id: str | None, snapshot: messages.HistorySnapshot) -> bytes:
         try:
-            with reading_turn(self._clock):
+            with one_reader(self._clock):
                 payload, missing = history_payload(
                     snapshot.reader, snapshot.bounds, snapshot.request, self._clock.now()
                 )

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from actors.clock import timestamp
+from actors.runtime.clock import timestamp
 from protocol import codec
 from protocol.frames import text_frame
 from protocol.requests import GetMessages

@@ -13,9 +13,9 @@ from enum import Enum, auto
 from websockets.frames import Close, Frame, Opcode
 
 from actors.client.backlog import Backlog, Dropped, Waiting
-from actors.client.inflater import Inflater
 from actors.client.transport import Transport
-from actors.clock import Clock
+from actors.runtime.clock import Clock
+from protocol.inflater import Inflater
 
 # Pongs that wait behind a slow socket; an older one need not be sent (RFC 6455, section 5.5.3).
 CONTROL_FRAMES_MAX = 16

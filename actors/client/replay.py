@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.client.history import replay_frames
+from actors.client.one_reader import one_reader
 from actors.client.outbox import Outbox
-from actors.client.reading_turn import reading_turn
 from actors.client.subscription import Subscription
-from actors.clock import Clock
+from actors.runtime.clock import Clock
 from storage.log_reader import LogReader
 from storage.pages import MissingRecords
 
@@ -51,7 +51,7 @@ class Replays:
         """Sends one page. Raises OSError where a log cannot be read."""
         replay = self._running.popleft()
         try:
-            with reading_turn(self._clock):
+            with one_reader(self._clock):
                 self._send_page(replay)
         except OSError:
             if replay.subscription.abandon_replay():  # the project is deleted, its log with it

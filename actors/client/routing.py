@@ -10,10 +10,10 @@ from actors.client.memberships import Memberships
 from actors.client.outbox import Outbox
 from actors.client.replies import project_failed
 from actors.client.subscription import Subscription
-from actors.mailbox import tell_if_alive
 from actors.messages import Ref
+from actors.messages.replies import ReplyTo
 from actors.ports import Directory
-from actors.slot import Slot
+from actors.runtime.mailbox import tell_if_alive
 from protocol import codec, requests
 from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
 
@@ -95,8 +95,8 @@ class Routing:
             self._answer(messages.Replied(number=number, ok=True, payload=payload))
 
     def _to_hub(self, number: int, body: requests.ToHub) -> None:
-        slot = Slot(self._client, number)
-        request = messages.HubRequest(slot=slot, caller=self._gate.caller, body=body)
+        reply_to = ReplyTo(self._client, number)
+        request = messages.HubRequest(reply_to=reply_to, caller=self._gate.caller, body=body)
         if not tell_if_alive(self._hub, request):
             self.refuse(number, HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping"))
 
@@ -116,7 +116,7 @@ class Routing:
         elif isinstance(body, requests.ProjectLeave):
             self.memberships.leaving(body.project_id)
         request = messages.ProjectRequest(
-            slot=Slot(self._client, number),
+            reply_to=ReplyTo(self._client, number),
             caller=self._gate.caller,
             body=body,
             subscriber=subscriber,

@@ -7,9 +7,9 @@ moment when the position is the newest number offered: nothing is lost and nothi
 
 from collections.abc import Callable
 
-from actors.client.inflater import Inflater
 from actors.client.outbox import Outbox, Verdict
 from actors.ports import Broadcast
+from protocol.inflater import Inflater
 
 _TAKEN = Verdict.TAKEN  # see outbox.py
 

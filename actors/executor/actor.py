@@ -3,16 +3,16 @@
 from typing import assert_never
 
 from actors import messages
-from actors.base import Actor
-from actors.clock import Timers
-from actors.executor.ending import EndReason
-from actors.executor.questioning import Questioning
-from actors.executor.relay import Relay
+from actors.executor.permission_requests import PermissionRequests
+from actors.executor.reports import Reports
 from actors.executor.settings import ExecutorSettings
 from actors.executor.starter import Starter
+from actors.executor.states import EndReason
 from actors.executor.turns import Turns
 from actors.executor.worker import Worker
 from actors.messages import Ref
+from actors.runtime.base import Actor
+from actors.runtime.clock import Timers
 from protocol import claude
 from protocol.claude import AgentLine, ControlCancel, ControlRequest, ControlResponse
 
@@ -31,15 +31,17 @@ class Executor(Actor):
     ) -> None:
         super().__init__(parent=project, name=f"executor {project_id}")
         self._settings = settings
-        self._relay = Relay(project)
-        self._questioning = Questioning(self._relay, background=settings.background)
+        self._reports = Reports(project)
+        self._permission_requests = PermissionRequests(
+            self._reports, background=settings.background
+        )
         starter = Starter(
             owner=self.actor_ref,
             name=str(self),
             folder=folder,
             settings=settings,
             timers=timers,
-            questioning=self._questioning,
+            permission_requests=self._permission_requests,
         )
         self._turns = Turns(
             owner=self.actor_ref,
@@ -47,8 +49,8 @@ class Executor(Actor):
             settings=settings,
             timers=timers,
             starter=starter,
-            relay=self._relay,
-            questioning=self._questioning,
+            reports=self._reports,
+            permission_requests=self._permission_requests,
         )
 
     def release(self) -> None:
@@ -64,9 +66,9 @@ class Executor(Actor):
             case messages.LetGo():
                 self._turns.let_go(tasks_too=message.tasks_too)
             case messages.ForgetPermissions():
-                self._questioning.forget()
+                self._permission_requests.forget()
             case messages.AnswerPermission():
-                self._questioning.answer(self._turns.worker, message)
+                self._permission_requests.answer(self._turns.worker, message)
             case messages.InterruptRun():
                 self._turns.end(message.execution_id, EndReason.INTERRUPTED)
             case messages.KillRun():
@@ -76,7 +78,7 @@ class Executor(Actor):
             case messages._IdleDue():
                 self._turns.on_idle_due(message)
             case messages.OutputStored():
-                if (worker := self._worker_of(message.process_id)) is not None:
+                if (worker := self._worker_of(message.process_name)) is not None:
                     worker.process.credit.give_back(message.size_bytes)
             case (
                 messages._OutputRead()
@@ -89,17 +91,19 @@ class Executor(Actor):
                 self._on_process(message)
             case _:
                 assert_never(message)
-        self._relay.flush()
+        self._reports.flush()
 
-    def _worker_of(self, process_id: str) -> Worker | None:
+    def _worker_of(self, process_name: str) -> Worker | None:
         """The worker that a process's message is about; None for one that came late."""
         worker = self._turns.worker
-        return worker if worker is not None and worker.process.process_id == process_id else None
+        return (
+            worker if worker is not None and worker.process.process_name == process_name else None
+        )
 
     # -- the process -------------------------------------------------------------------------
 
     def _on_process(self, message: messages.ProcessMessage) -> None:
-        if (worker := self._worker_of(message.process_id)) is None:
+        if (worker := self._worker_of(message.process_name)) is None:
             return
         match message:
             case messages._OutputRead():
@@ -124,7 +128,7 @@ class Executor(Actor):
                 self._on_line(worker, claude.long_line(raw, cut.tail, cut.size_bytes))
             elif (line := claude.parse_line(raw, self._settings.max_line_bytes)) is not None:
                 self._on_line(worker, line)
-        if not self._relay.flush(message.size_bytes):
+        if not self._reports.flush(message.size_bytes):
             worker.process.credit.give_back(message.size_bytes)
 
     def _on_output_ended(self, worker: Worker, message: messages._OutputEnded) -> None:
@@ -140,11 +144,11 @@ class Executor(Actor):
             return
         turn = self._turns.turn_of(worker, line)
         execution_id = turn.execution_id if turn is not None else None
-        self._relay.add(line, worker.process.process_id, execution_id)
+        self._reports.add(line, worker.process.process_name, execution_id)
         session_before = worker.present_session
         worker.note(line)
         if session_before not in (None, worker.session_id):
-            self._questioning.session_changed(worker)
+            self._permission_requests.session_changed(worker)
         if line.tasks is not None:
             self._turns.keep()
         if line.turn_end is not None:
@@ -153,8 +157,8 @@ class Executor(Actor):
     def _on_control(self, worker: Worker, line: AgentLine) -> None:
         match line.control:
             case ControlRequest():
-                self._questioning.ask(worker, self._turns.turn, line.control)
+                self._permission_requests.ask(worker, self._turns.turn, line.control)
             case ControlCancel():
-                self._questioning.withdraw(worker, line.control)
+                self._permission_requests.withdraw(worker, line.control)
             case ControlResponse():
                 self._turns.on_response(worker, line.control)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from actors.executor.walls import Walls
-from actors.kin import family
+from actors.process_tree import tree
 from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
 
 logger = logging.getLogger("claudehub.executor")
@@ -57,7 +57,7 @@ def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> 
             try:
                 said, errors = process.communicate(timeout=PROBE_TIMEOUT_S)
             finally:
-                family.kill(family.in_session(process.pid))
+                tree.kill(tree.in_session(process.pid))
     except (OSError, subprocess.SubprocessError) as error:
         logger.warning("CLAUDE_CMD does not answer %s: %s", argv[-1], error)
         return ""

@@ -20,9 +20,9 @@ from actors.executor.credit import Credit
 from actors.executor.folder import held, identity_of, is_in_place
 from actors.executor.lines import LineSplitter
 from actors.executor.walls import NO_WALLS, Walls
-from actors.kin import family
-from actors.mailbox import tell_if_alive
 from actors.messages import Ref
+from actors.process_tree import tree
+from actors.runtime.mailbox import tell_if_alive
 
 logger = logging.getLogger("claudehub.executor")
 
@@ -41,9 +41,9 @@ STDERR_WAIT_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """What is started. `process_id` comes back in every message of the process."""
+    """What is started. `process_name` comes back in every message of the process."""
 
-    process_id: str
+    process_name: str
     argv: Sequence[str]
     folder: str
     environment: Mapping[str, str]
@@ -58,13 +58,13 @@ class AgentProcess:
     is new, and saw none that has gone meanwhile."""
 
     def __init__(self, spec: ProcessSpec, owner: Ref) -> None:
-        self.process_id = spec.process_id
+        self.process_name = spec.process_name
         self.credit = Credit()
         self._spec = spec
         self._owner = owner
         self._noted: dict[int, psutil.Process] = {}
         self._own: list[int] | None = None
-        self._census = family.Census()  # before the process is there
+        self._census = tree.Census()  # before the process is there
         self.look_was_sure = True
         self._stderr_tail = b""
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -132,14 +132,14 @@ class AgentProcess:
         self._popen.send_signal(number)
 
     def note_descendants(self) -> None:
-        for process in family.descendants(self._leader):
+        for process in tree.descendants(self._leader):
             self._noted[process.pid] = process
 
     def left_by_turn(self) -> list[psutil.Process]:
         """What the turn has left behind and still runs; the CLI and its helpers are not of it."""
         if self._own is None:  # a turn has been: whatever is a sandbox has been built
-            self._own = family.own_of(self._popen.pid)
-        look = family.left_by_turn(self._census.newcomers, self._own, self._spec.mark)
+            self._own = tree.own_of(self._popen.pid)
+        look = tree.left_by_turn(self._census.newcomers, self._own, self._spec.mark)
         self.look_was_sure = not look.unreadable and not look.fleeting
         return look.found
 
@@ -160,10 +160,10 @@ class AgentProcess:
 
     def leftovers(self) -> list[psutil.Process]:
         """What the process has left behind and still runs."""
-        look = family.look_for(self._spec.mark)
+        look = tree.look_for(self._spec.mark)
         hidden = look.unreadable & set(self._census.newcomers())
         self.look_was_sure = not hidden and not look.fleeting
-        others = family.alive([*self._noted.values(), *family.in_session(self._popen.pid)])
+        others = tree.alive([*self._noted.values(), *tree.in_session(self._popen.pid)])
         # What the look has found is not asked again: who has gone since may have left a child.
         return list({process.pid: process for process in [*others, *look.found]}.values())
 
@@ -178,7 +178,7 @@ class AgentProcess:
         """For an owner that fails: everything is ended without waiting."""
         self.note_descendants()
         self._popen.kill()
-        family.kill(self.leftovers())
+        tree.kill(self.leftovers())
         self.close_input()
         self.stop_output()
 
@@ -195,7 +195,7 @@ class AgentProcess:
             lines = tuple(splitter.feed(data))
             cost = len(data) + LINE_COST_BYTES * len(lines)
             self._tell(
-                messages._OutputRead(process_id=self.process_id, lines=lines, size_bytes=cost)
+                messages._OutputRead(process_name=self.process_name, lines=lines, size_bytes=cost)
             )
             self.credit.take(cost)
         stdout.close()
@@ -203,7 +203,7 @@ class AgentProcess:
             self._reader_ended = True
             os.close(self._stop_reading)
             os.close(self._stop_writing)
-        self._tell(messages._OutputEnded(process_id=self.process_id, rest=splitter.rest()))
+        self._tell(messages._OutputEnded(process_name=self.process_name, rest=splitter.rest()))
 
     def _pieces(self, fd: int) -> Iterator[bytes]:
         """What is read until the end; once stopped, what is in the pipe already."""
@@ -241,7 +241,7 @@ class AgentProcess:
     def _wait(self) -> None:
         return_code = self._popen.wait()
         self.close_input()
-        self._tell(messages._ProcessExited(process_id=self.process_id, return_code=return_code))
+        self._tell(messages._ProcessExited(process_name=self.process_name, return_code=return_code))
 
 
 def _started(spec: ProcessSpec) -> "tuple[subprocess.Popen[bytes], tuple[int, int]]":
@@ -251,7 +251,7 @@ def _started(spec: ProcessSpec) -> "tuple[subprocess.Popen[bytes], tuple[int, in
         popen = subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, and what the fixed table makes
             spec.walls.command(spec.argv),
             cwd=folder,
-            env={**spec.environment, family.MARK: spec.mark},
+            env={**spec.environment, tree.MARK: spec.mark},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

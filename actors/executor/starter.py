@@ -4,15 +4,15 @@ import logging
 import secrets
 from dataclasses import replace
 
-from actors.clock import Timers
 from actors.executor.folder import identity
-from actors.executor.preparing import Preparation
+from actors.executor.permission_requests import PermissionRequests
+from actors.executor.preparation import Preparation
 from actors.executor.process import AgentProcess, ProcessSpec
-from actors.executor.questioning import Questioning
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
-from actors.kin import family
 from actors.messages import Ref
+from actors.process_tree import tree
+from actors.runtime.clock import Timers
 from protocol import claude
 from protocol.claude import LaunchSettings, Rules, SessionChoice, TurnSettings
 from protocol.requests import Options
@@ -21,7 +21,7 @@ logger = logging.getLogger("claudehub.executor")
 
 
 class Starter:
-    """For one project's folder; `questioning` knows what its users have allowed."""
+    """For one project's folder; `permission_requests` knows what its users have allowed."""
 
     def __init__(
         self,
@@ -31,18 +31,18 @@ class Starter:
         folder: str,
         settings: ExecutorSettings,
         timers: Timers,
-        questioning: Questioning,
+        permission_requests: PermissionRequests,
     ) -> None:
         self._owner = owner
         self._name = name
         self._folder = folder
         self._settings = settings
         self._timers = timers
-        self._questioning = questioning
+        self._permission_requests = permission_requests
 
     def wanted(self, options: Options) -> tuple[LaunchSettings, TurnSettings]:
         """What a prompt asks of its process."""
-        mode = self._questioning.remembered.mode
+        mode = self._permission_requests.remembered.mode
         return claude.settings_of(options, self._settings.permission_mode, mode)
 
     def fits(self, worker: Worker, options: Options) -> bool:
@@ -82,7 +82,7 @@ class Starter:
             session=session,
             launch=launch,
             preparation=told,
-            remembered=self._questioning.remembered,
+            remembered=self._permission_requests.remembered,
             background=self._settings.background,
         )
 
@@ -90,7 +90,7 @@ class Starter:
         self, session: SessionChoice, launch: LaunchSettings, wanted: TurnSettings
     ) -> ProcessSpec:
         settings = self._settings
-        process_id = f"{settings.run_id}-{secrets.token_hex(8)}"
+        process_name = f"{settings.run_id}-{secrets.token_hex(8)}"
         arguments = claude.arguments(
             session,
             launch,
@@ -99,11 +99,11 @@ class Starter:
             knows_snapshots=settings.cli.knows_snapshots(),
         )
         return ProcessSpec(
-            process_id=process_id,
+            process_name=process_name,
             argv=[*settings.command, *arguments],
             folder=self._folder,
             environment=settings.environment,
-            mark=family.mark_of(settings.data_id, process_id),
+            mark=tree.mark_of(settings.data_id, process_name),
             max_line_bytes=settings.max_line_bytes,
             walls=settings.walls,
         )

@@ -3,10 +3,10 @@
 import uuid
 from dataclasses import dataclass
 
-from actors.clock import Timer
-from actors.executor.ending import EndReason, Verdict, judge, stronger
+from actors.executor.states import EndReason, Verdict, judge, stronger
 from actors.messages.executor import StartRun
 from actors.messages.project import RunEnded
+from actors.runtime.clock import Timer
 from protocol.claude import AgentLine, SessionChoice, TurnEnd, user_line
 
 

@@ -8,16 +8,16 @@ import uuid
 from dataclasses import replace
 
 from actors import messages
-from actors.clock import Timers
-from actors.executor.ending import IN_TURN, EndReason, Event, State, Verdict, judge
 from actors.executor.keeping import Keeping
-from actors.executor.questioning import Questioning
-from actors.executor.relay import Relay
+from actors.executor.permission_requests import PermissionRequests
+from actors.executor.reports import Reports
 from actors.executor.settings import ExecutorSettings
 from actors.executor.starter import Starter
+from actors.executor.states import IN_TURN, EndReason, Event, State, Verdict, judge
 from actors.executor.turn import Turn, run_ended
 from actors.executor.worker import Worker
 from actors.messages import Ref
+from actors.runtime.clock import Timers
 from protocol.claude import AgentLine, ControlResponse, SessionChoice, TurnEnd
 from protocol.requests import Options
 from protocol.updates import Outcome
@@ -44,8 +44,8 @@ class Turns:
         settings: ExecutorSettings,
         timers: Timers,
         starter: Starter,
-        relay: Relay,
-        questioning: Questioning,
+        reports: Reports,
+        permission_requests: PermissionRequests,
     ) -> None:
         self.worker: Worker | None = None
         self.turn: Turn | None = None
@@ -55,10 +55,10 @@ class Turns:
         self._settings = settings
         self._timers = timers
         self._starter = starter
-        self._relay = relay
-        self._questioning = questioning
+        self._reports = reports
+        self._permission_requests = permission_requests
         self._keeping = Keeping(
-            owner=owner, name=name, settings=settings, timers=timers, relay=relay
+            owner=owner, name=name, settings=settings, timers=timers, reports=reports
         )
 
     # -- orders ------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ class Turns:
         if self._waiting is not None and self._waiting.execution_id == execution_id:
             self._waiting = None
             verdict = judge(reason, None, return_code=None, timeout_s=0.0)
-            self._relay.tell(run_ended(execution_id, verdict, stderr=""))
+            self._reports.tell(run_ended(execution_id, verdict, stderr=""))
             return
         turn, worker = self.turn, self.worker
         if turn is not None and worker is not None and turn.execution_id == execution_id:
@@ -162,8 +162,8 @@ class Turns:
         self.turn = self._new_turn(execution_id, None, self._settings.timeout_s, SessionChoice())
         worker.handle(Event.PROMPT)
         began = messages.BackgroundBegan(execution_id=execution_id, session_id=worker.session_id)
-        self._relay.tell(began)
-        self._relay.tell(messages.ProcessChanged(pid=worker.process.pid))
+        self._reports.tell(began)
+        self._reports.tell(messages.ProcessChanged(pid=worker.process.pid))
 
     # -- the course of a turn ----------------------------------------------------------------
 
@@ -210,11 +210,11 @@ class Turns:
             except (OSError, ValueError) as error:
                 text = f"The agent could not be started: {error}"
                 self._finish(turn, Verdict(Outcome.ERROR, text), stderr="")
-                self._relay.tell(messages.ProcessChanged(pid=None))
+                self._reports.tell(messages.ProcessChanged(pid=None))
                 return
             self.worker = worker
         worker.handle(Event.PROMPT)
-        self._relay.tell(messages.ProcessChanged(pid=worker.process.pid))
+        self._reports.tell(messages.ProcessChanged(pid=worker.process.pid))
         wanted = replace(wanted, rules=worker.base_rules + wanted.rules)
         for line in worker.preparation.lines(wanted):
             worker.process.write(line)
@@ -241,7 +241,7 @@ class Turns:
         if not self._settings.keeps_warm and not worker.has_tasks:
             worker.handle(Event.RELEASE)
             return
-        self._questioning.end_turn(worker)
+        self._permission_requests.end_turn(worker)
         self._finish(turn, turn.verdict(), worker.process.stderr_tail(has_ended=False))
         self.keep()
 
@@ -250,16 +250,16 @@ class Turns:
         turn = self.turn
         logger.info("%s: process %d has ended", self._name, worker.process.pid)
         if turn is not None and self._may_run_again(worker, turn):
-            self._questioning.end_process(worker)
+            self._permission_requests.end_process(worker)
             assert turn.order is not None
             self._run(turn, turn.order)
             return
-        self._questioning.end_turn(worker)
+        self._permission_requests.end_turn(worker)
         if turn is not None:
             stderr = worker.process.stderr_tail(has_ended=True)
             self._finish(turn, turn.verdict(worker.return_code), stderr)
-        self._questioning.end_process(worker)
-        self._relay.tell(messages.ProcessChanged(pid=None))
+        self._permission_requests.end_process(worker)
+        self._reports.tell(messages.ProcessChanged(pid=None))
 
     def _may_run_again(self, worker: Worker, turn: Turn) -> bool:
         """In another process: the session was forgotten, or the process had died before."""
@@ -267,8 +267,8 @@ class Turns:
             return False
         if turn.was_forgotten:
             # In a new session; `-c` would bring the old conversation back.
-            self._relay.tell(messages.SessionForgotten(execution_id=turn.execution_id))
-            self._questioning.forget()
+            self._reports.tell(messages.SessionForgotten(execution_id=turn.execution_id))
+            self._permission_requests.forget()
             turn.begin_again(SessionChoice())
             return True
         if worker.was_kept and turn.may_be_repeated:
@@ -281,7 +281,7 @@ class Turns:
     def _finish(self, turn: Turn, verdict: Verdict, stderr: str) -> None:
         turn.watchdog.cancel()
         self.turn = None
-        self._relay.tell(run_ended(turn.execution_id, verdict, stderr))
+        self._reports.tell(run_ended(turn.execution_id, verdict, stderr))
 
     # -- between turns -----------------------------------------------------------------------
 

@@ -11,13 +11,13 @@ from typing import Any
 import psutil
 
 from actors import messages
-from actors.clock import Timers
-from actors.executor.ending import LIMITED, Action, Event, State, step
-from actors.executor.permissions import Questions, Remembered
-from actors.executor.preparing import Preparation
+from actors.executor.preparation import Preparation
 from actors.executor.process import AgentProcess
-from actors.kin import family
+from actors.executor.questions import Questions, Remembered
+from actors.executor.states import LIMITED, Action, Event, State, step
 from actors.messages import Ref
+from actors.process_tree import tree
+from actors.runtime.clock import Timers
 from protocol.claude import (
     AgentLine,
     LaunchSettings,
@@ -153,7 +153,7 @@ class Worker:
                 self.process.begin_errors()
         self._act(taken.action)
         if self.state in LIMITED:
-            due = messages._RungDue(process_id=self.process.process_id, change=self._changes)
+            due = messages._RungDue(process_name=self.process.process_name, change=self._changes)
             self._later(self._kill_grace_s, due)
 
     def on_rung_due(self, change: int) -> None:
@@ -194,7 +194,7 @@ class Worker:
         if not self._kill_again(self.process.leftovers()):
             self.handle(Event.SWEPT)
             if not self._output_ended:
-                self._later(DRAIN_S, messages._DrainDue(process_id=self.process.process_id))
+                self._later(DRAIN_S, messages._DrainDue(process_name=self.process.process_name))
 
     def _kill_again(self, left: list[psutil.Process]) -> bool:
         """Whether one must look once more: something was left, or could not be read (it may be one
@@ -203,8 +203,8 @@ class Worker:
         if (left or unsure) and self._sweeps < SWEEPS_MAX:
             self._sweeps += 1
             self._unsure += unsure
-            family.kill(left)
-            self._later(SWEEP_PAUSE_S, messages._SweepDue(process_id=self.process.process_id))
+            tree.kill(left)
+            self._later(SWEEP_PAUSE_S, messages._SweepDue(process_name=self.process.process_name))
             return True
         if left:
             logger.error("processes that do not end: %s", [p.pid for p in left])
@@ -230,7 +230,7 @@ class Worker:
         self._output_ended = True
         if self.return_code is None:
             self.is_spent = True
-            self._later(DRAIN_S, messages._DrainDue(process_id=self.process.process_id))
+            self._later(DRAIN_S, messages._DrainDue(process_name=self.process.process_name))
 
     def _later(self, delay_s: float, message: Any) -> None:
         self._timers.after(delay_s, self._owner, message)

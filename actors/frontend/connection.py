@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 
-from actors.access.peer import Peer
 from actors.client.outbox import PROGRESS_S, Outbox
-from actors.clock import Clock
 from actors.frontend.conversation import Conversation
 from actors.frontend.handshake import HandshakeRules, Opening, new_protocol
 from actors.frontend.heartbeat import Heartbeat
-from actors.frontend.places import Places
 from actors.frontend.readiness import Readiness
 from actors.frontend.socket_transport import SocketTransport
 from actors.frontend.tls_transport import TlsTransport
 from actors.frontend.wire import Assembler, MessageRefused
+from actors.limits.connections import ConnectionLimit
+from actors.limits.peer import Peer
+from actors.runtime.clock import Clock
 
 logger = logging.getLogger("claudehub.frontend")
 
@@ -50,7 +50,7 @@ class ConnectionContext:
     tls: Callable[[], ssl.SSLContext] | None
     readiness: Readiness | None
     needs_key: bool
-    places: Places
+    places: ConnectionLimit
     refused: Callable[[Peer, int], None]
     heartbeat_s: float
     handshake_timeout_s: float

@@ -9,16 +9,16 @@ from websockets.frames import CloseCode
 
 from actors import messages
 from actors.access.gate import Gate
-from actors.access.peer import Peer
-from actors.access.trail import AuditTrail
+from actors.audit.trail import AuditTrail
 from actors.client import Client
 from actors.client.outbox import Outbox
-from actors.clock import Clock, Timers
-from actors.frontend.quotas import Quotas
-from actors.frontend.rate import RequestCredit
-from actors.mailbox import tell_if_alive
+from actors.limits.buckets import RequestCredit
+from actors.limits.peer import Peer
+from actors.limits.quotas import Quotas
 from actors.messages import Ref
 from actors.ports import Directory
+from actors.runtime.clock import Clock, Timers
+from actors.runtime.mailbox import tell_if_alive
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.frames import text_frame

@@ -10,8 +10,8 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from actors.clock import Clock
 from actors.frontend.wire import FrameLimits, HubProtocol
+from actors.runtime.clock import Clock
 from protocol.versions import choose_subprotocol
 
 PATH = "/"

@@ -1,6 +1,6 @@
 """When a ping is due, and whether the peer is still there. No timer: the reading thread asks."""
 
-from actors.clock import Clock
+from actors.runtime.clock import Clock
 
 
 class Heartbeat:

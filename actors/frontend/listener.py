@@ -11,9 +11,9 @@ from typing import Any
 
 from websocket_server import WebsocketServer
 
-from actors.access.peer import Peer
 from actors.frontend.connection import Connection, ConnectionContext, cut_off
-from actors.frontend.places import Handshakes
+from actors.limits.connections import PendingConnections
+from actors.limits.peer import Peer
 
 logger = logging.getLogger("claudehub.frontend")
 
@@ -51,7 +51,7 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
 
     def start(self, context: ConnectionContext) -> None:
         self.context = context
-        self._handshakes = Handshakes(context.clock)
+        self._pending = PendingConnections(context.clock)
         self._thread.start()
 
     def stop_accepting(self, timeout_s: float) -> None:
@@ -67,7 +67,7 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
 
     def known(self, request: socket.socket) -> None:
         """Its handshake is finished, and it is known who it is."""
-        self._handshakes.leave(request)
+        self._pending.leave(request)
 
     # -- websocket-server's and socketserver's -----------------------------------------------
 
@@ -93,14 +93,14 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
             cut_off(request)
             self.context.refused(peer, http.HTTPStatus.SERVICE_UNAVAILABLE)
 
-        if self._handshakes.enter(request, peer.origin, make_room):
+        if self._pending.enter(request, peer.origin, make_room):
             super().process_request(request, client_address)
         else:
             self.context.refused(peer, http.HTTPStatus.TOO_MANY_REQUESTS)
             self.shutdown_request(request)
 
     def shutdown_request(self, request: Any) -> None:
-        self._handshakes.leave(request)
+        self._pending.leave(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

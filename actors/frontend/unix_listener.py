@@ -10,8 +10,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from actors.access.peer import Peer
 from actors.frontend.listener import Listener
+from actors.limits.peer import Peer
 
 logger = logging.getLogger("claudehub.frontend")
 

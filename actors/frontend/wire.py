@@ -14,9 +14,9 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.typing import ExtensionParameter
 
-from actors.client.inflater import Inflater
-from actors.clock import Clock
-from actors.frontend.rate import TokenBucket
+from actors.limits.buckets import TokenBucket
+from actors.runtime.clock import Clock
+from protocol.inflater import Inflater
 
 # A flood of empty fragments would otherwise pass every limit in bytes.
 FRAGMENTS_MAX = 4096

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from actors import messages
-from actors.base import Actor
-from actors.clock import Clock, Timers, timestamp
 from actors.directory import LocalDirectory
-from actors.hub.gathering import Gatherings
+from actors.feed.rotator import RotationSettings, Rotator
 from actors.hub.health import health_of
-from actors.hub.nursery import Nursery
+from actors.hub.project_actors import ProjectActors
+from actors.hub.project_list import ProjectLists
 from actors.hub.registry import BeingDeleted, Entry, Registry
 from actors.hub.startup import Startup
 from actors.hub.stopping import Stopping, close_client
-from actors.hub.warmth import Warmth
-from actors.mailbox import tell_if_alive
+from actors.hub.warm_processes import WarmProcesses
 from actors.messages import Ref
+from actors.messages.replies import ReplyTo
 from actors.project import ProjectSettings
-from actors.restarts import RestartIntensity
-from actors.rotator import RotationSettings, Rotator
-from actors.slot import Slot
+from actors.runtime.base import Actor
+from actors.runtime.clock import Clock, Timers, timestamp
+from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.restarts import RestartIntensity
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
 from protocol.rights import Rights
@@ -31,7 +31,7 @@ from storage.projects import ProjectStore
 
 logger = logging.getLogger("claudehub.hub")
 
-GATHERING_TIMEOUT_S = 2.0
+PROJECT_LIST_TIMEOUT_S = 2.0
 # Creates that wait for a deletion; more are refused.
 WAITING_CREATES_MAX = 64
 
@@ -68,7 +68,7 @@ class Hub(Actor):
         self._timers = timers
         self._store = ProjectStore(settings.project.layout)
         self._registry = Registry(settings.max_projects)
-        self._nursery = Nursery(
+        self._project_actors = ProjectActors(
             hub=self.actor_ref,
             registry=self._registry,
             directory=directory,
@@ -77,9 +77,9 @@ class Hub(Actor):
             clock=clock,
             timers=timers,
         )
-        self._startup = Startup(self._nursery, self._registry, settings.progress)
-        self._gatherings = Gatherings()
-        self._warmth = Warmth(self._registry, settings.warm_sessions)
+        self._startup = Startup(self._project_actors, self._registry, settings.progress)
+        self._project_lists = ProjectLists()
+        self._warm_processes = WarmProcesses(self._registry, settings.warm_sessions)
         self._clients: dict[str, Ref] = {}
         self._waiting_creates: deque[messages.HubRequest] = deque()
         self._rotator: Ref | None = None
@@ -129,15 +129,15 @@ class Hub(Actor):
             case messages.ProjectStatusChanged():
                 self._on_project_status(message)
             case messages.WarmProcess():
-                self._warmth.on_changed(message)
+                self._warm_processes.on_changed(message)
             case messages.ProjectDescribed():
-                self._gatherings.described(message.gathering, message.info)
+                self._project_lists.described(message.list_number, message.info)
             case messages.ProjectClosed():
                 self._on_project_closed(message)
             case messages.ActorDied():
                 self._on_child_died(message)
-            case messages._GatheringExpired():
-                self._gatherings.expire(message.gathering, self._registry)
+            case messages._ProjectListDue():
+                self._project_lists.expire(message.list_number, self._registry)
             case messages.StopHub():
                 self._on_stop_hub(message)
             case messages._StopStepDue():
@@ -156,45 +156,45 @@ class Hub(Actor):
                 case requests.ProjectCreate():
                     self._create(message, message.body)
                 case requests.ProjectDelete():
-                    self._delete(message.slot, message.caller.named, message.body)
+                    self._delete(message.reply_to, message.caller.named, message.body)
                 case requests.ProjectList():
-                    self._list(message.slot, message.caller.rights)
+                    self._list(message.reply_to, message.caller.rights)
                 case requests.HealthCheck():
-                    message.slot.result(self._health())
+                    message.reply_to.result(self._health())
                 case _:
                     assert_never(message.body)
         except WireError as error:
-            message.slot.error(error)
+            message.reply_to.error(error)
         except Exception:
             # The Hub holds everything: a bug in one request must not end the server.
             logger.exception("%s: a request failed", self)
-            message.slot.error(HubFault(ErrorCode.INTERNAL, "the request failed; see the log"))
+            message.reply_to.error(HubFault(ErrorCode.INTERNAL, "the request failed; see the log"))
 
     def _create(self, message: messages.HubRequest, request: requests.ProjectCreate) -> None:
         try:
-            self._nursery.create(request, message.slot)
+            self._project_actors.create(request, message.reply_to)
         except BeingDeleted:
             if len(self._waiting_creates) >= WAITING_CREATES_MAX:
                 fault = "too many requests wait for a deletion"
                 raise HubFault(ErrorCode.INTERNAL, fault) from None
             self._waiting_creates.append(message)
 
-    def _delete(self, slot: Slot, by: str, request: requests.ProjectDelete) -> None:
+    def _delete(self, reply_to: ReplyTo, by: str, request: requests.ProjectDelete) -> None:
         entry = self._registry.get(request.project_id)
         if entry is None or entry.is_deleting:
             raise not_found(request.project_id)
         entry.is_deleting, entry.keep_history = True, request.keep_history
-        entry.deleted_for = slot
+        entry.deleted_for = reply_to
         self._directory.remove(request.project_id)
-        order = messages.DeleteProject(slot=slot, by=by, keep_history=request.keep_history)
+        order = messages.DeleteProject(reply_to=reply_to, by=by, keep_history=request.keep_history)
         if entry.ref is None or not tell_if_alive(entry.ref, order):
-            slot.result({"project_id": request.project_id})
+            reply_to.result({"project_id": request.project_id})
             self._finish_deletion(entry)
 
-    def _list(self, slot: Slot, rights: Rights) -> None:
-        number = self._gatherings.begin(slot, rights, self._registry)
-        expired = messages._GatheringExpired(gathering=number)
-        self._timers.after(GATHERING_TIMEOUT_S, self.actor_ref, expired)
+    def _list(self, reply_to: ReplyTo, rights: Rights) -> None:
+        number = self._project_lists.begin(reply_to, rights, self._registry)
+        expired = messages._ProjectListDue(list_number=number)
+        self._timers.after(PROJECT_LIST_TIMEOUT_S, self.actor_ref, expired)
 
     def _health(self) -> Health:
         return health_of(
@@ -203,7 +203,7 @@ class Hub(Actor):
             uptime_s=self._clock.monotonic() - self._started_s,
             connections=len(self._clients),
             claude=self._settings.project.executor.cli.version,
-            warm_sessions=self._warmth.sessions,
+            warm_sessions=self._warm_processes.sessions,
         )
 
     # -- projects ----------------------------------------------------------------------------
@@ -224,19 +224,19 @@ class Hub(Actor):
 
     def _on_project_closed(self, message: messages.ProjectClosed) -> None:
         entry = self._registry.get(message.project_id)
-        self._gatherings.gone(message.project_id)
-        self._warmth.forget(message.project_id)
+        self._project_lists.gone(message.project_id)
+        self._warm_processes.forget(message.project_id)
         if entry is None:
             return
         if message.deletion is not None:
             entry.meta = message.meta or entry.meta
             self._finish_deletion(entry)
         else:
-            self._nursery.close(entry)
+            self._project_actors.close(entry)
         self._go_on_stopping()
 
     def _finish_deletion(self, entry: Entry) -> None:
-        self._nursery.delete(entry)
+        self._project_actors.delete(entry)
         waiting, self._waiting_creates = self._waiting_creates, deque()
         for request in waiting:
             self._on_request(request)
@@ -257,8 +257,8 @@ class Hub(Actor):
         """Rebuilt from disk; one that cannot even start, or fails again and again, is set aside."""
         project_id = entry.meta.project_id
         entry.ref = None
-        self._gatherings.gone(project_id)
-        self._warmth.forget(project_id)
+        self._project_lists.gone(project_id)
+        self._warm_processes.forget(project_id)
         for client in self._clients.values():
             tell_if_alive(client, messages.ProjectFailed(project_id=project_id))
         if entry.created_for is not None:
@@ -268,9 +268,9 @@ class Hub(Actor):
         if entry.is_deleting or entry.created_for is not None:
             self._finish_deletion(entry)
         elif message.started and self._may_restart(entry):
-            self._nursery.rebuild(entry)
+            self._project_actors.rebuild(entry)
         else:
-            self._nursery.set_aside(entry, message.reason)
+            self._project_actors.set_aside(entry, message.reason)
             self._startup.settled(project_id)
         self._go_on_stopping()
 

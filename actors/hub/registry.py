@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from actors.messages import Ref
-from actors.restarts import RestartIntensity
-from actors.slot import Slot
+from actors.messages.replies import ReplyTo
+from actors.runtime.restarts import RestartIntensity
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.updates import ProjectStatus
 from storage.layout import nests
@@ -28,8 +28,8 @@ class Entry:
     problem: str | None = None
     is_deleting: bool = False
     keep_history: bool = False
-    created_for: Slot | None = None
-    deleted_for: Slot | None = None
+    created_for: ReplyTo | None = None
+    deleted_for: ReplyTo | None = None
     restarts: RestartIntensity = field(default_factory=RestartIntensity)
 
 

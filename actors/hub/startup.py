@@ -4,8 +4,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from actors.hub.nursery import Nursery
-from actors.hub.opening import placeholder_meta
+from actors.hub.metadata import placeholder_meta
+from actors.hub.project_actors import ProjectActors
 from actors.hub.registry import Entry, Registry
 from storage.projects import ProjectMeta, Unreadable
 
@@ -23,9 +23,12 @@ class Startup:
     failed to. For the Hub's thread only."""
 
     def __init__(
-        self, nursery: Nursery, registry: Registry, progress: Callable[[int, int], None]
+        self,
+        project_actors: ProjectActors,
+        registry: Registry,
+        progress: Callable[[int, int], None],
     ) -> None:
-        self._nursery = nursery
+        self._project_actors = project_actors
         self._registry = registry
         self._progress = progress
         self._waiting: deque[Entry] = deque()
@@ -37,7 +40,7 @@ class Startup:
             if isinstance(project, Unreadable):
                 logger.error("project %s cannot be opened: %s", project.project_id, project.problem)
                 meta = placeholder_meta(project.project_id, now)
-                self._nursery.set_aside(Entry(meta), project.problem)
+                self._project_actors.set_aside(Entry(meta), project.problem)
             else:
                 entry = Entry(project)
                 self._registry.add(entry)
@@ -59,7 +62,7 @@ class Startup:
         while self._waiting and len(self._opening) < at_once(self._waiting[0].meta):
             entry = self._waiting.popleft()
             self._opening.add(entry.meta.project_id)
-            self._nursery.open(entry)
+            self._project_actors.open(entry)
         left = len(self._waiting) + len(self._opening)
         self._progress(self._total - left, self._total)
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from websockets.frames import CloseCode
 
 from actors import messages
-from actors.clock import Timers
 from actors.hub.registry import Registry
-from actors.mailbox import tell_if_alive
 from actors.messages import Ref
+from actors.runtime.clock import Timers
+from actors.runtime.mailbox import tell_if_alive
 
 logger = logging.getLogger("claudehub.hub")
 

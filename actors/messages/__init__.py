@@ -21,10 +21,6 @@ from actors.messages.client import (
     _KeyExpiryDue,
     _PumpReplay,
 )
-from actors.messages.common import (
-    ActorDied,
-    Ref,
-)
 from actors.messages.executor import (
     AnswerPermission,
     ExecutorMessage,
@@ -57,7 +53,7 @@ from actors.messages.hub import (
     ProjectStatusChanged,
     StopHub,
     WarmProcess,
-    _GatheringExpired,
+    _ProjectListDue,
     _StopStepDue,
 )
 from actors.messages.project import (
@@ -70,6 +66,7 @@ from actors.messages.project import (
     Durable,
     FilesChanged,
     LetProcessGo,
+    MaintenanceMessage,
     OtherProjectMessage,
     PermissionAsked,
     PermissionWithdrawn,
@@ -83,12 +80,12 @@ from actors.messages.project import (
     SessionForgotten,
     StopProject,
     SubscriberGone,
-    UpkeepMessage,
     _FlushJournal,
     _PermissionExpired,
     _RetryStorage,
     _SyncDue,
 )
+from actors.messages.replies import Replied
 from actors.messages.service import (
     FileReloaderMessage,
     FileWatcherMessage,
@@ -100,7 +97,10 @@ from actors.messages.service import (
     _ReportDue,
     _RotationDue,
 )
-from actors.slot import Replied
+from actors.runtime.refs import (
+    ActorDied,
+    Ref,
+)
 
 __all__ = [
     "ActorDied",
@@ -134,6 +134,7 @@ __all__ = [
     "LetGo",
     "LetProcessGo",
     "LookAtKey",
+    "MaintenanceMessage",
     "OtherProjectMessage",
     "OutputStored",
     "PermissionAsked",
@@ -160,7 +161,6 @@ __all__ = [
     "StopHub",
     "StopProject",
     "SubscriberGone",
-    "UpkeepMessage",
     "WarmProcess",
     "WarmUp",
     "_AuthenticationDue",
@@ -171,7 +171,6 @@ __all__ = [
     "_FileTouched",
     "_FlushJournal",
     "_FlushOutbox",
-    "_GatheringExpired",
     "_IdleDue",
     "_KeyExpiryDue",
     "_OutputEnded",
@@ -179,6 +178,7 @@ __all__ = [
     "_PathsChanged",
     "_PermissionExpired",
     "_ProcessExited",
+    "_ProjectListDue",
     "_PumpReplay",
     "_ReportDue",
     "_RetryStorage",

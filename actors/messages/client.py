@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from actors.messages.replies import Replied
 from actors.ports import Subscriber
-from actors.slot import Replied
 from protocol import requests
 from protocol.codec import Undecodable
 from storage.log_reader import LogReader

@@ -69,7 +69,7 @@ class KillRun:
 class OutputStored:
     """From the Project: that much of the output is durable; the reader may go on."""
 
-    process_id: str
+    process_name: str
     size_bytes: int
 
 
@@ -77,7 +77,7 @@ class OutputStored:
 class _OutputRead:
     """From a process's reader: whole lines, and what was cut off them."""
 
-    process_id: str
+    process_name: str
     lines: tuple[RawLine, ...]
     size_bytes: int
 
@@ -86,7 +86,7 @@ class _OutputRead:
 class _OutputEnded:
     """From a process's reader; `rest` is a last line that was left without an end."""
 
-    process_id: str
+    process_name: str
     rest: RawLine | None
 
 
@@ -94,7 +94,7 @@ class _OutputEnded:
 class _ProcessExited:
     """From a process's waiter; negative: ended by that signal."""
 
-    process_id: str
+    process_name: str
     return_code: int
 
 
@@ -107,7 +107,7 @@ class _WatchdogFired:
 class _RungDue:
     """The process had its grace in the state that its change of that number brought."""
 
-    process_id: str
+    process_name: str
     change: int
 
 
@@ -115,19 +115,19 @@ class _RungDue:
 class _DrainDue:
     """The process is gone and its pipe had its moment."""
 
-    process_id: str
+    process_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SweepDue:
-    process_id: str
+    process_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _IdleDue:
     """WARM_IDLE is over since the turn of that number."""
 
-    process_id: str
+    process_name: str
     turns: int
 
 

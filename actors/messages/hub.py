@@ -3,10 +3,10 @@
 import threading
 from dataclasses import dataclass
 
-from actors.messages.common import ActorDied, Ref
 from actors.messages.project import DeleteProject
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
-from actors.slot import Slot
+from actors.runtime.refs import ActorDied, Ref
 from protocol import requests, updates
 from storage.projects import ProjectMeta
 
@@ -15,7 +15,7 @@ from storage.projects import ProjectMeta
 class HubRequest:
     """A request that is not about an existing project's inside."""
 
-    slot: Slot
+    reply_to: ReplyTo
     caller: Caller
     body: requests.ToHub
 
@@ -67,7 +67,7 @@ class WarmProcess:
 class ProjectDescribed:
     """From a Project: the answer to Describe."""
 
-    gathering: int
+    list_number: int
     info: updates.ProjectInfo
 
 
@@ -88,8 +88,8 @@ class StopHub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _GatheringExpired:
-    gathering: int
+class _ProjectListDue:
+    list_number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +111,6 @@ HubMessage = (
     | ProjectClosed
     | ActorDied
     | StopHub
-    | _GatheringExpired
+    | _ProjectListDue
     | _StopStepDue
 )

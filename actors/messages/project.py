@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from actors.messages.common import ActorDied
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller, Subscriber
-from actors.slot import Slot
+from actors.runtime.refs import ActorDied
 from protocol import requests, updates
 from protocol.claude import AgentLine
 from storage.pages import MissingRecords
@@ -16,7 +16,7 @@ from storage.segments import Compression
 class ProjectRequest:
     """A client's request. `subscriber` is what a join registers, and only then given."""
 
-    slot: Slot
+    reply_to: ReplyTo
     caller: Caller
     body: requests.ToProject
     subscriber: Subscriber | None = None
@@ -31,14 +31,14 @@ class SubscriberGone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Describe:
-    gathering: int
+    list_number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteProject:
     """From the Hub: take no more requests, end what runs, tell the subscribers, close."""
 
-    slot: Slot
+    reply_to: ReplyTo
     by: str | None
     keep_history: bool
 
@@ -83,7 +83,7 @@ class AgentOutput:
     `size_bytes` is what the reader is owed for them."""
 
     execution_id: str | None
-    process_id: str
+    process_name: str
     lines: tuple[AgentLine, ...]
     size_bytes: int
 
@@ -196,14 +196,14 @@ AgentMessage = (
     | RunEnded
     | _PermissionExpired
 )
-UpkeepMessage = RotateLog | RetainLog | SegmentCompressed | DamageSeen
+MaintenanceMessage = RotateLog | RetainLog | SegmentCompressed | DamageSeen
 OtherProjectMessage = (
     ProjectRequest
     | SubscriberGone
     | Describe
     | DeleteProject
     | StopProject
-    | UpkeepMessage
+    | MaintenanceMessage
     | FilesChanged
     | Durable
     | ActorDied

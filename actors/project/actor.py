@@ -4,22 +4,22 @@ import logging
 from typing import assert_never
 
 from actors import messages
-from actors.base import Actor
-from actors.clock import Clock, Timers
-from actors.mailbox import tell_if_alive
+from actors.feed.feed import Feed
+from actors.feed.maintenance import Maintenance
+from actors.feed.project_log import ProjectLog
 from actors.messages import Ref
+from actors.messages.replies import ReplyTo
 from actors.ports import Subscriber
 from actors.project import joining
 from actors.project.agent import Agent
 from actors.project.condition import Condition
-from actors.project.description import describe
-from actors.project.ledger import Ledger
-from actors.project.publisher import Publisher
 from actors.project.runs import Runs
 from actors.project.settings import ProjectSettings
-from actors.project.upkeep import Upkeep
+from actors.project.status import describe
 from actors.project.watching import Watching
-from actors.slot import Slot
+from actors.runtime.base import Actor
+from actors.runtime.clock import Clock, Timers
+from actors.runtime.mailbox import tell_if_alive
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
 from protocol.updates import (
@@ -58,10 +58,10 @@ class Project(Actor):
     # -- life --------------------------------------------------------------------------------
 
     def started(self) -> None:
-        self._ledger, left_open = Ledger.open(
+        self._ledger, left_open = ProjectLog.open(
             self._settings.layout, self._settings.log, self._first_meta
         )
-        self._publisher = Publisher(
+        self._feed = Feed(
             project=self.actor_ref,
             ledger=self._ledger,
             layout=self._settings.layout,
@@ -71,16 +71,14 @@ class Project(Actor):
             changed=self._update_status,
             stored=self._on_stored,
         )
-        self._runs = Runs(
-            self, self._ledger, self._publisher, self._settings, self._clock, self._timers
-        )
+        self._runs = Runs(self, self._ledger, self._feed, self._settings, self._clock, self._timers)
         self._agent = Agent(self._id, self._hub, self._runs, self._clock)
         self._condition = Condition(
-            hub=self._hub, ledger=self._ledger, publisher=self._publisher, runs=self._runs
+            hub=self._hub, ledger=self._ledger, feed=self._feed, runs=self._runs
         )
-        self._upkeep = Upkeep(
+        self._maintenance = Maintenance(
             self._ledger,
-            self._publisher,
+            self._feed,
             open_since_seq=lambda: self._runs.open_since_seq,
             changed=self._update_status,
         )
@@ -95,7 +93,7 @@ class Project(Actor):
         self._runs.executor.stop()
         if not self._closed:
             self._ledger.abandon()
-            for subscriber in self._publisher.subscribers.values():
+            for subscriber in self._feed.subscribers.values():
                 subscriber.closed("the project failed; join again")
 
     def receive(self, message: messages.ProjectMessage) -> None:
@@ -107,7 +105,7 @@ class Project(Actor):
             self.flush_soon()
         else:
             self._receive_other(message)
-        self._publisher.notice_stop()
+        self._feed.notice_stop()
         self._close_down_if_done()
 
     def _receive_other(self, message: messages.OtherProjectMessage) -> None:  # noqa: C901
@@ -115,16 +113,18 @@ class Project(Actor):
             case messages.ProjectRequest():
                 self._on_request(message)
             case messages._FlushJournal():
-                self._publisher.on_flush_due()
+                self._feed.on_flush_due()
             case messages.Durable():
-                self._publisher.on_durable(message)
+                self._feed.on_durable(message)
             case messages.FilesChanged():
                 self._on_files_changed(message)
             case messages.SubscriberGone():
                 self._drop_subscriber(message.key)
             case messages.Describe():
                 info = self.info()
-                self._hub.tell(messages.ProjectDescribed(gathering=message.gathering, info=info))
+                self._hub.tell(
+                    messages.ProjectDescribed(list_number=message.list_number, info=info)
+                )
             case messages.DeleteProject() | messages.StopProject():
                 self._on_close(message)
             case (
@@ -133,13 +133,13 @@ class Project(Actor):
                 | messages.SegmentCompressed()
                 | messages.DamageSeen()
             ):
-                self._upkeep.receive(message)
+                self._maintenance.receive(message)
             case messages.ActorDied():
                 self._on_child_died(message)
             case messages._SyncDue():
-                self._publisher.on_sync_due()
+                self._feed.on_sync_due()
             case messages._RetryStorage():
-                self._publisher.on_retry_due()
+                self._feed.on_retry_due()
             case _:
                 assert_never(message)
 
@@ -151,7 +151,7 @@ class Project(Actor):
                 raise self._refusal_while_closing()
             self._handle_request(message)
         except WireError as error:
-            message.slot.error(error)
+            message.reply_to.error(error)
 
     def _refusal_while_closing(self) -> WireError:
         if isinstance(self._closing, messages.DeleteProject):
@@ -159,56 +159,58 @@ class Project(Actor):
         return HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
 
     def _handle_request(self, message: messages.ProjectRequest) -> None:
-        slot, body = message.slot, message.body
+        reply_to, body = message.reply_to, message.body
         if isinstance(body, requests.ToAgent):
-            self._agent.request(slot, message.caller, body)
+            self._agent.request(reply_to, message.caller, body)
             self.flush_soon()
             return
         match body:
             case requests.ProjectJoin():
                 assert message.subscriber is not None
-                self._join(slot, body, message.subscriber)
+                self._join(reply_to, body, message.subscriber)
             case requests.ProjectLeave():
                 self._drop_subscriber(message.caller.client_id)
-                tell_if_alive(slot.client, joining.left(slot.number, self._id))
+                tell_if_alive(reply_to.client, joining.left(reply_to.number, self._id))
             case requests.GetMessages():
-                self._send_snapshot(slot, body)
+                self._send_snapshot(reply_to, body)
             case _:
                 assert_never(body)
 
-    def _join(self, slot: Slot, request: requests.ProjectJoin, subscriber: Subscriber) -> None:
+    def _join(
+        self, reply_to: ReplyTo, request: requests.ProjectJoin, subscriber: Subscriber
+    ) -> None:
         """Snapshot and registration in one turn: what is durable now is read from the log by
         whoever serves the client, everything later is offered."""
         bounds, reader = self._ledger.bounds, self._ledger.reader()
         position = joining.start_position(request, bounds)
         subscriber.register(position, bounds.last_seq)
-        self._publisher.subscribers[subscriber.key] = subscriber
+        self._feed.subscribers[subscriber.key] = subscriber
         self._watching.start()
         self._runs.warm_ahead()
         joined = messages.Joined(
-            number=slot.number,
+            number=reply_to.number,
             payload=joining.joined_payload(self.info(), bounds),
             subscriber=subscriber,
             reader=reader,
             since=request.since,
         )
-        if not tell_if_alive(slot.client, joined):
+        if not tell_if_alive(reply_to.client, joined):
             self._drop_subscriber(subscriber.key)
 
-    def _send_snapshot(self, slot: Slot, request: requests.GetMessages) -> None:
+    def _send_snapshot(self, reply_to: ReplyTo, request: requests.GetMessages) -> None:
         snapshot = messages.HistorySnapshot(
-            number=slot.number,
+            number=reply_to.number,
             bounds=self._ledger.bounds,
             reader=self._ledger.reader(),
             request=request,
         )
-        tell_if_alive(slot.client, snapshot)
+        tell_if_alive(reply_to.client, snapshot)
 
     def _drop_subscriber(self, key: str) -> None:
-        subscriber = self._publisher.subscribers.pop(key, None)
+        subscriber = self._feed.subscribers.pop(key, None)
         if subscriber is not None:
             subscriber.left()
-        if not self._publisher.subscribers:
+        if not self._feed.subscribers:
             self._watching.stop()
             self._ledger.journal.deflation.forget()
 
@@ -219,7 +221,7 @@ class Project(Actor):
             self._ledger.bounds,
             self._runs,
             status=self._condition.status,
-            subscribers=len(self._publisher.subscribers),
+            subscribers=len(self._feed.subscribers),
         )
 
     def _on_stored(self) -> None:
@@ -229,10 +231,10 @@ class Project(Actor):
     # -- for Runs ----------------------------------------------------------------------------
 
     def stamp(self) -> str:
-        return self._publisher.stamp()
+        return self._feed.stamp()
 
     def flush_soon(self) -> None:
-        self._publisher.flush_soon()
+        self._feed.flush_soon()
 
     def runs_changed(self) -> None:
         """Something began, ended or was queued."""
@@ -245,7 +247,7 @@ class Project(Actor):
         self._condition.update()
 
     def _on_files_changed(self, message: messages.FilesChanged) -> None:
-        if self._publisher.subscribers and self._closing is None:
+        if self._feed.subscribers and self._closing is None:
             self._ledger.journal.announce(UpdateType.FILES_CHANGED, joining.files_changed(message))
             self.flush_soon()
 
@@ -263,7 +265,7 @@ class Project(Actor):
             return
         self._closing = message
         if isinstance(message, messages.DeleteProject):
-            message.slot.result({"project_id": self._id})
+            message.reply_to.result({"project_id": self._id})
         self._runs.end_all()
         self._runs.executor.let_go(tasks_too=True)
 
@@ -274,13 +276,13 @@ class Project(Actor):
             return
         if self._runs.executor.has_process:
             return
-        if self._ledger.journal.has_pending and self._publisher.problem is None:
+        if self._ledger.journal.has_pending and self._feed.problem is None:
             return
         deletion = self._closing if isinstance(self._closing, messages.DeleteProject) else None
         if deletion is not None:
             # Nothing that could be written waits any more, so this is the last.
             data = ProjectDeleted(by=deletion.by)
-            self._publisher.send_at_once(UpdateType.PROJECT_DELETED, data, is_final=True)
+            self._feed.send_at_once(UpdateType.PROJECT_DELETED, data, is_final=True)
         self._closed = True
         self._ledger.close(self.stamp())
         self._hub.tell(
@@ -291,7 +293,7 @@ class Project(Actor):
     def _answer_late(self, message: messages.ProjectMessage) -> None:
         """Between the close and the end of the actor: a request still gets its answer."""
         if isinstance(message, messages.ProjectRequest):
-            message.slot.error(self._refusal_while_closing())
+            message.reply_to.error(self._refusal_while_closing())
         elif isinstance(message, messages.Describe):
             info = self.info()
-            self._hub.tell(messages.ProjectDescribed(gathering=message.gathering, info=info))
+            self._hub.tell(messages.ProjectDescribed(list_number=message.list_number, info=info))

@@ -3,11 +3,11 @@
 from typing import assert_never
 
 from actors import messages
-from actors.clock import Clock
 from actors.messages import Ref
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from actors.project.runs import Runs
-from actors.slot import Slot
+from actors.runtime.clock import Clock
 from protocol import requests
 
 
@@ -21,19 +21,19 @@ class Agent:
         self._clock = clock
         self._used_at_s = 0.0
 
-    def request(self, slot: Slot, caller: Caller, body: requests.ToAgent) -> None:
+    def request(self, reply_to: ReplyTo, caller: Caller, body: requests.ToAgent) -> None:
         """Raises WireError."""
         match body:
             case requests.Execute():
-                self._runs.execute(slot, caller, body)
+                self._runs.execute(reply_to, caller, body)
             case requests.AgentInterrupt():
-                self._runs.interrupt(slot, body)
+                self._runs.interrupt(reply_to, body)
             case requests.AgentKill():
-                self._runs.kill(slot, body)
+                self._runs.kill(reply_to, body)
             case requests.AgentNewSession():
-                self._runs.new_session(slot)
+                self._runs.new_session(reply_to)
             case requests.PermissionAnswer():
-                self._runs.permissions.answer(slot, caller, body)
+                self._runs.permissions.answer(reply_to, caller, body)
             case _:
                 assert_never(body)
 

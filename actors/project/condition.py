@@ -1,9 +1,9 @@
 """A project's status, and what is wrong with it: told to the Hub and subscribers as it changes."""
 
 from actors import messages
+from actors.feed.feed import Feed
+from actors.feed.project_log import ProjectLog
 from actors.messages import Ref
-from actors.project.ledger import Ledger
-from actors.project.publisher import Publisher
 from actors.project.runs import Runs
 from protocol.updates import ProjectStatus, StatusChanged, UpdateType
 
@@ -11,16 +11,16 @@ from protocol.updates import ProjectStatus, StatusChanged, UpdateType
 class Condition:
     """For the Project's thread only."""
 
-    def __init__(self, *, hub: Ref, ledger: Ledger, publisher: Publisher, runs: Runs) -> None:
+    def __init__(self, *, hub: Ref, ledger: ProjectLog, feed: Feed, runs: Runs) -> None:
         self._hub = hub
         self._ledger = ledger
-        self._publisher = publisher
+        self._feed = feed
         self._runs = runs
         self._told: tuple[ProjectStatus, str | None] | None = None
 
     @property
     def status(self) -> ProjectStatus:
-        if self._publisher.problem is not None or self._runs.has_given_up:
+        if self._feed.problem is not None or self._runs.has_given_up:
             return ProjectStatus.ERROR
         return ProjectStatus.EXECUTING if self._runs.queue.active else ProjectStatus.IDLE
 
@@ -28,7 +28,7 @@ class Condition:
     def _problem(self) -> str | None:
         if self._runs.has_given_up:
             return "its executor failed too often; restart the server"
-        return self._publisher.problem or self._ledger.damage_problem
+        return self._feed.problem or self._ledger.damage_problem
 
     def update(self) -> None:
         """Tells whoever does not know yet."""
@@ -42,4 +42,4 @@ class Condition:
             )
         )
         if before is not None and before[0] is not now[0]:
-            self._publisher.announce(UpdateType.STATUS, StatusChanged(status=now[0]))
+            self._feed.announce(UpdateType.STATUS, StatusChanged(status=now[0]))

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from actors.project.ledger import Ledger
-from actors.project.publisher import Publisher
+from actors.feed.feed import Feed
+from actors.feed.project_log import ProjectLog
 from actors.project.run_queue import Execution
 from protocol.updates import ExecutionFinished, Outcome, PermissionResolved, UpdateType
 from storage.errors import StorageError
@@ -19,13 +19,13 @@ class Ends:
 
     def __init__(
         self,
-        ledger: Ledger,
-        publisher: Publisher,
+        ledger: ProjectLog,
+        feed: Feed,
         name: str,
         open_elsewhere: Callable[[], Iterable[int | None]],
     ) -> None:
         self._ledger = ledger
-        self._publisher = publisher
+        self._feed = feed
         self._name = name
         self._open_elsewhere = open_elsewhere
         self._since: dict[str, int] = {}  # by execution, a number before its first record
@@ -79,7 +79,7 @@ class Ends:
     def save_soon(self) -> None:
         """Once what waits to be written is: four flushes, which nobody who waits for that must
         wait for."""
-        self._publisher.afterwards(self.save)
+        self._feed.afterwards(self.save)
 
     def save(self) -> None:
         """A failure is no reason to lose an end: it is said, and the next save has it all."""

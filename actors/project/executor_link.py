@@ -3,12 +3,12 @@
 from typing import Any
 
 from actors import messages
-from actors.clock import Timers
 from actors.executor.actor import Executor
 from actors.executor.credit import CREDIT_STEP_BYTES
 from actors.executor.settings import ExecutorSettings
-from actors.mailbox import tell_if_alive
 from actors.messages import Ref
+from actors.runtime.clock import Timers
+from actors.runtime.mailbox import tell_if_alive
 from protocol.claude import SessionChoice
 
 
@@ -31,7 +31,7 @@ class ExecutorLink:
         self._settings = settings
         self._timers = timers
         self._executor: Ref | None = None
-        self._process_id = ""
+        self._process_name = ""
         self._unstored_bytes = 0
         self._owed_bytes = 0
 
@@ -84,10 +84,10 @@ class ExecutorLink:
         """It has died, and its process with it."""
         self._executor, self.has_process = None, False
 
-    def received(self, process_id: str, size_bytes: int) -> None:
+    def received(self, process_name: str, size_bytes: int) -> None:
         """Output has come, and is not yet durable."""
-        if process_id != self._process_id:  # nothing is owed to one that is gone
-            self._process_id = process_id
+        if process_name != self._process_name:  # nothing is owed to one that is gone
+            self._process_name = process_name
             self._unstored_bytes = self._owed_bytes = 0
         self._unstored_bytes += size_bytes
 
@@ -97,6 +97,8 @@ class ExecutorLink:
         self._owed_bytes += self._unstored_bytes
         self._unstored_bytes = 0
         if self._owed_bytes >= CREDIT_STEP_BYTES:
-            stored = messages.OutputStored(process_id=self._process_id, size_bytes=self._owed_bytes)
+            stored = messages.OutputStored(
+                process_name=self._process_name, size_bytes=self._owed_bytes
+            )
             self._owed_bytes = 0
             self._tell(stored)

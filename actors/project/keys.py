@@ -7,7 +7,7 @@ from typing import Any
 from actors.project.run_queue import Execution
 from protocol import codec
 from protocol.errors import RequestRefused, invalid_field
-from storage.keys import KEYS_KEPT, KeyedRun
+from storage.request_keys import REQUEST_KEYS_KEPT, KeyedExecution
 
 
 def fingerprint(prompt: str | None, content: Any, options: dict[str, Any]) -> str:
@@ -16,24 +16,24 @@ def fingerprint(prompt: str | None, content: Any, options: dict[str, Any]) -> st
 
 
 class Keys:
-    """The newest KEYS_KEPT."""
+    """The newest REQUEST_KEYS_KEPT."""
 
-    def __init__(self, known: Iterable[KeyedRun]) -> None:
-        self._runs: dict[str, KeyedRun] = {}
+    def __init__(self, known: Iterable[KeyedExecution]) -> None:
+        self._runs: dict[str, KeyedExecution] = {}
         for run in known:
             self.add(run)
 
-    def add(self, run: KeyedRun) -> None:
+    def add(self, run: KeyedExecution) -> None:
         self._runs.pop(run.key, None)
         self._runs[run.key] = run
-        if len(self._runs) > KEYS_KEPT:
+        if len(self._runs) > REQUEST_KEYS_KEPT:
             del self._runs[next(iter(self._runs))]
 
-    def forget(self, run: KeyedRun) -> None:
+    def forget(self, run: KeyedExecution) -> None:
         """It was not accepted after all."""
         self._runs.pop(run.key, None)
 
-    def find(self, run: KeyedRun) -> str | None:
+    def find(self, run: KeyedExecution) -> str | None:
         """The execution that a key has run already. Raises RequestRefused where it ran another
         prompt."""
         known = self._runs.get(run.key)
@@ -48,9 +48,9 @@ def _other_prompt() -> RequestRefused:
     return invalid_field("payload.key", "was used for another prompt, or with other options")
 
 
-def keyed_run(execution: Execution, asked: dict[str, Any]) -> KeyedRun | None:
+def keyed_run(execution: Execution, asked: dict[str, Any]) -> KeyedExecution | None:
     """None for a prompt without a key."""
     if (key := execution.caller.key) is None:
         return None
     prompt, content = execution.prompt, execution.content
-    return KeyedRun(key, execution.execution_id, fingerprint(prompt, content, asked))
+    return KeyedExecution(key, execution.execution_id, fingerprint(prompt, content, asked))

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from actors import messages
-from actors.clock import Timer, Timers
+from actors.feed.project_log import ProjectLog
 from actors.messages import Ref
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from actors.project.executor_link import ExecutorLink
-from actors.project.ledger import Ledger
-from actors.slot import Slot
+from actors.runtime.clock import Timer, Timers
 from protocol import codec, requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.updates import PermissionRequest, PermissionResolved, UpdateType
@@ -45,7 +45,7 @@ class Permissions:
         self,
         *,
         project: Ref,
-        ledger: Ledger,
+        ledger: ProjectLog,
         executor: ExecutorLink,
         timers: Timers,
         timeout_s: float,
@@ -159,7 +159,7 @@ class Permissions:
 
     # -- requests ----------------------------------------------------------------------------
 
-    def answer(self, slot: Slot, caller: Caller, body: requests.PermissionAnswer) -> None:
+    def answer(self, reply_to: ReplyTo, caller: Caller, body: requests.PermissionAnswer) -> None:
         """The first one wins; the agent gets it once it is durable. Raises WireError."""
         permission_id = body.permission_id
         pending = self._pending.get(permission_id)
@@ -178,12 +178,12 @@ class Permissions:
         def stored() -> None:
             self._executor.answer(answer)
             execution_id = pending.request.execution_id
-            slot.result({"permission_id": permission_id}, about=execution_id)
+            reply_to.result({"permission_id": permission_id}, about=execution_id)
 
         def refused() -> None:
             self._ask_again(pending)
             fault = "the answer could not be stored; the agent did not get it"
-            slot.error(HubFault(ErrorCode.STORAGE_FAILED, fault))
+            reply_to.error(HubFault(ErrorCode.STORAGE_FAILED, fault))
 
         self._log(pending, body.decision, by, on_stored=stored, on_refused=refused)
 

@@ -4,18 +4,18 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from actors.feed.project_log import ProjectLog
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from actors.project.admission import check_free_space, checked_options, prompt_data
 from actors.project.keys import Keys, keyed_run
-from actors.project.ledger import Ledger
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.settings import ProjectSettings
-from actors.slot import Slot
 from protocol import requests
 from protocol.content import as_sent, text_of
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.updates import ExecutionQueued, UpdateType
-from storage.keys import KeyedRun
+from storage.request_keys import KeyedExecution
 
 if TYPE_CHECKING:
     from actors.project.actor import Project
@@ -28,7 +28,7 @@ class Prompts:
     def __init__(
         self,
         project: "Project",
-        ledger: Ledger,
+        ledger: ProjectLog,
         settings: ProjectSettings,
         queue: RunQueue,
         *,
@@ -43,12 +43,12 @@ class Prompts:
         self._refused = refused
         self._keys = Keys(ledger.keyed)
 
-    def execute(self, slot: Slot, caller: Caller, request: requests.Execute) -> None:
+    def execute(self, reply_to: ReplyTo, caller: Caller, request: requests.Execute) -> None:
         """Answered when the prompt is durable. Raises WireError."""
         execution = self._execution(caller, request)
         run = keyed_run(execution, request.options.model_dump(exclude_none=True))
         if run is not None and (known := self._keys.find(run)) is not None:
-            self._answer_again(slot, known)
+            self._answer_again(reply_to, known)
             return
         execution.options = checked_options(
             request.options,
@@ -57,7 +57,7 @@ class Prompts:
             timeout_max_s=self._settings.execution_timeout_s,
         )
         self._check_room()
-        execution.askers.append(slot)
+        execution.askers.append(reply_to)
         self._queue.admit(execution)
         if run is not None:
             self._keys.add(run)
@@ -83,21 +83,23 @@ class Prompts:
             )
         check_free_space(self._settings.layout.root, self._settings.min_free_bytes)
 
-    def _answer_again(self, slot: Slot, execution_id: str) -> None:
+    def _answer_again(self, reply_to: ReplyTo, execution_id: str) -> None:
         """The same prompt was sent before: with its execution's present state, and not before the
         first is answered itself."""
         execution = self._queue.find(execution_id)
         if execution is not None and not execution.is_stored:
-            execution.askers.append(slot)
+            execution.askers.append(reply_to)
         else:
-            self._answer(slot, execution_id)
+            self._answer(reply_to, execution_id)
 
-    def _answer(self, slot: Slot, execution_id: str) -> tuple[str, int]:
+    def _answer(self, reply_to: ReplyTo, execution_id: str) -> tuple[str, int]:
         state, position = self._queue.place_of(execution_id)
-        slot.result({"execution_id": execution_id, "state": state, "position": position})
+        reply_to.result({"execution_id": execution_id, "state": state, "position": position})
         return state, position
 
-    def _log(self, execution: Execution, asked: requests.Options, run: KeyedRun | None) -> None:
+    def _log(
+        self, execution: Execution, asked: requests.Options, run: KeyedExecution | None
+    ) -> None:
         self._ledger.journal.log(
             UpdateType.PROMPT,
             prompt_data(execution, asked),
@@ -106,24 +108,24 @@ class Prompts:
             about=execution.execution_id,
         )
 
-    def _on_stored(self, execution: Execution, run: KeyedRun | None) -> None:
+    def _on_stored(self, execution: Execution, run: KeyedExecution | None) -> None:
         execution.is_stored = True
         if run is not None:
             self._ledger.note_key(run)
         askers, execution.askers = execution.askers, []
-        for slot in askers:
-            state, position = self._answer(slot, execution.execution_id)
+        for reply_to in askers:
+            state, position = self._answer(reply_to, execution.execution_id)
         if state == "queued":
             queued = ExecutionQueued(execution_id=execution.execution_id, position=position)
             self._ledger.journal.log(UpdateType.EXECUTION_QUEUED, queued)
             self._project.flush_soon()
         self._stored()
 
-    def _on_refused(self, execution: Execution, run: KeyedRun | None) -> None:
+    def _on_refused(self, execution: Execution, run: KeyedExecution | None) -> None:
         self._queue.finish(execution.execution_id)
         if run is not None:
             self._keys.forget(run)
         self._refused(execution)
         fault = HubFault(ErrorCode.STORAGE_FAILED, "the prompt could not be stored; it was not run")
-        for slot in execution.askers:
-            slot.error(fault)
+        for reply_to in execution.askers:
+            reply_to.error(fault)

@@ -4,8 +4,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
-from actors.slot import Slot
 from protocol.requests import Options
 
 
@@ -29,7 +29,7 @@ class Execution:
     started_at_s: float | None = None
     session_id: str | None = None
     is_voided: bool = False
-    askers: list[Slot] = field(default_factory=list)
+    askers: list[ReplyTo] = field(default_factory=list)
 
 
 class RunQueue:

@@ -5,20 +5,20 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from actors import messages
-from actors.clock import Clock, Timers
+from actors.feed.feed import Feed
+from actors.feed.open_records import LeftOpen
+from actors.feed.project_log import ProjectLog
+from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from actors.project.ends import Ends
 from actors.project.executor_link import ExecutorLink
-from actors.project.ledger import Ledger
-from actors.project.open_runs import LeftOpen
 from actors.project.permissions import Permissions
 from actors.project.prompts import Prompts
-from actors.project.publisher import Publisher
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.session import Session
 from actors.project.settings import ProjectSettings
-from actors.restarts import RestartIntensity
-from actors.slot import Slot
+from actors.runtime.clock import Clock, Timers
+from actors.runtime.restarts import RestartIntensity
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.updates import ExecutionStarted, Outcome, UpdateType
@@ -37,8 +37,8 @@ class Runs:
     def __init__(
         self,
         project: "Project",
-        ledger: Ledger,
-        publisher: Publisher,
+        ledger: ProjectLog,
+        feed: Feed,
         settings: ProjectSettings,
         clock: Clock,
         timers: Timers,
@@ -52,7 +52,7 @@ class Runs:
         self._restarts = RestartIntensity()
         self._ends = Ends(
             ledger,
-            publisher,
+            feed,
             str(project),
             lambda: (self.queue.open_since_seq, self.permissions.open_since_seq),
         )
@@ -76,13 +76,13 @@ class Runs:
 
     # -- requests ----------------------------------------------------------------------------
 
-    def execute(self, slot: Slot, caller: Caller, request: requests.Execute) -> None:
+    def execute(self, reply_to: ReplyTo, caller: Caller, request: requests.Execute) -> None:
         """Answered when the prompt is durable, and run only then. Raises WireError."""
         if self.has_given_up:
             raise HubFault(ErrorCode.INTERNAL, "the project's executor failed too often")
-        self._prompts.execute(slot, caller, request)
+        self._prompts.execute(reply_to, caller, request)
 
-    def kill(self, slot: Slot, request: requests.AgentKill) -> None:
+    def kill(self, reply_to: ReplyTo, request: requests.AgentKill) -> None:
         """Answers at once; the end comes as execution_finished. Raises WireError."""
         execution = self._meant(request.execution_id)
         if self.queue.at_work(execution.execution_id):
@@ -90,9 +90,9 @@ class Runs:
         else:
             self.queue.cancel(execution.execution_id)
             self._finish(execution, Outcome.CANCELLED)
-        slot.result({"execution_id": execution.execution_id})
+        reply_to.result({"execution_id": execution.execution_id})
 
-    def interrupt(self, slot: Slot, request: requests.AgentInterrupt) -> None:
+    def interrupt(self, reply_to: ReplyTo, request: requests.AgentInterrupt) -> None:
         """Answers at once; the end comes as execution_finished. Raises WireError."""
         execution = self._meant(request.execution_id)
         if not self.queue.at_work(execution.execution_id):
@@ -102,7 +102,7 @@ class Runs:
             self._end_at_work(execution)
         else:
             self.executor.interrupt(execution.execution_id)
-        slot.result({"execution_id": execution.execution_id})
+        reply_to.result({"execution_id": execution.execution_id})
 
     def _meant(self, execution_id: str | None) -> Execution:
         active = self.queue.active
@@ -111,18 +111,18 @@ class Runs:
             raise RequestRefused(ErrorCode.NOTHING_RUNNING, "no such execution runs or waits")
         return found
 
-    def new_session(self, slot: Slot) -> None:
+    def new_session(self, reply_to: ReplyTo) -> None:
         """Those that wait run in the new one: none is started before the reset is durable."""
 
         def done() -> None:
             self._ends.save()
             self.executor.forget_permissions()
             self.executor.let_go()
-            slot.result({"project": self._project.info().model_dump(mode="json")})
+            reply_to.result({"project": self._project.info().model_dump(mode="json")})
             self._go_on()
 
         def failed() -> None:
-            slot.error(HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be written"))
+            reply_to.error(HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be written"))
             self._go_on()
 
         self._session.reset(done=done, failed=failed)
@@ -188,7 +188,7 @@ class Runs:
                 journal.log(line.update_type, line.data, execution_id=execution_id)
             if line.session_id and running:
                 self._session.report(running, line.session_id)
-        self.executor.received(message.process_id, message.size_bytes)
+        self.executor.received(message.process_name, message.size_bytes)
         self._project.flush_soon()
 
     def on_session_forgotten(self, message: messages.SessionForgotten) -> None:
@@ -267,7 +267,7 @@ class Runs:
 
 
 def _executor_link(
-    project: messages.Ref, ledger: Ledger, settings: ProjectSettings, timers: Timers
+    project: messages.Ref, ledger: ProjectLog, settings: ProjectSettings, timers: Timers
 ) -> ExecutorLink:
     return ExecutorLink(
         project=project,

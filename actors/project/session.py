@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from actors.project.ledger import Ledger
+from actors.feed.project_log import ProjectLog
 from actors.project.run_queue import Execution, RunQueue
 from protocol.claude import SessionChoice
 from protocol.updates import SessionReset, UpdateType
@@ -12,7 +12,7 @@ class Session:
     """The newest session that the CLI named; kept in the metadata. `save_soon` is called when it
     has changed: a crash must not bring back the one before."""
 
-    def __init__(self, ledger: Ledger, queue: RunQueue, save_soon: Callable[[], None]) -> None:
+    def __init__(self, ledger: ProjectLog, queue: RunQueue, save_soon: Callable[[], None]) -> None:
         self._ledger = ledger
         self._queue = queue
         self._save_soon = save_soon

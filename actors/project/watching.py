@@ -1,8 +1,8 @@
 """The FileWatcher of a project, which lives while someone has joined."""
 
-from actors.clock import Timers
-from actors.file_watcher import FileWatcher
 from actors.messages import Ref
+from actors.runtime.clock import Timers
+from actors.watch.project_files import FileWatcher
 
 
 class Watching:

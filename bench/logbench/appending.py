@@ -13,10 +13,10 @@ import pykka
 import simplejson
 
 from actors import messages
-from actors.base import Actor
-from actors.clock import SystemClock, ThreadTimers
-from actors.project.ledger import Ledger
-from actors.project.publisher import Publisher
+from actors.feed.feed import Feed
+from actors.feed.project_log import ProjectLog
+from actors.runtime.base import Actor
+from actors.runtime.clock import SystemClock, ThreadTimers
 from bench.logbench.corpus import agent_lines, batches, bodies, settings, stamp, timed
 from protocol import codec
 from protocol.updates import UpdateType
@@ -34,7 +34,7 @@ DONE_S = 60.0
 
 
 class LogActor(Actor):
-    """A project's journal, publisher and log, without the rest of a project. `gathers`: False
+    """A project's journal, feed and log, without the rest of a project. `gathers`: False
     flushes for each record, as a naive actor would."""
 
     def __init__(self, root: Path, timers: ThreadTimers, *, gathers: bool) -> None:
@@ -45,8 +45,8 @@ class LogActor(Actor):
             project_id="p", name="p", path="/", created_at="2026", last_active="2026"
         )
         self._gathers = gathers
-        self._ledger, _ = Ledger.open(layout, settings(SyncPolicy.ALWAYS), meta)
-        self._publisher = Publisher(
+        self._ledger, _ = ProjectLog.open(layout, settings(SyncPolicy.ALWAYS), meta)
+        self._feed = Feed(
             project=self.actor_ref,
             ledger=self._ledger,
             layout=layout,
@@ -59,14 +59,14 @@ class LogActor(Actor):
 
     def receive(self, message: object) -> None:
         if isinstance(message, messages._FlushJournal):
-            self._publisher.on_flush_due()
+            self._feed.on_flush_due()
             return
         line, stored = message  # type: ignore[misc]
         self._ledger.journal.log(UpdateType.CLAUDE, line, on_stored=stored)
         if self._gathers:
-            self._publisher.flush_soon()
+            self._feed.flush_soon()
         else:
-            self._publisher.flush()
+            self._feed.flush()
 
     def release(self) -> None:
         self._ledger.close(stamp(1))

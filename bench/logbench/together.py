@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 
 from actors.client.history import replay_frames
-from actors.client.reading_turn import reading_turn
-from actors.clock import SystemClock
+from actors.client.one_reader import one_reader
+from actors.runtime.clock import SystemClock
 from bench.logbench.corpus import Corpus, agent_lines, bodies, settings, stamp
 from storage.layout import DataLayout
 from storage.log_reader import LogReader
@@ -76,7 +76,7 @@ class Together:
         now, clock = datetime.now(UTC), SystemClock()
         reader, position = LogReader(self._corpus.log_folder), 0
         while not stop.is_set():
-            with reading_turn(clock):
+            with one_reader(clock):
                 page = reader.read_after(position, self._corpus.count)
                 replay_frames(page, "p", now)
             position = page.last_seq if page.last_seq < self._corpus.count else 0

@@ -9,11 +9,11 @@ from pathlib import Path
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 
-from actors.access.peer import Peer
-from actors.clock import SystemClock
-from actors.config_source import ConfigurationError, load
+from actors.config.sources import ConfigurationError, load
 from actors.frontend.handshake import HandshakeRules, Opening, new_protocol
 from actors.frontend.wire import Assembler, FrameLimits, MessageRefused
+from actors.limits.peer import Peer
+from actors.runtime.clock import SystemClock
 from protocol import claude, codec
 from protocol.ssh import (
     SshError,

@@ -1,0 +1,123 @@
+"""Writes the audit log (storage/audit.py), and sees to its size."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import assert_never
+
+from actors.audit.trail import AuditTrail
+from actors.messages.audit import AuditEntry, AuditorMessage, _AuditCheckDue, _AuditSyncDue
+from actors.runtime.base import Actor
+from actors.runtime.clock import Clock, Timers
+from protocol import codec
+from storage.audit import AuditLog
+
+logger = logging.getLogger("claudehub.audit")
+
+# A line is on the disk after so long at the latest. Flushing each at once would slow the logs of
+# projects down, which share the disk's journal.
+SYNC_S = 1.0
+CHECK_PERIOD_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """As the message logs have them: MSG_ROTATE_SIZE, MSG_ROTATE_DAYS, LOG_RETAIN_DAYS,
+    LOG_RETAIN_BYTES (0 keeps all)."""
+
+    folder: Path
+    rotate_bytes: int
+    rotate_days: int
+    retain_days: int
+    retain_bytes: int
+
+
+class Auditor(Actor):
+    """Started before everybody who has something to say, and stopped behind them. `died` is called
+    when it fails: a hub that does not know what it does shall not go on."""
+
+    def __init__(
+        self,
+        *,
+        settings: AuditSettings,
+        trail: AuditTrail,
+        clock: Clock,
+        timers: Timers,
+        died: Callable[[str], None],
+    ) -> None:
+        super().__init__(parent=None, name="auditor")
+        self._settings = settings
+        self._trail = trail
+        self._clock = clock
+        self._timers = timers
+        self._died = died
+        # Here, not in `started`: where it cannot be opened, the server does not start.
+        self._log = AuditLog(settings.folder, settings.rotate_bytes)
+        self._sync_due = False
+        self._missing = 0
+
+    def started(self) -> None:
+        self._timers.after(CHECK_PERIOD_S, self.actor_ref, _AuditCheckDue())
+
+    def release(self) -> None:
+        self._sync()
+        self._log.close()
+
+    def failed(self, reason: str) -> None:
+        self._died(f"the audit log failed: {reason}")
+
+    def receive(self, message: AuditorMessage) -> None:
+        match message:
+            case AuditEntry():
+                self._trail.written()
+                self._write(message)
+            case _AuditSyncDue():
+                self._sync_due = False
+                self._sync()
+            case _AuditCheckDue():
+                self._check()
+                self._timers.after(CHECK_PERIOD_S, self.actor_ref, message)
+            case _:
+                assert_never(message)
+
+    def _write(self, entry: AuditEntry) -> None:
+        facts = asdict(entry)
+        facts["suppressed"] += self._missing
+        for name, empty in (("suppressed", 0), ("details", None)):
+            if facts[name] == empty:
+                del facts[name]
+        try:
+            self._log.append(codec.dumps(facts) + b"\n", self._clock.now())
+        except OSError as error:
+            if not self._missing:
+                logger.error("the audit log cannot be written: %s", error)
+            self._missing += 1 + entry.suppressed
+            return
+        self._missing = 0
+        if not self._sync_due:
+            self._sync_due = True
+            self._timers.after(SYNC_S, self.actor_ref, _AuditSyncDue())
+
+    def _sync(self) -> None:
+        try:
+            self._log.sync()
+        except OSError as error:
+            # Flushed again it would seem good: the rest goes into a new file.
+            logger.error("the audit log cannot be flushed: %s", error)
+            self._try(lambda: self._log.roll(self._clock.now()))
+
+    def _check(self) -> None:
+        now, settings = self._clock.now(), self._settings
+        days = settings.retain_days
+        older_than = now - timedelta(days=days) if days else None
+        than = now - timedelta(days=settings.rotate_days)
+        self._try(lambda: self._log.roll_if_older(than, now))
+        self._try(lambda: self._log.retain(older_than, settings.retain_bytes))
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except OSError as error:
+            logger.error("the audit log: %s", error)

@@ -1,0 +1,78 @@
+"""Where everybody says what was done, for the audit log; from any thread, and never waiting."""
+
+import threading
+from typing import Any
+
+from actors.limits.buckets import AddressBuckets, TokenBucket
+from actors.limits.peer import Peer
+from actors.messages import Ref
+from actors.messages.audit import AuditEntry
+from actors.runtime.clock import Clock, timestamp
+from actors.runtime.mailbox import tell_if_alive
+
+# Beyond it lines are counted and not kept: the disk has stopped taking them.
+WAITING_MAX = 100_000
+# Of what anybody can cause without a key, or for nothing, so many lines a second of each address,
+# with bursts of twice that, and ten times that of all: the audit log must not be a way to fill the
+# disk. Failed authentications, refused handshakes and the rest are counted apart, so that noise of
+# one kind hides nothing of another.
+FLOOD_LINES_PER_S = 10.0
+FLOOD_TIMES_IN_ALL = 10
+FLOOD_CODES = ("rate_limited", "unauthenticated", "invalid_json", "invalid_message", "unknown_type")
+HANDSHAKE_REFUSED = "handshake_refused"
+AUTHENTICATE = "authenticate"
+OTHER = ""
+CONFIG_CHANGED = "config_changed"
+
+
+class _Flood:
+    """The lines of one kind."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._addresses = AddressBuckets(FLOOD_LINES_PER_S, clock)
+        self._in_all = TokenBucket(FLOOD_LINES_PER_S * FLOOD_TIMES_IN_ALL, clock)
+
+    def take(self, origin: str | None) -> bool:
+        return self._addresses.of(origin).take() and self._in_all.take()
+
+
+class AuditTrail:
+    """`written` is called by the Auditor for each entry that it is done with."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._auditor: Ref | None = None
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._suppressed = 0
+        self._floods = {kind: _Flood(clock) for kind in (AUTHENTICATE, HANDSHAKE_REFUSED, OTHER)}
+
+    def goes_to(self, auditor: Ref) -> None:
+        """Before anybody records anything."""
+        self._auditor = auditor
+
+    def record(self, action: str, *, peer: Peer | None = None, **facts: Any) -> None:
+        """`facts` are AuditEntry's fields."""
+        with self._lock:
+            may_flood = action == HANDSHAKE_REFUSED or facts.get("code") in FLOOD_CODES
+            flood = self._floods.get(action, self._floods[OTHER])
+            origin = None if peer is None else peer.origin
+            if self._waiting >= WAITING_MAX or (may_flood and not flood.take(origin)):
+                self._suppressed += 1
+                return
+            self._waiting += 1
+            suppressed, self._suppressed = self._suppressed, 0
+        entry = AuditEntry(
+            timestamp=timestamp(self._clock.now()),
+            action=action,
+            address=None if peer is None else peer.address,
+            uid=None if peer is None else peer.uid,
+            suppressed=suppressed,
+            **facts,
+        )
+        if self._auditor is not None:
+            tell_if_alive(self._auditor, entry)
+
+    def written(self) -> None:
+        with self._lock:
+            self._waiting -= 1

@@ -1,0 +1,92 @@
+"""What a client's requests leave in the audit log: each a line, with its outcome."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import simplejson
+
+from actors import messages
+from actors.access.gate import Gate
+from actors.audit.trail import AUTHENTICATE, AuditTrail
+from actors.client.replies import Asked, OpenRequest
+from protocol import codec, requests
+from protocol.errors import ErrorCode
+from protocol.requests import MODELS
+
+Answer = messages.Replied | messages.Joined | messages.Left | messages.HistorySnapshot
+
+# What was sent as something else; its own words are not repeated.
+UNKNOWN = "unknown"
+KEY_REVOKED = "key_revoked"
+# Who asked is gone: whether it was done is in the project's log.
+UNANSWERED = "unanswered"
+_WITH_EXECUTION = ("execute", "agent_interrupt", "agent_kill")
+
+
+def asked(request: requests.Request | codec.Undecodable) -> Asked:
+    """What of a request may be kept: never a prompt's text, nor what was answered to a tool."""
+    if isinstance(request, codec.Undecodable) and request.meant is not None:
+        return asked(request.meant)
+    known = request.type in MODELS or request.type == "ping"
+    kind = request.type if known and request.type is not None else UNKNOWN
+    if isinstance(request, codec.Undecodable) or isinstance(request.body, requests.Ping):
+        return Asked(kind)
+    body, details = request.body, None
+    if isinstance(body, requests.PermissionAnswer):
+        details = {"permission_id": body.permission_id[:64], "decision": body.decision}
+    elif isinstance(body, requests.ProjectCreate):
+        details = {"path": body.path[:4096]}
+    project_id = getattr(body, "project_id", None)
+    return Asked(kind, None if project_id is None else project_id[:64], details)
+
+
+class Record:
+    """For the Client's thread only."""
+
+    def __init__(self, gate: Gate, trail: AuditTrail) -> None:
+        self._gate = gate
+        self._trail = trail
+
+    def answered(self, request: OpenRequest[Answer], answer: Answer) -> None:
+        is_refused = isinstance(answer, messages.Replied) and not answer.ok
+        self._note(request.asked, ok=not is_refused, **_facts(request.asked, answer))
+
+    def lost(self, unanswered: Iterable[Asked]) -> None:
+        """The connection is gone."""
+        for each in unanswered:
+            self._note(each, ok=None, code=UNANSWERED)
+
+    def not_authenticated(self, reason: str) -> None:
+        """It is closed for that."""
+        code = ErrorCode.UNAUTHENTICATED
+        self._note(Asked(AUTHENTICATE, details={"reason": reason}), ok=False, code=code)
+
+    def key_revoked(self, reason: str) -> None:
+        self._note(Asked(KEY_REVOKED, details={"reason": reason}))
+
+    def _note(self, asked: Asked, **facts: Any) -> None:
+        gate = self._gate
+        self._trail.record(
+            asked.type,
+            peer=gate.peer,
+            client_id=gate.caller.client_id,
+            user=gate.caller.user,
+            key=gate.fingerprint,
+            details=asked.details,
+            **{"project_id": asked.project_id, **facts},
+        )
+
+
+def _facts(asked: Asked, answer: Answer) -> dict[str, Any]:
+    """From an answer: why it is none, or what it was that was made."""
+    if not isinstance(answer, messages.Replied):
+        return {}
+    if not answer.ok:
+        return {"code": simplejson.loads(answer.payload)["code"]}
+    if answer.execution_id is not None:
+        return {"execution_id": answer.execution_id}
+    if asked.type in _WITH_EXECUTION:
+        return {"execution_id": simplejson.loads(answer.payload)["execution_id"]}
+    if asked.type == "project_create":
+        return {"project_id": simplejson.loads(answer.payload)["project"]["project_id"]}
+    return {}

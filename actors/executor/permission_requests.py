@@ -1,0 +1,77 @@
+"""What the CLI asks the hub, and the answers: a plain class of the Executor."""
+
+import logging
+
+from actors import messages
+from actors.executor.questions import Remembered, allow_line, deny_line
+from actors.executor.reports import Reports
+from actors.executor.turn import Turn
+from actors.executor.worker import Worker
+from protocol.claude import ControlCancel, ControlRequest, deny_tool_line, refuse_control_line
+
+logger = logging.getLogger("claudehub.executor")
+
+_PERMISSION = "can_use_tool"
+NOBODY_ASKED = "The tool was asked for outside of an execution; nobody can be asked."
+
+
+class PermissionRequests:
+    """`remembered` is what users have allowed for the rest of the present session; each process has
+    that of its own."""
+
+    def __init__(self, reports: Reports, *, background: bool) -> None:
+        self.remembered = Remembered()
+        self._reports = reports
+        self._background = background
+
+    def ask(self, worker: Worker, turn: Turn | None, request: ControlRequest) -> None:
+        """A permission goes to the project; anything else is refused, so that the CLI goes on."""
+        if request.subtype != _PERMISSION:
+            worker.process.write(refuse_control_line(request.request_id))
+            return
+        if turn is None and not self._background:
+            worker.process.write(deny_tool_line(request.request_id, NOBODY_ASKED))
+            return
+        execution_id = turn.execution_id if turn is not None else None
+        question = worker.questions.ask(request, execution_id, background=self._background)
+        if question is None:
+            why = "the request has no tool and input, or too many wait for an answer"
+            worker.process.write(refuse_control_line(request.request_id, why))
+            return
+        self._reports.tell(
+            messages.PermissionAsked(request=question.shown, outlives_turn=question.outlives_turn)
+        )
+
+    def withdraw(self, worker: Worker, cancel: ControlCancel) -> None:
+        permission_id = worker.questions.take_withdrawn(cancel.request_id)
+        if permission_id is not None:
+            self._reports.tell(messages.PermissionWithdrawn(permission_id=permission_id))
+
+    def answer(self, worker: Worker | None, answer: messages.AnswerPermission) -> None:
+        """Nothing where the CLI needs no answer any more."""
+        question = worker.questions.take(answer.permission_id) if worker is not None else None
+        if worker is None or question is None:
+            return
+        if answer.allow:
+            granted = worker.remembered.grant(question) if answer.remember else []
+            worker.process.write(allow_line(question, answer.updated_input, granted))
+        else:
+            worker.process.write(deny_line(question, answer.message))
+
+    def end_turn(self, worker: Worker) -> None:
+        """The Project closes the turn's questions itself, with its end."""
+        worker.questions.drop_of_turn()
+
+    def end_process(self, worker: Worker) -> None:
+        for permission_id in worker.questions.take_all():
+            self._reports.tell(messages.PermissionWithdrawn(permission_id=permission_id))
+
+    def forget(self) -> None:
+        """The session is over; a process that still works in it goes on with what it has."""
+        self.remembered = Remembered()
+
+    def session_changed(self, worker: Worker) -> None:
+        """By `/clear`. The process holds on to what it was told, so it is used no more."""
+        worker.is_spent = bool(worker.remembered)
+        if worker.remembered is self.remembered:
+            self.remembered = worker.remembered = Remembered()

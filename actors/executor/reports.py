@@ -1,0 +1,44 @@
+"""Lines on their way from the Executor to its Project, in order with everything else it is told."""
+
+from typing import Any
+
+from actors import messages
+from actors.messages import Ref
+from actors.runtime.mailbox import tell_if_alive
+from protocol.claude import AgentLine
+
+
+class Reports:
+    """Lines of one execution, or of none, go together; anything else goes behind them. A Project
+    that has ended is told nothing more."""
+
+    def __init__(self, project: Ref) -> None:
+        self._project = project
+        self._process_name = ""
+        self._execution_id: str | None = None
+        self._lines: list[AgentLine] = []
+
+    def add(self, line: AgentLine, process_name: str, execution_id: str | None) -> None:
+        if (process_name, execution_id) != (self._process_name, self._execution_id):
+            self.flush()
+            self._process_name, self._execution_id = process_name, execution_id
+        self._lines.append(line)
+
+    def tell(self, message: Any) -> None:
+        self.flush()
+        tell_if_alive(self._project, message)
+
+    def flush(self, size_bytes: int = 0) -> bool:
+        """Sends what waits; `size_bytes` is what the reader is owed for it. Whether there was
+        anything."""
+        if not self._lines:
+            return False
+        lines, self._lines = tuple(self._lines), []
+        output = messages.AgentOutput(
+            execution_id=self._execution_id,
+            process_name=self._process_name,
+            lines=lines,
+            size_bytes=size_bytes,
+        )
+        tell_if_alive(self._project, output)
+        return True

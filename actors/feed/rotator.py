@@ -1,0 +1,117 @@
+"""Has logs rolled by age, trimmed and compressed.
+
+It only tells: a project's owner alone changes its files. What is compressed are closed segments.
+"""
+
+import logging
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from actors import messages
+from actors.directory import LocalDirectory
+from actors.feed.compression import Compressing
+from actors.messages import Ref
+from actors.runtime.base import Actor
+from actors.runtime.clock import Clock, Timers
+from storage.layout import DataLayout
+from storage.retention import RetentionRules
+from storage.segments import Compression
+
+logger = logging.getLogger("claudehub.rotator")
+
+FIRST_CHECK_S = 10.0
+CHECK_PERIOD_S = 60.0
+# Rolls by age are spread over this time, so that hundreds of logs do not roll in one minute.
+SPREAD_S = 3600
+# A clock that jumps further than this may be wrong. For the time below, after such a jump and after
+# the start, no more than one segment of a log is deleted for its age.
+CLOCK_JUMP_MAX = timedelta(days=1)
+CAUTION_S = 3600.0
+_NAME_FORMAT = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class RotationSettings:
+    """MSG_ROTATE_DAYS, LOG_RETAIN_DAYS, LOG_RETAIN_BYTES (0 keeps all) and LOG_COMPRESS."""
+
+    layout: DataLayout
+    rotate_days: int
+    retain_days: int
+    retain_bytes: int
+    compression: Compression
+
+
+class Rotator(Actor):
+    """Child of the Hub, restarted whenever it fails."""
+
+    def __init__(
+        self,
+        *,
+        hub: Ref,
+        directory: LocalDirectory,
+        settings: RotationSettings,
+        clock: Clock,
+        timers: Timers,
+    ) -> None:
+        super().__init__(parent=hub, name="rotator")
+        self._directory = directory
+        self._settings = settings
+        self._clock = clock
+        self._timers = timers
+        self._compressing = Compressing(settings.layout, settings.compression, directory)
+        self._last_check: tuple[datetime, float] | None = None
+        self._cautious_until_s = 0.0
+
+    def started(self) -> None:
+        self._timers.after(FIRST_CHECK_S, self.actor_ref, messages._RotationDue())
+
+    def release(self) -> None:
+        self._compressing.cancel()
+
+    def receive(self, message: messages.RotatorMessage) -> None:
+        match message:
+            case messages._RotationDue():
+                self._check()
+                self._timers.after(CHECK_PERIOD_S, self.actor_ref, messages._RotationDue())
+            case messages._CompressionDue():
+                self._compress()
+            case _:
+                assert_never(message)
+
+    def _check(self) -> None:
+        now = self._clock.now()
+        rules = self._rules(now)
+        for project_id, port in self._directory.projects():
+            spread = timedelta(seconds=zlib.crc32(project_id.encode()) % SPREAD_S)
+            before = now - timedelta(days=self._settings.rotate_days) - spread
+            port.tell(messages.RotateLog(created_before=f"{before:{_NAME_FORMAT}}"))
+            if rules is not None:
+                port.tell(messages.RetainLog(rules=rules))
+        self._compress()
+
+    def _rules(self, now: datetime) -> RetentionRules | None:
+        total, days = self._settings.retain_bytes, self._settings.retain_days
+        at_most = self._aged_at_most(now)
+        older_than = now - timedelta(days=days) if days and at_most else None
+        if older_than is None and not total:
+            return None
+        return RetentionRules(older_than, total, at_most)
+
+    def _aged_at_most(self, now: datetime) -> int:
+        """How many segments of a log may be deleted for their age in this pass."""
+        monotonic_s = self._clock.monotonic()
+        last, self._last_check = self._last_check, (now, monotonic_s)
+        if last is not None:
+            passed = timedelta(seconds=monotonic_s - last[1])
+            if abs(now - last[0] - passed) <= CLOCK_JUMP_MAX:
+                return 0 if monotonic_s < self._cautious_until_s else 1 << 30
+            logger.warning("the clock has jumped from %s to %s", last[0], now)
+        self._cautious_until_s = monotonic_s + CAUTION_S
+        return 1
+
+    def _compress(self) -> None:
+        """One segment at a time, and the next as soon as it is done."""
+        if (poll_s := self._compressing.go_on()) is not None:
+            self._timers.after(poll_s, self.actor_ref, messages._CompressionDue())

@@ -1,0 +1,113 @@
+"""The Hub's projects as actors: begun, rebuilt, set aside, closed, deleted."""
+
+import logging
+from pathlib import Path
+
+from actors.directory import LocalDirectory, LocalProject, UnavailableProject
+from actors.hub.metadata import new_meta
+from actors.hub.registry import Entry, Registry
+from actors.messages import Ref
+from actors.messages.replies import ReplyTo
+from actors.project import Project, ProjectSettings
+from actors.runtime.clock import Clock, Timers, timestamp
+from protocol import requests
+from protocol.errors import ErrorCode, HubFault, RequestRefused
+from protocol.updates import ProjectStatus
+from storage.errors import FolderOutsideRoots, FolderRefused, StorageError
+from storage.layout import resolve_folder
+from storage.projects import ProjectStore
+
+logger = logging.getLogger("claudehub.hub")
+
+
+class ProjectActors:
+    """Keeps registry, directory and disk in step. For the Hub's thread only."""
+
+    def __init__(
+        self,
+        *,
+        hub: Ref,
+        registry: Registry,
+        directory: LocalDirectory,
+        store: ProjectStore,
+        settings: ProjectSettings,
+        clock: Clock,
+        timers: Timers,
+    ) -> None:
+        self._hub = hub
+        self._registry = registry
+        self._directory = directory
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._timers = timers
+
+    def create(self, request: requests.ProjectCreate, reply_to: ReplyTo) -> None:
+        """Make a project; `reply_to` is answered once it is open. Raises WireError, and
+        BeingDeleted where the answer depends on a deletion that is under way."""
+        path = self._resolved(request.path)
+        project_id = self._registry.admit(path, request.project_id)
+        now = timestamp(self._clock.now())
+        try:
+            self._store.clear_way(project_id)
+            kept = self._store.take_kept(project_id, str(path))
+            meta = new_meta(request, project_id, path, now, kept)
+            self._store.save(meta)
+        except StorageError as error:
+            raise HubFault(ErrorCode.STORAGE_FAILED, str(error)) from None
+        logger.info("project %s: %s", project_id, path)
+        self.open(Entry(meta, created_for=reply_to, keep_history=kept is not None))
+
+    def _resolved(self, path: str) -> Path:
+        try:
+            return resolve_folder(path, self._settings.roots, self._settings.layout.root)
+        except FolderOutsideRoots as error:
+            raise RequestRefused(ErrorCode.PATH_NOT_ALLOWED, str(error)) from None
+        except FolderRefused as error:
+            details = {"field": "payload.path"}
+            raise RequestRefused(ErrorCode.INVALID_PATH, str(error), details) from None
+
+    def open(self, entry: Entry) -> None:
+        """Starts the project's actor, which opens the log; it answers with ProjectOpened."""
+        entry.status = None
+        entry.ref = Project.start(
+            hub=self._hub,
+            meta=entry.meta,
+            settings=self._settings,
+            clock=self._clock,
+            timers=self._timers,
+        )
+        self._registry.add(entry)
+        self._directory.put(entry.meta.project_id, LocalProject(entry.ref))
+
+    def rebuild(self, entry: Entry) -> None:
+        """After the death of its actor: from what is on the disk."""
+        entry.meta = self._store.load(entry.meta.project_id) or entry.meta
+        self.open(entry)
+
+    def set_aside(self, entry: Entry, problem: str) -> None:
+        """A project that cannot work: it is listed, and can be deleted."""
+        entry.ref, entry.status, entry.problem = None, ProjectStatus.ERROR, problem
+        self._registry.add(entry)
+        fault = HubFault(ErrorCode.STORAGE_FAILED, f"the project cannot work: {problem}")
+        self._directory.put(entry.meta.project_id, UnavailableProject(fault))
+
+    def close(self, entry: Entry) -> None:
+        """The server stops, and the project's actor is gone."""
+        entry.ref, entry.status = None, ProjectStatus.IDLE
+        fault = HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
+        self._directory.put(entry.meta.project_id, UnavailableProject(fault))
+
+    def delete(self, entry: Entry) -> None:
+        """Its actor is gone: now its data goes, or is put aside."""
+        entry.ref = None
+        project_id = entry.meta.project_id
+        try:
+            if entry.keep_history:
+                self._store.keep(entry.meta)
+            else:
+                self._store.remove(project_id)
+        except StorageError as error:
+            logger.error("deleting project %s: %s", project_id, error)
+        self._directory.remove(project_id)
+        self._registry.remove(project_id)

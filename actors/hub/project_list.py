@@ -1,0 +1,75 @@
+"""One answer that needs every project: project_list."""
+
+from dataclasses import dataclass
+
+from actors import messages
+from actors.hub.metadata import error_info
+from actors.hub.registry import Registry
+from actors.messages.replies import ReplyTo
+from actors.runtime.mailbox import tell_if_alive
+from protocol.rights import Rights
+from protocol.updates import ProjectInfo, ProjectStatus
+
+
+@dataclass(slots=True)
+class _Listing:
+    reply_to: ReplyTo
+    missing: set[str]
+    found: dict[str, ProjectInfo]
+
+
+class ProjectLists:
+    """Answers when all have said what they are, or when their time is over."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, _Listing] = {}
+        self._next = 1
+
+    def begin(self, reply_to: ReplyTo, rights: Rights, registry: Registry) -> int:
+        """Asks every project that can answer and may be seen; returns the listing's number."""
+        number = self._next
+        self._next += 1
+        listed = [
+            entry
+            for entry in registry.entries()
+            if not entry.is_deleting and rights.sees(entry.meta.project_id)
+        ]
+        known = {e.meta.project_id: error_info(e.meta) for e in listed if e.ref is None}
+        asked = {e.meta.project_id: e.ref for e in listed if e.ref is not None}
+        self._open[number] = _Listing(reply_to, set(asked), known)
+        self._finish_if_complete(number)
+        for project_id, ref in asked.items():
+            if not tell_if_alive(ref, messages.Describe(list_number=number)):
+                self.gone(project_id)
+        return number
+
+    def described(self, number: int, info: ProjectInfo) -> None:
+        if (listing := self._open.get(number)) is not None:
+            listing.found[info.project_id] = info
+            listing.missing.discard(info.project_id)
+            self._finish_if_complete(number)
+
+    def gone(self, project_id: str) -> None:
+        """A project that will not answer any more."""
+        for number, listing in list(self._open.items()):
+            listing.missing.discard(project_id)
+            self._finish_if_complete(number)
+
+    def expire(self, number: int, registry: Registry) -> None:
+        """For a project that has not answered in time, what was last known of it."""
+        if (listing := self._open.get(number)) is None:
+            return
+        for project_id in listing.missing:
+            if (entry := registry.get(project_id)) is not None:
+                status = entry.status or ProjectStatus.IDLE
+                known = error_info(entry.meta).model_copy(update={"status": status})
+                listing.found[project_id] = known
+        listing.missing.clear()
+        self._finish_if_complete(number)
+
+    def _finish_if_complete(self, number: int) -> None:
+        listing = self._open[number]
+        if not listing.missing:
+            del self._open[number]
+            infos = sorted(listing.found.values(), key=lambda info: info.project_id)
+            listing.reply_to.result({"projects": [info.model_dump(mode="json") for info in infos]})

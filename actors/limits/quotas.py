@@ -1,0 +1,83 @@
+"""Limits on what one connection, one address and all together may ask for in a time."""
+
+import threading
+
+from actors.limits.buckets import BURST_S, AddressBuckets, TokenBucket
+from actors.limits.peer import Peer
+from actors.runtime.clock import Clock
+
+# Times RATE_LIMIT, which is one connection's.
+REQUESTS_PER_ADDRESS = 20
+REQUESTS_IN_ALL = 200
+# Times RATE_LIMIT: executions of one connection in a minute. Enough for any program that waits for
+# answers; one that has gone wild is stopped before it costs a fortune.
+EXECUTIONS_A_MINUTE = 20
+# Times what one connection may.
+EXECUTIONS_PER_ADDRESS = 2
+EXECUTIONS_IN_ALL = 6
+_MINUTE_S = 60.0
+
+
+class Allowance:
+    """So much in a time for each connection, each address and all together; from any thread.
+    Connections of this machine have no address, and count with all."""
+
+    def __init__(
+        self,
+        what: str,
+        clock: Clock,
+        *,
+        per_second: float,
+        burst_s: float,
+        per_address: float,
+        in_all: float,
+    ) -> None:
+        """`per_second`: of one connection; `burst_s`: that of so many seconds may come at once.
+        `per_address`, `in_all`: how many times that."""
+        self._what = what
+        self._clock = clock
+        self._per_second = per_second
+        self._burst_s = burst_s
+        self._lock = threading.Lock()
+        self._in_all = TokenBucket(per_second * in_all, clock, burst_s=burst_s)
+        self._addresses = AddressBuckets(per_second * per_address, clock, burst_s=burst_s)
+
+    def of_connection(self) -> TokenBucket:
+        """For one connection's thread."""
+        return TokenBucket(self._per_second, self._clock, burst_s=self._burst_s)
+
+    def refusal(self, bucket: TokenBucket, peer: Peer, *, shared: bool = True) -> str | None:
+        """Counts one more of a connection with that bucket; what to say where it is too many. Not
+        `shared`: nobody else's is touched, as for those of whom nobody knows who they are."""
+        if not bucket.take():
+            return f"too many {self._what}; wait a little"
+        if not shared:
+            return None
+        with self._lock:
+            if peer.origin is not None and not self._addresses.of(peer.origin).take():
+                return f"too many {self._what} from {peer.origin}; wait a little"
+            if not self._in_all.take():
+                return f"too many {self._what} of all clients together; wait a little"
+        return None
+
+
+class Quotas:
+    """`rate_limit` is RATE_LIMIT."""
+
+    def __init__(self, rate_limit: float, clock: Clock) -> None:
+        self.requests = Allowance(
+            "requests a second (RATE_LIMIT)",
+            clock,
+            per_second=rate_limit,
+            burst_s=BURST_S,
+            per_address=REQUESTS_PER_ADDRESS,
+            in_all=REQUESTS_IN_ALL,
+        )
+        self.executions = Allowance(
+            "executions a minute (RATE_LIMIT)",
+            clock,
+            per_second=rate_limit * EXECUTIONS_A_MINUTE / _MINUTE_S,
+            burst_s=_MINUTE_S,
+            per_address=EXECUTIONS_PER_ADDRESS,
+            in_all=EXECUTIONS_IN_ALL,
+        )

@@ -1,0 +1,104 @@
+"""The only reader of the clock, and timers that do one thing: tell a message."""
+
+import heapq
+import itertools
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import pykka
+
+from actors.runtime.mailbox import tell_if_alive
+
+
+class Clock(Protocol):
+    """Two times: one for stamps, one for deadlines."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds; never goes back."""
+
+
+class SystemClock:
+    """The real one."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def timestamp(moment: datetime) -> str:
+    """As the log and the wire write times: RFC 3339, UTC, microseconds, `Z`."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+class Timer(Protocol):
+    """One message on its way."""
+
+    def cancel(self) -> None:
+        """Harmless when it has fired. One that was cancelled late may still come: the receiver
+        checks the id in the message."""
+
+
+class Timers(Protocol):
+    """Tells an actor something later."""
+
+    def after(self, delay_s: float, receiver: pykka.ActorRef[Any], message: object) -> Timer: ...
+
+
+class _Entry:
+    def __init__(self, receiver: pykka.ActorRef[Any], message: object) -> None:
+        self.receiver = receiver
+        self.message = message
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class ThreadTimers:
+    """All timers of the server on one thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: list[tuple[float, int, _Entry]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """No timer fires after this."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        self._thread.join(timeout_s)
+
+    def after(self, delay_s: float, receiver: pykka.ActorRef[Any], message: object) -> Timer:
+        entry = _Entry(receiver, message)
+        with self._changed:
+            due = self._clock.monotonic() + delay_s
+            heapq.heappush(self._due, (due, next(self._order), entry))
+            self._changed.notify()
+        return entry
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if self._stopped:
+                    return
+                wait = self._due[0][0] - self._clock.monotonic() if self._due else None
+                if wait is None or wait > 0:
+                    self._changed.wait(wait)
+                    continue
+                entry = heapq.heappop(self._due)[2]
+            if not entry.cancelled:
+                tell_if_alive(entry.receiver, entry.message)

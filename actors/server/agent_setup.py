@@ -1,0 +1,120 @@
+"""What is got ready for agents before the first is started, and cleared up behind the last."""
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from actors.config.settings import Config
+from actors.executor import walls
+from actors.executor.cli_facts import CliFacts
+from actors.executor.environment import agent_environment, home_problem
+from actors.executor.walls import Walls
+from actors.process_tree import tree
+from actors.process_tree.guardian import Guardian
+from actors.server.errors import StartFailed
+
+logger = logging.getLogger("claudehub.agents")
+
+STRAYS_TIMEOUT_S = 5.0
+INSTALL_CLAUDE = (
+    "install Claude Code (npm install -g @anthropic-ai/claude-code) or set CLAUDE_CMD to where it "
+    "is; `claudehub demo` shows the hub without it"
+)
+AS_ROOT = (
+    "RUNNING AGENTS AS ROOT: whatever a prompt asks for, or a file that an agent reads talks it "
+    "into, is done as root. Make a user for them and set AGENT_USER, or run the hub as that user"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What this run of the server knows of its agents: their marks, environment, walls and CLI."""
+
+    data_id: str
+    run_id: str
+    environment: Mapping[str, str]
+    walls: Walls
+    cli: CliFacts
+
+
+def faults(config: Config) -> list[str]:
+    """What the system has against the settings of agents."""
+    found = walls.faults(config.agent_limits, config.agent_user)
+    command = config.claude_cmd[0]
+    if shutil.which(command) is None:
+        found.append(f"CLAUDE_CMD: {command!r} was not found; {INSTALL_CLAUDE}")
+    return found
+
+
+def end_strays(data_id: str) -> None:
+    """What an earlier server on this data folder has left behind."""
+    if strays := tree.end_strays(tree.mark_of(data_id, ""), STRAYS_TIMEOUT_S):
+        logger.warning("ended %d processes that an earlier server left behind", strays)
+
+
+def prepare(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentFacts:
+    """Raises StartFailed."""
+    around = _walls(config)
+    environment = around.environment(_environment(config))
+    if (problem := home_problem(environment, around.uid)) is not None:
+        logger.warning("%s", problem)
+    run_id = _guard(data_id, stack)
+    probe = {**environment, tree.MARK: tree.mark_of(data_id, f"{run_id}-probe")}
+    return AgentFacts(
+        data_id=data_id,
+        run_id=run_id,
+        environment=environment,
+        walls=around,
+        cli=_ask_cli(config, probe, around),
+    )
+
+
+def _walls(config: Config) -> Walls:
+    try:
+        around = walls.raised_by(config.agent_limits, config.agent_user)
+    except KeyError as error:  # the user was there a moment ago
+        raise StartFailed(f"AGENT_USER: {error}") from None
+    if around.uid == 0:
+        logger.warning("%s", AS_ROOT)
+    return around
+
+
+def _environment(config: Config) -> dict[str, str]:
+    return agent_environment(
+        os.environ,
+        config.claude_env,
+        delta_hold_ms=round(config.delta_hold * 1000),
+        background=config.agent_background,
+    )
+
+
+def _guard(data_id: str, stack: contextlib.ExitStack) -> str:
+    """Stops behind those whom it guards. Returns the name of this run."""
+    run_id = secrets.token_hex(4)
+    marks = tree.mark_of(data_id, f"{run_id}-")
+    try:
+        guardian = Guardian(marks)
+    except OSError as error:
+        raise StartFailed(f"the guardian of agents cannot be started: {error}") from None
+    stack.callback(guardian.stop)
+    stack.callback(_look_once_more, marks)
+    return run_id
+
+
+def _look_once_more(marks: str) -> None:
+    """Each end has looked for what it left; this finds what has hidden from that."""
+    if found := tree.end_strays(marks, STRAYS_TIMEOUT_S):
+        logger.warning("ended %d processes that agents had left behind", found)
+
+
+def _ask_cli(config: Config, environment: Mapping[str, str], around: Walls) -> CliFacts:
+    """In a thread: the CLI may take its time, and the port need not wait for it."""
+    facts = CliFacts()
+    asked = (config.claude_cmd, environment, around)
+    threading.Thread(target=facts.probe, args=asked, name="claude-facts", daemon=True).start()
+    return facts

@@ -1,0 +1,147 @@
+"""Where clients come in: a TCP port, with TLS or without, and a Unix socket."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from actors import messages
+from actors.access.keyring import Keyring, read_keys
+from actors.audit.trail import AuditTrail
+from actors.config.settings import Config
+from actors.config.sources import ConfigurationError
+from actors.frontend.certificates import Certificates
+from actors.frontend.connection import ConnectionContext
+from actors.frontend.listener import Listener
+from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
+from actors.runtime.clock import Timers
+from actors.server.errors import StartFailed
+from actors.server.wiring import FrontEnd
+from actors.watch.reloader import FileReloader, ReloadFailed
+
+logger = logging.getLogger("claudehub.main")
+
+ACCEPT_STOP_S = 2.0
+
+
+def check(config: Config) -> None:
+    """What only the files can tell. Raises ConfigurationError with all faults."""
+    faults = []
+    try:
+        _certificates(config)
+    except ReloadFailed as error:
+        faults.append(str(error))
+    try:
+        if config.authorized_keys is not None:
+            read_keys(Path(config.authorized_keys))
+    except ReloadFailed as error:
+        faults.append(str(error))
+    if config.socket is not None and len(os.fsencode(config.socket)) > PATH_BYTES_MAX:
+        faults.append(
+            f"SOCKET: {config.socket!r}: a socket's path has at most {PATH_BYTES_MAX} bytes; "
+            "example: SOCKET=/run/claudehub/hub.sock"
+        )
+    if faults:
+        raise ConfigurationError(faults)
+
+
+class Doors:
+    """Bound by the constructor, before anything is opened, so that a taken port costs nothing;
+    clients come in from `open` on."""
+
+    def __init__(self, config: Config, stack: contextlib.ExitStack) -> None:
+        """Raises StartFailed."""
+        self._config = config
+        self._tcp = None if config.ws_port is None else _listen(config, config.ws_port, stack)
+        self._unix = None if config.socket is None else _listen_locally(config.socket, stack)
+        try:
+            self._certificates = _certificates(config)
+            self._keyring = _keyring(config)
+        except ReloadFailed as error:  # it was good a moment ago
+            raise StartFailed(str(error)) from None
+
+    def announce(self, say: Callable[[str], None]) -> None:
+        """One line of the first door; that of another one goes to the log."""
+        tcp = [] if self._tcp is None else [f"listening on {self._url(self._tcp.port)}"]
+        unix = [] if self._unix is None else [f"listening on unix:{self._unix.path}"]
+        first, *others = tcp + unix
+        say(first)
+        for line in others:
+            logger.info("%s", line)
+
+    def open(
+        self,
+        front: FrontEnd,
+        hub: messages.Ref,
+        timers: Timers,
+        died: Callable[[str], None],
+        stack: contextlib.ExitStack,
+    ) -> None:
+        """From here on clients come in; the stack shuts the doors again."""
+        for reloader in self.reloaders(hub, timers, front.trail, died):
+            stack.callback(reloader.stop, block=False)
+        if self._tcp is not None:
+            tls = None if self._certificates is None else self._certificates.context
+            locked = front.context(keyring=self._keyring)
+            _open(self._tcp, replace(locked, tls=tls), stack)
+        if self._unix is not None:
+            _open(self._unix, front.context(keyring=None), stack)
+
+    def reloaders(
+        self, hub: messages.Ref, timers: Timers, trail: AuditTrail, died: Callable[[str], None]
+    ) -> Iterator[messages.Ref]:
+        """Starts them. Without that of the certificate the old one stays; without that of the keys
+        one that is taken out would stay good, so nothing goes on."""
+        start = partial(FileReloader.start, hub=hub, timers=timers, trail=trail)
+        if self._certificates is not None:
+            yield start(subject=self._certificates)
+        if self._keyring is not None:
+            yield start(subject=self._keyring, notice=messages.KeysChanged(), died=died)
+
+    def _url(self, port: int) -> str:
+        config = self._config
+        scheme = "ws" if config.tls_cert is None else "wss"
+        host = f"[{config.bind}]" if ":" in config.bind else config.bind
+        return f"{scheme}://{host}:{port}"
+
+
+def _open(listener: Listener, context: ConnectionContext, stack: contextlib.ExitStack) -> None:
+    listener.start(context)
+    stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
+
+
+def _certificates(config: Config) -> Certificates | None:
+    """Raises CertificateError."""
+    if config.tls_cert is None or config.tls_key is None:
+        return None
+    return Certificates(Path(config.tls_cert), Path(config.tls_key))
+
+
+def _keyring(config: Config) -> Keyring | None:
+    """Raises ReloadFailed."""
+    return None if config.authorized_keys is None else Keyring(Path(config.authorized_keys))
+
+
+def _listen(config: Config, port: int, stack: contextlib.ExitStack) -> Listener:
+    try:
+        listener = Listener(config.bind, port)
+    except OSError as error:
+        raise StartFailed(
+            f"cannot listen on {config.bind}:{port}: {error.strerror}; "
+            "choose another WS_PORT (0 takes a free one)"
+        ) from None
+    stack.callback(listener.socket.close)
+    return listener
+
+
+def _listen_locally(path: str, stack: contextlib.ExitStack) -> UnixListener:
+    try:
+        listener = UnixListener(Path(path))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StartFailed(f"cannot listen on SOCKET {path}: {reason}") from None
+    stack.callback(listener.close)
+    return listener

@@ -1,0 +1,229 @@
+"""The list of what starts and, mirrored, what stops."""
+
+import contextlib
+import faulthandler
+import hashlib
+import logging
+import resource
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pykka
+
+from actors import messages
+from actors.audit.auditor import Auditor
+from actors.audit.trail import CONFIG_CHANGED, AuditTrail
+from actors.config.settings import Config
+from actors.config.sources import ConfigurationError
+from actors.directory import LocalDirectory
+from actors.frontend.readiness import Readiness
+from actors.hub import Hub
+from actors.runtime.clock import SystemClock, ThreadTimers
+from actors.runtime.mailbox import tell_if_alive
+from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits
+from actors.server.doors import Doors
+from actors.server.errors import StartFailed
+from actors.server.start_progress import Opening
+from actors.server.stop_request import StopRequest
+from actors.server.wiring import FrontEnd, audit_settings, hub_settings
+from protocol import codec
+from storage.errors import StorageError
+from storage.layout import DataLayout
+from storage.lock import DataLock
+
+logger = logging.getLogger("claudehub.main")
+
+TIMERS_STOP_S = 2.0
+LEFT_STOP_S = 2.0
+READINESS_STOP_S = 2.0
+AUDIT_STOP_S = 5.0
+# Over the Hub's own deadlines, which depend on KILL_GRACE.
+STOP_MARGIN_S = 15.0
+DESCRIPTORS_WANTED = 65536
+
+
+def check(config: Config) -> None:
+    """What only the system can tell of the configuration. Raises ConfigurationError."""
+    faults = agent_setup.faults(config)
+    try:
+        doors.check(config)
+    except ConfigurationError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def serve(config: Config, announce: Callable[[str], None]) -> int:
+    """Runs the server until SIGTERM or SIGINT; returns the exit code.
+
+    `announce` gets the one line for standard output, once clients can connect. To be called on the
+    main thread. Raises StartFailed.
+    """
+    problem = no_new_privileges.forgo()  # before there are other threads
+    logs.configure(config.log_level, config.log_format)
+    if problem is not None:
+        logger.warning("%s", problem)
+    _raise_descriptor_limit()
+    for warning in system_limits.warnings(config.max_conn):
+        logger.warning("%s", warning)
+    with contextlib.suppress(ValueError, OSError, AttributeError):  # stderr may be no real file
+        faulthandler.register(signal.SIGUSR1)
+    stop_request = StopRequest()
+    with stop_request.signals(), contextlib.ExitStack() as stack:
+        _run(config, announce, stop_request, stack)
+    if stop_request.failure is not None:
+        logger.error("stopped: %s", stop_request.failure)
+        return 1
+    logger.info("stopped")
+    return 0
+
+
+def _run(
+    config: Config,
+    announce: Callable[[str], None],
+    stop_request: StopRequest,
+    stack: contextlib.ExitStack,
+) -> None:
+    """Start, in this order; the stack stops in the other."""
+    layout, data_id = _take_data_folder(config, stack)
+    front_doors = Doors(config, stack)
+    agent_setup.end_strays(data_id)
+    clock, timers = _clock_and_timers(stack)
+    facts = agent_setup.prepare(config, data_id, stack)
+    trail = _start_auditor(config, layout, clock, timers, stop_request, stack)
+    readiness = _readiness(stack)  # stops after those whom it wakes
+    opening = Opening(_say_progress)
+    directory = LocalDirectory()
+    settings = hub_settings(
+        config,
+        layout=layout,
+        agents=facts,
+        progress=opening.progress,
+        died=stop_request.fail,
+    )
+    hub = Hub.start(settings=settings, directory=directory, clock=clock, timers=timers)
+    stack.callback(_stop_actors, hub, 2 * config.kill_grace + STOP_MARGIN_S)
+    opening.wait(stop_request)
+    if stop_request.is_requested:
+        return
+    front = FrontEnd(
+        config,
+        data_id=data_id,
+        hub=hub,
+        directory=directory,
+        clock=clock,
+        timers=timers,
+        readiness=readiness,
+        trail=trail,
+    )
+    front_doors.open(front, hub, timers, stop_request.fail, stack)
+    front_doors.announce(announce)
+    stop_request.wait_for_ever()
+    logger.info("stopping")
+
+
+def _clock_and_timers(stack: contextlib.ExitStack) -> tuple[SystemClock, ThreadTimers]:
+    clock = SystemClock()
+    timers = ThreadTimers(clock)
+    timers.start()
+    stack.callback(timers.stop, TIMERS_STOP_S)
+    return clock, timers
+
+
+def _start_auditor(
+    config: Config,
+    layout: DataLayout,
+    clock: SystemClock,
+    timers: ThreadTimers,
+    stop_request: StopRequest,
+    stack: contextlib.ExitStack,
+) -> AuditTrail:
+    """Stops behind all that may still have something to say."""
+    trail = AuditTrail(clock)
+    settings = audit_settings(config, layout)
+    try:
+        auditor = Auditor.start(
+            settings=settings, trail=trail, clock=clock, timers=timers, died=stop_request.fail
+        )
+    except OSError as error:
+        raise StartFailed(f"the audit log cannot be written: {error}") from None
+    trail.goes_to(auditor)
+    stack.callback(auditor.stop, timeout=AUDIT_STOP_S)
+    _note_configuration(config, layout, trail)
+    return trail
+
+
+def _note_configuration(config: Config, layout: DataLayout, trail: AuditTrail) -> None:
+    """Where it is another than at the last start: which settings are not the default's."""
+    named = config.model_dump(mode="json", exclude_defaults=True)
+    digest = hashlib.sha256(codec.dumps(config.model_dump(mode="json"))).hexdigest()
+    try:
+        changed = layout.note_configuration(digest)
+    except OSError as error:
+        logger.error("%s", error)
+        changed = True
+    if changed:
+        trail.record(CONFIG_CHANGED, details={"set": sorted(name.upper() for name in named)})
+
+
+def _readiness(stack: contextlib.ExitStack) -> Readiness | None:
+    if not hasattr(select, "epoll"):  # not Linux
+        return None
+    readiness = Readiness()
+    readiness.start()
+    stack.callback(readiness.stop, READINESS_STOP_S)
+    return readiness
+
+
+def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[DataLayout, str]:
+    layout = DataLayout(Path(config.data_dir))
+    lock = DataLock(layout.lock_file)
+    try:
+        layout.create()
+        lock.acquire()
+        stack.callback(lock.release)
+        return layout, layout.data_id()
+    except StorageError as error:
+        raise StartFailed(str(error)) from None
+    except OSError as error:
+        raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
+
+
+def _stop_actors(hub: messages.Ref, timeout_s: float) -> None:
+    """The Hub ends everything below it; whatever is alive after that is a bug, and said to be."""
+    done = threading.Event()
+    if tell_if_alive(hub, messages.StopHub(done=done)):
+        done.wait(timeout_s)
+    left = [ref for ref in pykka.ActorRegistry.get_all() if ref.is_alive()]
+    for ref in left:
+        ref.stop(block=False)
+    clock = SystemClock()
+    deadline_s = clock.monotonic() + LEFT_STOP_S  # one for all
+    for ref in left:
+        if not ref.actor_stopped.wait(max(0.0, deadline_s - clock.monotonic())):
+            logger.error("bug: %s is still alive", ref)
+
+
+def _raise_descriptor_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def say(line: str) -> None:
+    """To standard output; a closed one does not stop the server."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def _say_progress(line: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"claudehub: {line}\n")
+        sys.stderr.flush()

@@ -1,0 +1,68 @@
+"""What ends the server: a signal, or a failure of what everything rests on.
+
+The main thread waits on a pipe and not on an Event: the kernel may hand a signal to any thread, and
+then nothing would wake a main thread that waits for a lock, so that Python never ran the handler.
+(Blocking the signals in the other threads would be inherited by the agents.)
+"""
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Iterator
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopRequest:
+    """`failure` says why, where it was no signal. To be made on the main thread."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+        self._wanted = False
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._writing, False)
+
+    @property
+    def is_requested(self) -> bool:
+        return self._wanted
+
+    def fail(self, reason: str) -> None:
+        """From any thread."""
+        self.failure = reason
+        self._wanted = True
+        self._wake()
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """Within it SIGTERM and SIGINT are a stop_request; asking again changes nothing."""
+        before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        fd_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(fd_before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(self._reading)
+            os.close(self._writing)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Whether a stop is wanted, by then at the latest. On the main thread."""
+        if not self._wanted:
+            ready, _, _ = select.select([self._reading], [], [], timeout_s)
+            if ready:
+                os.read(self._reading, 1024)  # and now the handler has run
+        return self._wanted
+
+    def wait_for_ever(self) -> None:
+        """Other signals wake it too, and change nothing."""
+        while not self.wait():
+            continue
+
+    def _on_signal(self, *_: object) -> None:
+        self._wanted = True
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full, or the server has stopped
+            os.write(self._writing, b"x")

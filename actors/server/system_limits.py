@@ -1,0 +1,85 @@
+"""What the system must allow for MAX_CONN connections; docs/tuning.md tells how to raise it."""
+
+import os
+import resource
+from pathlib import Path
+
+from actors.limits.connections import HANDSHAKES_MAX
+
+# Per connection: a descriptor, its reading thread and its Client's.
+THREADS_PER_CONNECTION = 2
+# Each thread's stack is a mapping, and so is the guard page below it.
+MAPPINGS_PER_THREAD = 2
+# A project: its log, and while an agent runs its pipes; its actors and the agent's threads.
+DESCRIPTORS_PER_PROJECT = 8
+THREADS_PER_PROJECT = 8
+DESCRIPTORS_BESIDE = 64
+THREADS_BESIDE = 32
+_PROC = Path("/proc/sys")
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def warnings(max_conn: int, busy_projects: int = 16) -> list[str]:
+    """One line for each limit that `max_conn` connections would reach, with the remedy.
+
+    `busy_projects`: as many projects are reckoned with that run an agent at the same time.
+    """
+    descriptors = (
+        max_conn + HANDSHAKES_MAX + DESCRIPTORS_PER_PROJECT * busy_projects + DESCRIPTORS_BESIDE
+    )
+    threads = (
+        THREADS_PER_CONNECTION * (max_conn + HANDSHAKES_MAX)
+        + THREADS_PER_PROJECT * busy_projects
+        + THREADS_BESIDE
+    )
+    mappings = MAPPINGS_PER_THREAD * threads
+    checks = (
+        ("descriptors", descriptors, _soft(resource.RLIMIT_NOFILE), "ulimit -n {}"),
+        ("threads", threads, _soft(resource.RLIMIT_NPROC), "ulimit -u {}"),
+        ("threads", threads, _tasks_of_the_cgroup(), "TasksMax={} (systemd), --pids-limit {}"),
+        (
+            "threads of the whole system",
+            threads,
+            _number(_PROC / "kernel/threads-max"),
+            "sysctl kernel.threads-max={}",
+        ),
+        (
+            "mappings (two a thread)",
+            mappings,
+            _number(_PROC / "vm/max_map_count"),
+            "sysctl vm.max_map_count={}",
+        ),
+    )
+    return [
+        f"MAX_CONN={max_conn} needs about {needed} {what}, and {limit} are allowed: "
+        f"{remedy.replace('{}', str(needed))} (docs/tuning.md)"
+        for what, needed, limit, remedy in checks
+        if limit is not None and limit < needed
+    ]
+
+
+def _soft(which: int) -> int | None:
+    if which == resource.RLIMIT_NPROC and os.geteuid() == 0:
+        return None  # root's threads are not counted
+    soft, _ = resource.getrlimit(which)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _number(path: Path) -> int | None:
+    """None where there is no such file, as on other systems, or no limit in it."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _tasks_of_the_cgroup() -> int | None:
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name = line.rpartition(":")[2].lstrip("/")
+        if (limit := _number(_CGROUPS / name / "pids.max")) is not None:
+            return limit
+    return None

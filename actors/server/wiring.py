@@ -1,0 +1,203 @@
+"""From the configuration to what each room wants to know."""
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from actors import messages
+from actors.access.gate import Gate, server_name
+from actors.access.keyring import Keyring
+from actors.audit.auditor import AuditSettings
+from actors.audit.trail import HANDSHAKE_REFUSED, AuditTrail
+from actors.config.settings import Config
+from actors.directory import LocalDirectory
+from actors.executor.settings import ExecutorSettings
+from actors.feed.rotator import RotationSettings
+from actors.frontend.connection import ConnectionContext
+from actors.frontend.conversation import HubContext, HubConversation
+from actors.frontend.handshake import HandshakeRules
+from actors.frontend.readiness import Readiness
+from actors.frontend.wire import FrameLimits
+from actors.hub import HubSettings
+from actors.limits.connections import ConnectionLimit
+from actors.limits.peer import Peer
+from actors.limits.quotas import Quotas
+from actors.project import ProjectSettings
+from actors.runtime.clock import Clock, Timers
+from actors.server.agent_setup import AgentFacts
+from protocol import PROTOCOL_VERSION, VERSION
+from protocol.claude import STORED_GROWTH_MAX
+from protocol.updates import Welcome
+from protocol.versions import PROTOCOLS
+from storage.layout import DataLayout, boot_id
+from storage.message_log import LogSettings
+
+# What an update has beside a line or a prompt.
+ENVELOPE_BYTES = 64 * 1024
+PROMPT_GROWTH_MAX = 6  # a control character becomes \u0000
+
+
+def hub_settings(
+    config: Config,
+    *,
+    layout: DataLayout,
+    agents: AgentFacts,
+    progress: Callable[[int, int], None],
+    died: Callable[[str], None],
+) -> HubSettings:
+    log = LogSettings(rotate_bytes=config.msg_rotate_size, sync=config.log_sync, boot_id=boot_id())
+    project = ProjectSettings(
+        layout=layout,
+        log=log,
+        executor=_executor_settings(config, agents),
+        roots=tuple(Path(root) for root in config.project_roots),
+        execution_timeout_s=config.exec_timeout,
+        max_queue=config.max_queue,
+        min_free_bytes=config.min_free_bytes,
+        permission_timeout_s=config.permission_timeout,
+        warm_ahead=config.warm_ahead,
+    )
+    return HubSettings(
+        project=project,
+        max_projects=config.max_projects,
+        warm_sessions=config.warm_sessions,
+        rotation=_rotation_settings(config, layout),
+        version=VERSION,
+        progress=progress,
+        died=died,
+    )
+
+
+def _executor_settings(config: Config, agents: AgentFacts) -> ExecutorSettings:
+    return ExecutorSettings(
+        command=config.claude_cmd,
+        environment=agents.environment,
+        data_id=agents.data_id,
+        run_id=agents.run_id,
+        permission_mode=config.permission_mode,
+        kill_grace_s=config.kill_grace,
+        max_line_bytes=config.max_line_bytes,
+        cli=agents.cli,
+        timeout_s=config.exec_timeout,
+        background=config.agent_background,
+        keeps_warm=config.warm_sessions > 0,
+        warm_idle_s=config.warm_idle,
+        walls=agents.walls,
+    )
+
+
+def audit_settings(config: Config, layout: DataLayout) -> AuditSettings:
+    return AuditSettings(
+        folder=layout.root,
+        rotate_bytes=config.msg_rotate_size,
+        rotate_days=config.msg_rotate_days,
+        retain_days=config.log_retain_days,
+        retain_bytes=config.log_retain_bytes,
+    )
+
+
+def _rotation_settings(config: Config, layout: DataLayout) -> RotationSettings:
+    return RotationSettings(
+        layout=layout,
+        rotate_days=config.msg_rotate_days,
+        retain_days=config.log_retain_days,
+        retain_bytes=config.log_retain_bytes,
+        compression=config.log_compress,
+    )
+
+
+class FrontEnd:
+    """What the connections of every door share: their number, and what they lead to."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        data_id: str,
+        hub: messages.Ref,
+        directory: LocalDirectory,
+        clock: Clock,
+        timers: Timers,
+        readiness: Readiness | None,
+        trail: AuditTrail,
+    ) -> None:
+        self._config = config
+        self._server = server_name(data_id)
+        self._clock = clock
+        self._readiness = readiness
+        self._places = ConnectionLimit(config.max_conn)
+        self._quotas = Quotas(config.rate_limit, clock)
+        self._rules = HandshakeRules(
+            allowed_origins=config.allowed_origins,
+            limits=FrameLimits(config.max_message_bytes),
+            compression=config.compression,
+        )
+        self._welcome = _greeter(config)
+        self._actors = (hub, directory, timers)
+        self.trail = trail
+
+    def context(self, keyring: Keyring | None) -> ConnectionContext:
+        """For a door whose peers need a key of `keyring`; None: they need none. Without TLS."""
+        config = self._config
+        hub, directory, timers = self._actors
+        conversation = HubContext(
+            hub=hub,
+            directory=directory,
+            clock=self._clock,
+            timers=timers,
+            welcome=self._welcome,
+            new_gate=partial(self._new_gate, keyring),
+            trail=self.trail,
+            auth_timeout_s=config.auth_timeout,
+            heartbeat_s=config.heartbeat,
+            quotas=self._quotas,
+        )
+        return ConnectionContext(
+            rules=self._rules,
+            converse=partial(HubConversation, conversation),
+            clock=self._clock,
+            tls=None,
+            readiness=self._readiness,
+            needs_key=keyring is not None,
+            places=self._places,
+            refused=self._refused,
+            heartbeat_s=config.heartbeat,
+            handshake_timeout_s=config.auth_timeout,
+            slow_client_bytes=config.slow_client_bytes,
+        )
+
+    def _refused(self, peer: Peer, status: int) -> None:
+        self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
+
+    def _new_gate(self, keyring: Keyring | None, peer: Peer, has_place: Callable[[], bool]) -> Gate:
+        client_id, executions = f"c-{secrets.token_hex(6)}", self._quotas.executions
+        return Gate(
+            keyring,
+            server=self._server,
+            client_id=client_id,
+            peer=peer,
+            clock=self._clock,
+            has_place=has_place,
+            too_many_executions=partial(executions.refusal, executions.of_connection(), peer),
+        )
+
+
+def _greeter(config: Config) -> Callable[[Gate], Welcome]:
+    max_update_bytes = ENVELOPE_BYTES + max(
+        STORED_GROWTH_MAX * config.max_line_bytes, PROMPT_GROWTH_MAX * config.max_message_bytes
+    )
+
+    def welcome(gate: Gate) -> Welcome:
+        return Welcome(
+            server=f"claudehub/{VERSION}",
+            protocol=PROTOCOL_VERSION,
+            protocols=list(PROTOCOLS),
+            client_id=gate.caller.client_id,
+            heartbeat_seconds=config.heartbeat,
+            max_message_bytes=config.max_message_bytes,
+            max_update_bytes=max_update_bytes,
+            auth=gate.offer,
+        )
+
+    return welcome

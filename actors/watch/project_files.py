@@ -1,0 +1,202 @@
+"""Watches a project's folder while someone has joined, and tells the Project what changed.
+
+watchdog's thread only notes paths, within a bound; this actor reports them a moment later, without
+what git ignores.
+"""
+
+import errno
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import assert_never
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.polling import PollingObserverVFS
+
+from actors import messages
+from actors.messages import Ref
+from actors.runtime.base import Actor
+from actors.runtime.clock import Timers
+from actors.runtime.mailbox import tell_if_alive
+from storage.ignore_rules import IgnoreRules
+
+logger = logging.getLogger("claudehub.files")
+
+REPORT_DELAY_S = 0.5
+# Where nothing tells of changes: a report comes within 2 s of one.
+POLL_S = 1.0
+_NO_MORE_WATCHES = frozenset((errno.ENOSPC, errno.EMFILE))
+PATHS_MAX = 100
+# Paths noted between two reports, before the ignored ones are taken out.
+NOTED_MAX = 10_000
+_READING = frozenset(("opened", "closed_no_write"))
+
+
+class _Notes(FileSystemEventHandler):
+    """Called by watchdog's thread."""
+
+    def __init__(self, watcher: Ref) -> None:
+        self._watcher = watcher
+        self._lock = threading.Lock()
+        self._paths: dict[str, None] = {}
+        self._overflowed = self._has_folders = False
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type in _READING or (event.is_directory and event.event_type == "modified"):
+            return
+        with self._lock:
+            first = not self._paths
+            self._has_folders = self._has_folders or event.is_directory
+            for path in (event.src_path, event.dest_path):
+                if not path:
+                    continue
+                if len(self._paths) >= NOTED_MAX:
+                    self._overflowed = True
+                else:
+                    self._paths[os.fsdecode(path)] = None
+        if first:
+            tell_if_alive(self._watcher, messages._PathsChanged())
+
+    def take(self) -> tuple[list[str], bool, bool]:
+        """What was noted, whether more happened than was noted, and whether a folder is new."""
+        with self._lock:
+            taken = list(self._paths), self._overflowed, self._has_folders
+            self._paths.clear()
+            self._overflowed = self._has_folders = False
+        return taken
+
+
+class FileWatcher(Actor):
+    """Child of a Project. Where the system has no watches left it looks by itself."""
+
+    def __init__(self, *, project: Ref, folder: str, timers: Timers) -> None:
+        super().__init__(parent=project, name=f"file watcher {folder}")
+        self._project = project
+        self._folder = Path(folder)
+        self._timers = timers
+        self._notes = _Notes(self.actor_ref)
+        self._observer: BaseObserver | None = None
+        self._rules = IgnoreRules(self._folder)
+
+    def started(self) -> None:
+        if not self._is_in_place():
+            logger.warning("%s: it leads elsewhere by now, and is not watched", self)
+            return
+        try:
+            self._observer = self._watching(Observer())
+            _take_one_more_watch()
+        except OSError as error:
+            self._look_instead(error)
+
+    def _look_instead(self, error: OSError) -> None:
+        """Where the system has no watches left. Raises another fault as it is."""
+        if error.errno not in _NO_MORE_WATCHES:
+            raise error
+        logger.warning(
+            "%s: the system has no inotify watches left (%s); it is looked at each %g s instead. "
+            "To mend it: sysctl fs.inotify.max_user_watches=524288 (and max_user_instances=512)",
+            self,
+            error.strerror,
+            POLL_S,
+        )
+        self._stop_observer()
+        polling = PollingObserverVFS(os.lstat, self._worth_a_look, polling_interval=POLL_S)
+        self._observer = self._watching(polling)
+
+    def _watching(self, observer: BaseObserver) -> BaseObserver:
+        observer.daemon = True
+        observer.schedule(self._notes, str(self._folder), recursive=True)
+        observer.start()
+        return observer
+
+    def _worth_a_look(self, path: str | None) -> Iterator["os.DirEntry[str]"]:
+        """What a look goes into: a dependency folder of 100,000 files is not to be read each time.
+        Called by watchdog's thread."""
+        folder = str(self._folder) if path is None else path
+        if not self._is_in_place():
+            return
+        if folder == str(self._folder):  # a new look, with the rules as they are by now
+            self._rules = IgnoreRules(self._folder)
+        ignored = self._rules
+        with os.scandir(folder) as entries:
+            found = list(entries)
+        for entry in found:
+            relative = _relative(entry.path, self._folder)
+            is_folder = entry.is_dir(follow_symlinks=False)
+            match = ignored.match_folder if is_folder else ignored.match
+            if relative and not match(relative):
+                yield entry
+
+    def _is_in_place(self) -> bool:
+        """A link that has come into the way since would show names from outside of the roots."""
+        return os.path.realpath(self._folder) == str(self._folder)
+
+    def release(self) -> None:
+        self._stop_observer()
+
+    def _stop_observer(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(REPORT_DELAY_S)
+            self._observer = None
+
+    def receive(self, message: messages.FileWatcherMessage) -> None:
+        match message:
+            case messages._PathsChanged():
+                self._timers.after(REPORT_DELAY_S, self.actor_ref, messages._ReportDue())
+            case messages._ReportDue():
+                self._send_report()
+            case _:
+                assert_never(message)
+
+    def _send_report(self) -> None:
+        noted, overflowed, has_folders = self._notes.take()
+        if has_folders and not isinstance(self._observer, PollingObserverVFS):
+            try:
+                _take_one_more_watch()
+            except OSError as error:
+                self._look_instead(error)
+        paths, has_more = self._told(noted)
+        truncated = overflowed or has_more
+        if paths or truncated:  # more has changed than was noted: it may be something of note
+            self._project.tell(messages.FilesChanged(paths=tuple(paths), truncated=truncated))
+
+    def _told(self, noted: list[str]) -> tuple[list[str], bool]:
+        """What git does not ignore, as much of it as is told; and whether there may be more."""
+        ignored = IgnoreRules(self._folder)
+        paths: list[str] = []
+        for path in sorted(noted):
+            relative = _relative(path, self._folder)
+            if not relative or ignored.match(relative):
+                continue
+            if len(paths) >= PATHS_MAX or ignored.is_exhausted:
+                return paths, True
+            paths.append(relative)
+        return paths, False
+
+
+def _take_one_more_watch() -> None:
+    """Raises OSError where the system has none left. For every folder but the first one, watchdog
+    does not say so; the limit is one for all of a user's watches."""
+    with tempfile.TemporaryDirectory() as elsewhere:
+        probe = Observer()
+        probe.schedule(FileSystemEventHandler(), elsewhere)
+        try:
+            probe.start()
+        finally:
+            probe.stop()
+            if probe.is_alive():
+                probe.join(REPORT_DELAY_S)
+
+
+def _relative(path: str, folder: Path) -> str:
+    relative = os.path.relpath(path, folder)
+    if relative in (".", "..") or relative.startswith("../"):
+        return ""
+    # A name that is not UTF-8 cannot go over the wire as it is.
+    return relative.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

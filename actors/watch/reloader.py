@@ -1,0 +1,211 @@
+"""Reads something again when its files change: the certificate, the keys of users.
+
+Such files are renewed by replacing them, their folders, or links to folders, so the folders of the
+names and of what they lead to are watched; and what watchdog misses is found by a look now and
+then.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, assert_never
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from actors import messages
+from actors.audit.trail import CONFIG_CHANGED, AuditTrail
+from actors.messages import Ref
+from actors.runtime.base import Actor
+from actors.runtime.clock import Timers
+from actors.runtime.mailbox import tell_if_alive
+
+logger = logging.getLogger("claudehub.files")
+
+# Several files may belong together (certificate and key): all shall be there before they are read.
+SETTLE_S = 0.5
+LOOK_S = 30.0
+# As the kernel follows (path_resolution(7)).
+LINKS_MAX = 40
+STOP_S = 1.0
+
+
+# What a file was when it was looked at; a change of any of these means that it is another now.
+Stamp = tuple[int, int, int, int]
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Of a file that was looked at."""
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
+
+
+class ReloadFailed(Exception):
+    """What the files say now cannot be used; the text is for people."""
+
+
+class Reloadable(Protocol):
+    """What is read from files. `name` is for the log; `failure` says what holds after a failure."""
+
+    name: str
+    failure: str
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Where it comes from."""
+
+    def reload(self) -> bool:
+        """Reads again where something has changed; whether it has. Raises ReloadFailed."""
+
+
+class _Notice(FileSystemEventHandler):
+    """Called by watchdog's thread."""
+
+    def __init__(self, reloader: Ref) -> None:
+        self._reloader = reloader
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type not in ("opened", "closed_no_write"):
+            tell_if_alive(self._reloader, messages._FileTouched())
+
+
+class FileReloader(Actor):
+    """Child of the Hub, which is told `notice` after each change, also after one that failed.
+    `died`: called when it fails, where nobody may go on without it."""
+
+    def __init__(
+        self,
+        *,
+        hub: Ref,
+        subject: Reloadable,
+        timers: Timers,
+        trail: AuditTrail,
+        notice: messages.HubMessage | None = None,
+        died: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(parent=hub, name=f"reloader of {subject.name}")
+        self._hub = hub
+        self._subject = subject
+        self._timers = timers
+        self._trail = trail
+        self._notice = notice
+        self._died = died
+        self._handler = _Notice(self.actor_ref)
+        self._observer: BaseObserver | None = None
+        self._folders: set[Path] = set()
+        self._look_is_due = False
+        self._fault = ""
+
+    def started(self) -> None:
+        self._watch()
+        self._reload()  # a change of before the watch is heard by nobody
+        self._timers.after(LOOK_S, self.actor_ref, messages._FileLookDue(again=True))
+
+    def release(self) -> None:
+        self._unwatch()
+
+    def failed(self, reason: str) -> None:
+        if self._died is not None:
+            self._died(f"{self} failed: {reason}")
+
+    def receive(self, message: messages.FileReloaderMessage) -> None:
+        match message:
+            case messages._FileTouched():
+                if not self._look_is_due:
+                    self._look_is_due = True
+                    due = messages._FileLookDue(again=False)
+                    self._timers.after(SETTLE_S, self.actor_ref, due)
+            case messages._FileLookDue():
+                self._look()
+                if message.again:
+                    self._timers.after(LOOK_S, self.actor_ref, message)
+                else:
+                    self._look_is_due = False
+            case _:
+                assert_never(message)
+
+    def _look(self) -> None:
+        changed = self._reload()
+        if changed or _folders(self._subject) != self._folders:
+            # A folder may have been replaced by another of the same name.
+            self._watch()
+            self._reload()
+
+    def _reload(self) -> bool:
+        subject = self._subject
+        try:
+            changed = subject.reload()
+        except ReloadFailed as error:
+            if str(error) != self._fault:
+                logger.error("%s: %s: %s", subject.name, subject.failure, error)
+                self._changed(ok=False)
+            self._fault = str(error)
+            return False
+        if changed:
+            logger.info("%s: read again", subject.name)
+            self._fault = ""
+            self._changed(ok=True)
+        return changed
+
+    def _changed(self, *, ok: bool) -> None:
+        self._trail.record(CONFIG_CHANGED, ok=ok, details={"read_again": self._subject.name})
+        if self._notice is not None:
+            tell_if_alive(self._hub, self._notice)
+
+    def _watch(self) -> None:
+        """What cannot be watched is still looked at now and then."""
+        self._unwatch()
+        self._folders = _folders(self._subject)
+        observer = Observer()
+        observer.daemon = True
+        try:
+            for folder in self._folders:
+                observer.schedule(self._handler, str(folder))
+            observer.start()
+        except OSError as error:
+            observer.stop()  # those of its watches that have begun
+            logger.warning("%s: looked at every %.0f s only: %s", self._subject.name, LOOK_S, error)
+            return
+        self._observer = observer
+
+    def _unwatch(self) -> None:
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.stop()
+            observer.join(STOP_S)
+
+
+def _folders(subject: Reloadable) -> set[Path]:
+    """Where a change can make the names lead to other files: the folders of every link on the way,
+    and of what they lead to. A loop of links leads nowhere, and is no fault of ours."""
+    found: set[Path] = set()
+    for path in subject.files:
+        for place in steps(path.absolute()):
+            found.update((place.parent, place.parent.parent))
+    return {folder for folder in found if os.path.isdir(folder)}
+
+
+def steps(path: Path) -> Iterator[Path]:
+    """The name, each link on its way, and what it leads to in the end."""
+    yield path
+    left = LINKS_MAX
+    done, ahead = Path("/"), list(path.parts[1:])
+    while ahead:
+        part = ahead.pop(0)
+        if part == "..":
+            done = done.parent
+            continue
+        done /= part
+        try:
+            target = os.readlink(done)
+        except OSError:  # no link, or not ours to see
+            continue
+        yield done
+        left -= 1
+        if not left:
+            return
+        done, ahead = done.parent, [*Path(target).parts, *ahead]
+        if os.path.isabs(target):
+            done, ahead = Path("/"), ahead[1:]
+    yield done

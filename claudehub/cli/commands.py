@@ -1,0 +1,165 @@
+"""What the client commands do. Each returns an exit code."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import simplejson
+
+from claudehub.cli.following import answer_permission, follow_execution
+from claudehub.cli.render import Renderer
+from claudehub.client.connection import (
+    ClientError,
+    ConnectFailed,
+    ConnectionEnded,
+    HubClient,
+    RequestFailed,
+)
+from claudehub.client.target import Target
+
+EXIT_BY_OUTCOME = {
+    "success": 0,
+    "error": 1,
+    "timeout": 3,
+    "killed": 4,
+    "cancelled": 5,
+    "lost": 6,
+    "interrupted": 130,
+}
+EXIT_FAILED = 1
+EXIT_NO_CONNECTION = 7
+LAST_SHOWN = 20
+
+
+def exit_code_of(error: ClientError) -> int:
+    no_connection = isinstance(error, ConnectFailed | ConnectionEnded)
+    return EXIT_NO_CONNECTION if no_connection else EXIT_FAILED
+
+
+def list_projects(target: Target) -> int:
+    with HubClient(target) as hub:
+        found = hub.request("project_list")["projects"]
+    if not found:
+        click.echo("no projects; `claudehub projects create FOLDER` makes one", err=True)
+    rows = [(p["project_id"], p["status"], f"{p['last_seq']} updates", p["path"]) for p in found]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        click.echo("  ".join([*cells, row[3]]))
+    return 0
+
+
+def create_project(
+    target: Target, path: Path, project_id: str | None, name: str | None, go_on: bool
+) -> int:
+    with HubClient(target) as hub:
+        answer = hub.request(
+            "project_create",
+            path=str(path.expanduser().absolute()),
+            project_id=project_id,
+            name=name,
+            **{"continue": go_on},
+        )
+    click.echo(answer["project"]["project_id"])
+    return 0
+
+
+def delete_project(target: Target, project: str, keep_history: bool) -> int:
+    with HubClient(target) as hub:
+        hub.request("project_delete", project_id=project, keep_history=keep_history)
+    return 0
+
+
+def run_prompt(
+    target: Target, project: str, prompt: str, options: dict[str, Any], as_json: bool
+) -> int:
+    with HubClient(target) as hub:
+        project_id = _project_id(hub, project)
+        hub.request("project_join", project_id=project_id)
+        answer = hub.request("execute", project_id=project_id, prompt=prompt, options=options)
+        execution_id = answer["execution_id"]
+        if answer["state"] == "queued":
+            click.echo(f"waiting, at place {answer['position']} in the queue", err=True)
+        finished = follow_execution(hub, project_id, execution_id, _shower(as_json))
+    outcome = finished["outcome"]
+    if outcome != "success":
+        click.echo(f"claudehub: {outcome}: {finished['result'] or ''}", err=True)
+        if finished["stderr"]:
+            click.echo(finished["stderr"].rstrip(), err=True)
+    return EXIT_BY_OUTCOME.get(outcome, EXIT_FAILED)
+
+
+def answer(
+    target: Target,
+    project: str,
+    permission_id: str,
+    decision: str,
+    message: str | None,
+    remember: bool,
+) -> int:
+    with HubClient(target) as hub:
+        answer_permission(
+            hub, project, permission_id, decision=decision, message=message, remember=remember
+        )
+    return 0
+
+
+def tail_project(
+    target: Target,
+    project: str,
+    last: int | None,
+    after_seq: int | None,
+    since: str | None,
+    as_json: bool,
+) -> int:
+    if last is None and after_seq is None and since is None:
+        last = LAST_SHOWN
+    with HubClient(target) as hub:
+        hub.request(
+            "project_join",
+            project_id=_project_id(hub, project),
+            last=last,
+            after_seq=after_seq,
+            since=since,
+        )
+        show = _shower(as_json)
+        position = after_seq
+        try:
+            for update in _until_deleted(hub.updates()):
+                position = update.get("seq", position)
+                show(update)
+        except KeyboardInterrupt:
+            return 0
+        except ConnectionEnded as error:
+            again = "" if position is None else f"; `--after-seq {position}` goes on from here"
+            raise ConnectionEnded(f"{error}{again}") from None
+    return 0
+
+
+def _until_deleted(updates: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for update in updates:
+        yield update
+        if update["update_type"] == "project_deleted":
+            return
+
+
+def _project_id(hub: HubClient, project: str) -> str:
+    """An id as it is; a path becomes a project where it is none."""
+    if "/" not in project and project not in (".", ".."):
+        return project
+    path = str(Path(project).expanduser().absolute())
+    try:
+        answer = hub.request("project_create", path=path)
+    except RequestFailed as error:
+        if error.code == "project_exists":
+            return str(error.details["project_id"])
+        raise
+    click.echo(f"made project {answer['project']['project_id']} of {path}", err=True)
+    return str(answer["project"]["project_id"])
+
+
+def _shower(as_json: bool) -> Any:
+    if as_json:
+        return lambda update: click.echo(simplejson.dumps(update))
+    return Renderer(click.echo).show

@@ -1,0 +1,205 @@
+"""`claudehub demo`: the whole job, for real, but for the agent.
+
+A server on a free port with a data folder of its own, two clients over sockets, one prompt,
+streamed; then kill -9, a restart, and the history read back and compared, number by number.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from claudehub.cli import standin_agent
+from claudehub.cli.render import Renderer
+from claudehub.client.connection import ClientError, HubClient
+from claudehub.client.target import Target
+
+PROMPT = "Say hello, and tell me what I am looking at."
+START_TIMEOUT_S = 30.0
+RUN_TIMEOUT_S = 280.0
+STOP_TIMEOUT_S = 20.0
+EXIT_DIFFERS = 1
+
+Update = dict[str, Any]
+
+
+class DemoFailed(Exception):
+    """Something was not as it should be; the text says what."""
+
+
+class Server:
+    """A `claudehub serve` of our own."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, str(Path(__file__).parents[1] / "__main__.py"), "serve"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.url = self._wait_for_url()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _wait_for_url(self) -> str:
+        assert self._process.stdout is not None
+        timer = threading.Timer(START_TIMEOUT_S, self._process.kill)
+        timer.start()
+        line = self._process.stdout.readline()
+        timer.cancel()
+        if not line.startswith("listening on "):
+            self.stop(signal.SIGKILL)
+            raise DemoFailed("the server did not start; its words are above")
+        return line.split()[-1]
+
+    def stop(self, number: int) -> int:
+        """Sends a signal and waits; the exit code."""
+        self._process.send_signal(number)
+        try:
+            return self._process.wait(STOP_TIMEOUT_S)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+
+
+class Watcher:
+    """A client that has joined and keeps what it is sent, in a thread of its own."""
+
+    def __init__(self, url: str, project_id: str) -> None:
+        self._hub = HubClient(Target(url))
+        self._hub.request("project_join", project_id=project_id)
+        self.updates: list[Update] = []
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        for update in self._hub.updates(RUN_TIMEOUT_S):
+            self.updates.append(update)
+            if update["update_type"] == "execution_finished":
+                return
+
+    def wait(self) -> None:
+        self._thread.join(RUN_TIMEOUT_S)
+
+
+def run_demo(*, use_claude: bool) -> int:
+    """Shows everything; returns the exit code: 0 where all was as promised."""
+    with tempfile.TemporaryDirectory(prefix="claudehub-demo-") as scratch:
+        try:
+            _show(Path(scratch).resolve(), use_claude)
+        except (DemoFailed, ClientError, TimeoutError) as error:
+            click.echo(f"\nclaudehub demo: FAILED: {error}", err=True)
+            return EXIT_DIFFERS
+    return 0
+
+
+def _show(scratch: Path, use_claude: bool) -> None:
+    folder = scratch / "hello-project"
+    folder.mkdir()
+    environment = _environment(scratch, use_claude)
+    agent = "the real CLI" if use_claude else "a stand-in agent (a script, no model behind it)"
+    _say(f"1. A hub starts on a free port. Its agent is {agent}.")
+    with _running(environment) as server:
+        _say(f"   {server.url}, pid {server.pid}, data in {scratch / 'data'}")
+        _say("2. Two clients join a project; one of them sends a prompt. What the agent does:\n")
+        seen, watched = _stream(server.url, folder)
+        _say(f"\n3. Both clients were sent updates 1 to {seen[-1]['seq']}.")
+        _compare("the two clients", seen, watched)
+        _say(f"4. kill -9 {server.pid}: no warning, no time to save anything.")
+        server.stop(signal.SIGKILL)
+    _say("5. The hub starts again on the same data, and is asked for the history.")
+    with _running(environment) as server, HubClient(Target(server.url)) as hub:
+        history = _history(hub)
+        _compare("the history and what the clients saw", history, seen)
+        _say(f"   All {len(history)} updates are there, compared number by number.")
+        hub.request("project_join", project_id="demo", after_seq=seen[-1]["seq"])
+        _say(f"6. A client joins again behind {seen[-1]['seq']}: nothing missing, nothing twice.")
+        code = server.stop(signal.SIGTERM)
+        if code != 0:
+            raise DemoFailed(f"the server ended with exit code {code}")
+    _say("7. SIGTERM: everything was closed in order, exit code 0.")
+    _say("\nThat was the whole job. With the real CLI: claudehub serve")
+
+
+def _environment(scratch: Path, use_claude: bool) -> dict[str, str]:
+    agent = f"'{sys.executable}' '{standin_agent.__file__}'"
+    ours = {
+        "WS_PORT": "0",
+        "BIND": "127.0.0.1",
+        "DATA_DIR": str(scratch / "data"),
+        "PROJECT_ROOTS": str(scratch),
+        "LOG_LEVEL": "error",
+        "MIN_FREE_BYTES": "0",
+        "XDG_CONFIG_HOME": str(scratch),  # the user's configuration file is not the demo's
+    }
+    if not use_claude:
+        ours["CLAUDE_CMD"] = agent
+    return {**os.environ, **ours}
+
+
+@contextmanager
+def _running(environment: dict[str, str]) -> Iterator[Server]:
+    server = Server(environment)
+    try:
+        yield server
+    finally:
+        server.stop(signal.SIGKILL)
+
+
+def _stream(url: str, folder: Path) -> tuple[list[Update], list[Update]]:
+    """What the one client saw, and the other; only what has a number."""
+    with HubClient(Target(url)) as hub:
+        hub.request("project_create", path=str(folder), project_id="demo")
+        hub.request("project_join", project_id="demo")
+        watcher = Watcher(url, "demo")
+        hub.request("execute", project_id="demo", prompt=PROMPT)
+        renderer = Renderer(click.echo)
+        seen = []
+        for update in hub.updates(RUN_TIMEOUT_S):
+            renderer.show(update)
+            seen.append(update)
+            if update["update_type"] == "execution_finished":
+                break
+        watcher.wait()
+    if seen[-1]["data"]["outcome"] != "success":
+        raise DemoFailed(f"the execution ended as {seen[-1]['data']['outcome']}")
+    return _numbered(seen), _numbered(watcher.updates)
+
+
+def _numbered(updates: list[Update]) -> list[Update]:
+    return [update for update in updates if "seq" in update]
+
+
+def _history(hub: HubClient) -> list[Update]:
+    found: list[Update] = []
+    while True:
+        after = found[-1]["seq"] if found else 0
+        page = hub.request("get_messages", project_id="demo", after_seq=after, limit=1000)
+        found += page["messages"]
+        if not page["more"]:
+            return found
+
+
+def _compare(what: str, one: list[Update], other: list[Update]) -> None:
+    """Raises DemoFailed at the first difference, or where the numbers are not 1, 2, 3 …"""
+    for number, (left, right) in enumerate(zip(one, other, strict=False), start=1):
+        if left != right or left["seq"] != number:
+            raise DemoFailed(f"{what} differ at update {number}: {left} / {right}")
+    if len(one) != len(other):
+        raise DemoFailed(f"{what} differ: {len(one)} and {len(other)} updates")
+
+
+def _say(text: str) -> None:
+    click.secho(text, bold=True)

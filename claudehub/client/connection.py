@@ -1,0 +1,163 @@
+"""A small blocking client: requests, and the stream of updates. For the commands of this package.
+
+A later version makes a library of it.
+"""
+
+import itertools
+import ssl
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+import simplejson
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.sync.client import ClientConnection, connect, unix_connect
+from websockets.typing import Subprotocol
+
+from claudehub.client.identity import SigningFailed
+from claudehub.client.target import Target
+from protocol.versions import SUBPROTOCOLS
+
+OPEN_TIMEOUT_S = 10.0
+REPLY_TIMEOUT_S = 60.0
+
+
+class ClientError(Exception):
+    """Base class."""
+
+
+class ConnectFailed(ClientError):
+    """There is no hub at that address, or it refused."""
+
+
+class ConnectionEnded(ClientError):
+    """The connection is gone; joining again with `after_seq` goes on without a gap."""
+
+
+class RequestFailed(ClientError):
+    """The hub answered with an error."""
+
+    def __init__(self, code: str, message: str, details: dict[str, Any]) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.details = details
+
+
+class HubClient:
+    """One connection. Updates that arrive while a reply is awaited are kept for `updates`."""
+
+    def __init__(self, target: Target) -> None:
+        """Connects, and authenticates where the hub asks for it; raises ConnectFailed."""
+        self._updates: deque[dict[str, Any]] = deque()
+        self._ids = itertools.count(1)
+        self._stack = ExitStack()
+        try:
+            self._socket: ClientConnection = self._stack.enter_context(_connect(target))
+            self.welcome: dict[str, Any] = self._receive(OPEN_TIMEOUT_S)["payload"]
+            if self.welcome["auth"] is not None:
+                self._authenticate(target)
+        except SigningFailed as error:
+            self._stack.close()
+            raise ConnectFailed(f"{target.url}: {error}") from None
+        except RequestFailed as error:
+            self._stack.close()
+            raise ConnectFailed(f"{target.url} does not take this key: {error}") from None
+        except ssl.SSLCertVerificationError as error:
+            self._stack.close()
+            raise ConnectFailed(
+                f"the certificate of {target.url} is not trusted ({error.verify_message}); "
+                "SSL_CERT_FILE=FILE names one to trust"
+            ) from None
+        except (OSError, InvalidHandshake, InvalidURI, ConnectionEnded, ValueError) as error:
+            self._stack.close()
+            raise ConnectFailed(
+                f"no hub at {target.url} ({error}); `claudehub serve` starts one"
+            ) from None
+
+    def __enter__(self) -> "HubClient":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def request(self, kind: str, **payload: Any) -> dict[str, Any]:
+        """Sends a request and waits for its reply. Raises RequestFailed and ConnectionEnded."""
+        request_id = str(next(self._ids))
+        self._send({"type": kind, "id": request_id, "payload": payload})
+        while True:
+            message = self._receive(REPLY_TIMEOUT_S)
+            if message["type"] == "update":
+                self._updates.append(message["payload"])
+            elif message.get("id") == request_id:
+                break
+        answer: dict[str, Any] = message["payload"]
+        if message["type"] == "error":
+            raise RequestFailed(answer["code"], answer["message"], answer["details"])
+        return answer
+
+    def updates(self, timeout_s: float | None = None) -> Iterator[dict[str, Any]]:
+        """Payloads of updates as they come. Raises TimeoutError after that long without one, and
+        ConnectionEnded."""
+        while True:
+            while self._updates:
+                yield self._updates.popleft()
+            message = self._receive(timeout_s)
+            if message["type"] == "update":
+                yield message["payload"]
+
+    def _authenticate(self, target: Target) -> None:
+        """With one key after the other. Raises RequestFailed with the last refusal."""
+        refusal: RequestFailed | None = None
+        for proof in target.identity.proofs(self.welcome["auth"]["challenge"]):
+            try:
+                self.request("authenticate", public_key=proof.public_key, signature=proof.signature)
+                return
+            except RequestFailed as error:
+                refusal = error
+        assert refusal is not None, "there is a proof, or SigningFailed"
+        raise refusal
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._socket.send(simplejson.dumps(message))
+        except ConnectionClosed as error:
+            raise _ended(error) from None
+
+    def _receive(self, timeout_s: float | None) -> dict[str, Any]:
+        try:
+            message: dict[str, Any] = simplejson.loads(self._socket.recv(timeout=timeout_s))
+        except ConnectionClosed as error:
+            raise _ended(error) from None
+        return message
+
+
+def _connect(target: Target) -> ClientConnection:
+    options: dict[str, Any] = {
+        "subprotocols": [Subprotocol(name) for name in SUBPROTOCOLS],
+        "open_timeout": OPEN_TIMEOUT_S,
+        "max_size": None,
+        # Else reading stops after a few messages, of pings too, while a user is asked something.
+        "max_queue": None,
+    }
+    connection: ClientConnection
+    if target.socket_path is not None:
+        connection = unix_connect(target.socket_path, **options)
+    else:
+        connection = connect(target.url, proxy=None, **options)
+    return connection
+
+
+def _ended(error: ConnectionClosed) -> ConnectionEnded:
+    close = error.rcvd
+    why = f"{close.code} {close.reason}".strip() if close is not None else "without a close frame"
+    return ConnectionEnded(f"the connection ended: {why}")

@@ -1,0 +1,160 @@
+"""Finding what an agent's process has started, with real processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from actors.process_tree import tree
+from actors.process_tree.tree import Census, Look
+from tests.harness import HubProcess
+from tests.processes import marked, wait_until
+
+SLEEP = "import signal; signal.pause()"
+# Of this process alone: other tests that run meanwhile must not end its strays.
+DATA = f"d{os.getpid()}"
+MARK = f"{DATA}:run-1"
+
+
+def start(stack: ExitStack, code: str, *, marked: bool = True, session: bool = False) -> int:
+    """A leader, in a session of its own, that runs Python code; its children end with it."""
+    environment = {**os.environ, **({tree.MARK: MARK} if marked else {})}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, start_new_session=session
+    )
+
+    def end() -> None:
+        if psutil.pid_exists(process.pid):
+            tree.kill(tree.descendants(psutil.Process(process.pid)))
+        process.kill()
+        process.wait()
+
+    stack.callback(end)
+    return process.pid
+
+
+def spawn(session: bool, env: str = "None") -> str:
+    """Code that starts a sleeper and stays."""
+    given = f"start_new_session={session}, env={env}"
+    call = f"subprocess.Popen([sys.executable, '-c', {SLEEP!r}], {given})"
+    return f"import signal, subprocess, sys; {call}; signal.pause()"
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("session", "env", "found"),
+    [(True, "None", 1), (True, "{}", 1), (False, "None", 0)],
+    ids=["a command", "a command without an environment", "a helper of the CLI"],
+)
+def test_what_a_turn_left(stack: ExitStack, session: bool, env: str, found: int) -> None:
+    census = Census()
+    leader = start(stack, spawn(session, env), session=True)
+    wait_until(lambda: len(tree.descendants(psutil.Process(leader))) == 1)
+
+    def left() -> list[int]:
+        return [p.pid for p in tree.left_by_turn(census.newcomers, tree.own_of(leader), MARK).found]
+
+    wait_until(lambda: len(left()) == found)  # it begins its session a moment after its birth
+    assert leader not in left()
+
+
+def test_what_a_helper_has_started_is_the_helpers(stack: ExitStack) -> None:
+    """A browser of an MCP server, say, in a session of its own."""
+    call = f"subprocess.Popen([sys.executable, '-c', {spawn(True)!r}])"
+    code = f"import signal, subprocess, sys; {call}; signal.pause()"
+    census = Census()
+    leader = start(stack, code, session=True)
+    wait_until(lambda: len(tree.descendants(psutil.Process(leader))) == 2)
+    assert tree.left_by_turn(census.newcomers, tree.own_of(leader), MARK).found == []
+
+
+def test_an_orphan_is_found_by_its_mark(stack: ExitStack) -> None:
+    leader = start(stack, SLEEP, session=True)
+    ours, others = start(stack, SLEEP), start(stack, SLEEP, marked=False)
+    wait_until(lambda: psutil.pid_exists(ours))
+    found = tree.left_by_turn(lambda: [ours, others], [leader], MARK).found
+    assert [p.pid for p in found] == [ours]
+
+
+def test_a_look_sees_what_is_new_until_it_is_settled(stack: ExitStack) -> None:
+    census = Census()
+    pid = start(stack, SLEEP)
+    assert pid in census.newcomers()
+    assert pid in census.newcomers()
+    census.settle()
+    assert pid not in census.newcomers()
+
+
+def test_numbers_that_begin_anew_make_everything_new(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    census = Census()
+    newest = tree._newest_pid()
+    assert newest is not None
+    monkeypatch.setattr(tree, "_newest_pid", lambda: 5)
+    assert os.getpid() in census.newcomers()
+    monkeypatch.setattr(tree, "_newest_pid", lambda: None)
+    assert os.getpid() in census.newcomers()
+
+
+def test_strays_of_one_run_are_not_another_runs(stack: ExitStack) -> None:
+    pid = start(stack, SLEEP)
+    wait_until(lambda: pid in [p.pid for p in tree.look_for(f"{DATA}:run-").found])
+    assert tree.end_strays(f"{DATA}:run-2", 1.0) == 0
+    assert tree.end_strays(MARK, 1.0) == 1
+
+
+def looks(monkeypatch: pytest.MonkeyPatch, *answers: Look) -> None:
+    """What the first looks find; then it is the truth."""
+    look_for, given = tree.look_for, iter(answers)
+    monkeypatch.setattr(tree, "look_for", lambda prefix: next(given, None) or look_for(prefix))
+
+
+def test_a_stray_in_the_middle_of_its_exec_is_looked_at_again(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not, and outlived a server that had died while it began."""
+    pid = start(stack, SLEEP)
+    looks(monkeypatch, Look(unreadable={pid}))
+    assert tree.end_strays(MARK, 1.0) == 1
+
+
+def test_what_stays_unreadable_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Look(unreadable={1}), Look(unreadable={1})]
+    monkeypatch.setattr(tree, "look_for", lambda _prefix: found.pop())
+    assert tree.end_strays(f"{DATA}:none", 1.0) == 0 and found == []
+
+
+def test_who_forks_while_others_are_looked_at_is_seen() -> None:
+    """And is gone before its own turn comes: its child was not, and outlived the end."""
+    there = iter([[1, 2], [1, 3], [3, 4], [4]])
+    assert list(tree.rounds(lambda: next(there))) == [[1, 2], [3], [4]]
+    endless = iter(range(10**6))
+    assert len(list(tree.rounds(lambda: [next(endless)]))) == tree.LISTINGS_MAX
+
+
+@pytest.mark.parametrize("way", ["exit", "kill"])
+def test_a_double_fork_at_the_moment_of_the_end_is_ended(hub: HubProcess, way: str) -> None:
+    """At several moments around it. (Each waits for a second: the child holds the output open.)"""
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        client.request("project_join", project_id="p")
+        for number in range(2, 16, 3):
+            words = "[[exit:3]]" if way == "exit" else "[[hang]]"
+            prompt = f"[[latefork:{number}]]{words}"
+            answer = client.request("execute", project_id="p", prompt=prompt)
+            if way == "kill":
+                client.wait_for("claude", subtype="init")
+                client.request("agent_kill", project_id="p")
+            client.wait_for("execution_finished", execution_id=answer["execution_id"])
+            client.take()
+            assert marked(hub.data) == [], number

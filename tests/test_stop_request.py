@@ -1,0 +1,43 @@
+"""A stop_request to stop is heard whichever thread the kernel gives the signal to."""
+
+import os
+import signal
+import threading
+
+from actors.server.stop_request import StopRequest
+
+
+def test_a_signal_that_another_thread_gets_is_heard() -> None:
+    stop_request = StopRequest()
+    go = threading.Event()
+
+    def get_it() -> None:
+        go.wait(5)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    thread = threading.Thread(target=get_it)
+    with stop_request.signals():
+        thread.start()
+        assert not stop_request.wait(0)
+        go.set()
+        stop_request.wait_for_ever()
+        assert stop_request.is_requested and stop_request.failure is None
+        os.kill(os.getpid(), signal.SIGINT)  # again: no KeyboardInterrupt
+        assert stop_request.wait(0)
+    thread.join()
+
+
+def test_a_failure_is_a_wish_with_a_reason() -> None:
+    stop_request = StopRequest()
+    with stop_request.signals():
+        threading.Timer(0.01, stop_request.fail, ["why"]).start()
+        stop_request.wait_for_ever()
+    assert stop_request.failure == "why"
+    stop_request.fail("late")
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequest().signals():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
