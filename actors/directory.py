@@ -1,10 +1,29 @@
-"""Whom to tell about a project: on one machine, a dict that the Hub fills."""
+"""Where a message for a project goes: on one machine, a dict that the Hub fills.
+
+A Client gets a port from the directory and never learns whether a project actor stands behind it.
+"""
+
+from typing import Protocol
 
 from actors import messages
-from actors.messages import ProjectMessage, Ref
-from actors.ports import ProjectPort
-from actors.runtime.mailbox import tell_if_alive
+from actors.messages import ProjectMessage
+from actors.runtime.base import tell_if_alive
+from actors.runtime.refs import Ref
 from protocol.errors import HubFault
+
+
+class ProjectPort(Protocol):
+    """Where messages for one project go."""
+
+    def tell(self, message: ProjectMessage) -> bool:
+        """Return False where the project cannot be reached just now."""
+
+
+class Directory(Protocol):
+    """What a Client knows of the projects."""
+
+    def find(self, project_id: str) -> ProjectPort | None:
+        """Return None where there is no such project."""
 
 
 class LocalProject:
@@ -18,7 +37,7 @@ class LocalProject:
 
 
 class UnavailableProject:
-    """A project that nobody works on: every request gets the same answer."""
+    """A project without an actor: every request gets the same answer."""
 
     def __init__(self, error: HubFault) -> None:
         self._error = error
@@ -30,7 +49,8 @@ class UnavailableProject:
 
 
 class LocalDirectory:
-    """Written by the Hub's thread, read by any: each step is one operation on a dict."""
+    """The projects of this server. Only the Hub's thread writes it; any thread reads it, since each
+    step is one operation on a dict."""
 
     def __init__(self) -> None:
         self._ports: dict[str, ProjectPort] = {}

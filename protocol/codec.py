@@ -1,9 +1,7 @@
-"""Text to values and back, and stored bytes spliced into frames.
-
-A stored record becomes an update on the wire without being parsed: see `update_message`.
-"""
+"""Text to values and back, and the parts of an update that every version shares."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import simplejson
@@ -11,18 +9,28 @@ from pydantic import BaseModel, ValidationError
 
 from protocol.content import BLOCK_TYPES
 from protocol.errors import ErrorCode, RequestRefused, WireError, invalid_field
-from protocol.frames import text_head
 from protocol.requests import MODELS, REQUEST_ID_MAX_LENGTH, Execute, Ping, ProjectJoin, Request
 
 _JOIN_POSITIONS = ("after_seq", "since", "last")
 
+def _plain(value: object) -> dict[str, Any]:
+    """Return a model as what JSON knows. Raises TypeError for anything else, as json does."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} cannot be JSON")
+
+
 # One encoder, kept: dumps(separators=...) builds one a call. ASCII keeps U+2028 and lone
 # surrogates out of the files.
-_encoder = simplejson.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_encoder = simplejson.JSONEncoder(
+    separators=(",", ":"),
+    ensure_ascii=True,
+    allow_nan=False,
+    default=_plain,
+)
 
 # A stored line is `{"crc":"9f3c01ab",` and then the payload of its update; these are its bytes.
 RECORD_PREFIX_BYTES = 18
-_UPDATE_HEAD = b'{"type":"update","payload":{'
 
 
 class Undecodable(Exception):
@@ -51,9 +59,10 @@ def _finite(text: str) -> float:
 
 
 def dumps(value: Any) -> bytes:
-    """JSON, compact and ASCII. Raises ValueError for what JSON cannot hold."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json")
+    """Return JSON, compact and ASCII; models may stand anywhere in the value.
+
+    Raises ValueError for what JSON cannot hold.
+    """
     try:
         return _encoder.encode(value).encode("ascii")
     except RecursionError:
@@ -99,7 +108,7 @@ def _request(message: dict[str, Any], request_id: str | None) -> Request:
         raise invalid_field("type", "must be a string that names the request")
     payload = message.get("payload")
     if kind == "ping":
-        return Request(kind, request_id, Ping({} if payload is None else payload))
+        return Request(kind, request_id, _ping({} if payload is None else payload))
     if kind not in MODELS:
         known = ", ".join(sorted([*MODELS, "ping"]))
         raise RequestRefused(
@@ -119,6 +128,14 @@ def _request(message: dict[str, Any], request_id: str | None) -> Request:
     elif isinstance(body, Execute):
         _check_one_prompt(body)
     return Request(kind, request_id, body)  # type: ignore[arg-type]
+
+
+def _ping(payload: Any) -> Ping:
+    try:
+        dumps(payload)
+    except ValueError as error:  # read, but not to be written again: NaN, or nested too deeply
+        raise invalid_field("payload", str(error)) from None
+    return Ping(payload)
 
 
 def _without_nulls(payload: dict[str, Any]) -> dict[str, Any]:
@@ -154,61 +171,29 @@ def _refusal(error: ValidationError) -> RequestRefused:
     return invalid_field(field, message)
 
 
-def result_message(request_id: str | None, payload: bytes) -> bytes:
-    """The reply to a request that worked; `payload` is JSON."""
-    return b'{"type":"result",%b"payload":%b}' % (_id_field(request_id), payload)
+def update_bodies(
+    project_id: str, updates: Iterable[tuple[str, Any, str | None]]
+) -> list[bytes]:
+    """Return what records and updates have behind their number and time, to the end of the object.
 
-
-def error_message(request_id: str | None, payload: bytes) -> bytes:
-    """The reply to a request that did not work; `payload` is from error_payload."""
-    return b'{"type":"error",%b"payload":%b}' % (_id_field(request_id), payload)
-
-
-def error_payload(error: WireError) -> bytes:
-    """What an error says, as JSON."""
-    return dumps(
-        {"code": str(error.code), "message": error.message, "details": dict(error.details)}
-    )
-
-
-def welcome_message(payload: BaseModel) -> bytes:
-    """The first message of every connection."""
-    return b'{"type":"welcome","payload":%b}' % dumps(payload)
-
-
-def _id_field(request_id: str | None) -> bytes:
-    return b"" if request_id is None else b'"id":%b,' % dumps(request_id)
-
-
-def update_body(project_id: str, update_type: str, data: bytes, execution_id: str | None) -> bytes:
-    """An update's fields behind its number and time, ending the object; `data` is JSON."""
-    execution = "" if execution_id is None else f'"execution_id":"{execution_id}",'
-    head = f'"project_id":"{project_id}","update_type":"{update_type}",{execution}"data":'
-    return b"".join((head.encode("ascii"), data, b"}"))  # one copy, not two
-
-
-def update_message(line: bytes) -> bytes:
-    """A stored record, newline included, as the update that every subscriber gets."""
-    return b"%b%b}" % (_UPDATE_HEAD, line[RECORD_PREFIX_BYTES:-1])
+    Each update is its `update_type`, its data (JSON, or what `dumps` takes) and the id of its
+    execution, or None. One call encodes a batch: this is done for every update ever sent.
+    """
+    bodies = []
+    project = f'"project_id":"{project_id}","update_type":"'
+    for update_type, data, execution_id in updates:
+        execution = "" if execution_id is None else f'"execution_id":"{execution_id}",'
+        head = f'{project}{update_type}",{execution}"data":'
+        text = data if isinstance(data, bytes) else dumps(data)
+        bodies.append(b"".join((head.encode("ascii"), text, b"}")))  # one copy, not two
+    return bodies
 
 
 def update_payload(line: bytes) -> bytes:
-    """A stored record, newline included, as the payload of its update (for get_messages)."""
+    """Return the payload of the update that a stored record is; `line` ends in its newline."""
     return b"{" + line[RECORD_PREFIX_BYTES:-1]
 
 
 def ephemeral_payload(timestamp: str, body: bytes) -> bytes:
-    """The payload of an update that is not stored; `body` is from update_body."""
+    """Return the payload of an update that is not stored; `body` is from update_bodies."""
     return b'{"timestamp":"%b",%b' % (timestamp.encode("ascii"), body)
-
-
-def ephemeral_message(timestamp: str, body: bytes) -> bytes:
-    """An update that is not stored."""
-    return b'{"type":"update","payload":%b}' % ephemeral_payload(timestamp, body)
-
-
-def update_frame(line: bytes) -> bytes:
-    """A stored record, newline included, as the frame that every subscriber gets: one copy, and
-    not a call for each step, since this is done for every update ever sent."""
-    size = len(_UPDATE_HEAD) + len(line) - RECORD_PREFIX_BYTES
-    return b"%b%b%b}" % (text_head(size), _UPDATE_HEAD, line[RECORD_PREFIX_BYTES:-1])

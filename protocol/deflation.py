@@ -1,28 +1,30 @@
-"""Compressed frames for the subscribers of one project, made once for all (RFC 7692).
+"""Compressed frames for the subscribers of one project, made once for all of them (RFC 7692).
 
-All of them get the same updates in the same order, so one compressor with context serves them all.
-Someone who comes later has not seen what it refers to: for them it is begun afresh, with the next
-batch. Never across projects: secrets beside text of somebody else's choice leak by length.
+All subscribers get the same updates in the same order, so one compressor with context serves them
+all. A subscriber that comes later has not seen what the compressor refers to; the compressor starts
+again for it with the next batch. Projects never share a compressor: the length of compressed text
+gives secrets away that stand beside text of somebody else's choice.
 
-A class of the Project; used only in its thread, while a batch is offered.
+The feed of a project owns these objects and uses them in the project's thread, while it offers a
+batch.
 """
 
 import zlib
 from collections.abc import Sequence
 
-from protocol import frames
+from protocol.frames import deflated_frames, text_frame
 from protocol.inflater import WINDOW_BITS, Inflater
 
-# Level 1: 51 us for 4 KiB, where level 6 takes 328 for a seventh less; memory level 5: 64 KiB of
-# window and 80 KiB of tables a project.
+# Level 1 takes 51 us for 4 KiB; level 6 takes 328 us for a seventh less. Memory level 5 takes
+# 64 KiB of window and 80 KiB of tables for each project.
 LEVEL = 1
 MEMORY_LEVEL = 5
-# Without context a shorter message gains next to nothing.
+# Without context, compressing a shorter message gains next to nothing.
 ALONE_BYTES_MIN = 200
 
 
 class DeflateStream:
-    """For the subscribers that get one selection of a project's updates: all, or what is kept."""
+    """The stream for subscribers that get one selection of updates: all, or those that are kept."""
 
     def __init__(self, alone_bytes_min: int = ALONE_BYTES_MIN) -> None:
         self._alone_bytes_min = alone_bytes_min
@@ -35,8 +37,11 @@ class DeflateStream:
         self._alone: dict[int, bytes] = {}  # by window bits
 
     def frames(self, batch: Sequence[bytes], inflater: Inflater) -> bytes | None:
-        """The batch's frames compressed for a peer; None where it gets them as they are, since its
-        window does not follow this stream. From the next batch on it will."""
+        """Return the frames of a batch of messages, compressed for a peer.
+
+        None: the peer's window does not follow this stream, so it gets this batch uncompressed. It
+        follows from the next batch on.
+        """
         if batch is not self._batch:
             self._begin(batch)
         if not inflater.shares_context:
@@ -47,7 +52,8 @@ class DeflateStream:
                 return None
             inflater.context = self._context
         if self._in_context is None:
-            self._in_context = b"".join(self._compress(frame) for frame in batch)
+            compressor = self._compressor
+            self._in_context = deflated_frames([_deflated(compressor, text) for text in batch])
         return self._in_context
 
     def _begin(self, batch: Sequence[bytes]) -> None:
@@ -60,24 +66,22 @@ class DeflateStream:
             self._compressor = _compressor(WINDOW_BITS)
             self._context = object()
 
-    def _compress(self, frame: bytes) -> bytes:
-        return _deflated(self._compressor, frame)
-
     def _frames_alone(self, window_bits: int) -> bytes:
+        """Return the batch for peers whose messages must each stand alone."""
         frames = self._alone.get(window_bits)
         if frames is None:
-            frames = b"".join(
-                frame
-                if len(frame) < self._alone_bytes_min
-                else _deflated(_compressor(window_bits), frame)
-                for frame in self._batch
-            )
+            frames = b"".join([self._frame_alone(text, window_bits) for text in self._batch])
             self._alone[window_bits] = frames
         return frames
 
+    def _frame_alone(self, message: bytes, window_bits: int) -> bytes:
+        if len(message) < self._alone_bytes_min:
+            return text_frame(message)
+        return deflated_frames([_deflated(_compressor(window_bits), message)])
+
 
 class Deflation:
-    """Streams begin when somebody asks, and end when nobody is left."""
+    """The streams of one project. A stream begins when the first subscriber asks for it."""
 
     def __init__(self) -> None:
         self._streams: dict[bool, DeflateStream] = {}
@@ -85,23 +89,17 @@ class Deflation:
     def frames(
         self, batch: Sequence[bytes], inflater: Inflater, *, with_ephemeral: bool
     ) -> bytes | None:
-        """See DeflateStream.frames."""
+        """See DeflateStream.frames. `with_ephemeral`: the batch has what may be dropped."""
         stream = self._streams.get(with_ephemeral)
         if stream is None:
             stream = self._streams[with_ephemeral] = DeflateStream()
         return stream.frames(batch, inflater)
-
-    def forget(self) -> None:
-        """Nobody is left."""
-        self._streams.clear()
 
 
 def _compressor(window_bits: int) -> "zlib._Compress":
     return zlib.compressobj(LEVEL, zlib.DEFLATED, -window_bits, MEMORY_LEVEL)
 
 
-def _deflated(compressor: "zlib._Compress", frame: bytes) -> bytes:
-    """Section 7.2.1: what a sync flush ends with is left out."""
-    message = frames.message_of(frame)
-    data = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
-    return frames.deflated_frame(data[:-4])
+def _deflated(compressor: "zlib._Compress", message: bytes) -> bytes:
+    """Return a message compressed, without the end of the sync flush (RFC 7692, section 7.2.1)."""
+    return (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]

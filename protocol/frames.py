@@ -4,10 +4,10 @@ RFC 6455, section 5.2. A buffer is any number of whole frames, one behind the ot
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _DEFLATED = 0x40  # RSV1: RFC 7692, section 6
-# As update_frame in codec.py makes it of a stored record.
+# As Version1 in dialect.py makes it of a stored record.
 _STORED_UPDATE = re.compile(
     rb'\{"type":"update","payload":\{"seq":(\d+),"timestamp":"[^"]*","project_id":"([^"]*)"'
 )
@@ -27,15 +27,18 @@ def text_frame(message: bytes) -> bytes:
     return text_head(len(message)) + message
 
 
-def deflated_frame(data: bytes) -> bytes:
-    """A compressed text message in one frame."""
-    head = text_head(len(data))
-    return b"%c%b%b" % (head[0] | _DEFLATED, head[1:], data)
+def text_frames(messages: Iterable[bytes]) -> list[bytes]:
+    """Return each message in a frame of its own."""
+    return [text_head(len(message)) + message for message in messages]
 
 
-def message_of(frame: bytes) -> bytes:
-    """What one frame holds."""
-    return frame[_head_bytes(frame, 0) :]
+def deflated_frames(messages: Iterable[bytes]) -> bytes:
+    """Return compressed text messages, each in a frame of its own, one behind the other."""
+    parts: list[bytes] = []
+    for message in messages:
+        head = text_head(len(message))
+        parts += (b"%c%b" % (head[0] | _DEFLATED, head[1:]), message)
+    return b"".join(parts)
 
 
 def boundary(buffer: bytes, offset: int) -> int:

@@ -13,7 +13,7 @@ from protocol.nesting import DEPTH_MAX, is_too_deep
 PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # pydantic: `$` is the very end
 REQUEST_ID_MAX_LENGTH = 128
 NAME_MAX_LENGTH = 1000
-KEY_MAX_LENGTH = 128
+REQUEST_KEY_MAX_LENGTH = 128
 HISTORY_LIMIT_MAX = 1000
 HISTORY_LIMIT_DEFAULT = 100
 
@@ -136,12 +136,15 @@ class Options(BaseModel):
 
 
 class Execute(ProjectRequest):
-    """`prompt` or `content`, never both. `key`: to be run once, however often it is sent."""
+    """`prompt` or `content`, never both. A prompt with a `key` runs once, however often it is
+    sent."""
 
     prompt: Annotated[str, Field(min_length=1)] | None = None
     content: Content | None = None
     options: Options = Options()
-    key: Annotated[Text, Field(max_length=KEY_MAX_LENGTH)] | None = None
+    request_key: Annotated[Text, Field(max_length=REQUEST_KEY_MAX_LENGTH)] | None = Field(
+        default=None, alias="key"
+    )
 
 
 class AgentInterrupt(ProjectRequest):

@@ -1,23 +1,26 @@
-"""Which versions of the protocol are spoken, and how one is chosen."""
+"""Which versions of the protocol the hub speaks, and how a client chooses one."""
 
 from collections.abc import Sequence
 
 from protocol import PROTOCOL_VERSION
+from protocol.dialect import VERSION_1, Dialect
 
 SUBPROTOCOLS = (f"claudehub.v{PROTOCOL_VERSION}",)
 PROTOCOLS = (PROTOCOL_VERSION,)
+# By WebSocket subprotocol. A client that offers none speaks version 1.
+DIALECTS: dict[str | None, Dialect] = {None: VERSION_1, SUBPROTOCOLS[0]: VERSION_1}
 
 
 def choose_subprotocol(offered: Sequence[str]) -> str | None:
-    """The WebSocket subprotocol to answer with (RFC 6455, section 1.9).
+    """Return the WebSocket subprotocol to answer with (RFC 6455, section 1.9).
 
-    None where the client offers none: it gets version 1. Raises ValueError, with a text that names
-    what is spoken, where only unknown ones are offered.
+    Return None where the client offers none: it gets version 1. Raise ValueError, with a text that
+    names the known ones, where the client offers only unknown ones.
     """
     if not offered:
         return None
-    for subprotocol in SUBPROTOCOLS:
+    known = [name for name in DIALECTS if name is not None]
+    for subprotocol in known:
         if subprotocol in offered:
             return subprotocol
-    spoken = ", ".join(SUBPROTOCOLS)
-    raise ValueError(f"unknown subprotocol; this server speaks: {spoken}")
+    raise ValueError(f"unknown subprotocol; this server speaks: {', '.join(known)}")

@@ -1,11 +1,11 @@
-"""Which keys of a project have run: one line each in a file beside its metadata.
+"""Which request keys of a project have run: one line each in a file beside its metadata.
 
-The log is the truth: what was not flushed here before a crash is read from it again. The file only
-spares reading all of it at every start.
+The log is the truth: what a crash kept from this file is read from the log again. The file only
+spares reading all of the log at every start.
 """
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import simplejson
@@ -21,23 +21,25 @@ LINES_MAX = 4 * REQUEST_KEYS_KEPT
 
 @dataclass(frozen=True, slots=True)
 class KeyedExecution:
-    """`fingerprint` tells whether a prompt that is sent again is the same."""
+    """The execution that ran for a request key; `prompt_digest` tells whether a prompt that is sent
+    again is the same."""
 
-    key: str
+    request_key: str
     execution_id: str
-    fingerprint: str
+    prompt_digest: str
 
 
 class RequestKeyFile:
-    """Every call but `note` raises StorageError."""
+    """The file. Every call but `note` raises StorageError. `has_news`: `save` has something to do."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "keys.jsonl"
         self._unsaved: list[KeyedExecution] = []
         self._lines = 0
+        self.has_news = False
 
     def load(self) -> list[KeyedExecution]:
-        """The newest REQUEST_KEYS_KEPT, oldest first. A torn last line is left out."""
+        """Return the newest REQUEST_KEYS_KEPT, oldest first, without a torn last line."""
         try:
             lines = self._path.read_bytes().splitlines()
         except FileNotFoundError:
@@ -45,15 +47,16 @@ class RequestKeyFile:
         except OSError as error:
             raise from_os_error(error, f"reading {self._path}") from error
         self._lines = len(lines)
-        found = {run.key: run for line in lines if (run := _parse(line)) is not None}
+        found = {run.request_key: run for line in lines if (run := _parse(line)) is not None}
         return list(found.values())[-REQUEST_KEYS_KEPT:]
 
     def note(self, run: KeyedExecution) -> None:
-        """Kept with the next `save`."""
+        """Keep one more, with the next `save`."""
         self._unsaved.append(run)
+        self.has_news = True
 
     def save(self) -> None:
-        """What was noted is durable on return."""
+        """Make durable what was noted."""
         if not self._unsaved:
             return
         data = b"".join(_line(run) for run in self._unsaved)
@@ -68,12 +71,13 @@ class RequestKeyFile:
         except OSError as error:
             raise from_os_error(error, f"writing {self._path}") from error
         self._unsaved.clear()
+        self.has_news = False
 
     def _append(self, data: bytes) -> None:
         is_new = not self._path.exists()
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            # Behind a torn line, a newline ends it; an empty line is left out.
+            # A newline ends a torn line that may stand last; `load` leaves out empty lines.
             disk.write_all(fd, b"\n" + data)
             disk.sync(fd)
         finally:
@@ -83,11 +87,17 @@ class RequestKeyFile:
 
 
 def _line(run: KeyedExecution) -> bytes:
-    return simplejson.dumps(asdict(run)).encode("ascii") + b"\n"
+    fields = {
+        "key": run.request_key,
+        "execution_id": run.execution_id,
+        "fingerprint": run.prompt_digest,
+    }
+    return simplejson.dumps(fields).encode("ascii") + b"\n"
 
 
 def _parse(line: bytes) -> KeyedExecution | None:
     try:
-        return KeyedExecution(**simplejson.loads(line))
-    except (ValueError, TypeError):
+        fields = simplejson.loads(line)
+        return KeyedExecution(fields["key"], fields["execution_id"], fields["fingerprint"])
+    except (ValueError, TypeError, KeyError):
         return None

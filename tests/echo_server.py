@@ -42,15 +42,17 @@ class Echo:
         self._outbox = outbox
         self._stream = DeflateStream(alone_bytes_min=0)
 
-    def begin(self) -> bool:
+    def begin(self, subprotocol: str | None) -> bool:
         """Says nothing."""
         return True
 
     def receive(self, message: str | bytes) -> bool:
         binary = isinstance(message, bytes)
-        frame = text_frame(message if isinstance(message, bytes) else message.encode())
+        text = message if isinstance(message, bytes) else message.encode()
+        frame = None
         if self._outbox.inflater is not None:
-            frame = self._stream.frames([frame], self._outbox.inflater) or frame
+            frame = self._stream.frames([text], self._outbox.inflater)
+        frame = frame or text_frame(text)
         if binary:
             frame = bytes([frame[0] & 0xF0 | Opcode.BINARY]) + frame[1:]
         self._outbox.write(frame, counts=True)

@@ -10,7 +10,7 @@ from actors import messages
 from actors.executor import starter
 from actors.executor.actor import Executor
 from actors.executor.cli_facts import CliFacts
-from actors.executor.credit import Credit
+from actors.executor.output import Credit
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
 from actors.process_tree import tree
@@ -153,7 +153,7 @@ class Setup:
         return worker
 
     def tell(self, message: Any) -> None:
-        self.executor.receive(message)
+        self.executor.on_receive(message)
 
     def start(
         self,

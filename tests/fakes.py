@@ -1,5 +1,6 @@
 """Stand-ins for what an actor talks to; each keeps the real interface."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -7,7 +8,9 @@ from typing import Any
 
 import pykka
 
-from actors.ports import Broadcast
+from actors import messages
+from protocol import codec
+from protocol.dialect import VERSION_1, Broadcast
 
 
 class Probe(pykka.ThreadingActor):
@@ -112,16 +115,14 @@ class FakeTransport:
 class RecordingSubscriber:
     """Takes batches and keeps them."""
 
-    def __init__(self, key: str = "s") -> None:
-        self._key = key
+    dialect = VERSION_1
+
+    def __init__(self, subscriber_id: str = "s") -> None:
+        self.id = subscriber_id
         self.registered: tuple[int, int] | None = None
         self.batches: list[Broadcast] = []
         self.closed_with: str | None = None
         self.has_left = False
-
-    @property
-    def key(self) -> str:
-        return self._key
 
     def register(self, position: int, last_seq: int) -> None:
         self.registered = (position, last_seq)
@@ -134,6 +135,23 @@ class RecordingSubscriber:
 
     def closed(self, why: str) -> None:
         self.closed_with = why
+
+
+def body_of(
+    project_id: str, update_type: str, data: Any, execution_id: str | None = None
+) -> bytes:
+    """Return one update without its number and time."""
+    return codec.update_bodies(project_id, [(update_type, data, execution_id)])[0]
+
+
+def said(answer: messages.Answer) -> Any:
+    """Return the payload of an answer as a client gets it."""
+    if isinstance(answer, messages.Refused):
+        return json.loads(VERSION_1.error(None, answer.error))["payload"]
+    if isinstance(answer, messages.Left):
+        return {"project_id": answer.project_id}
+    assert not isinstance(answer, messages.HistorySnapshot)
+    return json.loads(codec.dumps(answer.payload))
 
 
 def texts(stream: bytes) -> list[bytes]:

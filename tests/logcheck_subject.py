@@ -51,8 +51,9 @@ class Subject:
         ids = [secrets.token_hex(8) for _ in range(count)]
         fill = "x" * size_bytes
         bodies = [
-            codec.update_body("p", "claude", codec.dumps({"id": name, "fill": fill}), None)
-            for name in ids
+            *codec.update_bodies(
+                "p", [("claude", {"id": name, "fill": fill}, None) for name in ids]
+            )
         ]
         try:
             self.log.append_many(bodies, now())

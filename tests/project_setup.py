@@ -22,7 +22,7 @@ from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings
 from storage.projects import ProjectMeta, ProjectStore
 from tests.executor_setup import settings as executor_settings
-from tests.fakes import FrozenClock, ManualTimers, Probe, RecordingSubscriber, inbox_of
+from tests.fakes import FrozenClock, ManualTimers, Probe, RecordingSubscriber, inbox_of, said
 
 CALLER = Caller("c1")
 
@@ -74,8 +74,7 @@ class ProjectSetup:
             clock=FrozenClock(),
             timers=self.timers,
         )
-        monitored = self.project._watching
-        monitored._failed = True  # no FileWatcher here
+        self.project._watcher_failed = True  # no FileWatcher here
         self.project.started()
         self.handle_own()
 
@@ -83,13 +82,13 @@ class ProjectSetup:
         while own := inbox_of(self.project):
             for message in own:
                 if not isinstance(message, pykka.messages._ActorStop):
-                    self.project.receive(message)
+                    self.project.on_receive(message)
 
     def ask(self, body: Any, subscriber: Any = None, *, handle: bool = True) -> int:
         """Sends a request; its number."""
         self.numbers += 1
         reply_to = ReplyTo(self.client.actor_ref, self.numbers)
-        self.project.receive(
+        self.project.on_receive(
             messages.ProjectRequest(
                 reply_to=reply_to, caller=CALLER, body=body, subscriber=subscriber
             )
@@ -99,7 +98,7 @@ class ProjectSetup:
         return self.numbers
 
     def tell(self, message: Any) -> None:
-        self.project.receive(message)
+        self.project.on_receive(message)
         self.handle_own()
 
     def execute(self, prompt: str = "x", **options: Any) -> str:
@@ -109,7 +108,7 @@ class ProjectSetup:
         return execution_id
 
     def answers(self) -> list[dict[str, Any]]:
-        return [json.loads(m.payload) for m in self.client.take()]
+        return [said(answer) for answer in self.client.take()]
 
     def lines(self) -> list[dict[str, Any]]:
         found = []

@@ -18,6 +18,7 @@ from actors import messages
 from actors.audit import trail as trail_module
 from actors.audit.auditor import CHECK_PERIOD_S, SYNC_S, Auditor, AuditSettings
 from actors.audit.trail import FLOOD_LINES_PER_S, AuditTrail
+from actors.hub.metadata import error_info
 from actors.limits.peer import Peer
 from actors.messages.audit import AuditEntry, _AuditCheckDue, _AuditSyncDue
 from claudehub.cli.main import main
@@ -33,6 +34,7 @@ from tests.project_setup import fail_with
 from tests.test_access import Keys, enter
 from tests.test_client_actor import Setup
 from tests.test_gate import Locked, requests_of_every_kind
+from tests.test_storage import a_meta
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SECRET = "a-secret-that-nobody-keeps"
@@ -186,7 +188,7 @@ class Audited:
 
     def handle(self) -> None:
         for message in inbox_of(self.auditor):
-            self.auditor.receive(message)
+            self.auditor.on_receive(message)
 
 
 def test_lines_are_written_at_once_and_flushed_together(tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ def test_what_could_not_be_written_is_counted(
         for _ in range(3):
             audited.trail.record("lost")
         audited.handle()
-        audited.auditor.receive(AuditEntry(timestamp="", action="lost", suppressed=5))
+        audited.auditor.on_receive(AuditEntry(timestamp="", action="lost", suppressed=5))
     audited.trail.record("kept")
     audited.handle()
     (found,) = lines_of(tmp_path)
@@ -292,7 +294,7 @@ def test_every_request_leaves_a_line(kind: str, payload: Any) -> None:
     setup.say(kind, **payload)
     passed = [*setup.hub.take(), *setup.project.take()]
     if passed:
-        setup.client.receive(answer_to(passed[0]))
+        setup.client.on_receive(answer_to(passed[0]))
     entry = last_entry(setup)
     assert (entry.action, entry.ok, entry.code) == (kind, True, None)
     assert (entry.client_id, entry.address) == ("c1", "10.0.0.1")
@@ -307,9 +309,10 @@ def test_every_request_leaves_a_line(kind: str, payload: Any) -> None:
 def answer_to(request: Any) -> Any:
     number, body = request.reply_to.number, request.body
     if type(body).__name__ == "ProjectLeave":
-        return messages.Left(number=number, payload=b"{}", project_id="p")
-    payload = b'{"execution_id":"e","project":{"project_id":"made"}}'
-    return messages.Replied(number=number, ok=True, payload=payload)
+        return messages.Left(number=number, project_id="p")
+    project = error_info(a_meta("made"))
+    payload = {"execution_id": "e", "project": project}
+    return messages.Replied(number=number, payload=payload)
 
 
 @pytest.mark.parametrize("kind", [*MODELS, "ping"])
@@ -329,11 +332,11 @@ def test_who_has_come_in_and_who_has_not(tmp_path: Path) -> None:
     assert (refused.user, refused.code) == (None, "unauthenticated")
     locked.enter()
     entered = last_entry(locked.setup)
-    assert entered.user == "ann@laptop" and entered.key == refused.key
-    assert str(entered.key).startswith("SHA256:")
+    assert entered.user == "ann@laptop" and entered.fingerprint == refused.fingerprint
+    assert str(entered.fingerprint).startswith("SHA256:")
     locked.write("# gone", line="")
     locked.keyring.reload()
-    locked.setup.client.receive(messages.LookAtKey())
+    locked.setup.client.on_receive(messages.LookAtKey())
     assert last_entry(locked.setup).action == "key_revoked"
 
 
@@ -449,7 +452,7 @@ def test_what_was_too_much_or_held_back_leaves_its_own_line() -> None:
     meant = requests.Request("agent_kill", "1", body)
     refusal = RequestRefused(ErrorCode.RATE_LIMITED, "too many")
     too_many = codec.Undecodable(refusal, "1", meant=meant)
-    setup.client.receive(messages.RequestReceived(request=too_many))
+    setup.client.on_receive(messages.RequestReceived(request=too_many))
     entry = last_entry(setup)
     assert (entry.action, entry.project_id, entry.code) == ("agent_kill", "p", "rate_limited")
     setup.say("project_delete", project_id="p")
@@ -464,12 +467,12 @@ def test_the_auditor_rolls_and_deletes_by_age(tmp_path: Path) -> None:
         audited = Audited(tmp_path)
         audited.trail.record("ping")
         audited.handle()
-        audited.auditor.receive(_AuditCheckDue())
+        audited.auditor.on_receive(_AuditCheckDue())
         assert older_files(tmp_path) == []
         now.tick(timedelta(days=31))
-        audited.auditor.receive(_AuditCheckDue())
+        audited.auditor.on_receive(_AuditCheckDue())
         (older,) = older_files(tmp_path)
         os.utime(older, (0, 0))
-        audited.auditor.receive(_AuditCheckDue())
+        audited.auditor.on_receive(_AuditCheckDue())
         assert older_files(tmp_path) == []
         audited.auditor.release()

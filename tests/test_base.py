@@ -8,9 +8,8 @@ import pykka
 import pytest
 
 from actors.messages import ActorDied
-from actors.runtime.base import Actor
+from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers, timestamp
-from actors.runtime.mailbox import tell_if_alive
 from tests.fakes import Probe
 
 WAIT_S = 5.0
@@ -36,7 +35,7 @@ class Fragile(Actor):
         if self.where == "release":
             raise ValueError("in release")
 
-    def receive(self, message: Any) -> None:
+    def on_receive(self, message: Any) -> None:
         raise RuntimeError(message)
 
 

@@ -95,14 +95,14 @@ def test_the_watcher_looks_soon_after_a_change_and_now_and_then(
         first = certificates.context()
         assert [timer.delay_s for timer in timers.pending] == [LOOK_S]
         for _ in range(3):  # many events, one look
-            watcher.receive(messages._FileTouched())
+            watcher.on_receive(messages._FileTouched())
         assert len(timers.pending) == 2
         make_tls_files(tmp_path)
         timers.pending[1].receiver.tell(timers.pending[1].message)
         looks = [m for m in inbox_of(watcher) if isinstance(m, messages._FileLookDue)]
-        watcher.receive(looks[0])
+        watcher.on_receive(looks[0])
         assert certificates.context() is not first
-        watcher.receive(messages._FileLookDue(again=True))
+        watcher.on_receive(messages._FileLookDue(again=True))
         assert timers.pending[-1].delay_s == LOOK_S
     finally:
         watcher.on_stop()

@@ -13,15 +13,17 @@ from actors.access.gate import Gate
 from actors.access.keyring import Keyring
 from actors.audit.trail import AuditTrail
 from actors.client.actor import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
-from actors.client.memberships import Memberships
 from actors.client.outbox import PROGRESS_S, Outbox
+from actors.client.routing import Memberships
 from actors.directory import LocalDirectory, LocalProject
 from actors.limits.peer import Peer
 from protocol import codec, requests
+from protocol.dialect import VERSION_1, Update
+from protocol.frames import text_frames
 from storage import record
 from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings, MessageLog, open_log
-from tests.fakes import FakeTransport, FrozenClock, ManualTimers, Probe, inbox_of, texts
+from tests.fakes import FakeTransport, FrozenClock, ManualTimers, Probe, body_of, inbox_of, texts
 from tests.test_message_log import body, stamp
 
 AUTH_TIMEOUT_S = 10.0
@@ -58,6 +60,7 @@ class Setup:
             hub=self.hub.actor_ref,
             gate=self.gate,
             outbox=self.outbox,
+            dialect=VERSION_1,
             directory=self.directory,
             clock=FrozenClock(),
             timers=self.timers,
@@ -75,14 +78,14 @@ class Setup:
             request: Any = codec.decode(text)
         except codec.Undecodable as refusal:
             request = refusal
-        self.client.receive(messages.RequestReceived(request=request))
+        self.client.on_receive(messages.RequestReceived(request=request))
 
     def handle_own(self) -> None:
         """What the client has told itself."""
         while own := inbox_of(self.client):
             for message in own:
                 if not isinstance(message, pykka.messages._ActorStop):
-                    self.client.receive(message)
+                    self.client.on_receive(message)
 
     def sent(self) -> list[Any]:
         found = [json.loads(text) for text in texts(self.transport.sent)]
@@ -104,7 +107,7 @@ def test_it_makes_itself_known_and_says_when_it_goes(setup: Setup) -> None:
     setup.project.take()
     setup.client.release()
     assert setup.hub.take() == [messages.ClientGone(client_id="c1")]
-    assert setup.project.take() == [messages.SubscriberGone(key="c1")]
+    assert setup.project.take() == [messages.SubscriberGone(subscriber_id="c1")]
     assert setup.transport.aborted
 
 
@@ -154,7 +157,7 @@ def test_unknown_projects_and_dead_ones(setup: Setup) -> None:
 
 def test_requests_of_a_project_that_fails_are_answered(setup: Setup) -> None:
     setup.say("execute", "1", project_id="p", prompt="x")
-    setup.client.receive(messages.ProjectFailed(project_id="p"))
+    setup.client.on_receive(messages.ProjectFailed(project_id="p"))
     assert setup.sent()[0]["payload"]["code"] == "internal"
 
 
@@ -170,7 +173,7 @@ def test_what_cannot_be_echoed_is_refused(setup: Setup) -> None:
     for _ in range(600):
         nested = [nested]
     request = requests.Request("ping", "1", requests.Ping(nested))
-    setup.client.receive(messages.RequestReceived(request=request))
+    setup.client.on_receive(messages.RequestReceived(request=request))
     assert setup.sent()[0]["type"] in ("result", "error")
 
 
@@ -186,10 +189,10 @@ def join(setup: Setup, log: MessageLog, after: int) -> Any:
     request = setup.project.take()[0]
     subscription = request.subscriber
     subscription.register(after, log.bounds().last_seq)
-    setup.client.receive(
+    setup.client.on_receive(
         messages.Joined(
             number=request.reply_to.number,
-            payload=b"{}",
+            payload={},
             subscriber=subscription,
             reader=log.reader(),
         )
@@ -216,7 +219,7 @@ def test_a_replay_is_paced_by_the_socket(setup: Setup, tmp_path: Path) -> None:
     subscription = join(setup, log, 0)
     for _ in range(5):
         for message in inbox_of(setup.client):
-            setup.client.receive(message)
+            setup.client.on_receive(message)
     assert not subscription.is_live
     assert subscription.position < 1000
     setup.transport.room = 1 << 30
@@ -229,7 +232,7 @@ def test_a_leave_ends_a_replay(setup: Setup, tmp_path: Path) -> None:
     join(setup, a_log(tmp_path, 1000), 0)
     setup.say("project_leave", "l", project_id="p")
     number = setup.project.take()[0].reply_to.number
-    setup.client.receive(messages.Left(number=number, payload=b"{}", project_id="p"))
+    setup.client.on_receive(messages.Left(number=number, project_id="p"))
     setup.sent()
     setup.handle_own()
     assert setup.sent() == []
@@ -240,9 +243,9 @@ def test_a_join_after_a_leave_is_given_up_with_the_connection(setup: Setup, tmp_
     setup.say("project_leave", project_id="p")
     setup.say("project_join", project_id="p")
     left = setup.project.take()[1].reply_to.number
-    setup.client.receive(messages.Left(number=left, payload=b"{}", project_id="p"))
+    setup.client.on_receive(messages.Left(number=left, project_id="p"))
     setup.client.release()
-    assert setup.project.take() == [messages.SubscriberGone(key="c1")]
+    assert setup.project.take() == [messages.SubscriberGone(subscriber_id="c1")]
 
 
 def test_a_log_that_cannot_be_read_closes_the_connection(setup: Setup, tmp_path: Path) -> None:
@@ -263,7 +266,7 @@ def test_history_is_read_here_and_its_failure_answered(setup: Setup, tmp_path: P
     setup.say("get_messages", "1", project_id="p")
     setup.say("get_messages", "2", project_id="p")
     for request in setup.project.take():
-        setup.client.receive(
+        setup.client.on_receive(
             messages.HistorySnapshot(
                 number=request.reply_to.number,
                 bounds=log.bounds(),
@@ -289,10 +292,10 @@ def test_replies_wait_while_much_waits_in_the_outbox(setup: Setup) -> None:
 
 
 def test_a_close_has_a_deadline(setup: Setup) -> None:
-    setup.client.receive(messages.CloseClient(code=1001, reason="bye"))
+    setup.client.on_receive(messages.CloseClient(code=1001, reason="bye"))
     assert setup.transport.sent.endswith(b"bye")
     assert setup.timers.pending[0].delay_s == CLOSE_DEADLINE_S
-    setup.client.receive(messages._CloseDeadline())
+    setup.client.on_receive(messages._CloseDeadline())
     assert setup.transport.aborted
 
 
@@ -330,13 +333,14 @@ def test_too_many_projects_on_a_connection_are_refused(setup: Setup) -> None:
 
 
 def test_a_slow_client_is_told_the_last_number_that_it_was_sent() -> None:
-    lines = [record.encode(n, STAMP, codec.update_body("p", "claude", b"{}", None)) for n in (8, 9)]
-    frames = [codec.update_frame(line) for line in lines]
+    lines = [record.encode(n, STAMP, body_of("p", "claude", b"{}")) for n in (8, 9)]
+    shown = VERSION_1.messages([Update(line, is_stored=True, is_kept=True) for line in lines])
+    frames = text_frames([message for message, _ in shown])
     for sent_bytes, last_seq in ((0, 7), (1, 8), (len(frames[0]), 8), (len(frames[0]) + 1, 30)):
         setup = Setup()
         setup.transport.room = sent_bytes
         setup.outbox.write(b"".join(frames), counts=True)
-        setup.client.receive(messages.ClientTooSlow(project_id="p", position=30))
+        setup.client.on_receive(messages.ClientTooSlow(project_id="p", position=30))
         setup.transport.room = 1 << 20
         setup.handle_own()
         wanted = f"slow consumer; join p again, after_seq {last_seq}"
@@ -349,7 +353,7 @@ def test_a_client_that_takes_nothing_is_closed_after_a_while() -> None:
         setup.transport.room = 0
         setup.say("ping")
         now.tick(PROGRESS_S + 1)
-        setup.client.receive(messages._FlushOutbox())
+        setup.client.on_receive(messages._FlushOutbox())
         setup.transport.room = 1 << 20
         setup.handle_own()
         assert b"\x03\xf5slow consumer" in setup.transport.sent
@@ -357,5 +361,5 @@ def test_a_client_that_takes_nothing_is_closed_after_a_while() -> None:
 
 
 def test_a_lost_connection_stops_the_actor(setup: Setup) -> None:
-    setup.client.receive(messages.ConnectionLost(reason="x"))
+    setup.client.on_receive(messages.ConnectionLost(reason="x"))
     assert any(isinstance(m, pykka.messages._ActorStop) for m in inbox_of(setup.client))

@@ -24,10 +24,10 @@ def join(setup: Setup, log: MessageLog, since: str | None = None) -> None:
     setup.say("project_join", "j", project_id="p", after_seq=0)
     request = setup.project.take()[0]
     request.subscriber.register(0, log.bounds().last_seq)
-    setup.client.receive(
+    setup.client.on_receive(
         messages.Joined(
             number=request.reply_to.number,
-            payload=b"{}",
+            payload={},
             subscriber=request.subscriber,
             reader=log.reader(),
             since=since,
@@ -39,7 +39,7 @@ def join(setup: Setup, log: MessageLog, since: str | None = None) -> None:
 def ask_for_history(setup: Setup, log: MessageLog) -> None:
     setup.say("get_messages", "1", project_id="p")
     request = setup.project.take()[0]
-    setup.client.receive(
+    setup.client.on_receive(
         messages.HistorySnapshot(
             number=request.reply_to.number,
             bounds=log.bounds(),

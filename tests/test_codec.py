@@ -8,17 +8,18 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from protocol import codec, frames
+from protocol.dialect import VERSION_1, Update
 from protocol.errors import ErrorCode, RequestRefused
 from storage import record
-from tests.fakes import texts
+from tests.fakes import body_of, texts
 
 STAMP = "2026-11-23T08:14:33.123456Z"
 
 
 def test_replies_repeat_the_id_where_there_is_one() -> None:
-    assert codec.result_message('a"b', b"{}") == b'{"type":"result","id":"a\\"b","payload":{}}'
+    assert VERSION_1.result('a"b', {}) == b'{"type":"result","id":"a\\"b","payload":{}}'
     error = RequestRefused(ErrorCode.INVALID_PATH, "no", {"field": "payload.path"})
-    message = json.loads(codec.error_message(None, codec.error_payload(error)))
+    message = json.loads(VERSION_1.error(None, error))
     assert message == {
         "type": "error",
         "payload": {"code": "invalid_path", "message": "no", "details": {"field": "payload.path"}},
@@ -27,9 +28,9 @@ def test_replies_repeat_the_id_where_there_is_one() -> None:
 
 def test_a_stored_line_becomes_an_update_without_being_parsed() -> None:
     raw = b'{"a": 1.50, "b":"\\u00e9"}'
-    line = record.encode(7, STAMP.encode(), codec.update_body("p", "claude", raw, "e1"))
-    message = codec.update_message(line)
-    assert codec.update_frame(line) == frames.text_frame(message)
+    line = record.encode(7, STAMP.encode(), body_of("p", "claude", raw, "e1"))
+    ((message, is_kept),) = VERSION_1.messages([Update(line, is_stored=True, is_kept=True)])
+    assert is_kept
     assert raw in message
     assert json.loads(message) == {
         "type": "update",
@@ -46,8 +47,12 @@ def test_a_stored_line_becomes_an_update_without_being_parsed() -> None:
 
 
 def test_an_update_that_is_not_stored_has_no_number() -> None:
-    body = codec.update_body("p", "status", b'{"status":"idle"}', None)
-    update = json.loads(codec.ephemeral_message(STAMP, body))["payload"]
+    body = body_of("p", "status", b'{"status":"idle"}')
+    payload = codec.ephemeral_payload(STAMP, body)
+    shown = Update(payload, is_stored=False, is_kept=False)
+    ((message, is_kept),) = VERSION_1.messages([shown])
+    assert not is_kept
+    update = json.loads(message)["payload"]
     assert update == {
         "timestamp": STAMP,
         "project_id": "p",

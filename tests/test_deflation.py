@@ -8,9 +8,9 @@ import pytest
 
 from actors.client.outbox import Outbox
 from actors.client.subscription import Subscription
-from actors.ports import Broadcast
 from protocol.deflation import ALONE_BYTES_MIN, Deflation
-from protocol.frames import text_frame
+from protocol.dialect import VERSION_1, Broadcast
+from protocol.frames import text_frame, text_frames
 from protocol.inflater import Inflater
 from tests.fakes import FakeTransport, FrozenClock
 
@@ -37,8 +37,9 @@ class Peer:
 
     def join(self, project_id: str = "p", *, ephemeral: bool = True) -> Subscription:
         subscription = Subscription(
-            key=str(id(self)),
+            subscriber_id=str(id(self)),
             project_id=project_id,
+            dialect=VERSION_1,
             outbox=self.outbox,
             wants_ephemeral=ephemeral,
             overflowed=lambda *what: self.overflows.append(what),
@@ -73,16 +74,13 @@ class Peer:
 
 def a_batch(deflation: Deflation, seq: int, texts: list[bytes], dropped: int = 0) -> Broadcast:
     """The first `dropped` of them may be dropped."""
-    pieces = [text_frame(text) for text in texts]
-    kept = pieces[dropped:]
+    framed, kept = text_frames(texts), texts[dropped:]
     return Broadcast(
-        log_id="log",
-        lines=(),
         last_seq=seq,
-        frames=b"".join(pieces),
-        kept_frames=b"".join(kept),
-        pieces=pieces,
-        kept_pieces=kept,
+        frames=b"".join(framed),
+        kept_frames=b"".join(framed[dropped:]),
+        messages=texts,
+        kept_messages=kept,
         deflation=deflation,
     )
 
@@ -220,12 +218,3 @@ def test_a_batch_that_is_dropped_before_it_waits_breaks_no_stream(what_waits: st
         subscription.offer(a_batch(deflation, seq, [texts[1] * 2]))
     assert not peer.overflows
     assert peer.messages() == [b"line", texts[0] * 3, b"kept", *[texts[1] * 2] * 3]
-
-
-def test_the_last_subscriber_takes_the_compressor_along() -> None:
-    deflation, peer = Deflation(), Peer()
-    peer.join().offer(a_batch(deflation, 1, [b"x" * 300]))
-    assert deflation._streams
-    deflation.forget()
-    assert not deflation._streams
-    peer.outbox.inflater = Inflater(keeps_context=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.executor import permissions, starter
+from actors.executor import questions, starter
 from actors.executor.questions import QUESTIONS_MAX
 from protocol.claude import Cut, SessionChoice
 from protocol.updates import Outcome
@@ -878,7 +878,7 @@ def test_a_turn_whose_process_can_say_nothing_any_more_ends(setup: Setup) -> Non
 
 
 def test_questions_are_bounded_in_bytes(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(permissions, "QUESTIONS_BYTES_MAX", 1000)
+    monkeypatch.setattr(questions, "QUESTIONS_BYTES_MAX", 1000)
     setup.start()
     for _ in range(3):
         request = {"subtype": "can_use_tool", "tool_name": "T", "input": {"a": "x" * 400}}

@@ -1,14 +1,21 @@
 """Buffers of whole frames: where they end, and which updates are in them."""
 
 from protocol import codec, frames
+from protocol.dialect import VERSION_1, Update
 from storage import record
+from tests.fakes import body_of
 
 STAMP = b"2026-11-23T08:14:33.123456Z"
 
 
 def update(seq: int, project_id: str = "p") -> bytes:
-    body = codec.update_body(project_id, "claude", b'{"seq":9}', "e1")
-    return codec.update_frame(record.encode(seq, STAMP, body))
+    body = body_of(project_id, "claude", b'{"seq":9}', "e1")
+    return framed(Update(record.encode(seq, STAMP, body), is_stored=True, is_kept=True))
+
+
+def framed(shown: Update) -> bytes:
+    ((message, _),) = VERSION_1.messages([shown])
+    return frames.text_frame(message)
 
 
 def test_frames_before_a_byte() -> None:
@@ -22,8 +29,9 @@ def test_frames_before_a_byte() -> None:
 
 
 def test_the_first_stored_update_of_a_buffer() -> None:
-    ephemeral = frames.text_frame(codec.ephemeral_message(STAMP.decode(), b'"seq":5}'))
-    reply = frames.text_frame(codec.result_message("1", b'{"seq":1}'))
+    payload = codec.ephemeral_payload(STAMP.decode(), b'"seq":5}')
+    ephemeral = framed(Update(payload, is_stored=False, is_kept=True))
+    reply = frames.text_frame(VERSION_1.result("1", {"seq": 1}))
     buffer = ephemeral + reply + update(7) + update(8, "other")
     assert frames.first_update(buffer) == ("p", 7)
     assert frames.first_update(buffer, skip=2) == ("p", 7)
@@ -33,8 +41,8 @@ def test_the_first_stored_update_of_a_buffer() -> None:
     assert frames.first_update(b"") is None
 
 
-def test_a_frame_and_its_message() -> None:
+def test_a_compressed_frame_has_rsv1_set_and_is_else_the_same() -> None:
     for size in (0, 125, 126, 65_535, 65_536):
         frame = frames.text_frame(b"z" * size)
-        assert frames.message_of(frame) == b"z" * size
-        assert frames.deflated_frame(b"z" * size) == b"\xc1" + frame[1:]
+        assert frames.text_frames([b"z" * size]) == [frame]
+        assert frames.deflated_frames([b"z" * size] * 2) == 2 * (b"\xc1" + frame[1:])

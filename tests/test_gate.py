@@ -136,14 +136,14 @@ def test_without_keys_there_is_nothing_to_authenticate(tmp_path: Path) -> None:
 
 def test_who_takes_too_long_is_closed(locked: Locked) -> None:
     assert [timer.delay_s for timer in locked.setup.timers.pending] == [AUTH_TIMEOUT_S]
-    locked.setup.client.receive(messages._AuthenticationDue())
+    locked.setup.client.on_receive(messages._AuthenticationDue())
     assert not locked.setup.outbox.is_open
     assert b"\x03\xf0not authenticated in time" in locked.setup.transport.sent  # 1008
 
 
 def test_who_has_come_in_is_not_closed_for_it(locked: Locked) -> None:
     locked.enter()
-    locked.setup.client.receive(messages._AuthenticationDue())
+    locked.setup.client.on_receive(messages._AuthenticationDue())
     assert locked.setup.outbox.is_open
 
 
@@ -191,7 +191,7 @@ def test_a_key_that_is_taken_out_or_changed_closes(locked: Locked, change: str) 
     else:
         locked.write(change, line="" if change.startswith("#") else None)
         assert locked.keyring.reload()
-    locked.setup.client.receive(messages.LookAtKey())
+    locked.setup.client.on_receive(messages.LookAtKey())
     assert not locked.setup.outbox.is_open and b"\x03\xf0" in locked.setup.transport.sent
     locked.setup.say("execute", project_id="p", prompt="x")
     assert locked.setup.project.take() == [], "it comes too late"
@@ -201,10 +201,10 @@ def test_other_changes_close_nobody(locked: Locked) -> None:
     locked.enter()
     locked.write(line="# more\n" + public(locked.key))
     assert locked.keyring.reload() and not locked.keyring.reload()
-    locked.setup.client.receive(messages.LookAtKey())
+    locked.setup.client.on_receive(messages.LookAtKey())
     assert locked.setup.outbox.is_open
     unknown = Setup(locked.keyring)
-    unknown.client.receive(messages.LookAtKey())
+    unknown.client.on_receive(messages.LookAtKey())
     assert unknown.outbox.is_open
 
 
@@ -215,12 +215,12 @@ def test_a_key_that_expires_closes(tmp_path: Path) -> None:
         timer = locked.setup.timers.pending[-1]
         assert (timer.delay_s, timer.message) == (3600.0, messages._KeyExpiryDue())
         now.tick(3599.9)  # a timer may fire a little early
-        locked.setup.client.receive(timer.message)
+        locked.setup.client.on_receive(timer.message)
         assert locked.setup.outbox.is_open
         again = locked.setup.timers.pending[-1]
         assert again is not timer and again.message == timer.message
         now.tick(0.1)
-        locked.setup.client.receive(timer.message)
+        locked.setup.client.on_receive(timer.message)
         assert not locked.setup.outbox.is_open
         again = Setup(locked.keyring)
         again.say("authenticate", **locked.proof())

@@ -1,6 +1,5 @@
 """The Hub actor, unstarted, with projects that are probes."""
 
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from storage.message_log import LogSettings
 from storage.projects import ProjectStore
 from storage.segments import Compression
 from tests.executor_setup import settings as executor_settings
-from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
+from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of, said
 from tests.test_storage import a_meta
 
 
@@ -86,17 +85,17 @@ class Setup:
     def ask(self, body: Any) -> None:
         self.numbers += 1
         reply_to = ReplyTo(self.client.actor_ref, self.numbers)
-        self.hub.receive(messages.HubRequest(reply_to=reply_to, caller=Caller("c1"), body=body))
+        self.hub.on_receive(messages.HubRequest(reply_to=reply_to, caller=Caller("c1"), body=body))
 
     def answers(self) -> list[Any]:
-        return [json.loads(m.payload) for m in self.client.take()]
+        return [said(answer) for answer in self.client.take()]
 
     def create(self, name: str) -> None:
         self.ask(requests.ProjectCreate(path=self.folder(name)))
 
     def opened(self, project_id: str) -> None:
         info = error_info(a_meta(project_id)).model_copy(update={"status": ProjectStatus.IDLE})
-        self.hub.receive(messages.ProjectOpened(info=info))
+        self.hub.on_receive(messages.ProjectOpened(info=info))
 
     def made(self, name: str) -> Probe:
         self.create(name)
@@ -106,7 +105,7 @@ class Setup:
 
     def died(self, project_id: str, *, started: bool = True) -> None:
         ref = self.projects[project_id].actor_ref
-        self.hub.receive(
+        self.hub.on_receive(
             messages.ActorDied(child=ref, name=project_id, reason="bug", started=started)
         )
 
@@ -114,7 +113,7 @@ class Setup:
         self.timers.fire(kind)
         for message in inbox_of(self.hub):
             if not isinstance(message, pykka.messages._ActorStop):
-                self.hub.receive(message)
+                self.hub.on_receive(message)
 
 
 @pytest.fixture
@@ -146,16 +145,16 @@ def test_a_list_waits_for_every_project_or_for_its_time(setup: Setup) -> None:
     setup.ask(requests.ProjectList())
     told = setup.projects["a"].take()[-1]
     info = error_info(a_meta("a"))
-    setup.hub.receive(messages.ProjectDescribed(list_number=told.listing, info=info))
+    setup.hub.on_receive(messages.ProjectDescribed(list_number=told.list_number, info=info))
     assert setup.answers() == []
     setup.fire(messages._ProjectListDue)
     assert [p["project_id"] for p in setup.answers()[0]["projects"]] == ["a", "b"]
-    setup.hub.receive(messages.ProjectDescribed(list_number=told.listing, info=info))
+    setup.hub.on_receive(messages.ProjectDescribed(list_number=told.list_number, info=info))
     assert setup.answers() == []
 
 
 def test_a_project_that_dies_is_rebuilt_and_clients_are_told(setup: Setup) -> None:
-    setup.hub.receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
+    setup.hub.on_receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
     first = setup.made("a")
     for _ in range(3):
         setup.died("a")
@@ -209,7 +208,7 @@ def test_the_rotator_is_always_restarted_until_it_is_too_often(setup: Setup) -> 
     for count in range(1, 5):
         rotator = setup.rotators[-1].actor_ref
         died = messages.ActorDied(child=rotator, name="rotator", reason="bug", started=True)
-        setup.hub.receive(died)
+        setup.hub.on_receive(died)
         assert len(setup.rotators) == min(count + 1, 4)
     assert setup.deaths == ["the rotator failed too often"]
 
@@ -217,22 +216,22 @@ def test_the_rotator_is_always_restarted_until_it_is_too_often(setup: Setup) -> 
 def test_a_stop_takes_projects_first_and_then_clients(setup: Setup) -> None:
     project = setup.made("a")
     project.take()
-    setup.hub.receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
+    setup.hub.on_receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
     done = threading.Event()
-    setup.hub.receive(messages.StopHub(done=done))
+    setup.hub.on_receive(messages.StopHub(done=done))
     assert project.take() == [messages.StopProject()]
     assert setup.client.take() == []
     setup.create("b")
     assert setup.answers()[0]["code"] == "shutting_down"
     closed = messages.ProjectClosed(project_id="a", meta=None, deletion=None)
-    setup.hub.receive(closed)
+    setup.hub.on_receive(closed)
     assert setup.client.take()[0].code == 1001
     late = Probe()
-    setup.hub.receive(messages.ClientConnected(client=late.actor_ref, client_id="c2"))
+    setup.hub.on_receive(messages.ClientConnected(client=late.actor_ref, client_id="c2"))
     assert late.take()[0].code == 1001
     for client_id in ("c1", "c2"):
         assert not done.is_set()
-        setup.hub.receive(messages.ClientGone(client_id=client_id))
+        setup.hub.on_receive(messages.ClientGone(client_id=client_id))
     assert done.is_set()
     setup.hub.release()
     assert setup.deaths == []
@@ -240,9 +239,9 @@ def test_a_stop_takes_projects_first_and_then_clients(setup: Setup) -> None:
 
 def test_every_step_of_a_stop_has_its_time(setup: Setup) -> None:
     setup.made("a")
-    setup.hub.receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
+    setup.hub.on_receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
     done = threading.Event()
-    setup.hub.receive(messages.StopHub(done=done))
+    setup.hub.on_receive(messages.StopHub(done=done))
     setup.fire(messages._StopStepDue)
     assert setup.client.take()[0].code == 1001
     setup.fire(messages._StopStepDue)
@@ -268,8 +267,8 @@ def test_data_that_a_failed_deletion_left_is_not_taken_over(setup: Setup) -> Non
 def test_thousands_of_clients_are_told_of_the_end_in_slices(setup: Setup) -> None:
     clients = [Probe() for _ in range(2 * CLIENTS_AT_ONCE + 1)]
     for number, client in enumerate(clients):
-        setup.hub.receive(messages.ClientConnected(client=client.actor_ref, client_id=f"c{number}"))
-    setup.hub.receive(messages.StopHub(done=threading.Event()))
+        setup.hub.on_receive(messages.ClientConnected(client=client.actor_ref, client_id=f"c{number}"))
+    setup.hub.on_receive(messages.StopHub(done=threading.Event()))
     for told in (CLIENTS_AT_ONCE, 2 * CLIENTS_AT_ONCE, len(clients)):
         closed = [c for c in clients if c.actor_inbox.qsize()]
         assert len(closed) == told
@@ -281,7 +280,7 @@ def test_the_least_recently_used_process_goes_whatever_is_told_first(setup: Setu
     probes = {name: setup.made(name) for name in "abc"}
     for name, used_at_s in (("a", 3.0), ("b", 2.0), ("c", 4.0)):
         warm = messages.WarmProcess(project_id=name, pid=1, used_at_s=used_at_s)
-        setup.hub.receive(warm)
+        setup.hub.on_receive(warm)
     assert messages.LetProcessGo() in probes["b"].take()
     assert messages.LetProcessGo() not in [*probes["a"].take(), *probes["c"].take()]
     setup.ask(requests.HealthCheck())

@@ -61,6 +61,6 @@ def test_projects_are_opened_a_few_at_a_time(setup: Setup) -> None:
     setup.died("p00", started=False)
     assert list(setup.projects) == names[: OPENING_AT_ONCE + 2]
     assert setup.progress[-1] == (2, len(names))
-    setup.hub.receive(messages.StopHub(done=threading.Event()))
+    setup.hub.on_receive(messages.StopHub(done=threading.Event()))
     setup.opened("p02")
     assert list(setup.projects) == names[: OPENING_AT_ONCE + 2]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors.client.memberships import Memberships
+from actors.client.routing import Memberships
 from actors.frontend.wire import CONTROL_FRAMES_PER_S, FRAGMENTS_MAX
 from actors.limits.buckets import BURST_S
 from tests.harness import HubProcess

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.executor.credit import CREDIT_BYTES
+from actors.executor.output import CREDIT_BYTES
 from actors.feed.damage import Damage
 from storage import disk
 from storage.compressor import compress
-from storage.errors import StorageError
 from storage.log_state import SyncPolicy
 from storage.pages import MissingRecords
 from storage.recovery import Recovered
@@ -60,13 +59,13 @@ def test_retention_deletes_the_oldest_files_but_nothing_of_what_runs(rolling: Pr
     running = rolling.execute()
     rolling.tell(output(running, b"{}"))
     rolling.tell(messages.RetainLog(rules=ALL))
-    first = rolling.project.info().first_seq
+    first = rolling.project._status.describe().first_seq
     assert first == open_since + 1
     assert rolling.lines()[0]["update_type"] == "prompt"
     rolling.end(running)
     rolling.tell(messages.RetainLog(rules=ALL))
     assert [path.name for path in rolling.layout.log("p").iterdir()] == names(rolling)[:1]
-    bounds = rolling.project.info()
+    bounds = rolling.project._status.describe()
     state = rolling.meta().log
     assert state is not None and state.first_seq == bounds.first_seq == bounds.last_seq
     log_id = state.log_id
@@ -112,7 +111,7 @@ def test_retention_that_fails_is_tried_again(
         patch.setattr(os, "unlink", fail_for_segments)
         rolling.tell(messages.RetainLog(rules=ALL))
     assert names(rolling) == before and "deleting segments" in caplog.text
-    assert rolling.project.info().status == "idle"
+    assert rolling.project._status.describe().status == "idle"
     rolling.tell(messages.RetainLog(rules=ALL))
     assert len(names(rolling)) == 1
 
@@ -130,7 +129,7 @@ def test_a_compressed_file_takes_the_place_of_the_plain_one(
     rolling.tell(told)
     assert names(rolling)[0] == segment.name + compression.suffix
     assert not segment.path.exists() and not fresh.exists()
-    page = rolling.project._ledger.reader().read_after(0, 1)
+    page = rolling.project._log.reader().read_after(0, 1)
     assert page.items == (plain,)
     fresh.write_bytes(b"late")
     rolling.tell(told)  # a second time, or for one that is gone: it is thrown away
@@ -147,7 +146,7 @@ def test_damage_that_a_reader_met_is_a_problem_once(setup: ProjectSetup) -> None
     setup.tell(messages.DamageSeen(missing=(MissingRecords(9, 9),)))
     (problem,) = problems(setup)
     assert problem is not None and "records 5 to 7, record 9;" in problem
-    assert setup.project.info().status == "idle"
+    assert setup.project._status.describe().status == "idle"
 
 
 def test_what_retention_takes_is_no_damage() -> None:
@@ -176,14 +175,14 @@ def test_after_a_failed_flush_nothing_is_taken_until_the_log_is_reopened(
     with monkeypatch.context() as patch:
         patch.setattr(disk, "sync", fail)
         setup.tell(output(execution_id, b'{"n":1}', size=CREDIT_BYTES))
-    assert setup.project.info().status == "error"
+    assert setup.project._status.describe().status == "error"
     shown = len(subscriber.batches)
     # The disk works again, but this log has stopped: what comes now waits too.
     setup.tell(output(execution_id, b'{"n":2}'))
     setup.ask(execute("no"))
     assert setup.answers()[-1]["code"] == "storage_failed"
     assert setup.executor.take() == []
-    assert not [line for batch in subscriber.batches[shown:] for line in batch.lines]
+    assert not [batch for batch in subscriber.batches[shown:] if batch.last_seq is not None]
     setup.timers.fire(messages._RetryStorage)
     setup.handle_own()
     assert disk.sync is real
@@ -191,7 +190,7 @@ def test_after_a_failed_flush_nothing_is_taken_until_the_log_is_reopened(
     assert [m.size_bytes for m in setup.executor.take()] == [CREDIT_BYTES + 1]
     assert len(list_segments(setup.layout.log("p"))) == 2
     setup.end(execution_id)
-    assert setup.project.info().status == "idle"
+    assert setup.project._status.describe().status == "idle"
 
 
 def test_a_disk_that_stalls_holds_back_credit_and_loses_nothing(
@@ -251,7 +250,7 @@ def test_a_flush_that_fails_beside_the_writing_stops_and_is_mended(
     setup = ProjectSetup(tmp_path, monkeypatch, sync=SyncPolicy.INTERVAL)
     setup.end(setup.execute())
     setup.tell(output("none", b"{}"))
-    ledger = setup.project._ledger
+    log = setup.project._log
     real = disk.sync
 
     def fail(fd: int, **options: Any) -> None:
@@ -260,12 +259,11 @@ def test_a_flush_that_fails_beside_the_writing_stops_and_is_mended(
     with monkeypatch.context() as patch:
         patch.setattr(disk, "sync", fail)
         setup.tell(messages.AgentOutput(process_name="x", execution_id="x", lines=(), size_bytes=0))
-        with pytest.raises(StorageError):
-            ledger.save()
+        setup.project._feed.save()
         setup.tell(messages.Describe(list_number=1))  # whatever comes next
-    assert setup.project.info().status == "error" and ledger.is_stopped
+    assert setup.project._status.describe().status == "error" and log.is_stopped
     setup.timers.fire(messages._RetryStorage)
     setup.handle_own()
-    assert setup.project.info().status == "idle" and not ledger.is_stopped
+    assert setup.project._status.describe().status == "idle" and not log.is_stopped
     assert disk.sync is real
     setup.project.release()

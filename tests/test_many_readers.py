@@ -87,7 +87,7 @@ class Joiner:
             transport.sent_more.clear()
             if subscription.position < wanted:
                 assert transport.sent_more.wait(DONE_S)
-        self._project.tell(messages.SubscriberGone(key=subscription.key))
+        self._project.tell(messages.SubscriberGone(subscriber_id=subscription.key))
         with outbox.lock:
             seqs = [int(found[1]) for text in texts(transport.sent) if (found := _SEQ.search(text))]
         if seqs != list(range(after + 1, after + 1 + len(seqs))) or len(seqs) < LIVE_UPDATES:

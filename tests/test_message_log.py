@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from protocol import codec
 from storage.compressor import compress
 from storage.landmarks import Landmarks
 from storage.log_reader import LogReader
@@ -14,6 +13,7 @@ from storage.message_log import CHECKPOINT_BYTES, Bounds, LogSettings, MessageLo
 from storage.pages import MissingRecords
 from storage.record import seq_of, timestamp_of
 from storage.segments import Compression, list_segments
+from tests.fakes import body_of
 
 GIB = 1 << 30
 
@@ -29,7 +29,7 @@ def stamp(second: int) -> str:
 
 
 def body(text: str = "x") -> bytes:
-    return codec.update_body("p", "claude", codec.dumps({"t": text}), None)
+    return body_of("p", "claude", {"t": text})
 
 
 def append(log: MessageLog, count: int, second: int = 1) -> list[bytes]:

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from actors.client import one_reader as module
-from actors.client.one_reader import one_reader
+from actors.client import history as module
+from actors.client.history import one_reader
 from actors.runtime.clock import SystemClock
 from tests.test_rotator import SteppedClock
 
@@ -39,7 +39,7 @@ def test_the_turn_rests_as_long_as_it_worked(monkeypatch: pytest.MonkeyPatch) ->
 
     class Resting:
         def wait(self, seconds: float) -> None:
-            assert module._one_at_a_time.locked()
+            assert module._reading.locked()
             rests.append(seconds)
 
     monkeypatch.setattr(module, "_never", Resting())
@@ -50,4 +50,4 @@ def test_the_turn_rests_as_long_as_it_worked(monkeypatch: pytest.MonkeyPatch) ->
         clock.pass_time(0.5)
         raise OSError("planned")
     assert rests == [0.25, 0.5]
-    assert not module._one_at_a_time.locked()
+    assert not module._reading.locked()

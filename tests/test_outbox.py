@@ -8,10 +8,10 @@ from actors.client.outbox import (
     PROGRESS_BYTES_MIN,
     PROGRESS_S,
     Outbox,
-    Verdict,
+    WriteResult,
 )
 from actors.client.subscription import Subscription
-from actors.ports import Broadcast
+from protocol.dialect import VERSION_1, Broadcast
 from protocol.frames import text_frame
 from tests.fakes import FakeTransport, FrozenClock, texts
 
@@ -27,7 +27,7 @@ def an_outbox(room: int = 1 << 30, limit: int = LIMIT) -> tuple[Outbox, FakeTran
     )
 
 
-def live(outbox: Outbox, frames: bytes, kept: bytes | None = None) -> Verdict:
+def live(outbox: Outbox, frames: bytes, kept: bytes | None = None) -> WriteResult:
     with outbox.lock:
         return outbox.write_live(frames, frames, frames if kept is None else kept)
 
@@ -35,7 +35,7 @@ def live(outbox: Outbox, frames: bytes, kept: bytes | None = None) -> Verdict:
 def test_an_idle_socket_is_written_to_at_once() -> None:
     outbox, transport, woken = an_outbox()
     outbox.write(b"abc", counts=True)
-    assert live(outbox, b"def") is Verdict.TAKEN
+    assert live(outbox, b"def") is WriteResult.TAKEN
     assert transport.sent == b"abcdef"
     assert outbox.is_idle and not woken
 
@@ -60,13 +60,13 @@ def test_a_flush_that_gets_nowhere_wakes_again() -> None:
 
 def test_past_the_limit_what_may_be_dropped_goes_first() -> None:
     outbox, transport, _ = an_outbox(room=0)
-    assert live(outbox, b"x" * (LIMIT * 5)) is Verdict.TAKEN  # nothing else waits
-    assert live(outbox, b"y") is Verdict.OVERFLOW
+    assert live(outbox, b"x" * (LIMIT * 5)) is WriteResult.TAKEN  # nothing else waits
+    assert live(outbox, b"y") is WriteResult.OVERFLOW
     outbox, transport, _ = an_outbox(room=0)
     live(outbox, b"x" * (LIMIT - 10))
-    assert live(outbox, b"d" * 20 + b"k" * 10, kept=b"k" * 10) is Verdict.TAKEN
-    assert live(outbox, b"d", kept=b"") is Verdict.TAKEN
-    assert live(outbox, b"k") is Verdict.OVERFLOW
+    assert live(outbox, b"d" * 20 + b"k" * 10, kept=b"k" * 10) is WriteResult.TAKEN
+    assert live(outbox, b"d", kept=b"") is WriteResult.TAKEN
+    assert live(outbox, b"k") is WriteResult.OVERFLOW
     transport.room = 1 << 20
     outbox.flush(0.0)
     assert transport.sent == b"x" * (LIMIT - 10) + b"k" * 10
@@ -76,13 +76,13 @@ def test_what_waits_already_and_may_be_dropped_goes_before_the_client_is_closed(
     outbox, transport, _ = an_outbox(room=5)
     delta, line = text_frame(b"d" * 300), text_frame(b"l" * 100)
     for _ in range(2):  # of the first one some bytes are sent: it stays whole
-        assert live(outbox, delta + line, kept=line) is Verdict.TAKEN
+        assert live(outbox, delta + line, kept=line) is WriteResult.TAKEN
     assert outbox.waiting_bytes == 2 * len(delta + line)
-    assert live(outbox, delta + line, kept=line) is Verdict.TAKEN
+    assert live(outbox, delta + line, kept=line) is WriteResult.TAKEN
     assert outbox.waiting_bytes == len(delta) + 3 * len(line)
     for _ in range(3):
-        assert live(outbox, line) is Verdict.TAKEN
-    assert live(outbox, line * 5) is Verdict.OVERFLOW
+        assert live(outbox, line) is WriteResult.TAKEN
+    assert live(outbox, line * 5) is WriteResult.OVERFLOW
     transport.room = 1 << 20
     outbox.flush(0.0)
     assert transport.sent == delta + line * 6
@@ -91,10 +91,10 @@ def test_what_waits_already_and_may_be_dropped_goes_before_the_client_is_closed(
 def test_what_is_all_droppable_never_closes_a_client() -> None:
     outbox, transport, _ = an_outbox(room=1)
     huge = text_frame(b"x" * (3 * LIMIT))
-    assert live(outbox, huge) is Verdict.TAKEN  # nothing else waits
-    assert live(outbox, text_frame(b"delta"), kept=b"") is Verdict.TAKEN
-    assert live(outbox, b"", kept=b"") is Verdict.TAKEN
-    assert live(outbox, text_frame(b"line")) is Verdict.OVERFLOW
+    assert live(outbox, huge) is WriteResult.TAKEN  # nothing else waits
+    assert live(outbox, text_frame(b"delta"), kept=b"") is WriteResult.TAKEN
+    assert live(outbox, b"", kept=b"") is WriteResult.TAKEN
+    assert live(outbox, text_frame(b"line")) is WriteResult.OVERFLOW
     transport.room = 1 << 20
     outbox.flush(0.0)
     assert transport.sent == huge
@@ -103,15 +103,15 @@ def test_what_is_all_droppable_never_closes_a_client() -> None:
 def test_a_large_reply_leaves_half_of_the_room_to_updates() -> None:
     outbox, _, _ = an_outbox(room=1)
     outbox.write(text_frame(b"r" * (5 * LIMIT)), counts=True)
-    assert live(outbox, b"x" * (LIMIT // 2)) is Verdict.TAKEN
-    assert live(outbox, b"x") is Verdict.OVERFLOW
+    assert live(outbox, b"x" * (LIMIT // 2)) is WriteResult.TAKEN
+    assert live(outbox, b"x") is WriteResult.OVERFLOW
 
 
 def test_what_is_begun_counts_with_all_that_is_in_it() -> None:
     outbox, _, _ = an_outbox(room=1)
     line = text_frame(b"k" * 8)
-    assert live(outbox, text_frame(b"d" * 980) + line, kept=line) is Verdict.TAKEN
-    assert live(outbox, text_frame(b"d" * 980) + line, kept=line) is Verdict.OVERFLOW
+    assert live(outbox, text_frame(b"d" * 980) + line, kept=line) is WriteResult.TAKEN
+    assert live(outbox, text_frame(b"d" * 980) + line, kept=line) is WriteResult.OVERFLOW
     assert outbox.waiting_bytes <= LIMIT
 
 
@@ -164,7 +164,7 @@ def test_a_replay_does_not_count() -> None:
     outbox, _, _ = an_outbox(room=0)
     outbox.write(b"r" * (10 * LIMIT), counts=False)
     assert outbox.waiting_bytes == 0
-    assert live(outbox, b"x" * LIMIT) is Verdict.TAKEN
+    assert live(outbox, b"x" * LIMIT) is WriteResult.TAKEN
 
 
 def test_pongs_go_before_whole_frames_and_behind_a_half_sent_one() -> None:
@@ -194,7 +194,7 @@ def test_a_pong_goes_between_two_frames_of_a_buffer_and_says_where_it_ends() -> 
 def test_what_the_transport_holds_back_wakes_the_client() -> None:
     outbox, transport, woken = an_outbox()
     transport.held_bytes = 3
-    assert live(outbox, b"abcdef") is Verdict.TAKEN
+    assert live(outbox, b"abcdef") is WriteResult.TAKEN
     assert woken and not outbox.is_idle
     outbox.half_close()
     assert not transport.half_closed
@@ -224,7 +224,7 @@ def test_a_close_drops_what_waits_but_not_half_a_frame() -> None:
     outbox.write(two, counts=True)
     outbox.close(1013, "slow")
     outbox.write(b"late", counts=True)
-    assert live(outbox, b"late") is Verdict.CLOSED
+    assert live(outbox, b"late") is WriteResult.CLOSED
     transport.room = 1000
     outbox.flush(0.0)
     assert transport.sent == one + b"\x88\x06\x03\xf5slow"
@@ -266,7 +266,7 @@ def test_a_broken_socket_closes_quietly() -> None:
     transport.is_broken = True
     outbox.write(b"x", counts=True)
     assert not outbox.is_open and outbox.is_idle
-    assert live(outbox, b"y") is Verdict.CLOSED
+    assert live(outbox, b"y") is WriteResult.CLOSED
     outbox.abort()
     assert transport.aborted
 
@@ -276,7 +276,7 @@ def batch(
 ) -> Broadcast:
     frames = text_frame(text)
     kept_frames = frames if kept is None else kept
-    return Broadcast("log", (), seq, frames, kept_frames, final=final)
+    return Broadcast(seq, frames, kept_frames, (), (), is_final=final)
 
 
 def a_subscription(
@@ -284,8 +284,9 @@ def a_subscription(
 ) -> tuple[Subscription, list[tuple[str, int]]]:
     overflows: list[tuple[str, int]] = []
     subscription = Subscription(
-        key="c",
+        subscriber_id="c",
         project_id="p",
+        dialect=VERSION_1,
         outbox=outbox,
         wants_ephemeral=ephemeral,
         overflowed=lambda *what: overflows.append(what),

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from actors.client.replies import Asked, ReplyQueue
-from actors.executor.credit import Credit
 from actors.executor.environment import agent_environment
-from actors.executor.lines import TAIL_BYTES, LineSplitter
+from actors.executor.output import TAIL_BYTES, Credit, LineSplitter
 from actors.frontend.wire import FRAGMENTS_MAX, Assembler, FrameLimits, MessageRefused
 from actors.hub.registry import free_id
 from actors.limits.buckets import RequestCredit, TokenBucket
@@ -162,14 +161,14 @@ def test_ids_made_from_folder_names(name: str, taken: list[str], expected: str) 
     assert free_id(name, taken) == expected
 
 
-def an_execution(execution_id: str, seq: int = 0) -> Execution:
-    return Execution(execution_id, Caller("c"), seq, prompt="prompt")
+def an_execution(execution_id: str) -> Execution:
+    return Execution(execution_id, Caller("c"), prompt="prompt")
 
 
 def test_one_runs_and_the_others_wait() -> None:
     queue = RunQueue(max_waiting=2)
-    a, b, c = an_execution("a", 5), an_execution("b", 7), an_execution("c", 9)
-    assert queue.is_idle and queue.open_since_seq is None
+    a, b, c = an_execution("a"), an_execution("b"), an_execution("c")
+    assert queue.is_idle
     for each in (a, b, c):
         assert queue.has_room
         queue.admit(each)
@@ -179,18 +178,18 @@ def test_one_runs_and_the_others_wait() -> None:
         ("queued", 1),
         ("queued", 2),
     ]
-    assert queue.open_since_seq == 5
     assert queue.ready() is None
     a.is_stored = True
     assert queue.ready() is a
-    a.started_at_s = 1.0
+    queue.start(a, now_s=1.0)
+    assert (a.started_at_s, a.number) == (1.0, 1) and queue.at_work_now == [a]
     assert queue.ready() is None
-    assert queue.cancel("b") is b
-    assert queue.cancel("b") is None
-    assert queue.place_of("b") == ("finished", 0)
-    assert queue.finish("a") is a
+    queue.finish("b")
+    assert queue.find("b") is None and queue.place_of("b") == ("finished", 0)
+    queue.finish("a")
+    assert queue.running is c and queue.at_work_now == []
+    queue.finish("none")
     assert queue.running is c
-    assert queue.finish("none") is None
 
 
 def test_answers_wait_for_their_turn() -> None:

@@ -1,6 +1,5 @@
 """The Project actor and its agent: questions, keys, content, turns without a prompt, one end."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from protocol import requests
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome, PermissionRequest
 from storage.request_keys import LINES_MAX, REQUEST_KEYS_KEPT, KeyedExecution, RequestKeyFile
-from tests.fakes import FrozenClock
+from tests.fakes import FrozenClock, said
 from tests.project_setup import ProjectSetup, fail_with, frozen, output, setup
 
 __all__ = ["frozen", "setup"]
@@ -61,7 +60,7 @@ def test_a_question_is_logged_shown_and_answered_once(setup: ProjectSetup) -> No
     asked = setup.lines()[-1]
     assert asked["update_type"] == "permission_request"
     assert asked["execution_id"] == execution_id
-    assert setup.project.info().pending_permissions == [asked["data"]]
+    assert setup.project._status.describe().pending_permissions == [asked["data"]]
     setup.ask(answer(updated_input={"command": "y"}, remember=True), handle=False)
     assert answers_given(setup) == []  # not before it is durable
     setup.handle_own()
@@ -69,7 +68,7 @@ def test_a_question_is_logged_shown_and_answered_once(setup: ProjectSetup) -> No
     assert (given.allow, given.updated_input, given.remember) == (True, {"command": "y"}, True)
     assert setup.answers()[-1] == {"permission_id": "q"}
     assert resolved(setup) == [("allow", "c1")]
-    assert setup.project.info().pending_permissions == []
+    assert setup.project._status.describe().pending_permissions == []
     setup.ask(answer(decision="deny"))
     late = setup.answers()[-1]
     assert late["code"] == "already_answered"
@@ -79,7 +78,7 @@ def test_a_question_is_logged_shown_and_answered_once(setup: ProjectSetup) -> No
 
 def test_the_user_is_named_where_there_is_one(setup: ProjectSetup) -> None:
     ask(setup, setup.execute())
-    setup.project.receive(
+    setup.project.on_receive(
         messages.ProjectRequest(
             reply_to=ReplyTo(setup.client.actor_ref, 9),
             caller=Caller("c", user="ann"),
@@ -96,9 +95,9 @@ def test_the_first_of_two_that_come_together_wins(setup: ProjectSetup) -> None:
     first = setup.ask(answer(decision="deny"), handle=False)
     setup.ask(answer(), handle=False)
     setup.handle_own()
-    said = {m.number: json.loads(m.payload) for m in setup.client.take()}
-    assert said[first] == {"permission_id": "q"}
-    assert said[first + 1]["details"]["decision"] == "deny"
+    answers = {m.number: said(m) for m in setup.client.take()}
+    assert answers[first] == {"permission_id": "q"}
+    assert answers[first + 1]["details"]["decision"] == "deny"
     assert [given.allow for given in answers_given(setup)] == [False]
 
 
@@ -147,7 +146,7 @@ def test_an_end_closes_its_questions_before_it(setup: ProjectSetup) -> None:
     setup.end(execution_id)
     assert setup.kinds()[-2:] == ["permission_resolved", "execution_finished"]
     assert resolved(setup) == [("deny", "execution_finished")]
-    assert [p["permission_id"] for p in setup.project.info().pending_permissions] == ["background"]
+    assert [p["permission_id"] for p in setup.project._status.describe().pending_permissions] == ["background"]
 
 
 def test_a_dead_executor_leaves_no_question(setup: ProjectSetup) -> None:
@@ -158,7 +157,7 @@ def test_a_dead_executor_leaves_no_question(setup: ProjectSetup) -> None:
         messages.ActorDied(child=setup.executor.actor_ref, name="e", reason="bug", started=True)
     )
     assert resolved(setup) == [("deny", "execution_finished"), ("deny", "withdrawn")]
-    assert setup.project.info().pending_permissions == []
+    assert setup.project._status.describe().pending_permissions == []
 
 
 def test_an_answer_that_cannot_be_stored_is_asked_for_again(
@@ -182,7 +181,7 @@ def test_answers_are_bounded(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
     for number in range(ANSWERS_MAX + 1):
         ask(setup, execution_id, f"q{number}")
-        setup.project.receive(messages.PermissionWithdrawn(permission_id=f"q{number}"))
+        setup.project.on_receive(messages.PermissionWithdrawn(permission_id=f"q{number}"))
     setup.handle_own()
     setup.ask(answer("q0"))
     assert setup.answers()[-1]["code"] == "permission_not_found"
@@ -271,9 +270,9 @@ def test_a_key_is_known_after_a_restart(setup: ProjectSetup, clean: bool) -> Non
 
 
 def test_a_clean_stop_keeps_what_was_noted(setup: ProjectSetup) -> None:
-    setup.project._ledger.note_key(KeyedExecution("k", "e", "f"))
+    setup.project._log.note_key(KeyedExecution("k", "e", "f"))
     setup.tell(messages.StopProject())
-    assert [run.key for run in RequestKeyFile(setup.layout.project("p")).load()] == ["k"]
+    assert [run.request_key for run in RequestKeyFile(setup.layout.project("p")).load()] == ["k"]
 
 
 def test_the_file_of_keys_is_bounded_and_mends_itself(tmp_path: Path) -> None:
@@ -288,11 +287,11 @@ def test_the_file_of_keys_is_bounded_and_mends_itself(tmp_path: Path) -> None:
     with open(path, "ab") as torn:
         torn.write(b'{"key":"half')
     again = RequestKeyFile(tmp_path)
-    assert again.load()[-1].key == f"k{LINES_MAX + 9}"
+    assert again.load()[-1].request_key == f"k{LINES_MAX + 9}"
     again.note(KeyedExecution("new", "e", "f"))
     again.save()
     known = RequestKeyFile(tmp_path).load()
-    assert len(known) == REQUEST_KEYS_KEPT and known[-1].key == "new"
+    assert len(known) == REQUEST_KEYS_KEPT and known[-1].request_key == "new"
 
 
 def test_content_takes_the_place_of_a_prompt(setup: ProjectSetup) -> None:
@@ -303,7 +302,7 @@ def test_content_takes_the_place_of_a_prompt(setup: ProjectSetup) -> None:
     data = setup.lines()[0]["data"]
     assert data["content"] == blocks and "prompt" not in data
     setup.ask(body)
-    assert setup.project.info().queue[0].prompt == "a" * 200
+    assert setup.project._status.describe().queue[0].prompt == "a" * 200
 
 
 # -- sessions, turns of the CLI's own, interrupts --------------------------------------------
@@ -341,7 +340,7 @@ def test_a_reset_right_behind_a_prompt_is_for_it_too(setup: ProjectSetup) -> Non
     setup.ask(requests.Execute(project_id="p", prompt="x"), handle=False)
     new_session(setup)
     assert last_order(setup).session == SessionChoice()
-    running = setup.project.info().execution_id
+    running = setup.project._status.describe().execution_id
     assert running is not None
     setup.tell(output(running, b"{}", session_id="s2"))
     assert setup.meta().session_id == "s2"
@@ -440,15 +439,15 @@ def test_a_turn_of_the_clis_own(setup: ProjectSetup) -> None:
     setup.tell(messages.BackgroundBegan(execution_id="own", session_id="s"))
     started = setup.lines()[-1]["data"]
     assert started == {"execution_id": "own", "session_id": "s", "origin": "background"}
-    assert setup.project.info().status == "executing"
-    assert setup.project.info().execution_id == "own"
+    assert setup.project._status.describe().status == "executing"
+    assert setup.project._status.describe().execution_id == "own"
     setup.tell(output("own", b"{}"))
     waiting = setup.execute()
     setup.ask(requests.AgentInterrupt(project_id="p"))
     assert setup.executor.take()[-1] == messages.InterruptRun(execution_id="own")
     setup.end("own", Outcome.INTERRUPTED)
     setup.end(waiting)
-    assert setup.project.info().status == "idle"
+    assert setup.project._status.describe().status == "idle"
 
 
 def test_a_turn_of_its_own_is_lost_in_a_crash(setup: ProjectSetup) -> None:
@@ -506,13 +505,13 @@ def warm_process(setup: ProjectSetup) -> messages.WarmProcess:
 
 
 def end_running(setup: ProjectSetup) -> None:
-    active = setup.project._runs.queue.active
+    active = setup.project._queue.background or setup.project._queue.running
     if active is not None and active.started_at_s is not None:
         setup.end(active.execution_id)
 
 
 def own_turn(setup: ProjectSetup) -> None:
-    if setup.project._runs.queue.background is None:
+    if setup.project._queue.background is None:
         own = f"o{setup.numbers}"
         setup.tell(messages.BackgroundBegan(execution_id=own, session_id=None))
 
@@ -576,7 +575,7 @@ def test_an_executor_that_has_just_died_takes_nothing_with_it(setup: ProjectSetu
 def test_what_a_line_says_of_itself_is_not_believed(setup: ProjectSetup, line: bytes) -> None:
     """Behind a crash: no project that cannot be opened, no execution without an end."""
     setup.tell(output(setup.execute(), line))
-    setup.project._ledger.abandon()
+    setup.project._log.abandon()
     setup.open()
     assert setup.kinds()[-1] == "execution_finished"
     assert setup.lines()[-1]["data"]["outcome"] == "lost"

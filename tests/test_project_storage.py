@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from actors import messages
-from actors.executor.credit import CREDIT_STEP_BYTES
+from actors.executor.output import CREDIT_STEP_BYTES
 from actors.project import executor_link
 from protocol import requests
-from protocol.updates import Outcome, UpdateType
+from protocol.updates import Outcome
 from storage.log_state import SyncPolicy
 from tests.project_setup import ProjectSetup, execute, fail_with, frozen, output, setup
 
@@ -25,20 +25,10 @@ def test_one_write_for_all_that_is_gathered(
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: writes.append(fd) or real(fd, data))
     for number in range(100):
-        setup.project.receive(output(execution_id, b'{"n":%d}' % number))
+        setup.project.on_receive(output(execution_id, b'{"n":%d}' % number))
     setup.handle_own()
     assert len(writes) == 1
     assert [line["data"] for line in setup.lines()[2:]] == [{"n": n} for n in range(100)]
-
-
-def test_a_durable_mark_releases_no_further(setup: ProjectSetup) -> None:
-    subscriber = setup.join()
-    setup.project._ledger.journal.log(UpdateType.CLAUDE, b"{}")
-    last = setup.project._ledger.write(setup.project.stamp())
-    setup.project.receive(messages.Durable(log_id="x", last_seq=last - 1))
-    assert subscriber.batches == []
-    setup.project.receive(messages.Durable(log_id="x", last_seq=last))
-    assert [b.last_seq for b in subscriber.batches] == [last]
 
 
 def test_a_full_disk_refuses_prompts_and_loses_no_line(
@@ -53,17 +43,17 @@ def test_a_full_disk_refuses_prompts_and_loses_no_line(
         setup.ask(execute("refused"))
         assert setup.answers()[-1]["code"] == "storage_failed"
         assert setup.kinds() == before
-        assert setup.project.info().status == "error"
-        assert setup.project.info().queue == []
+        assert setup.project._status.describe().status == "error"
+        assert setup.project._status.describe().queue == []
         statuses = [m for m in setup.hub.take() if isinstance(m, messages.ProjectStatusChanged)]
         assert "No space left" in str(statuses[-1].problem)
         assert b'"data":{"status":"error"}' in subscriber.batches[-1].frames
     setup.timers.fire(messages._RetryStorage)
     setup.handle_own()
     assert setup.lines()[-1]["data"] == {"precious": 1}
-    assert setup.project.info().status == "executing"
+    assert setup.project._status.describe().status == "executing"
     setup.end(execution_id)
-    assert setup.project.info().status == "idle"
+    assert setup.project._status.describe().status == "idle"
 
 
 def test_an_idle_project_mends_by_itself_when_there_is_room(
@@ -75,10 +65,10 @@ def test_an_idle_project_mends_by_itself_when_there_is_room(
         patch.setattr("actors.feed.feed.free_bytes", lambda _: 0)
         setup.timers.fire(messages._RetryStorage)
         setup.handle_own()
-        assert setup.project.info().status == "error"
+        assert setup.project._status.describe().status == "error"
     setup.timers.fire(messages._RetryStorage)
     setup.handle_own()
-    assert setup.project.info().status == "idle"
+    assert setup.project._status.describe().status == "idle"
 
 
 def test_prompts_are_refused_below_the_floor_of_free_space(
@@ -127,7 +117,7 @@ def test_a_full_disk_does_not_keep_a_project_from_being_read(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", fail_with(errno.ENOSPC))
         setup.open()
-        assert setup.project.info().last_seq == 3
+        assert setup.project._status.describe().last_seq == 3
     second = setup.execute()
     assert setup.kinds()[-2:] == ["prompt", "execution_started"]
     setup.open()
@@ -148,12 +138,12 @@ def test_an_interval_flushes_a_second_later(
         patch.setattr("storage.disk.sync", lambda fd: (_ for _ in ()).throw(OSError(5, "planned")))
         setup.timers.fire(messages._SyncDue)
         setup.handle_own()
-        assert setup.project.info().status == "error"
+        assert setup.project._status.describe().status == "error"
 
 
 def test_a_crash_between_an_end_and_its_flush_is_found(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
-    setup.project.receive(
+    setup.project.on_receive(
         messages.RunEnded(
             execution_id=execution_id,
             outcome=Outcome.SUCCESS,
@@ -164,7 +154,7 @@ def test_a_crash_between_an_end_and_its_flush_is_found(setup: ProjectSetup) -> N
         )
     )
     setup.ask(requests.AgentNewSession(project_id="p"), handle=False)
-    setup.project._runs._ends.save()
+    setup.project._feed.save()
     setup.open()
     ends = [e["data"] for e in setup.lines() if e["update_type"] == "execution_finished"]
     assert [(e["execution_id"], e["outcome"]) for e in ends] == [(execution_id, "lost")]
@@ -206,7 +196,7 @@ def test_a_refused_reset_changes_nothing(
         patch.setattr(os, "write", fail_with(errno.ENOSPC))
         setup.ask(requests.AgentNewSession(project_id="p"))
     assert setup.answers()[-1]["code"] == "storage_failed"
-    assert setup.project.info().session_id == "s1"
+    assert setup.project._status.describe().session_id == "s1"
 
 
 def test_a_refused_prompt_leaves_no_end_behind(
@@ -216,7 +206,7 @@ def test_a_refused_prompt_leaves_no_end_behind(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", fail_with(errno.ENOSPC))
         setup.ask(execute("x"), handle=False)
-        waiting = setup.project._runs.queue.waiting[0].execution_id
+        waiting = setup.project._queue.waiting[0].execution_id
         setup.ask(requests.AgentKill(project_id="p", execution_id=waiting))
     setup.timers.fire(messages._RetryStorage)
     setup.handle_own()
@@ -272,4 +262,4 @@ def test_what_is_not_stored_does_not_prove_that_the_log_works(
         patch.setattr(os, "write", fail_with(errno.ENOSPC))
         setup.ask(execute("refused"))
         setup.tell(messages.FilesChanged(paths=("a",), truncated=False))
-        assert setup.project.info().status == "error"
+        assert setup.project._status.describe().status == "error"

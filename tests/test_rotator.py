@@ -68,7 +68,7 @@ class Setup:
         """One pass; what the project `a` was told."""
         self.timers.fire(kind)
         for message in inbox_of(self.rotator):
-            self.rotator.receive(message)
+            self.rotator.on_receive(message)
         return self.projects["a"].take()
 
 

@@ -194,7 +194,7 @@ def test_who_is_in_goes_with_the_certificate_and_with_the_authority(tmp_path: Pa
         assert "user" in door.enter()
         assert door.setup.gate.look_again() is None
         clock.tick(12 * 3600 - 60)
-        door.setup.client.receive(messages._KeyExpiryDue())
+        door.setup.client.on_receive(messages._KeyExpiryDue())
         assert door.setup.timers.pending[-1].delay_s == 60.0  # its end is the certificate's
         clock.tick(12 * 3600 + 60)
         assert "has expired" in str(door.setup.gate.look_again())

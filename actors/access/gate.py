@@ -62,6 +62,7 @@ class Gate:
         self._shown: PublicKey | Certificate | None = None
         self._entry: AuthorizedKey | None = None
         self._challenge: str | None = None
+        self.is_locked = keyring is not None
         if keyring is not None:
             nonce = secrets.token_hex(_NONCE_BYTES)
             made_at = timestamp(clock.now())
@@ -72,10 +73,6 @@ class Gate:
         """For the greeting."""
         challenge = self._challenge
         return None if challenge is None else AuthOffer(challenge=challenge, namespace=NAMESPACE)
-
-    @property
-    def is_locked(self) -> bool:
-        return self._keyring is not None and self._entry is None
 
     @property
     def expires_at(self) -> datetime | None:
@@ -122,6 +119,7 @@ class Gate:
         self._challenge = None
         self._shown = shown
         self._entry = entry
+        self.is_locked = False
         self.caller = Caller(self.caller.client_id, user=entry.user, rights=entry.options.rights)
         return entry.user
 
@@ -139,6 +137,7 @@ class Gate:
                 return None
             reason = "what the key may do has changed; connect again"
         self._entry = None
+        self.is_locked = True
         return reason
 
 

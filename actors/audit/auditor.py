@@ -20,6 +20,8 @@ logger = logging.getLogger("claudehub.audit")
 # projects down, which share the disk's journal.
 SYNC_S = 1.0
 CHECK_PERIOD_S = 3600.0
+# As the file names what the code names otherwise.
+_NAMES = {"fingerprint": "key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Auditor(Actor):
     def failed(self, reason: str) -> None:
         self._died(f"the audit log failed: {reason}")
 
-    def receive(self, message: AuditorMessage) -> None:
+    def on_receive(self, message: AuditorMessage) -> None:
         match message:
             case AuditEntry():
                 self._trail.written()
@@ -83,7 +85,7 @@ class Auditor(Actor):
                 assert_never(message)
 
     def _write(self, entry: AuditEntry) -> None:
-        facts = asdict(entry)
+        facts = {_NAMES.get(name, name): value for name, value in asdict(entry).items()}
         facts["suppressed"] += self._missing
         for name, empty in (("suppressed", 0), ("details", None)):
             if facts[name] == empty:

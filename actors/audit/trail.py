@@ -5,10 +5,10 @@ from typing import Any
 
 from actors.limits.buckets import AddressBuckets, TokenBucket
 from actors.limits.peer import Peer
-from actors.messages import Ref
 from actors.messages.audit import AuditEntry
+from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, timestamp
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.refs import Ref
 
 # Beyond it lines are counted and not kept: the disk has stopped taking them.
 WAITING_MAX = 100_000

@@ -13,21 +13,20 @@ from websockets.frames import CloseCode
 from actors import messages
 from actors.access.gate import Gate
 from actors.audit.trail import AuditTrail
-from actors.client.audit_record import Answer, Record, asked
+from actors.client.audit_record import AuditRecord, asked
 from actors.client.backlog import Dropped
-from actors.client.history import history_payload
-from actors.client.one_reader import one_reader
+from actors.client.history import history, one_reader
 from actors.client.outbox import Outbox
 from actors.client.replay import Replays
 from actors.client.replies import ReplyQueue, project_failed
 from actors.client.routing import Routing
 from actors.client.subscription import Subscription
-from actors.messages import Ref
-from actors.ports import Directory
-from actors.runtime.base import Actor
+from actors.directory import Directory
+from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.refs import Ref
 from protocol import codec, frames, requests
+from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault
 from storage.pages import MissingRecords
 
@@ -51,6 +50,7 @@ class Client(Actor):
         hub: Ref,
         gate: Gate,
         outbox: Outbox,
+        dialect: Dialect,
         directory: Directory,
         clock: Clock,
         timers: Timers,
@@ -62,20 +62,22 @@ class Client(Actor):
         self._hub = hub
         self._gate = gate
         self._outbox = outbox
+        self._dialect = dialect
         self._directory = directory
         self._clock = clock
         self._timers = timers
         self._auth_timeout_s = auth_timeout_s
         self._answered = answered
-        self._replies = ReplyQueue[Answer]()
+        self._replies = ReplyQueue[messages.Answer]()
         self._held: deque[messages.RequestReceived] = deque()
         self._barrier: int | None = None
-        self._record = Record(gate, trail)
+        self._record = AuditRecord(gate, trail)
         self._routing = Routing(
             client=self.actor_ref,
             gate=gate,
             hub=hub,
             directory=directory,
+            dialect=dialect,
             outbox=outbox,
             authenticated=self._on_authenticated,
             answer=self._settle,
@@ -96,13 +98,17 @@ class Client(Actor):
         self._record.lost([asked(message.request) for message in self._held])
         tell_if_alive(self._hub, messages.ClientGone(client_id=self._gate.caller.client_id))
 
-    def receive(self, message: messages.ClientMessage) -> None:  # noqa: C901 - one case a message
+    def on_receive(self, message: messages.ClientMessage) -> None:  # noqa: C901 - one case a message
         match message:
             case messages.RequestReceived():
                 self._on_request(message)
-            case messages.Replied() | messages.Joined() | messages.Left():
-                self._on_answer(message)
-            case messages.HistorySnapshot():
+            case (
+                messages.Replied()
+                | messages.Refused()
+                | messages.Joined()
+                | messages.Left()
+                | messages.HistorySnapshot()
+            ):
                 self._on_answer(message)
             case messages.ProjectFailed():
                 self._on_project_failed(message)
@@ -174,7 +180,7 @@ class Client(Actor):
 
     # -- answers -----------------------------------------------------------------------------
 
-    def _settle(self, answer: Answer) -> None:
+    def _settle(self, answer: messages.Answer) -> None:
         request = self._replies.settle(answer.number, answer)
         if request is None:
             logger.debug("%s: a second answer to request %d", self, answer.number)
@@ -185,7 +191,7 @@ class Client(Actor):
         if answer.number == self._barrier:
             self._barrier = None
 
-    def _on_answer(self, answer: Answer) -> None:
+    def _on_answer(self, answer: messages.Answer) -> None:
         self._settle(answer)
         while self._held and self._barrier is None:
             self._dispatch(self._held.popleft().request)
@@ -205,20 +211,20 @@ class Client(Actor):
             self._replies.pop()
             self._answered()
 
-    def _send_answer(self, request_id: str | None, answer: Answer) -> None:
+    def _send_answer(self, request_id: str | None, answer: messages.Answer) -> None:
         match answer:
-            case messages.Replied(ok=False):
-                self._write(codec.error_message(request_id, answer.payload))
+            case messages.Refused():
+                self._write(self._dialect.error(request_id, answer.error))
             case messages.Replied():
-                self._write(codec.result_message(request_id, answer.payload))
+                self._write(self._dialect.result(request_id, answer.payload))
             case messages.Joined():
-                self._write(codec.result_message(request_id, answer.payload))
+                self._write(self._dialect.result(request_id, answer.payload))
                 assert isinstance(answer.subscriber, Subscription)
                 self._replays.start(answer.subscriber, answer.reader, answer.since)
                 self._pump_soon()
             case messages.Left():
                 self._replays.drop(answer.project_id)
-                self._write(codec.result_message(request_id, answer.payload))
+                self._write(self._dialect.result(request_id, {"project_id": answer.project_id}))
             case messages.HistorySnapshot():
                 self._write(self._history(request_id, answer))
             case _:
@@ -227,16 +233,20 @@ class Client(Actor):
     def _history(self, request_id: str | None, snapshot: messages.HistorySnapshot) -> bytes:
         try:
             with one_reader(self._clock):
-                payload, missing = history_payload(
-                    snapshot.reader, snapshot.bounds, snapshot.request, self._clock.now()
+                payload, missing = history(
+                    self._dialect,
+                    snapshot.reader,
+                    snapshot.bounds,
+                    snapshot.request,
+                    self._clock.now(),
                 )
         except OSError as error:
             logger.error("%s: reading history: %s", self, error)
             fault = HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be read")
-            return codec.error_message(request_id, codec.error_payload(fault))
+            return self._dialect.error(request_id, fault)
         if missing:
             self._report_damage(snapshot.request.project_id, missing)
-        return codec.result_message(request_id, payload)
+        return self._dialect.result(request_id, payload)
 
     def _report_damage(self, project_id: str, missing: tuple[MissingRecords, ...]) -> None:
         if port := self._directory.find(project_id):

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-import simplejson
-
 from actors import messages
 from actors.access.gate import Gate
 from actors.audit.trail import AUTHENTICATE, AuditTrail
@@ -12,8 +10,6 @@ from actors.client.replies import Asked, OpenRequest
 from protocol import codec, requests
 from protocol.errors import ErrorCode
 from protocol.requests import MODELS
-
-Answer = messages.Replied | messages.Joined | messages.Left | messages.HistorySnapshot
 
 # What was sent as something else; its own words are not repeated.
 UNKNOWN = "unknown"
@@ -40,16 +36,16 @@ def asked(request: requests.Request | codec.Undecodable) -> Asked:
     return Asked(kind, None if project_id is None else project_id[:64], details)
 
 
-class Record:
+class AuditRecord:
     """For the Client's thread only."""
 
     def __init__(self, gate: Gate, trail: AuditTrail) -> None:
         self._gate = gate
         self._trail = trail
 
-    def answered(self, request: OpenRequest[Answer], answer: Answer) -> None:
-        is_refused = isinstance(answer, messages.Replied) and not answer.ok
-        self._note(request.asked, ok=not is_refused, **_facts(request.asked, answer))
+    def answered(self, request: OpenRequest[messages.Answer], answer: messages.Answer) -> None:
+        worked = not isinstance(answer, messages.Refused)
+        self._note(request.asked, ok=worked, **_facts(request.asked, answer))
 
     def lost(self, unanswered: Iterable[Asked]) -> None:
         """The connection is gone."""
@@ -71,22 +67,22 @@ class Record:
             peer=gate.peer,
             client_id=gate.caller.client_id,
             user=gate.caller.user,
-            key=gate.fingerprint,
+            fingerprint=gate.fingerprint,
             details=asked.details,
             **{"project_id": asked.project_id, **facts},
         )
 
 
-def _facts(asked: Asked, answer: Answer) -> dict[str, Any]:
-    """From an answer: why it is none, or what it was that was made."""
+def _facts(asked: Asked, answer: messages.Answer) -> dict[str, Any]:
+    """Return the code of an error, or the id of what the request has made or was about."""
+    if isinstance(answer, messages.Refused):
+        return {"code": answer.error.code}
     if not isinstance(answer, messages.Replied):
         return {}
-    if not answer.ok:
-        return {"code": simplejson.loads(answer.payload)["code"]}
     if answer.execution_id is not None:
         return {"execution_id": answer.execution_id}
     if asked.type in _WITH_EXECUTION:
-        return {"execution_id": simplejson.loads(answer.payload)["execution_id"]}
+        return {"execution_id": answer.payload["execution_id"]}
     if asked.type == "project_create":
-        return {"project_id": simplejson.loads(answer.payload)["project"]["project_id"]}
+        return {"project_id": answer.payload["project"].project_id}
     return {}

@@ -24,7 +24,7 @@ PROGRESS_BYTES_MIN = 64 * 1024
 PROGRESS_S = 30.0
 
 
-class Verdict(Enum):
+class WriteResult(Enum):
     """What became of a live write."""
 
     TAKEN = auto()
@@ -33,10 +33,10 @@ class Verdict(Enum):
 
 
 # On Python 3.11 a member of an Enum class costs as much as two calls: these are looked up once.
-_TAKEN = Verdict.TAKEN
+_TAKEN = WriteResult.TAKEN
 
 
-class _State(Enum):
+class _Phase(Enum):
     OPEN = auto()
     CLOSING = auto()  # a Close frame is sent or waits: nothing may follow it
     CLOSED = auto()
@@ -55,7 +55,7 @@ class Outbox:
         "_first",
         "_is_clear",
         "_progress_from",
-        "_state",
+        "_phase",
         "_transport",
         "_transport_send",
         "_wake",
@@ -78,7 +78,7 @@ class Outbox:
         self._clock = clock
         self._wake = wake
         self._woken = False
-        self._state = _State.OPEN
+        self._phase = _Phase.OPEN
         self._is_clear = True  # open, and nothing waits: what is written goes straight out
         self._first = b""  # goes before all else: the rest of a frame that is half sent
         self._control: list[bytes] = []
@@ -89,7 +89,7 @@ class Outbox:
 
     # -- what is written ---------------------------------------------------------------------
 
-    def write_live(self, frames: bytes, plain: bytes, kept: bytes) -> Verdict:
+    def write_live(self, frames: bytes, plain: bytes, kept: bytes) -> WriteResult:
         """Updates, with the lock held: `plain` is `frames` before compression, `kept` those that
         may not be dropped. Past the limit what may be dropped is dropped first.
 
@@ -102,35 +102,51 @@ class Outbox:
                 sent = 0
             except OSError:
                 self._set_closed()
-                return Verdict.CLOSED
+                return WriteResult.CLOSED
             self.sent_bytes += sent
             if sent != len(frames):
                 self._wait(Waiting(frames, plain, kept, counts=True), sent)
             elif self._transport.holds_back:
                 self._send()
             return _TAKEN
-        if self._state is not _State.OPEN:
-            return Verdict.CLOSED
+        if self._phase is not _Phase.OPEN:
+            return WriteResult.CLOSED
         if not self._backlog.has_room(len(plain)):
             if not self._backlog.would_have_room(len(kept)):
-                return Verdict.OVERFLOW
+                return WriteResult.OVERFLOW
             self._strip(is_deflated=frames is not plain)
             frames = plain = kept
         if frames:
             self._wait(Waiting(frames, plain, kept, counts=True))
-        return Verdict.TAKEN
+        return WriteResult.TAKEN
 
     def write(self, frames: bytes, *, counts: bool) -> None:
         """A reply (which counts against the limit) or a page of a replay (which does not)."""
         with self.lock:
-            if self._state is _State.OPEN and frames:
-                self._wait(Waiting(frames, frames, None, counts))
+            if self._phase is not _Phase.OPEN or not frames:
+                return
+            sent = 0
+            if self._is_clear:
+                try:
+                    sent = self._transport_send(frames)
+                except BlockingIOError:
+                    sent = 0
+                except OSError:
+                    self._set_closed()
+                    return
+                self.sent_bytes += sent
+                if sent == len(frames) and not self._transport.holds_back:
+                    return
+            if sent == len(frames):
+                self._send()
+            else:
+                self._wait(Waiting(frames, frames, None, counts), sent)
 
     def control(self, frame: bytes) -> int:
         """A ping or pong: goes between whole frames, before those that wait. Returns at which byte
         of the connection it ends."""
         with self.lock:
-            if self._state is _State.OPEN:
+            if self._phase is _Phase.OPEN:
                 self._control.append(frame)
                 if len(self._control) > CONTROL_FRAMES_MAX:
                     pongs = (f for f in self._control if f[0] & 0x0F == Opcode.PONG)
@@ -143,9 +159,9 @@ class Outbox:
         """Begins the closing handshake: what waits is dropped, but for a frame half sent. A reason
         may be made of what is dropped; it has 123 bytes at most (RFC 6455, section 5.5)."""
         with self.lock:
-            if self._state is not _State.OPEN:
+            if self._phase is not _Phase.OPEN:
                 return
-            self._state = _State.CLOSING
+            self._phase = _Phase.CLOSING
             rest, dropped = self._backlog.drop()
             self._first += rest
             self._control.clear()
@@ -157,8 +173,8 @@ class Outbox:
     def close_with(self, frame: bytes) -> None:
         """The same with a Close frame that is made already, behind what waits."""
         with self.lock:
-            if self._state is _State.OPEN:
-                self._state = _State.CLOSING
+            if self._phase is _Phase.OPEN:
+                self._phase = _Phase.CLOSING
                 self._wait(Waiting(frame, frame, None, counts=False))
 
     def half_close(self) -> None:
@@ -214,13 +230,13 @@ class Outbox:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits."""
-        return self._state is _State.CLOSED or not (
+        return self._phase is _Phase.CLOSED or not (
             self._backlog or self._control or self._first or self._transport.holds_back
         )
 
     @property
     def is_open(self) -> bool:
-        return self._state is _State.OPEN
+        return self._phase is _Phase.OPEN
 
     # -- inside, with the lock held ----------------------------------------------------------
 
@@ -239,7 +255,7 @@ class Outbox:
 
     def _send(self) -> None:
         """Sends what fits, and notes whether something is left."""
-        if self._state is _State.CLOSED:
+        if self._phase is _Phase.CLOSED:
             return
         try:
             all_sent = self._send_what_fits() and self._transport.flush()
@@ -250,7 +266,7 @@ class Outbox:
             # The reading thread notices the same and reports it.
             self._set_closed()
             return
-        self._is_clear = all_sent and self._state is _State.OPEN
+        self._is_clear = all_sent and self._phase is _Phase.OPEN
         if all_sent and self._wakes_when_idle:
             self._wakes_when_idle = False
             self._wake()
@@ -284,7 +300,7 @@ class Outbox:
         return rest
 
     def _set_closed(self) -> None:
-        self._state = _State.CLOSED
+        self._phase = _Phase.CLOSED
         self._is_clear = False
         self._first = b""
         self._control.clear()

@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from actors.client.history import replay_frames
-from actors.client.one_reader import one_reader
+from actors.client.history import one_reader, updates_of
 from actors.client.outbox import Outbox
 from actors.client.subscription import Subscription
 from actors.runtime.clock import Clock
+from protocol.dialect import broadcast
 from storage.log_reader import LogReader
 from storage.pages import MissingRecords
 
@@ -17,7 +17,7 @@ ReportDamage = Callable[[str, tuple[MissingRecords, ...]], None]
 
 @dataclass(slots=True)
 class _Replay:
-    """`since`: where that is not None, the position is still to be looked up."""
+    """`since`: the position is still to be looked up by that time; None: it is known."""
 
     subscription: Subscription
     reader: LogReader
@@ -34,7 +34,7 @@ class Replays:
         self._running: deque[_Replay] = deque()
 
     def start(self, subscription: Subscription, reader: LogReader, since: str | None) -> None:
-        """Takes the step to live here and now where there is nothing to replay."""
+        """Begin a replay, or step to live at once where there is nothing to replay."""
         self.drop(subscription.project_id)
         if not subscription.go_live():
             self._running.append(_Replay(subscription, reader, since))
@@ -43,12 +43,12 @@ class Replays:
         self._running = deque(r for r in self._running if r.subscription.project_id != project_id)
 
     def can_go_on(self) -> bool:
-        """Whether there is a page to send and room for it; where there is none, the Client is told
-        when there is."""
+        """Return True if there is a page to send and room for it. Where there is no room, the
+        outbox tells the Client when there is."""
         return bool(self._running) and self._outbox.is_open and self._outbox.is_idle_else_wake()
 
     def pump(self) -> None:
-        """Sends one page. Raises OSError where a log cannot be read."""
+        """Send one page. Raises OSError where a log cannot be read."""
         replay = self._running.popleft()
         try:
             with one_reader(self._clock):
@@ -69,5 +69,6 @@ class Replays:
         page = reader.read_after(subscription.position, subscription.newest)
         if page.missing:
             self._report(subscription.project_id, page.missing)
-        frames = replay_frames(page, subscription.project_id, self._clock.now())
-        subscription.replayed(frames, page.last_seq)
+        updates = updates_of(page, subscription.project_id, self._clock.now())
+        batch = broadcast(subscription.dialect, updates, last_seq=page.last_seq, deflation=None)
+        subscription.replayed(batch.frames, page.last_seq)

@@ -1,20 +1,20 @@
-"""Requests on their way: to the Hub, to a project, or answered here. The Client's."""
+"""Requests on their way: to the Hub, to a project, or answered here; and what is joined."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from websockets.frames import CloseCode
 
 from actors import messages
 from actors.access.gate import Gate
-from actors.client.memberships import Memberships
 from actors.client.outbox import Outbox
 from actors.client.replies import project_failed
 from actors.client.subscription import Subscription
-from actors.messages import Ref
+from actors.directory import Directory
 from actors.messages.replies import ReplyTo
-from actors.ports import Directory
-from actors.runtime.mailbox import tell_if_alive
-from protocol import codec, requests
+from actors.runtime.base import tell_if_alive
+from actors.runtime.refs import Ref
+from protocol import requests
+from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
 
 TO_HUB = (
@@ -23,11 +23,52 @@ TO_HUB = (
     requests.ProjectList,
     requests.HealthCheck,
 )
+# Each may bring a replay, and a project looks at every subscriber for each batch.
+SUBSCRIPTIONS_MAX = 1024
+
+
+class Memberships:
+    """Which projects a connection has joined, as its own requests tell.
+
+    A project handles the requests of one connection in their order, so a leave counts from when it
+    is sent. A join counts from when it is sent, too, and no more once it has failed.
+    """
+
+    def __init__(self, limit: int = SUBSCRIPTIONS_MAX) -> None:
+        self._limit = limit
+        self._joins: dict[int, str] = {}  # by request: those whose answers are awaited
+        self._joined: set[str] = set()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._joined.union(self._joins.values()))
+
+    def has_room(self, project_id: str, exists: Callable[[str], bool]) -> bool:
+        """Return True if that project may be joined, again or for the first time. Projects that do
+        not exist any more do not count."""
+        if project_id in self or len(set(self)) < self._limit:
+            return True
+        self._joined = {joined for joined in self._joined if exists(joined)}
+        return len(set(self)) < self._limit
+
+    def joining(self, project_id: str, number: int) -> None:
+        """Note that the join with that request number is sent."""
+        self._joins[number] = project_id
+
+    def leaving(self, project_id: str) -> None:
+        """Note that a leave is sent: it follows all joins before it."""
+        self._joins = {n: other for n, other in self._joins.items() if other != project_id}
+        self._joined.discard(project_id)
+
+    def answered(self, number: int, *, joined: bool) -> None:
+        """Note an answer. A join that no leave has overtaken counts from now on if it worked."""
+        project_id = self._joins.pop(number, None)
+        if joined and project_id is not None:
+            self._joined.add(project_id)
 
 
 class Routing:
-    """`answer` settles a request that nobody else will; `authenticated` is called when a key has
-    opened the gate."""
+    """For the Client's thread only. `answer` settles a request that nobody else will;
+    `authenticated` is called when a key has opened the gate."""
 
     def __init__(
         self,
@@ -36,21 +77,23 @@ class Routing:
         gate: Gate,
         hub: Ref,
         directory: Directory,
+        dialect: Dialect,
         outbox: Outbox,
         authenticated: Callable[[], None],
-        answer: Callable[[messages.Replied], None],
+        answer: Callable[[messages.Answer], None],
     ) -> None:
         self.memberships = Memberships()
         self._client = client
         self._gate = gate
         self._hub = hub
         self._directory = directory
+        self._dialect = dialect
         self._outbox = outbox
         self._authenticated = authenticated
         self._answer = answer
 
     def send(self, number: int, body: requests.Body) -> None:
-        """Sends request `number` on."""
+        """Send request `number` on, or answer it."""
         try:
             self._gate.check(body)
         except WireError as error:
@@ -59,22 +102,21 @@ class Routing:
         if isinstance(body, requests.Authenticate):
             self._authenticate(number, body)
         elif isinstance(body, requests.Ping):
-            self._ping(number, body)
+            self._answer(messages.Replied(number=number, payload=body.payload))
         elif isinstance(body, TO_HUB):
             self._to_hub(number, body)
         else:
             self._to_project(number, body)
 
     def refuse(self, number: int, error: WireError) -> None:
-        """Answers with an error."""
-        payload = codec.error_payload(error)
-        self._answer(messages.Replied(number=number, ok=False, payload=payload))
+        """Answer with an error."""
+        self._answer(messages.Refused(number=number, error=error))
 
     def leave_all(self) -> None:
-        """The connection is gone."""
+        """Leave every project: the connection is gone."""
         for project_id in self.memberships:
             if port := self._directory.find(project_id):
-                port.tell(messages.SubscriberGone(key=self._gate.caller.client_id))
+                port.tell(messages.SubscriberGone(subscriber_id=self._gate.caller.client_id))
 
     def _authenticate(self, number: int, body: requests.Authenticate) -> None:
         try:
@@ -82,17 +124,8 @@ class Routing:
         except WireError as error:
             self.refuse(number, error)
         else:
-            payload = codec.dumps({"user": user})
-            self._answer(messages.Replied(number=number, ok=True, payload=payload))
+            self._answer(messages.Replied(number=number, payload={"user": user}))
             self._authenticated()
-
-    def _ping(self, number: int, body: requests.Ping) -> None:
-        try:
-            payload = codec.dumps(body.payload)
-        except ValueError as error:
-            self.refuse(number, invalid_field("payload", str(error)))
-        else:
-            self._answer(messages.Replied(number=number, ok=True, payload=payload))
 
     def _to_hub(self, number: int, body: requests.ToHub) -> None:
         reply_to = ReplyTo(self._client, number)
@@ -128,8 +161,8 @@ class Routing:
         return self._directory.find(project_id) is not None
 
     def _subscription(self, join: requests.ProjectJoin) -> Subscription:
-        """The callbacks run in a project's thread, the first under the outbox's lock: they only
-        tell."""
+        """Return a subscription for a join. Its callbacks run in the project's thread, the first
+        one under the outbox's lock, so they only tell."""
 
         def overflowed(project_id: str, position: int) -> None:
             slow = messages.ClientTooSlow(project_id=project_id, position=position)
@@ -140,8 +173,9 @@ class Routing:
             tell_if_alive(self._client, close)
 
         return Subscription(
-            key=self._gate.caller.client_id,
+            subscriber_id=self._gate.caller.client_id,
             project_id=join.project_id,
+            dialect=self._dialect,
             outbox=self._outbox,
             wants_ephemeral=join.ephemeral,
             overflowed=overflowed,

@@ -1,34 +1,38 @@
 """One client's subscription to one project: history first, then live, without a seam.
 
-While it replays, the Client reads pages of the log and hands them on; the project's batches are
-only noted. The step to live is taken under the outbox's lock, the same that `offer` holds, at the
-moment when the position is the newest number offered: nothing is lost and nothing comes twice.
+While it replays, the Client reads pages of the log and hands them on; the project's batches are only
+noted. The step to live is taken under the outbox's lock, which `offer` holds too, at the moment when
+the position is the newest number offered. A batch that comes before the step is in the log and below
+that number; one that comes after it finds the subscription live. So nothing is lost, and nothing
+comes twice.
 """
 
 from collections.abc import Callable
 
-from actors.client.outbox import Outbox, Verdict
-from actors.ports import Broadcast
+from actors.client.outbox import Outbox, WriteResult
+from protocol.dialect import Broadcast, Dialect
 from protocol.inflater import Inflater
 
-_TAKEN = Verdict.TAKEN  # see outbox.py
+_TAKEN = WriteResult.TAKEN  # see outbox.py
 
 
 class Subscription:
     """A Subscriber (actors/ports.py) that writes to an outbox.
 
-    `overflowed` and `ended` tell the Client: it was too slow; the project's actor failed.
+    `overflowed` and `ended` tell the Client that it was too slow, and that the project's actor
+    failed. `position` is the last number handed to the outbox.
     """
 
     __slots__ = (
         "_ended",
         "_final",
-        "_key",
         "_live",
         "_newest",
         "_outbox",
         "_overflowed",
         "_wants_ephemeral",
+        "dialect",
+        "id",
         "position",
         "project_id",
     )
@@ -36,16 +40,18 @@ class Subscription:
     def __init__(
         self,
         *,
-        key: str,
+        subscriber_id: str,
         project_id: str,
+        dialect: Dialect,
         outbox: Outbox,
         wants_ephemeral: bool,
         overflowed: Callable[[str, int], None],
         ended: Callable[[str], None],
     ) -> None:
+        self.id = subscriber_id
         self.project_id = project_id
-        self.position = 0  # the last number handed to the outbox
-        self._key = key
+        self.dialect = dialect
+        self.position = 0
         self._outbox = outbox
         self._wants_ephemeral = wants_ephemeral
         self._overflowed = overflowed
@@ -55,12 +61,8 @@ class Subscription:
         self._final: Broadcast | None = None
 
     @property
-    def key(self) -> str:
-        return self._key
-
-    @property
     def newest(self) -> int:
-        """The newest number that was offered."""
+        """Return the newest number that was offered."""
         return self._newest
 
     @property
@@ -76,19 +78,19 @@ class Subscription:
                 self._newest = batch.last_seq
             if self._live:
                 self._deliver(batch)
-            elif batch.final:
+            elif batch.is_final:
                 self._final = batch
 
     def closed(self, why: str) -> None:
         self._ended(why)
 
     def replayed(self, frames: bytes, position: int) -> None:
-        """A page of history, for the Client while it is not live."""
+        """Write a page of history; for the Client, while the subscription is not live."""
         self._outbox.write(frames, counts=False)
         self.position = position
 
     def go_live(self) -> bool:
-        """Takes the step where the replay has reached the newest number. Whether it is live."""
+        """Step to live where the replay has reached the newest number; return True once live."""
         with self._outbox.lock:
             if not self._live and self.position >= self._newest:
                 self._live = True
@@ -98,8 +100,10 @@ class Subscription:
             return self._live
 
     def abandon_replay(self) -> bool:
-        """The log cannot be read. Whether that is because the project is gone: then its end is
-        delivered."""
+        """Give up a replay whose log cannot be read.
+
+        Return True if that is because the project is deleted; then its end is delivered.
+        """
         with self._outbox.lock:
             if self._final is None:
                 return False
@@ -112,26 +116,27 @@ class Subscription:
             self._leave_stream()
 
     def _leave_stream(self) -> None:
-        if self._outbox.inflater is not None:
-            self._outbox.inflater.leave(self.project_id)
+        inflater = self._outbox.inflater
+        if inflater is not None and inflater.project_id == self.project_id:
+            inflater.leave(self.project_id)
 
     def _deliver(self, batch: Broadcast) -> None:
         plain = batch.frames if self._wants_ephemeral else batch.kept_frames
         frames = plain
         if self._outbox.inflater is not None and plain:
             frames = self._deflated(batch, self._outbox.inflater) or plain
-        verdict = self._outbox.write_live(frames, plain, batch.kept_frames)
-        if verdict is _TAKEN:
+        result = self._outbox.write_live(frames, plain, batch.kept_frames)
+        if result is _TAKEN:
             if batch.last_seq is not None:
                 self.position = batch.last_seq
-        elif verdict is Verdict.OVERFLOW:
+        elif result is WriteResult.OVERFLOW:
             self._live = False
             self._overflowed(self.project_id, self.position)
-        if batch.final:
+        if batch.is_final:
             self._leave_stream()
 
     def _deflated(self, batch: Broadcast, inflater: Inflater) -> bytes | None:
         if batch.deflation is None or not inflater.follows(self.project_id):
             return None
-        pieces = batch.pieces if self._wants_ephemeral else batch.kept_pieces
-        return batch.deflation.frames(pieces, inflater, with_ephemeral=self._wants_ephemeral)
+        messages = batch.messages if self._wants_ephemeral else batch.kept_messages
+        return batch.deflation.frames(messages, inflater, with_ephemeral=self._wants_ephemeral)

@@ -1,5 +1,6 @@
 """The Executor actor: a project's CLI process, its lines, and the end of every turn."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from actors import messages
@@ -7,14 +8,14 @@ from actors.executor.permission_requests import PermissionRequests
 from actors.executor.reports import Reports
 from actors.executor.settings import ExecutorSettings
 from actors.executor.starter import Starter
-from actors.executor.states import EndReason
+from actors.executor.turn import EndReason
 from actors.executor.turns import Turns
 from actors.executor.worker import Worker
-from actors.messages import Ref
 from actors.runtime.base import Actor
 from actors.runtime.clock import Timers
+from actors.runtime.refs import Ref
 from protocol import claude
-from protocol.claude import AgentLine, ControlCancel, ControlRequest, ControlResponse
+from protocol.claude import AgentLine, ControlCancel, ControlRequest, ControlResponse, RawLine
 
 
 class Executor(Actor):
@@ -57,7 +58,7 @@ class Executor(Actor):
         if self._turns.worker is not None:
             self._turns.worker.process.kill_now()
 
-    def receive(self, message: messages.ExecutorMessage) -> None:  # noqa: C901 - one case a message
+    def on_receive(self, message: messages.ExecutorMessage) -> None:  # noqa: C901 - one case a message
         match message:
             case messages.StartRun():
                 self._turns.start(message)
@@ -91,7 +92,8 @@ class Executor(Actor):
                 self._on_process(message)
             case _:
                 assert_never(message)
-        self._reports.flush()
+        if self._reports.lines:
+            self._reports.flush()
 
     def _worker_of(self, process_name: str) -> Worker | None:
         """The worker that a process's message is about; None for one that came late."""
@@ -108,6 +110,7 @@ class Executor(Actor):
         match message:
             case messages._OutputRead():
                 self._on_output_read(worker, message)
+                return
             case messages._OutputEnded():
                 self._on_output_ended(worker, message)
             case messages._ProcessExited():
@@ -123,13 +126,34 @@ class Executor(Actor):
         self._turns.go_on()
 
     def _on_output_read(self, worker: Worker, message: messages._OutputRead) -> None:
-        for raw, cut in message.lines:
-            if cut is not None:
-                self._on_line(worker, claude.long_line(raw, cut.tail, cut.size_bytes))
-            elif (line := claude.parse_line(raw, self._settings.max_line_bytes)) is not None:
-                self._on_line(worker, line)
+        """Take the lines in order. A run of lines that are only passed on is taken at once."""
+        lines = self._parsed(message.lines)
+        at, is_special = 0, False
+        while at < len(lines):
+            turn = self._turns.turn
+            end = at if turn is None else turn.take_plain(lines, at)
+            if turn is not None and end > at:
+                self._reports.add(lines[at:end], worker.process.process_name, turn.execution_id)
+                at = end
+            else:
+                self._on_line(worker, lines[at])
+                is_special, at = True, at + 1
         if not self._reports.flush(message.size_bytes):
             worker.process.credit.give_back(message.size_bytes)
+        if is_special:
+            self._turns.go_on()
+
+    def _parsed(self, raws: Sequence[RawLine]) -> list[AgentLine]:
+        max_bytes = self._settings.max_line_bytes
+        if all(cut is None for _, cut in raws):
+            return claude.parse_lines([raw for raw, _ in raws], max_bytes)
+        lines = []
+        for raw, cut in raws:
+            if cut is not None:
+                lines.append(claude.long_line(raw, cut.tail, cut.size_bytes))
+            else:
+                lines += claude.parse_lines([raw], max_bytes)
+        return lines
 
     def _on_output_ended(self, worker: Worker, message: messages._OutputEnded) -> None:
         if message.rest is not None:
@@ -144,7 +168,7 @@ class Executor(Actor):
             return
         turn = self._turns.turn_of(worker, line)
         execution_id = turn.execution_id if turn is not None else None
-        self._reports.add(line, worker.process.process_name, execution_id)
+        self._reports.add([line], worker.process.process_name, execution_id)
         session_before = worker.present_session
         worker.note(line)
         if session_before not in (None, worker.session_id):

@@ -7,34 +7,28 @@ reader of standard error (always, its tail is kept), the writer (standard input)
 import logging
 import os
 import queue
-import select
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
 
 from actors import messages
-from actors.executor.credit import Credit
 from actors.executor.folder import held, identity_of, is_in_place
-from actors.executor.lines import LineSplitter
+from actors.executor.output import READ_BYTES, OutputReader
 from actors.executor.walls import NO_WALLS, Walls
-from actors.messages import Ref
 from actors.process_tree import tree
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.base import tell_if_alive
+from actors.runtime.refs import Ref
+from protocol.claude import RawLine
 
 logger = logging.getLogger("claudehub.executor")
 
-READ_BYTES = 64 * 1024
-# What a line costs beside its bytes: a flood of tiny ones must not queue up before a kill.
-LINE_COST_BYTES = 256
 # Lines for standard input that the process has not taken; one that asks and does not read gets
 # no more answers.
 INPUT_LINES_MAX = 256
 STDERR_TAIL_BYTES = 4 * 1024
-# Somebody who holds the pipe open and goes on writing is read no further than this.
-READS_AFTER_STOP = 16
 # Standard error ends with the process; its reader may be a moment behind.
 STDERR_WAIT_S = 0.5
 
@@ -59,7 +53,10 @@ class AgentProcess:
 
     def __init__(self, spec: ProcessSpec, owner: Ref) -> None:
         self.process_name = spec.process_name
-        self.credit = Credit()
+        self._output = OutputReader(
+            spec.max_line_bytes, read=self._on_lines, ended=self._on_output_ended
+        )
+        self.credit = self._output.credit
         self._spec = spec
         self._owner = owner
         self._noted: dict[int, psutil.Process] = {}
@@ -68,14 +65,10 @@ class AgentProcess:
         self.look_was_sure = True
         self._stderr_tail = b""
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._stop_reading, self._stop_writing = os.pipe()
-        self._stop_lock = threading.Lock()
-        self._reader_ended = False
         try:
             self._popen, self._folder = _started(spec)
         except BaseException:
-            os.close(self._stop_reading)
-            os.close(self._stop_writing)
+            self._output.close()
             raise
         try:
             # Known by its start time too: a pid that is given again is not taken for this one.
@@ -168,11 +161,8 @@ class AgentProcess:
         return list({process.pid: process for process in [*others, *look.found]}.values())
 
     def stop_output(self) -> None:
-        """Ends the reader although somebody may hold the pipe open."""
-        self.credit.cancel()
-        with self._stop_lock:
-            if not self._reader_ended:
-                os.write(self._stop_writing, b"x")
+        """End the reader although somebody may hold the pipe open."""
+        self._output.stop()
 
     def kill_now(self) -> None:
         """For an owner that fails: everything is ended without waiting."""
@@ -189,35 +179,16 @@ class AgentProcess:
 
     def _read_output(self) -> None:
         assert self._popen.stdout is not None
-        stdout = self._popen.stdout
-        splitter = LineSplitter(self._spec.max_line_bytes)
-        for data in self._pieces(stdout.fileno()):
-            lines = tuple(splitter.feed(data))
-            cost = len(data) + LINE_COST_BYTES * len(lines)
-            self._tell(
-                messages._OutputRead(process_name=self.process_name, lines=lines, size_bytes=cost)
-            )
-            self.credit.take(cost)
-        stdout.close()
-        with self._stop_lock:
-            self._reader_ended = True
-            os.close(self._stop_reading)
-            os.close(self._stop_writing)
-        self._tell(messages._OutputEnded(process_name=self.process_name, rest=splitter.rest()))
+        self._output.run(self._popen.stdout)
 
-    def _pieces(self, fd: int) -> Iterator[bytes]:
-        """What is read until the end; once stopped, what is in the pipe already."""
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        poll.register(self._stop_reading, select.POLLIN)
-        reads_left = READS_AFTER_STOP
-        while reads_left:
-            ready = [ready_fd for ready_fd, _ in poll.poll()]
-            if self._stop_reading in ready:
-                reads_left -= 1
-            if fd not in ready or not (data := os.read(fd, READ_BYTES)):
-                return
-            yield data
+    def _on_lines(self, lines: tuple[RawLine, ...], cost_bytes: int) -> None:
+        read = messages._OutputRead(
+            process_name=self.process_name, lines=lines, size_bytes=cost_bytes
+        )
+        self._tell(read)
+
+    def _on_output_ended(self, rest: RawLine | None) -> None:
+        self._tell(messages._OutputEnded(process_name=self.process_name, rest=rest))
 
     def _read_errors(self) -> None:
         assert self._popen.stderr is not None

@@ -1,10 +1,11 @@
 """Lines on their way from the Executor to its Project, in order with everything else it is told."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from actors import messages
-from actors.messages import Ref
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.base import tell_if_alive
+from actors.runtime.refs import Ref
 from protocol.claude import AgentLine
 
 
@@ -16,13 +17,15 @@ class Reports:
         self._project = project
         self._process_name = ""
         self._execution_id: str | None = None
-        self._lines: list[AgentLine] = []
+        self.lines: list[AgentLine] = []
 
-    def add(self, line: AgentLine, process_name: str, execution_id: str | None) -> None:
+    def add(
+        self, lines: Sequence[AgentLine], process_name: str, execution_id: str | None
+    ) -> None:
         if (process_name, execution_id) != (self._process_name, self._execution_id):
             self.flush()
             self._process_name, self._execution_id = process_name, execution_id
-        self._lines.append(line)
+        self.lines += lines
 
     def tell(self, message: Any) -> None:
         self.flush()
@@ -31,9 +34,9 @@ class Reports:
     def flush(self, size_bytes: int = 0) -> bool:
         """Sends what waits; `size_bytes` is what the reader is owed for it. Whether there was
         anything."""
-        if not self._lines:
+        if not self.lines:
             return False
-        lines, self._lines = tuple(self._lines), []
+        lines, self.lines = tuple(self.lines), []
         output = messages.AgentOutput(
             execution_id=self._execution_id,
             process_name=self._process_name,

@@ -10,9 +10,9 @@ from actors.executor.preparation import Preparation
 from actors.executor.process import AgentProcess, ProcessSpec
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
-from actors.messages import Ref
 from actors.process_tree import tree
 from actors.runtime.clock import Timers
+from actors.runtime.refs import Ref
 from protocol import claude
 from protocol.claude import LaunchSettings, Rules, SessionChoice, TurnSettings
 from protocol.requests import Options

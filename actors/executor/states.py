@@ -1,4 +1,4 @@
-"""How a CLI process goes from prompt to prompt and to its end: one table; and the verdict. Pure.
+"""How a CLI process goes from prompt to prompt and to its end: one table. Pure.
 
 Every wish to end something goes through the table: agent_interrupt, agent_kill, the watchdog, a
 process that is let go, deletion and shutdown. docs/agent.md has its picture, made from it.
@@ -7,9 +7,6 @@ process that is let go, deletion and shutdown. docs/agent.md has its picture, ma
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-
-from protocol.claude import TurnEnd
-from protocol.updates import Outcome
 
 
 class State(StrEnum):
@@ -103,71 +100,3 @@ TABLE: Mapping[tuple[State, Event], Step] = {
 LIMITED = frozenset(state for state, event in TABLE if event is Event.GRACE)
 # States in which a turn has its say.
 IN_TURN = frozenset((State.RUNNING, State.INTERRUPTING))
-
-
-def step(state: State, event: Event) -> Step | None:
-    """None: the event changes nothing."""
-    return TABLE.get((state, event))
-
-
-class EndReason(StrEnum):
-    """Why a turn was ended, if it did not end by itself."""
-
-    INTERRUPTED = "interrupted"
-    TIMEOUT = "timeout"
-    KILLED = "killed"
-
-
-def stronger(current: EndReason | None, new: EndReason) -> EndReason:
-    """A kill overrides what is under way; otherwise the first reason stays."""
-    return new if current is None or new is EndReason.KILLED else current
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What execution_finished says. `exit_code`: 128 + n for signal n, None for a process that
-    lives on."""
-
-    outcome: Outcome
-    result: str
-    exit_code: int | None = None
-    cost_usd: float | None = None
-
-
-def judge(
-    reason: EndReason | None,
-    turn_end: TurnEnd | None,
-    *,
-    return_code: int | None,
-    timeout_s: float,
-    cost_usd: float | None = None,
-) -> Verdict:
-    """A turn that ended by itself with success is a success, whatever was on its way.
-
-    The exit code at closing says nothing about the turn: that was its `result`.
-    """
-    exit_code = None if return_code is None else _exit_code(return_code)
-    text = turn_end.text if turn_end is not None and not turn_end.aborted else ""
-    if turn_end is not None and not turn_end.is_error:
-        outcome = Outcome.SUCCESS
-    elif reason is EndReason.KILLED:
-        outcome, text = Outcome.KILLED, text or "Ended by agent_kill."
-    elif reason is EndReason.TIMEOUT:
-        outcome, text = Outcome.TIMEOUT, text or f"Ended after its time limit of {timeout_s:g} s."
-    elif reason is EndReason.INTERRUPTED:
-        outcome, text = Outcome.INTERRUPTED, text or "Interrupted."
-    else:
-        outcome, text = Outcome.ERROR, text or _without_text(turn_end, exit_code)
-    return Verdict(outcome, text, exit_code, cost_usd)
-
-
-def _exit_code(return_code: int) -> int:
-    return 128 - return_code if return_code < 0 else return_code
-
-
-def _without_text(turn_end: TurnEnd | None, exit_code: int | None) -> str:
-    if turn_end is not None:
-        return "The agent stopped the turn."
-    if exit_code is None:
-        return "The agent ended without a result."
-    return f"The agent ended without a result (exit code {exit_code}); see stderr."

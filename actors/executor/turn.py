@@ -1,13 +1,78 @@
 """One turn of a CLI process: the execution that a prompt asked for, or one that the CLI began."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from actors.executor.states import EndReason, Verdict, judge, stronger
 from actors.messages.executor import StartRun
 from actors.messages.project import RunEnded
 from actors.runtime.clock import Timer
 from protocol.claude import AgentLine, SessionChoice, TurnEnd, user_line
+from protocol.updates import Outcome
+
+
+class EndReason(StrEnum):
+    """Why a turn was ended, if it did not end by itself."""
+
+    INTERRUPTED = "interrupted"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+
+
+def stronger(current: EndReason | None, new: EndReason) -> EndReason:
+    """A kill overrides what is under way; otherwise the first reason stays."""
+    return new if current is None or new is EndReason.KILLED else current
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What execution_finished says. `exit_code`: 128 + n for signal n, None for a process that
+    lives on."""
+
+    outcome: Outcome
+    result: str
+    exit_code: int | None = None
+    cost_usd: float | None = None
+
+
+def judge(
+    reason: EndReason | None,
+    turn_end: TurnEnd | None,
+    *,
+    return_code: int | None,
+    timeout_s: float,
+    cost_usd: float | None = None,
+) -> Verdict:
+    """A turn that ended by itself with success is a success, whatever was on its way.
+
+    The exit code at closing says nothing about the turn: that was its `result`.
+    """
+    exit_code = None if return_code is None else _exit_code(return_code)
+    text = turn_end.text if turn_end is not None and not turn_end.aborted else ""
+    if turn_end is not None and not turn_end.is_error:
+        outcome = Outcome.SUCCESS
+    elif reason is EndReason.KILLED:
+        outcome, text = Outcome.KILLED, text or "Ended by agent_kill."
+    elif reason is EndReason.TIMEOUT:
+        outcome, text = Outcome.TIMEOUT, text or f"Ended after its time limit of {timeout_s:g} s."
+    elif reason is EndReason.INTERRUPTED:
+        outcome, text = Outcome.INTERRUPTED, text or "Interrupted."
+    else:
+        outcome, text = Outcome.ERROR, text or _without_text(turn_end, exit_code)
+    return Verdict(outcome, text, exit_code, cost_usd)
+
+
+def _exit_code(return_code: int) -> int:
+    return 128 - return_code if return_code < 0 else return_code
+
+
+def _without_text(turn_end: TurnEnd | None, exit_code: int | None) -> str:
+    if turn_end is not None:
+        return "The agent stopped the turn."
+    if exit_code is None:
+        return "The agent ended without a result."
+    return f"The agent ended without a result (exit code {exit_code}); see stderr."
 
 
 @dataclass(slots=True)
@@ -47,9 +112,19 @@ class Turn:
         return True
 
     def note(self, line: AgentLine) -> None:
-        """One of its lines has come. A prompt that is only queued may still be lost with its
+        """Note one of its lines. A prompt that is only queued may still be lost with its
         process."""
         self.has_output = self.has_output or not line.is_queued
+
+    def take_plain(self, lines: Sequence[AgentLine], begin: int) -> int:
+        """Take the lines from `begin` on that are the turn's and are only passed on; return where
+        they end. Most lines are: the others say something that somebody must act on."""
+        for at in range(begin, len(lines)):
+            line = lines[at]
+            if not _is_plain(line) or self.end is not None or not self.owns(line):
+                return at
+            self.has_output = self.has_output or not line.is_queued
+        return len(lines)
 
     @property
     def was_forgotten(self) -> bool:
@@ -86,6 +161,12 @@ class Turn:
         self.session = session
         self.uuid = self.end = None
         self.has_output = False
+
+
+def _is_plain(line: AgentLine) -> bool:
+    says_nothing = line.session_id is None and line.mode is None and line.tasks is None
+    is_no_border = line.turn_end is None and not line.begins_turn
+    return says_nothing and is_no_border and line.update_type is not None
 
 
 def run_ended(execution_id: str, verdict: Verdict, stderr: str) -> RunEnded:

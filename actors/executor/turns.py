@@ -8,16 +8,15 @@ import uuid
 from dataclasses import replace
 
 from actors import messages
-from actors.executor.keeping import Keeping
 from actors.executor.permission_requests import PermissionRequests
 from actors.executor.reports import Reports
 from actors.executor.settings import ExecutorSettings
 from actors.executor.starter import Starter
-from actors.executor.states import IN_TURN, EndReason, Event, State, Verdict, judge
-from actors.executor.turn import Turn, run_ended
+from actors.executor.states import IN_TURN, Event, State
+from actors.executor.turn import EndReason, Turn, Verdict, judge, run_ended
 from actors.executor.worker import Worker
-from actors.messages import Ref
 from actors.runtime.clock import Timers
+from actors.runtime.refs import Ref
 from protocol.claude import AgentLine, ControlResponse, SessionChoice, TurnEnd
 from protocol.requests import Options
 from protocol.updates import Outcome
@@ -57,9 +56,6 @@ class Turns:
         self._starter = starter
         self._reports = reports
         self._permission_requests = permission_requests
-        self._keeping = Keeping(
-            owner=owner, name=name, settings=settings, timers=timers, reports=reports
-        )
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -286,11 +282,32 @@ class Turns:
     # -- between turns -----------------------------------------------------------------------
 
     def keep(self) -> None:
-        """The process is idle, or may be by now."""
-        if self.worker is not None and self.turn is None:
-            self.worker.was_kept = True
-            self._keeping.keep(self.worker)
+        """Announce a process that is idle by now, and give it its time (WARM_IDLE).
+
+        One with live tasks is not idle. Where none is kept (WARM_SESSIONS=0) this is about a process
+        whose background work has ended: its last turn may still come.
+        """
+        worker, settings = self.worker, self._settings
+        if worker is None or self.turn is not None:
+            return
+        worker.was_kept = True
+        if worker.state is not State.IDLE or worker.has_tasks:
+            return
+        process = worker.process
+        if settings.keeps_warm:
+            size_bytes = process.memory_bytes()
+            logger.info("%s: process %d kept, %d MiB", self._name, process.pid, size_bytes >> 20)
+            self._reports.tell(
+                messages.ProcessChanged(pid=process.pid, is_idle=True, memory_bytes=size_bytes)
+            )
+        idle_s = settings.warm_idle_s if settings.keeps_warm else settings.kill_grace_s
+        due = messages._IdleDue(process_name=process.process_name, turns=worker.turns)
+        self._timers.after(idle_s, self._owner, due)
 
     def on_idle_due(self, message: messages._IdleDue) -> None:
-        if self.worker is not None and self._keeping.has_idled(self.worker, message):
+        """Let the process go, unless the timer is from before a later turn."""
+        worker = self.worker
+        if worker is None or worker.process.process_name != message.process_name:
+            return
+        if worker.turns == message.turns:
             self.let_go()

@@ -14,10 +14,10 @@ from actors import messages
 from actors.executor.preparation import Preparation
 from actors.executor.process import AgentProcess
 from actors.executor.questions import Questions, Remembered
-from actors.executor.states import LIMITED, Action, Event, State, step
-from actors.messages import Ref
+from actors.executor.states import LIMITED, TABLE, Action, Event, State
 from actors.process_tree import tree
 from actors.runtime.clock import Timers
+from actors.runtime.refs import Ref
 from protocol.claude import (
     AgentLine,
     LaunchSettings,
@@ -142,7 +142,7 @@ class Worker:
 
     def handle(self, event: Event) -> None:
         """One row of the table; what is not in it changes nothing."""
-        taken = step(self.state, event)
+        taken = TABLE.get((self.state, event))
         if taken is None:
             return
         self.state = taken.state

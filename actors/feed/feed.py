@@ -1,19 +1,28 @@
-"""Append, make durable, acknowledge, broadcast: in that order, one batch at a time.
+"""One project's stream of updates: gather, append, make durable, acknowledge, broadcast.
 
-The Project's, in its thread. It holds the subscribers and knows whether the log can be written.
+The feed is the Project's, and used in its thread only. It schedules its own flush: whoever logs
+something need not ask. It knows the subscribers, whether the log can be written, and what is open.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from actors import messages
+from actors.feed import batches
+from actors.feed.batches import Callback, Entry
+from actors.feed.open_records import Opens
 from actors.feed.project_log import ProjectLog
-from actors.messages import Ref
 from actors.ports import Subscriber
 from actors.runtime.clock import Clock, Timers, timestamp
+from actors.runtime.refs import Ref
+from protocol.claude import AgentLine
+from protocol.deflation import Deflation
+from protocol.dialect import Dialect, Update, broadcast
 from protocol.updates import Data, UpdateType
 from storage.errors import LogStopped, StorageError
-from storage.layout import DataLayout, free_bytes
+from storage.layout import free_bytes
 from storage.log_state import SyncPolicy
 
 logger = logging.getLogger("claudehub.project")
@@ -24,155 +33,278 @@ SYNC_INTERVAL_S = 1.0
 ROOM_AGAIN_BYTES = 1024 * 1024
 
 
+@dataclass(slots=True)
+class _Audience:
+    """The subscribers of one dialect, by id, and their compressed streams."""
+
+    subscribers: dict[str, Subscriber] = field(default_factory=dict)
+    deflation: Deflation = field(default_factory=Deflation)
+
+
 class Feed:
-    """`problem` says why the log cannot be written; `changed` is called when that changes, and
-    `stored` when all that was pending is durable."""
+    """`problem` says why the log cannot be written, or is None. `stored` is called after each batch
+    that is durable and shown."""
 
     def __init__(
         self,
         *,
         project: Ref,
-        ledger: ProjectLog,
-        layout: DataLayout,
+        log: ProjectLog,
+        data_folder: Path,
         sync: SyncPolicy,
         clock: Clock,
         timers: Timers,
-        changed: Callable[[], None],
         stored: Callable[[], None],
     ) -> None:
-        self.subscribers: dict[str, Subscriber] = {}
         self.problem: str | None = None
+        self.subscriber_count = 0
         self._project = project
-        self._ledger = ledger
-        self._layout = layout
+        self._log = log
+        self._data_folder = data_folder
         self._sync = sync
         self._clock = clock
         self._timers = timers
-        self._changed = changed
         self._stored = stored
-        self._afterwards: list[Callable[[], None]] = []
-        self._flush_told = False
-        self._sync_due = False
-        self._retry_due = False
+        self._audiences: dict[Dialect, _Audience] = {}
+        self._pending: list[Entry] = []
+        self._flush_told = self._save_due = self._sync_due = self._retry_due = False
+
+    # -- what is told ------------------------------------------------------------------------
+
+    def log(
+        self,
+        update_type: UpdateType,
+        data: Data | bytes,
+        *,
+        execution_id: str | None = None,
+        opens: Opens | None = None,
+        closes: str | None = None,
+        on_stored: Callback | None = None,
+        on_refused: Callback | None = None,
+    ) -> None:
+        """Log an update; it gets a number. One of the callbacks comes with a later message.
+
+        `opens` and `closes` say what the record begins and ends; see Entry.
+        """
+        if opens is not None:
+            self._log.open.opened(opens, self._log.last_seq)
+        self._gather(
+            Entry(
+                update_type,
+                data,
+                execution_id,
+                is_logged=True,
+                on_stored=on_stored,
+                on_refused=on_refused,
+                opens=opens,
+                closes=closes,
+            )
+        )
+
+    def log_lines(self, lines: Sequence[AgentLine], execution_id: str | None) -> None:
+        """Log lines of the agent, in order. Partial output is shown and not stored."""
+        for line in lines:
+            assert line.update_type is not None
+            stays = line.update_type is not UpdateType.CLAUDE_DELTA
+            self._pending.append(Entry(line.update_type, line.data, execution_id, stays, stays))
+        self._flush_soon()
+
+    def announce(self, update_type: UpdateType, data: Data, *, is_kept: bool = True) -> None:
+        """Show an update that is not stored; one that is not `is_kept` may be dropped.
+
+        While the log cannot be written it goes out at once: it would otherwise wait behind records
+        that the log does not take.
+        """
+        entry = Entry(update_type, data, None, is_logged=False, is_kept=is_kept)
+        if self.problem is None:
+            self._gather(entry)
+        else:
+            self._send_at_once(entry, is_final=False)
+
+    def announce_last(self, update_type: UpdateType, data: Data) -> None:
+        """Show the last update of the project. Nothing that could be written waits any more."""
+        entry = Entry(update_type, data, None, is_logged=False)
+        self._send_at_once(entry, is_final=True)
+
+    def save_soon(self) -> None:
+        """Save the metadata behind the next batch: nobody who waits for an answer must wait for the
+        four flushes that this takes."""
+        self._save_due = True
+
+    def save(self) -> None:
+        """Save the metadata now. A failure is logged; the next save has it all."""
+        self._save_due = False
+        try:
+            self._log.save()
+        except StorageError as error:
+            logger.error("project %s: %s", self._log.meta.project_id, error)
+            self.notice_stop()
 
     def stamp(self) -> str:
+        """Return the time as updates write it."""
         return timestamp(self._clock.now())
 
-    def flush_soon(self) -> None:
-        """One flush for all that is gathered before its turn comes: group commit, without a
-        delay when idle."""
+    def _gather(self, entry: Entry) -> None:
+        self._pending.append(entry)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        """Tell the project to flush. All that is gathered before that message's turn is one batch:
+        group commit, without a delay when idle."""
         if not self._flush_told:
             self._flush_told = True
-            self._project.tell(messages._FlushJournal())
+            self._project.tell(messages._FlushFeed())
+
+    # -- subscribers -------------------------------------------------------------------------
+
+    def subscribe(self, subscriber: Subscriber, position: int) -> None:
+        """Offer every batch from now on; the subscriber reads what lies behind `position`, up to
+        now, by itself."""
+        self._take_out(subscriber.id)
+        subscriber.register(position, self._log.last_seq)
+        audience = self._audiences.setdefault(subscriber.dialect, _Audience())
+        audience.subscribers[subscriber.id] = subscriber
+        self.subscriber_count += 1
+
+    def unsubscribe(self, subscriber_id: str) -> None:
+        """Offer nothing more; asking again changes nothing."""
+        if (subscriber := self._take_out(subscriber_id)) is not None:
+            subscriber.left()
+
+    def close_subscribers(self, why: str) -> None:
+        """Tell all subscribers that the project failed."""
+        for audience in self._audiences.values():
+            for subscriber in audience.subscribers.values():
+                subscriber.closed(why)
+
+    def _take_out(self, subscriber_id: str) -> Subscriber | None:
+        for dialect, audience in self._audiences.items():
+            subscriber = audience.subscribers.pop(subscriber_id, None)
+            if subscriber is not None:
+                self.subscriber_count -= 1
+                if not audience.subscribers:  # and their compressed streams end
+                    del self._audiences[dialect]
+                return subscriber
+        return None
+
+    # -- writing -----------------------------------------------------------------------------
 
     def on_flush_due(self) -> None:
         self._flush_told = False
-        self.flush()
+        self._flush()
 
-    def flush(self) -> None:
-        """Writes what is pending; where that fails, what was not accepted yet is refused and the
-        rest waits, and the agent's pipe with it."""
-        if not self._ledger.journal.has_pending:
+    @property
+    def is_written(self) -> bool:
+        """Return True where nothing waits that could be written."""
+        return not self._pending or self.problem is not None
+
+    def _flush(self) -> None:
+        """Write what waits, acknowledge it, show it.
+
+        Where the log does not take it, what was not accepted yet is refused; the rest waits, and
+        the agent's pipe with it.
+        """
+        if not self._pending:
             return
-        proves_the_log = self._ledger.journal.has_pending_records
-        try:
-            last_seq = self._ledger.write(self.stamp())
-        except StorageError as error:
-            self._failed(error)
-            return
-        if proves_the_log:
-            self._set_problem(None)
-        # Same turn: on one machine what the log has flushed may be acknowledged and shown.
-        log_id = self._ledger.bounds.log_id
-        self.on_durable(messages.Durable(log_id=log_id, last_seq=last_seq))
+        entries, stamp = self._pending, self.stamp()
+        encoded = batches.bodies(self._log.meta.project_id, entries)
+        records = [body for entry, body in zip(entries, encoded, strict=True) if entry.is_logged]
+        lines: list[bytes] = []
+        if records:
+            # A prompt is durable before it is acknowledged, under LOG_SYNC=interval too.
+            acknowledged = any([entry.on_refused is not None for entry in entries])
+            try:
+                lines = self._log.append(records, stamp, must_sync=acknowledged)
+            except StorageError as error:
+                self._failed(error)
+                return
+            self.problem = None
+        self._pending = []
+        # What came in while the batch was written would find `_pending` empty, but nothing does:
+        # messages wait for this one. Callbacks come first, so that an answer never waits for a
+        # thousand sockets; then the broadcast; then the metadata.
+        for entry in entries:
+            if entry.closes is not None:
+                self._log.open.closed(entry.closes)
+            if entry.on_stored is not None:
+                entry.on_stored()
+        if self._audiences:
+            shown = batches.updates(entries, encoded, lines, stamp)
+            self._show(shown, self._log.last_seq if lines else None)
+        self._after_batch()
+
+    def _after_batch(self) -> None:
+        if self._save_due or self._log.wants_checkpoint:
+            self.save()
         self._stored()
         if self._sync is SyncPolicy.INTERVAL and not self._sync_due:
             self._sync_due = True
             self._timers.after(SYNC_INTERVAL_S, self._project, messages._SyncDue())
 
-    def on_durable(self, message: messages.Durable) -> None:
-        """Nobody is told of, or shown, what lies behind that number."""
-        self._deliver(message)
-        afterwards, self._afterwards = self._afterwards, []
-        for act in afterwards:
-            act()
+    def _show(self, shown: Sequence[Update], last_seq: int | None, is_final: bool = False) -> None:
+        for dialect, audience in self._audiences.items():
+            batch = broadcast(
+                dialect,
+                shown,
+                last_seq=last_seq,
+                deflation=audience.deflation,
+                is_final=is_final,
+            )
+            for subscriber in audience.subscribers.values():
+                subscriber.offer(batch)
 
-    def afterwards(self, act: Callable[[], None]) -> None:
-        """For a callback of what is stored: once that has been shown, in the same turn."""
-        self._afterwards.append(act)
+    def _send_at_once(self, entry: Entry, *, is_final: bool) -> None:
+        encoded = batches.bodies(self._log.meta.project_id, [entry])
+        self._show(batches.updates([entry], encoded, [], self.stamp()), None, is_final)
 
-    def _deliver(self, message: messages.Durable) -> None:
-        released = self._ledger.journal.release(
-            message.log_id, message.last_seq, framed=bool(self.subscribers)
-        )
-        for batch, stored in released:
-            for acknowledge in stored:
-                acknowledge()
-            if batch is not None:
-                for subscriber in self.subscribers.values():
-                    subscriber.offer(batch)
+    # -- failures ----------------------------------------------------------------------------
 
-    def announce(self, update_type: UpdateType, data: Data) -> None:
-        """An update that is not stored and not dropped. While the log cannot be written it goes
-        out at once: behind what waits for the log it would come when all is well again."""
-        journal = self._ledger.journal
-        if self.problem is None:
-            journal.announce(update_type, data, is_kept=True)
-            self.flush_soon()
-        else:
-            self.send_at_once(update_type, data)
-
-    def send_at_once(self, update_type: UpdateType, data: Data, *, is_final: bool = False) -> None:
-        """An update that waits for nothing."""
-        batch = self._ledger.journal.at_once(
-            update_type,
-            data,
-            timestamp=self.stamp(),
-            log_id=self._ledger.bounds.log_id,
-            is_final=is_final,
-        )
-        for subscriber in self.subscribers.values():
-            subscriber.offer(batch)
+    def on_sync_due(self) -> None:
+        """Flush the log to the device: LOG_SYNC=interval."""
+        self._sync_due = False
+        try:
+            self._log.sync()
+        except StorageError as error:
+            self._failed(error)
 
     def on_retry_due(self) -> None:
         self._retry_due = False
         try:
-            self._ledger.reopen(self.stamp())
+            self._log.reopen(self.stamp())
         except StorageError as error:
             self._failed(error)
             return
-        if self._ledger.journal.has_pending_records:
-            self.flush()
+        if any(entry.is_logged for entry in self._pending):
+            self._flush()
         elif self.problem is not None:
             if self._has_room():
-                self._set_problem(None)
+                self.problem = None
             else:
                 self._retry_later()
 
-    def on_sync_due(self) -> None:
-        """LOG_SYNC=interval."""
-        self._sync_due = False
+    def roll_if_older(self, created_before: str) -> None:
+        """Close the active segment if it began before that time."""
         try:
-            self._ledger.sync()
+            self._log.roll_if_older(created_before)
         except StorageError as error:
             self._failed(error)
 
     def notice_stop(self) -> None:
-        """A flush may have failed where nothing was being written: a checkpoint, metadata."""
-        if self._ledger.is_stopped and self.problem is None:
+        """Look at the log after a failure where no batch was being written: a flush for the
+        metadata may have stopped it."""
+        if self.problem is None and self._log.is_stopped:
             self._failed(LogStopped("the log has stopped after a failed flush"))
 
-    def roll_if_older(self, created_before: str) -> None:
-        """By age, from the Rotator."""
-        try:
-            self._ledger.roll_if_older(created_before)
-        except StorageError as error:
-            self._failed(error)
-
     def _failed(self, error: StorageError) -> None:
-        logger.error("%s: %s", self._ledger.meta.project_id, error)
-        self._ledger.journal.refuse_pending()
-        self._set_problem(str(error))
+        logger.error("project %s: %s", self._log.meta.project_id, error)
+        refused, self._pending = batches.give_up(self._pending)
+        for entry in refused:
+            if entry.opens is not None:
+                self._log.open.closed(entry.opens.id)
+        self.problem = str(error)
+        for entry in refused:
+            assert entry.on_refused is not None
+            entry.on_refused()
         self._retry_later()
 
     def _retry_later(self) -> None:
@@ -180,13 +312,20 @@ class Feed:
             self._retry_due = True
             self._timers.after(STORAGE_RETRY_S, self._project, messages._RetryStorage())
 
-    def _set_problem(self, problem: str | None) -> None:
-        if problem != self.problem:
-            self.problem = problem
-            self._changed()
-
     def _has_room(self) -> bool:
         try:
-            return free_bytes(self._layout.root) >= ROOM_AGAIN_BYTES
+            return free_bytes(self._data_folder) >= ROOM_AGAIN_BYTES
         except OSError:
             return False
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Flush and close the log, and note that this stop was clean.
+
+        Where something could not be written it was not clean: the next start looks for it.
+        """
+        if any(entry.is_logged for entry in self._pending):
+            self._log.abandon()
+        else:
+            self._log.close(self.stamp())

@@ -1,8 +1,6 @@
-"""What a project's log needs beside appending: rolls by age, retention, compression, and what is
-known of damage. The Project's, in its thread."""
+"""What a project's log needs beside appending: rolls by age, retention, compression, damage."""
 
 import logging
-from collections.abc import Callable
 from typing import assert_never
 
 from actors import messages
@@ -14,38 +12,30 @@ logger = logging.getLogger("claudehub.project")
 
 
 class Maintenance:
-    """`open_since_seq` gives a number before the first record of the executions that are open, or
-    None; `changed` is called when something more is known to be damaged."""
+    """For the Project's thread only."""
 
-    def __init__(
-        self,
-        ledger: ProjectLog,
-        feed: Feed,
-        *,
-        open_since_seq: Callable[[], int | None],
-        changed: Callable[[], None],
-    ) -> None:
-        self._ledger = ledger
+    def __init__(self, log: ProjectLog, feed: Feed) -> None:
+        self._log = log
         self._feed = feed
-        self._open_since_seq = open_since_seq
-        self._changed = changed
 
     def receive(self, message: messages.MaintenanceMessage) -> None:
-        """What fails here is tried again by the next message; it proves nothing about whether the
-        log can be written."""
+        """Do what the Rotator, or a reader of the log, asks for.
+
+        What fails is tried again by the next message. It says nothing about whether the log can be
+        written, unless it has stopped the log.
+        """
         try:
             match message:
                 case messages.RotateLog():
                     self._feed.roll_if_older(message.created_before)
                 case messages.RetainLog():
-                    since = self._open_since_seq()
-                    self._ledger.retain(message.rules, None if since is None else since + 1)
+                    self._log.retain(message.rules)
                 case messages.SegmentCompressed():
-                    self._ledger.take_compressed(message.name, message.compression)
+                    self._log.take_compressed(message.name, message.compression)
                 case messages.DamageSeen():
-                    if self._ledger.note_damage(message.missing):
-                        self._changed()
+                    self._log.note_damage(message.missing)
                 case _:
                     assert_never(message)
         except StorageError as error:
-            logger.error("project %s: %s", self._ledger.meta.project_id, error)
+            logger.error("project %s: %s", self._log.meta.project_id, error)
+            self._feed.notice_stop()

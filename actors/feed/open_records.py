@@ -1,16 +1,77 @@
-"""What a crash of the server has left open, found in the log: executions, questions, and the keys
-of prompts that were not kept anywhere else yet."""
+"""What has begun in a log and has no durable end yet: executions, and questions of the agent.
 
-from dataclasses import dataclass, field
+One mapping holds all of it. While the server runs, the feed fills it with what it logs. After a crash
+the same code fills it with what the log has (`read_open`), and the project logs the ends that are
+missing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import simplejson
 
-from actors.project.keys import fingerprint
+from actors.feed.prompt_digest import prompt_digest
 from protocol.updates import UpdateType
 from storage.log_reader import LogReader
 from storage.record import PREFIX_BYTES
 from storage.request_keys import KeyedExecution
+
+
+@dataclass(frozen=True, slots=True)
+class Opens:
+    """A record begins something: the execution `id`, or, with `is_question`, a question that the
+    execution `execution_id` asks (None: the CLI asks outside of an execution)."""
+
+    id: str
+    is_question: bool = False
+    execution_id: str | None = None
+
+
+class OpenRecords:
+    """By id, what is open and a number before its first record. For one thread."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[Opens, int]] = {}
+
+    def opened(self, what: Opens, seq_before: int) -> None:
+        """Note a record that begins something; `seq_before` is a number before the record's own.
+
+        A later record about the same thing changes nothing: a prompt opens its execution, and its
+        start does so again.
+        """
+        self._open.setdefault(what.id, (what, seq_before))
+
+    def closed(self, record_id: str) -> None:
+        """Note a durable end, or that the beginning was never stored."""
+        self._open.pop(record_id, None)
+
+    @property
+    def since_seq(self) -> int | None:
+        """Return a number before the first record of all that is open; None where nothing is."""
+        return min([seq for _, seq in self._open.values()], default=None)
+
+    def __iter__(self) -> Iterator[Opens]:
+        """Yield what is open, in the order in which it began."""
+        return iter([what for what, _ in self._open.values()])
+
+
+def read_open(
+    reader: LogReader, after_seq: int, upto: int
+) -> tuple[OpenRecords, list[KeyedExecution]]:
+    """Return what is open in the records behind `after_seq`, and all prompts with a request key.
+
+    Only records of five kinds are parsed. Raises OSError.
+    """
+    found, keyed = OpenRecords(), list[KeyedExecution]()
+    position = after_seq
+    while position < upto:
+        page = reader.read_after(position, upto)
+        for item in page.items:
+            if isinstance(item, bytes):
+                _note(found, keyed, item)
+        position = page.last_seq
+    return found, keyed
 
 
 def _mark(kind: UpdateType) -> bytes:
@@ -24,52 +85,26 @@ _ASKED = _mark(UpdateType.PERMISSION_REQUEST)
 _RESOLVED = _mark(UpdateType.PERMISSION_RESOLVED)
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOpen:
-    """`executions` in order; `questions`: permission ids with their execution, or None; `keyed`:
-    all prompts with keys that were met."""
-
-    executions: dict[str, None] = field(default_factory=dict)
-    questions: dict[str, str | None] = field(default_factory=dict)
-    keyed: list[KeyedExecution] = field(default_factory=list)
-
-
-def find_open(reader: LogReader, after_seq: int, upto: int) -> LeftOpen:
-    """Behind `after_seq`. Only records of five kinds are parsed. Raises OSError."""
-    found = LeftOpen()
-    position = after_seq
-    while position < upto:
-        page = reader.read_after(position, upto)
-        for item in page.items:
-            if isinstance(item, bytes):
-                _note(found, item)
-        position = page.last_seq
-    return found
-
-
-def _note(found: LeftOpen, line: bytes) -> None:
+def _note(found: OpenRecords, keyed: list[KeyedExecution], line: bytes) -> None:
     head = line[:PREFIX_BYTES].partition(b'"data":')[0]
     if _PROMPT in head:
-        data = _data(line)
-        found.executions[data["execution_id"]] = None
+        seq, data = _parsed(line)
+        found.opened(Opens(data["execution_id"]), seq - 1)
         if (key := data.get("key")) is not None:
-            found.keyed.append(_keyed(key, data))
+            digest = prompt_digest(data.get("prompt"), data.get("content"), data["options"])
+            keyed.append(KeyedExecution(key, data["execution_id"], digest))
     elif _STARTED in head:  # a turn that the CLI began by itself has no prompt
-        found.executions[_data(line)["execution_id"]] = None
+        seq, data = _parsed(line)
+        found.opened(Opens(data["execution_id"]), seq - 1)
     elif _FINISHED in head:
-        found.executions.pop(_data(line)["execution_id"], None)
+        found.closed(_parsed(line)[1]["execution_id"])
     elif _ASKED in head:
-        data = _data(line)
-        found.questions[data["permission_id"]] = data["execution_id"]
+        seq, data = _parsed(line)
+        found.opened(Opens(data["permission_id"], True, data["execution_id"]), seq - 1)
     elif _RESOLVED in head:
-        found.questions.pop(_data(line)["permission_id"], None)
+        found.closed(_parsed(line)[1]["permission_id"])
 
 
-def _keyed(key: str, data: dict[str, Any]) -> KeyedExecution:
-    known = fingerprint(data.get("prompt"), data.get("content"), data["options"])
-    return KeyedExecution(key, data["execution_id"], known)
-
-
-def _data(line: bytes) -> dict[str, Any]:
-    data: dict[str, Any] = simplejson.loads(line)["data"]
-    return data
+def _parsed(line: bytes) -> tuple[int, dict[str, Any]]:
+    record = simplejson.loads(line)
+    return record["seq"], record["data"]

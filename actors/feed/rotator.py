@@ -12,9 +12,9 @@ from typing import assert_never
 from actors import messages
 from actors.directory import LocalDirectory
 from actors.feed.compression import Compressing
-from actors.messages import Ref
 from actors.runtime.base import Actor
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.refs import Ref
 from storage.layout import DataLayout
 from storage.retention import RetentionRules
 from storage.segments import Compression
@@ -70,7 +70,7 @@ class Rotator(Actor):
     def release(self) -> None:
         self._compressing.cancel()
 
-    def receive(self, message: messages.RotatorMessage) -> None:
+    def on_receive(self, message: messages.RotatorMessage) -> None:
         match message:
             case messages._RotationDue():
                 self._check()

@@ -165,7 +165,7 @@ class Connection:
 
     def _serve(self) -> str:
         """Reads until the connection closes; why it did."""
-        if not self._conversation.begin():
+        if not self._conversation.begin(self._protocol.subprotocol):
             return "no thread for it"
         self._heartbeat.restart()
         eager = True

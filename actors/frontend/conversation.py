@@ -12,17 +12,19 @@ from actors.access.gate import Gate
 from actors.audit.trail import AuditTrail
 from actors.client import Client
 from actors.client.outbox import Outbox
+from actors.directory import Directory
 from actors.limits.buckets import RequestCredit
 from actors.limits.peer import Peer
 from actors.limits.quotas import Quotas
-from actors.messages import Ref
-from actors.ports import Directory
+from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, Timers
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.refs import Ref
 from protocol import codec, requests
+from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.frames import text_frame
 from protocol.updates import Welcome
+from protocol.versions import DIALECTS
 
 logger = logging.getLogger("claudehub.frontend")
 
@@ -39,8 +41,9 @@ LOCKED_MESSAGES_MAX = 256
 class Conversation(Protocol):
     """For the connection's thread, but for `wake`."""
 
-    def begin(self) -> bool:
-        """The connection is open. False where it cannot be gone on with; then a close is sent."""
+    def begin(self, subprotocol: str | None) -> bool:
+        """Begin: the connection is open, with that WebSocket subprotocol. Return False where it
+        cannot go on; then a close is sent."""
 
     @property
     def message_bytes_max(self) -> int | None:
@@ -84,19 +87,23 @@ class HubConversation:
         self._outbox = outbox
         self._requests = context.quotas.requests.of_connection()
         self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)
+        self._dialect: Dialect = DIALECTS[None]
         self._client: Ref | None = None
         self._locked_messages = 0
 
-    def begin(self) -> bool:
+    def begin(self, subprotocol: str | None) -> bool:
+        self._dialect = DIALECTS[subprotocol]
         context = self._context
         # The greeting goes out first: nobody else knows the outbox yet.
-        greeting = codec.welcome_message(context.welcome(self._gate))
-        self._outbox.write(text_frame(greeting), counts=False)
+        greeting = self._dialect.greeting(context.welcome(self._gate))
+        if greeting is not None:
+            self._outbox.write(text_frame(greeting), counts=False)
         try:
             self._client = Client.start(
                 hub=context.hub,
                 gate=self._gate,
                 outbox=self._outbox,
+                dialect=self._dialect,
                 directory=context.directory,
                 clock=context.clock,
                 timers=context.timers,
@@ -126,7 +133,7 @@ class HubConversation:
                 return False
         request: codec.Undecodable | requests.Request
         try:
-            request = codec.decode(message)
+            request = self._dialect.decode(message)
         except codec.Undecodable as refusal:
             request = refusal
         gate, allowance = self._gate, self._context.quotas.requests

@@ -16,12 +16,11 @@ from actors.hub.registry import BeingDeleted, Entry, Registry
 from actors.hub.startup import Startup
 from actors.hub.stopping import Stopping, close_client
 from actors.hub.warm_processes import WarmProcesses
-from actors.messages import Ref
 from actors.messages.replies import ReplyTo
 from actors.project import ProjectSettings
-from actors.runtime.base import Actor
+from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers, timestamp
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
@@ -110,7 +109,7 @@ class Hub(Actor):
         if self._stopping is None:
             self._settings.died("the hub failed; the log above says why")
 
-    def receive(self, message: messages.HubMessage) -> None:  # noqa: C901 - one case a message
+    def on_receive(self, message: messages.HubMessage) -> None:  # noqa: C901 - one case a message
         match message:
             case messages.HubRequest():
                 self._on_request(message)
@@ -218,7 +217,7 @@ class Hub(Actor):
             return
         entry.status = message.info.status
         if entry.created_for is not None:
-            entry.created_for.result({"project": message.info.model_dump(mode="json")})
+            entry.created_for.result({"project": message.info})
             entry.created_for = None
         self._startup.settled(message.info.project_id)
 

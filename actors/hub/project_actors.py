@@ -6,10 +6,10 @@ from pathlib import Path
 from actors.directory import LocalDirectory, LocalProject, UnavailableProject
 from actors.hub.metadata import new_meta
 from actors.hub.registry import Entry, Registry
-from actors.messages import Ref
 from actors.messages.replies import ReplyTo
 from actors.project import Project, ProjectSettings
 from actors.runtime.clock import Clock, Timers, timestamp
+from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.updates import ProjectStatus

@@ -6,7 +6,7 @@ from actors import messages
 from actors.hub.metadata import error_info
 from actors.hub.registry import Registry
 from actors.messages.replies import ReplyTo
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.base import tell_if_alive
 from protocol.rights import Rights
 from protocol.updates import ProjectInfo, ProjectStatus
 
@@ -72,4 +72,4 @@ class ProjectLists:
         if not listing.missing:
             del self._open[number]
             infos = sorted(listing.found.values(), key=lambda info: info.project_id)
-            listing.reply_to.result({"projects": [info.model_dump(mode="json") for info in infos]})
+            listing.reply_to.result({"projects": infos})

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from actors.messages import Ref
 from actors.messages.replies import ReplyTo
+from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.updates import ProjectStatus

@@ -9,9 +9,9 @@ from websockets.frames import CloseCode
 
 from actors import messages
 from actors.hub.registry import Registry
-from actors.messages import Ref
+from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Timers
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.refs import Ref
 
 logger = logging.getLogger("claudehub.hub")
 

@@ -5,7 +5,7 @@ from operator import itemgetter
 
 from actors import messages
 from actors.hub.registry import Registry
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.base import tell_if_alive
 from protocol.updates import WarmSession
 
 

@@ -5,6 +5,7 @@ underscore marks what an actor, or a thread of its own, tells itself.
 """
 
 from actors.messages.client import (
+    Answer,
     ClientMessage,
     ClientTooSlow,
     CloseClient,
@@ -63,7 +64,6 @@ from actors.messages.project import (
     DamageSeen,
     DeleteProject,
     Describe,
-    Durable,
     FilesChanged,
     LetProcessGo,
     MaintenanceMessage,
@@ -80,12 +80,12 @@ from actors.messages.project import (
     SessionForgotten,
     StopProject,
     SubscriberGone,
-    _FlushJournal,
+    _FlushFeed,
     _PermissionExpired,
     _RetryStorage,
     _SyncDue,
 )
-from actors.messages.replies import Replied
+from actors.messages.replies import Refused, Replied
 from actors.messages.service import (
     FileReloaderMessage,
     FileWatcherMessage,
@@ -99,13 +99,13 @@ from actors.messages.service import (
 )
 from actors.runtime.refs import (
     ActorDied,
-    Ref,
 )
 
 __all__ = [
     "ActorDied",
     "AgentMessage",
     "AgentOutput",
+    "Answer",
     "AnswerPermission",
     "BackgroundBegan",
     "ClientConnected",
@@ -117,7 +117,6 @@ __all__ = [
     "DamageSeen",
     "DeleteProject",
     "Describe",
-    "Durable",
     "ExecutorMessage",
     "FileReloaderMessage",
     "FileWatcherMessage",
@@ -148,7 +147,7 @@ __all__ = [
     "ProjectOpened",
     "ProjectRequest",
     "ProjectStatusChanged",
-    "Ref",
+    "Refused",
     "Replied",
     "RequestReceived",
     "RetainLog",
@@ -169,7 +168,7 @@ __all__ = [
     "_DrainDue",
     "_FileLookDue",
     "_FileTouched",
-    "_FlushJournal",
+    "_FlushFeed",
     "_FlushOutbox",
     "_IdleDue",
     "_KeyExpiryDue",

@@ -14,7 +14,7 @@ class AuditEntry:
     action: str
     client_id: str | None = None
     user: str | None = None
-    key: str | None = None
+    fingerprint: str | None = None
     address: str | None = None
     uid: int | None = None
     project_id: str | None = None

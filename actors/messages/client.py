@@ -1,8 +1,9 @@
-"""What a Client is told: by its connection, by the Hub and by Projects."""
+"""What a Client is told: by its connection, by the Hub and by projects."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from actors.messages.replies import Replied
+from actors.messages.replies import Refused, Replied
 from actors.ports import Subscriber
 from protocol import requests
 from protocol.codec import Undecodable
@@ -12,25 +13,25 @@ from storage.message_log import Bounds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestReceived:
-    """From the connection's thread: a request, or why the message was none."""
+    """From the connection's thread: a request, or why a message is none."""
 
     request: requests.Request | Undecodable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLost:
-    """From the connection's thread: nothing more will come and nothing can be sent."""
+    """From the connection's thread: nothing more will come, and nothing can be sent."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The answer to a join: the subscriber is registered; `reader` has what it missed, from its
-    position on or, where that is given, from the first record at or after `since`."""
+    """The answer to a join. The subscriber is registered; `reader` has what it missed: from its
+    position on or, where `since` is given, from the first record at or after that time."""
 
     number: int
-    payload: bytes
+    payload: dict[str, Any]
     subscriber: Subscriber
     reader: LogReader
     since: str | None = None
@@ -38,16 +39,15 @@ class Joined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """The answer to a leave: no more updates of that project will be offered."""
+    """The answer to a leave: no more updates of that project are offered."""
 
     number: int
-    payload: bytes
     project_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistorySnapshot:
-    """The answer to get_messages: what there is, and a reader for it."""
+    """The answer to get_messages: the bounds of the log, and a reader for it."""
 
     number: int
     bounds: Bounds
@@ -57,7 +57,7 @@ class HistorySnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectFailed:
-    """From the Hub: requests to that project that are not answered never will be."""
+    """From the Hub: the project will not answer the requests that it has taken."""
 
     project_id: str
 
@@ -72,7 +72,8 @@ class CloseClient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientTooSlow:
-    """More waits for it than may: that project's update behind `position` found no room."""
+    """More waits for the client than is allowed: the project's update behind `position` found no
+    room."""
 
     project_id: str
     position: int
@@ -80,7 +81,7 @@ class ClientTooSlow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FlushOutbox:
-    """From the outbox: something waits that the socket would not take."""
+    """From the outbox: something waits that the socket did not take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ class _PumpReplay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtKey:
-    """From the Hub: the key may hold no more."""
+    """From the Hub: check whether the key is still valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,21 +101,19 @@ class _KeyExpiryDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AuthenticationDue:
-    """Who has not authenticated by now is closed."""
+    """AUTH_TIMEOUT is over: close the connection if it has not authenticated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _CloseDeadline:
-    """The peer had its time to answer a close."""
+    """The peer has had its time to answer a close."""
 
 
+Answer = Replied | Refused | Joined | Left | HistorySnapshot
 ClientMessage = (
-    RequestReceived
+    Answer
+    | RequestReceived
     | ConnectionLost
-    | Replied
-    | Joined
-    | Left
-    | HistorySnapshot
     | ProjectFailed
     | CloseClient
     | ClientTooSlow

@@ -26,7 +26,7 @@ class ProjectRequest:
 class SubscriberGone:
     """A client's connection is lost."""
 
-    key: str
+    subscriber_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,14 +156,6 @@ class FilesChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Durable:
-    """Acknowledge and broadcast up to here, no further."""
-
-    log_id: str
-    last_seq: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _PermissionExpired:
     """PERMISSION_TIMEOUT is over."""
 
@@ -171,7 +163,7 @@ class _PermissionExpired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _FlushJournal:
+class _FlushFeed:
     """Write what has been gathered since the first message behind the last flush."""
 
 
@@ -205,9 +197,8 @@ OtherProjectMessage = (
     | StopProject
     | MaintenanceMessage
     | FilesChanged
-    | Durable
     | ActorDied
-    | _FlushJournal
+    | _FlushFeed
     | _SyncDue
     | _RetryStorage
 )

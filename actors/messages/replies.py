@@ -1,41 +1,47 @@
-"""Answers to requests, by number: no handler returns one."""
+"""Answers to requests. An answer is a value with a number; the Client makes bytes of it."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import pykka
 
-from actors.runtime.mailbox import tell_if_alive
-from protocol import codec
+from actors.runtime.base import tell_if_alive
 from protocol.errors import WireError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replied:
-    """To a Client: the answer to request `number`; `payload` is JSON. `execution_id`: what it was
-    about, for the audit log, where the payload does not say so."""
+    """To a Client: request `number` worked.
+
+    `payload` is a model, a dict of such, or JSON; nobody changes it any more. `execution_id` is for
+    the audit log, where the payload does not name the execution.
+    """
 
     number: int
-    ok: bool
-    payload: bytes
+    payload: Any
     execution_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """To a Client: request `number` failed."""
+
+    number: int
+    error: WireError
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """One place in the ordered replies of a connection. To be used once, from any thread."""
+    """The return address of one request. Any thread may use it, once."""
 
     client: pykka.ActorRef[Any]
     number: int
 
-    def result(self, payload: Any, *, about: str | None = None) -> None:
-        """Answers with an object (or with bytes that are JSON already); `about`: an execution that
-        it does not name."""
-        encoded = payload if isinstance(payload, bytes) else codec.dumps(payload)
-        reply = Replied(number=self.number, ok=True, payload=encoded, execution_id=about)
+    def result(self, payload: Any, *, execution_id: str | None = None) -> None:
+        """Answer that the request worked; see Replied."""
+        reply = Replied(number=self.number, payload=payload, execution_id=execution_id)
         tell_if_alive(self.client, reply)
 
     def error(self, error: WireError) -> None:
-        """Answers that it did not work."""
-        payload = codec.error_payload(error)
-        tell_if_alive(self.client, Replied(number=self.number, ok=False, payload=payload))
+        """Answer that the request failed."""
+        tell_if_alive(self.client, Refused(number=self.number, error=error))

@@ -7,26 +7,22 @@ from actors import messages
 from actors.feed.feed import Feed
 from actors.feed.maintenance import Maintenance
 from actors.feed.project_log import ProjectLog
-from actors.messages import Ref
 from actors.messages.replies import ReplyTo
 from actors.ports import Subscriber
-from actors.project import joining
-from actors.project.agent import Agent
-from actors.project.condition import Condition
+from actors.project.executor_link import ExecutorLink
+from actors.project.joining import start_position
+from actors.project.permissions import Permissions
+from actors.project.run_queue import RunQueue
 from actors.project.runs import Runs
 from actors.project.settings import ProjectSettings
-from actors.project.status import describe
-from actors.project.watching import Watching
-from actors.runtime.base import Actor
+from actors.project.status import Status
+from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.refs import Ref
+from actors.watch.project_files import FileWatcher
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
-from protocol.updates import (
-    ProjectDeleted,
-    ProjectInfo,
-    UpdateType,
-)
+from protocol.updates import FilesChanged, ProjectDeleted, UpdateType
 from storage.projects import ProjectMeta
 
 logger = logging.getLogger("claudehub.project")
@@ -51,80 +47,126 @@ class Project(Actor):
         self._settings = settings
         self._clock = clock
         self._timers = timers
-        self._watching = Watching(self.actor_ref, meta.path, timers)
+        self._seen: object = None  # what the status was made of when it was last told
+        self._watcher: Ref | None = None
+        self._watcher_failed = False
         self._closing: messages.DeleteProject | messages.StopProject | None = None
         self._closed = False
 
     # -- life --------------------------------------------------------------------------------
 
     def started(self) -> None:
-        self._ledger, left_open = ProjectLog.open(
-            self._settings.layout, self._settings.log, self._first_meta
+        settings = self._settings
+        self._log = ProjectLog(settings.layout, settings.log, self._first_meta)
+        self._executor = ExecutorLink(
+            project=self.actor_ref,
+            hub=self._hub,
+            project_id=self._id,
+            folder=self._log.meta.path,
+            settings=settings.executor,
+            clock=self._clock,
+            timers=self._timers,
         )
         self._feed = Feed(
             project=self.actor_ref,
-            ledger=self._ledger,
-            layout=self._settings.layout,
-            sync=self._settings.log.sync,
+            log=self._log,
+            data_folder=settings.layout.root,
+            sync=settings.log.sync,
             clock=self._clock,
             timers=self._timers,
-            changed=self._update_status,
-            stored=self._on_stored,
+            stored=self._executor.return_credit,
         )
-        self._runs = Runs(self, self._ledger, self._feed, self._settings, self._clock, self._timers)
-        self._agent = Agent(self._id, self._hub, self._runs, self._clock)
-        self._condition = Condition(
-            hub=self._hub, ledger=self._ledger, feed=self._feed, runs=self._runs
+        self._maintenance = Maintenance(self._log, self._feed)
+        self._queue = RunQueue(settings.max_queue)
+        self._permissions = Permissions(
+            project=self.actor_ref,
+            feed=self._feed,
+            queue=self._queue,
+            executor=self._executor,
+            timers=self._timers,
+            timeout_s=settings.permission_timeout_s,
         )
-        self._maintenance = Maintenance(
-            self._ledger,
-            self._feed,
-            open_since_seq=lambda: self._runs.open_since_seq,
-            changed=self._update_status,
+        self._status = Status(
+            hub=self._hub,
+            log=self._log,
+            feed=self._feed,
+            queue=self._queue,
+            permissions=self._permissions,
+            executor=self._executor,
         )
-        self._runs.report_lost(left_open)
-        self._update_status()
-        self._hub.tell(messages.ProjectOpened(info=self.info()))
+        self._runs = Runs(
+            log=self._log,
+            feed=self._feed,
+            settings=settings,
+            queue=self._queue,
+            permissions=self._permissions,
+            executor=self._executor,
+            clock=self._clock,
+            describe=self._status.describe,
+        )
+        self._runs.report_lost(self._log.open)
+        self._look_at_status()
+        self._hub.tell(messages.ProjectOpened(info=self._status.describe()))
 
     def release(self) -> None:
-        self._watching.stop()
+        self._stop_watching()
         if not hasattr(self, "_runs"):  # the log could not be opened
             return
-        self._runs.executor.stop()
+        self._executor.stop()
         if not self._closed:
-            self._ledger.abandon()
-            for subscriber in self._feed.subscribers.values():
-                subscriber.closed("the project failed; join again")
+            self._log.abandon()
+            self._feed.close_subscribers("the project failed; join again")
 
-    def receive(self, message: messages.ProjectMessage) -> None:
+    def on_receive(self, message: messages.ProjectMessage) -> None:
         if self._closed:
             self._answer_late(message)
             return
         if isinstance(message, messages.AgentMessage):
-            self._agent.receive(message, is_closing=self._closing is not None)
-            self.flush_soon()
+            self._on_agent_message(message)
         else:
-            self._receive_other(message)
-        self._feed.notice_stop()
-        self._close_down_if_done()
+            self._on_other_message(message)
+        self._look_at_status()
+        if self._closing is not None:
+            self._close_down_if_done()
 
-    def _receive_other(self, message: messages.OtherProjectMessage) -> None:  # noqa: C901
+    def _on_agent_message(self, message: messages.AgentMessage) -> None:  # noqa: C901
+        match message:
+            case messages.AgentOutput():
+                self._runs.on_output(message)
+                return  # by far the most of them: nothing below is about lines
+            case messages.SessionForgotten():
+                self._runs.on_session_forgotten(message)
+            case messages.BackgroundBegan():
+                self._runs.on_background_began(message)
+            case messages.PermissionAsked():
+                self._permissions.asked(message)
+            case messages.PermissionWithdrawn():
+                self._permissions.withdrawn(message.permission_id)
+            case messages._PermissionExpired():
+                self._permissions.expired(message.permission_id)
+            case messages.ProcessChanged():
+                self._executor.on_process_changed(message)
+            case messages.LetProcessGo():
+                self._executor.let_go()
+            case messages.RunEnded():
+                self._runs.on_ended(message)
+            case _:
+                assert_never(message)
+        if self._closing is not None:  # something may have begun by itself meanwhile
+            self._end_work()
+
+    def _on_other_message(self, message: messages.OtherProjectMessage) -> None:  # noqa: C901
         match message:
             case messages.ProjectRequest():
                 self._on_request(message)
-            case messages._FlushJournal():
+            case messages._FlushFeed():
                 self._feed.on_flush_due()
-            case messages.Durable():
-                self._feed.on_durable(message)
             case messages.FilesChanged():
                 self._on_files_changed(message)
             case messages.SubscriberGone():
-                self._drop_subscriber(message.key)
+                self._drop_subscriber(message.subscriber_id)
             case messages.Describe():
-                info = self.info()
-                self._hub.tell(
-                    messages.ProjectDescribed(list_number=message.list_number, info=info)
-                )
+                self._describe_to_hub(message)
             case messages.DeleteProject() | messages.StopProject():
                 self._on_close(message)
             case (
@@ -143,6 +185,17 @@ class Project(Actor):
             case _:
                 assert_never(message)
 
+    def _look_at_status(self) -> None:
+        """Tell a status that has changed. Once behind every message: nobody else need think of it,
+        and what changes back within one message is not told."""
+        queue = self._queue
+        is_at_work = queue.running is not None or queue.background is not None
+        problem = self._feed.problem or self._log.damage_problem
+        seen = (is_at_work, problem, self._executor.has_given_up)
+        if seen != self._seen:
+            self._seen = seen
+            self._status.tell()
+
     # -- requests ----------------------------------------------------------------------------
 
     def _on_request(self, message: messages.ProjectRequest) -> None:
@@ -160,17 +213,24 @@ class Project(Actor):
 
     def _handle_request(self, message: messages.ProjectRequest) -> None:
         reply_to, body = message.reply_to, message.body
-        if isinstance(body, requests.ToAgent):
-            self._agent.request(reply_to, message.caller, body)
-            self.flush_soon()
-            return
         match body:
+            case requests.Execute():
+                self._runs.execute(reply_to, message.caller, body)
+            case requests.AgentInterrupt():
+                self._runs.interrupt(reply_to, body)
+            case requests.AgentKill():
+                self._runs.kill(reply_to, body)
+            case requests.AgentNewSession():
+                self._runs.new_session(reply_to)
+            case requests.PermissionAnswer():
+                self._permissions.answer(reply_to, message.caller, body)
             case requests.ProjectJoin():
                 assert message.subscriber is not None
                 self._join(reply_to, body, message.subscriber)
             case requests.ProjectLeave():
                 self._drop_subscriber(message.caller.client_id)
-                tell_if_alive(reply_to.client, joining.left(reply_to.number, self._id))
+                left = messages.Left(number=reply_to.number, project_id=self._id)
+                tell_if_alive(reply_to.client, left)
             case requests.GetMessages():
                 self._send_snapshot(reply_to, body)
             case _:
@@ -179,84 +239,71 @@ class Project(Actor):
     def _join(
         self, reply_to: ReplyTo, request: requests.ProjectJoin, subscriber: Subscriber
     ) -> None:
-        """Snapshot and registration in one turn: what is durable now is read from the log by
-        whoever serves the client, everything later is offered."""
-        bounds, reader = self._ledger.bounds, self._ledger.reader()
-        position = joining.start_position(request, bounds)
-        subscriber.register(position, bounds.last_seq)
-        self._feed.subscribers[subscriber.key] = subscriber
-        self._watching.start()
-        self._runs.warm_ahead()
+        """Take the snapshot and register the subscriber within one message: whoever serves the
+        client reads from the log what is durable now, and everything later is offered."""
+        bounds = self._log.bounds
+        self._feed.subscribe(subscriber, start_position(request, bounds))
+        self._start_watching()
+        if self._settings.warm_ahead:
+            self._runs.warm_ahead()
         joined = messages.Joined(
             number=reply_to.number,
-            payload=joining.joined_payload(self.info(), bounds),
+            payload={
+                "project": self._status.describe(),
+                "first_seq": bounds.first_seq,
+                "last_seq": bounds.last_seq,
+                "log_id": bounds.log_id,
+            },
             subscriber=subscriber,
-            reader=reader,
+            reader=self._log.reader(),
             since=request.since,
         )
         if not tell_if_alive(reply_to.client, joined):
-            self._drop_subscriber(subscriber.key)
+            self._drop_subscriber(subscriber.id)
 
     def _send_snapshot(self, reply_to: ReplyTo, request: requests.GetMessages) -> None:
         snapshot = messages.HistorySnapshot(
             number=reply_to.number,
-            bounds=self._ledger.bounds,
-            reader=self._ledger.reader(),
+            bounds=self._log.bounds,
+            reader=self._log.reader(),
             request=request,
         )
         tell_if_alive(reply_to.client, snapshot)
 
-    def _drop_subscriber(self, key: str) -> None:
-        subscriber = self._feed.subscribers.pop(key, None)
-        if subscriber is not None:
-            subscriber.left()
-        if not self._feed.subscribers:
-            self._watching.stop()
-            self._ledger.journal.deflation.forget()
+    def _drop_subscriber(self, subscriber_id: str) -> None:
+        self._feed.unsubscribe(subscriber_id)
+        if not self._feed.subscriber_count:
+            self._stop_watching()
 
-    def info(self) -> ProjectInfo:
-        """The `project` object as it is now."""
-        return describe(
-            self._ledger.meta,
-            self._ledger.bounds,
-            self._runs,
-            status=self._condition.status,
-            subscribers=len(self._feed.subscribers),
-        )
+    def _describe_to_hub(self, message: messages.Describe) -> None:
+        info = self._status.describe()
+        self._hub.tell(messages.ProjectDescribed(list_number=message.list_number, info=info))
 
-    def _on_stored(self) -> None:
-        self._runs.executor.return_credit()
-        self._ledger.note_progress(self._runs.open_since_seq)
+    # -- children ----------------------------------------------------------------------------
 
-    # -- for Runs ----------------------------------------------------------------------------
+    def _start_watching(self) -> None:
+        """Not again once the watcher has failed: the reason would be the same."""
+        if self._watcher is None and not self._watcher_failed:
+            self._watcher = FileWatcher.start(
+                project=self.actor_ref, folder=self._first_meta.path, timers=self._timers
+            )
 
-    def stamp(self) -> str:
-        return self._feed.stamp()
-
-    def flush_soon(self) -> None:
-        self._feed.flush_soon()
-
-    def runs_changed(self) -> None:
-        """Something began, ended or was queued."""
-        self._update_status()
-        self.flush_soon()
-
-    # -- status and children -----------------------------------------------------------------
-
-    def _update_status(self) -> None:
-        self._condition.update()
+    def _stop_watching(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop(block=False)
+            self._watcher = None
 
     def _on_files_changed(self, message: messages.FilesChanged) -> None:
-        if self._feed.subscribers and self._closing is None:
-            self._ledger.journal.announce(UpdateType.FILES_CHANGED, joining.files_changed(message))
-            self.flush_soon()
+        if self._feed.subscriber_count and self._closing is None:
+            changed = FilesChanged(paths=list(message.paths), truncated=message.truncated)
+            self._feed.announce(UpdateType.FILES_CHANGED, changed, is_kept=False)
 
     def _on_child_died(self, message: messages.ActorDied) -> None:
-        if self._watching.is_child(message.child):
+        if self._watcher is not None and message.child.actor_urn == self._watcher.actor_urn:
             logger.warning("%s: no files_changed: %s", self, message.reason)
-            self._watching.forget()
-        elif self._runs.executor.is_child(message.child):
-            self._agent.executor_died(message)
+            self._watcher, self._watcher_failed = None, True
+        elif self._executor.is_child(message.child):
+            self._runs.on_executor_died(message)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -266,34 +313,32 @@ class Project(Actor):
         self._closing = message
         if isinstance(message, messages.DeleteProject):
             message.reply_to.result({"project_id": self._id})
+        self._end_work()
+
+    def _end_work(self) -> None:
         self._runs.end_all()
-        self._runs.executor.let_go(tasks_too=True)
+        self._executor.let_go(tasks_too=True)
 
     def _close_down_if_done(self) -> None:
-        """Once nothing runs, no process is kept and all is written. A log that cannot be written
-        does not keep the server from stopping."""
-        if self._closing is None or self._closed or not self._runs.queue.is_idle:
+        """Close once nothing runs, no process is kept and all is written. A log that cannot be
+        written does not keep the server from stopping."""
+        if self._closed or not self._queue.is_idle or self._executor.has_process:
             return
-        if self._runs.executor.has_process:
-            return
-        if self._ledger.journal.has_pending and self._feed.problem is None:
+        if not self._feed.is_written:
             return
         deletion = self._closing if isinstance(self._closing, messages.DeleteProject) else None
         if deletion is not None:
-            # Nothing that could be written waits any more, so this is the last.
-            data = ProjectDeleted(by=deletion.by)
-            self._feed.send_at_once(UpdateType.PROJECT_DELETED, data, is_final=True)
+            self._feed.announce_last(UpdateType.PROJECT_DELETED, ProjectDeleted(by=deletion.by))
         self._closed = True
-        self._ledger.close(self.stamp())
+        self._feed.close()
         self._hub.tell(
-            messages.ProjectClosed(project_id=self._id, meta=self._ledger.meta, deletion=deletion)
+            messages.ProjectClosed(project_id=self._id, meta=self._log.meta, deletion=deletion)
         )
         self.stop()
 
     def _answer_late(self, message: messages.ProjectMessage) -> None:
-        """Between the close and the end of the actor: a request still gets its answer."""
+        """Answer a request between the close and the end of the actor."""
         if isinstance(message, messages.ProjectRequest):
             message.reply_to.error(self._refusal_while_closing())
         elif isinstance(message, messages.Describe):
-            info = self.info()
-            self._hub.tell(messages.ProjectDescribed(list_number=message.list_number, info=info))
+            self._describe_to_hub(message)

@@ -1,42 +1,57 @@
-"""A Project's side of its Executor: started when it is first needed, and owed credit."""
+"""A Project's side of its Executor: started when it is first needed, owed credit, and mourned."""
 
 from typing import Any
 
 from actors import messages
 from actors.executor.actor import Executor
-from actors.executor.credit import CREDIT_STEP_BYTES
+from actors.executor.output import CREDIT_STEP_BYTES
 from actors.executor.settings import ExecutorSettings
-from actors.messages import Ref
-from actors.runtime.clock import Timers
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.base import tell_if_alive
+from actors.runtime.clock import Clock, Timers
+from actors.runtime.refs import Ref
+from actors.runtime.restarts import RestartIntensity
 from protocol.claude import SessionChoice
 
 
 class ExecutorLink:
-    """For the Project's thread only. `has_process`: as far as it has said."""
+    """For the Project's thread only.
+
+    `has_process`: the Executor has said last that it has one. `has_given_up`: it has died too often
+    and is not started again. `used_at_s` is when the process was last in use, a monotonic time.
+    """
 
     def __init__(
         self,
         *,
         project: Ref,
+        hub: Ref,
         project_id: str,
         folder: str,
         settings: ExecutorSettings,
+        clock: Clock,
         timers: Timers,
     ) -> None:
         self.has_process = False
+        self.has_given_up = False
+        self.used_at_s = 0.0
         self._project = project
+        self._hub = hub
         self._project_id = project_id
         self._folder = folder
         self._settings = settings
+        self._clock = clock
         self._timers = timers
+        self._restarts = RestartIntensity()
         self._executor: Ref | None = None
         self._process_name = ""
         self._unstored_bytes = 0
         self._owed_bytes = 0
 
+    # -- orders ------------------------------------------------------------------------------
+
     def start(self, order: messages.StartRun) -> None:
-        """Where it has just died, its parent will be told, and ends the execution."""
+        """Start a prompt. If the Executor has just died, the notice of its death is on its way, and
+        ends the execution."""
         tell_if_alive(self._started(), order)
 
     def warm_up(self, session: SessionChoice) -> None:
@@ -63,7 +78,7 @@ class ExecutorLink:
         self._tell(answer)
 
     def let_go(self, *, tasks_too: bool = False) -> None:
-        """A process that is idle."""
+        """End a process that is idle."""
         self._tell(messages.LetGo(tasks_too=tasks_too))
 
     def forget_permissions(self) -> None:
@@ -77,23 +92,50 @@ class ExecutorLink:
         if self._executor is not None:
             self._executor.stop(block=False)
 
+    # -- what it says ------------------------------------------------------------------------
+
+    def on_process_changed(self, message: messages.ProcessChanged) -> None:
+        """Pass on to the Hub whether a process is kept, and since when.
+
+        The Executor may say that a process is idle long after its turn's end was shown, when another
+        project has been used since: the end's time is what counts.
+        """
+        if not (message.is_idle and self.has_process):
+            self.used_at_s = self._clock.monotonic()
+        self.has_process = message.pid is not None
+        self._hub.tell(
+            messages.WarmProcess(
+                project_id=self._project_id,
+                pid=message.pid if message.is_idle else None,
+                memory_bytes=message.memory_bytes,
+                used_at_s=self.used_at_s,
+            )
+        )
+
     def is_child(self, ref: Ref) -> bool:
         return self._executor is not None and ref.actor_urn == self._executor.actor_urn
 
-    def forget(self) -> None:
-        """It has died, and its process with it."""
-        self._executor, self.has_process = None, False
+    def on_died(self) -> None:
+        """Note that the Executor has died, and its process with it."""
+        self.on_process_changed(messages.ProcessChanged(pid=None))
+        self._executor = None
+        if not self._restarts.may_restart(self._clock.monotonic()):
+            self.has_given_up = True
+
+    # -- credit ------------------------------------------------------------------------------
 
     def received(self, process_name: str, size_bytes: int) -> None:
-        """Output has come, and is not yet durable."""
-        if process_name != self._process_name:  # nothing is owed to one that is gone
+        """Note output that has come and is not durable yet."""
+        if process_name != self._process_name:  # nothing is owed to a process that is gone
             self._process_name = process_name
             self._unstored_bytes = self._owed_bytes = 0
         self._unstored_bytes += size_bytes
 
     def return_credit(self) -> None:
-        """What has come so far is durable: given back in steps, so that the executor is not
-        woken for every line."""
+        """Give the credit for all output so far back: it is durable.
+
+        It goes in steps, so that the Executor does not wake for every line.
+        """
         self._owed_bytes += self._unstored_bytes
         self._unstored_bytes = 0
         if self._owed_bytes >= CREDIT_STEP_BYTES:

@@ -2,130 +2,162 @@
 
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
+from actors.feed.feed import Feed
+from actors.feed.open_records import Opens
 from actors.feed.project_log import ProjectLog
 from actors.messages.replies import ReplyTo
 from actors.ports import Caller
-from actors.project.admission import check_free_space, checked_options, prompt_data
-from actors.project.keys import Keys, keyed_run
+from actors.project.request_keys import RequestKeys, keyed_execution
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.settings import ProjectSettings
 from protocol import requests
 from protocol.content import as_sent, text_of
 from protocol.errors import ErrorCode, HubFault, RequestRefused
-from protocol.updates import ExecutionQueued, UpdateType
+from protocol.requests import Options
+from protocol.updates import ExecutionQueued, PromptData, UpdateType
+from storage.errors import FolderOutsideRoots, FolderRefused
+from storage.layout import free_bytes, resolve_folder
 from storage.request_keys import KeyedExecution
-
-if TYPE_CHECKING:
-    from actors.project.actor import Project
 
 
 class Prompts:
-    """`stored` is called with each prompt that may start, `refused` with each that the log did not
-    take. For the Project's thread only."""
+    """For the Project's thread only. `stored` is called after each prompt that is durable."""
 
     def __init__(
         self,
-        project: "Project",
-        ledger: ProjectLog,
+        *,
+        log: ProjectLog,
+        feed: Feed,
         settings: ProjectSettings,
         queue: RunQueue,
-        *,
         stored: Callable[[], None],
-        refused: Callable[[Execution], None],
     ) -> None:
-        self._project = project
-        self._ledger = ledger
+        self._log = log
+        self._feed = feed
         self._settings = settings
         self._queue = queue
         self._stored = stored
-        self._refused = refused
-        self._keys = Keys(ledger.keyed)
+        self._keys = RequestKeys(log.keyed)
 
     def execute(self, reply_to: ReplyTo, caller: Caller, request: requests.Execute) -> None:
-        """Answered when the prompt is durable. Raises WireError."""
-        execution = self._execution(caller, request)
-        run = keyed_run(execution, request.options.model_dump(exclude_none=True))
-        if run is not None and (known := self._keys.find(run)) is not None:
-            self._answer_again(reply_to, known)
-            return
-        execution.options = checked_options(
-            request.options,
-            roots=self._settings.roots,
-            kept_from=self._settings.layout.root,
-            timeout_max_s=self._settings.execution_timeout_s,
-        )
+        """Take a prompt; it is answered when it is durable. Raises WireError."""
+        execution = _execution(caller, request)
+        asked = request.options.model_dump(exclude_none=True)
+        run = None
+        if request.request_key is not None:
+            run = keyed_execution(request.request_key, execution, asked)
+            if (known := self._keys.find(run)) is not None:
+                self._answer_again(reply_to, known)
+                return
+        execution.options = self._checked(request.options)
         self._check_room()
         execution.askers.append(reply_to)
         self._queue.admit(execution)
         if run is not None:
             self._keys.add(run)
-        self._log(execution, request.options, run)
-        self._project.runs_changed()
-
-    def _execution(self, caller: Caller, request: requests.Execute) -> Execution:
-        content = request.content
-        return Execution(
-            execution_id=str(uuid.uuid4()),
-            caller=Caller(caller.client_id, caller.user, request.key),
-            prompt_seq_before=self._ledger.bounds.last_seq,
-            prompt=request.prompt,
-            content=None if content is None else as_sent(content),
-            text=request.prompt or text_of(content or []),
+        self._feed.log(
+            UpdateType.PROMPT,
+            _prompt_data(execution, asked, request.request_key),
+            opens=Opens(execution.execution_id),
+            on_stored=lambda: self._on_stored(execution, run),
+            on_refused=lambda: self._on_refused(execution, run),
         )
 
+    def _checked(self, options: Options) -> Options:
+        """Return the options with folders resolved. Raises RequestRefused (`invalid_options`)."""
+        timeout_max_s = self._settings.execution_timeout_s
+        if options.timeout_seconds is not None and options.timeout_seconds > timeout_max_s:
+            raise _invalid_option("timeout_seconds", f"at most {timeout_max_s:g} (EXEC_TIMEOUT)")
+        if options.add_dirs is None:
+            return options
+        roots, kept_from = self._settings.roots, self._settings.layout.root
+        try:
+            folders = [str(resolve_folder(path, roots, kept_from)) for path in options.add_dirs]
+        except (FolderRefused, FolderOutsideRoots) as error:
+            raise _invalid_option("add_dirs", str(error)) from None
+        return options.model_copy(update={"add_dirs": folders})
+
     def _check_room(self) -> None:
+        """Raise RequestRefused where the queue is full; HubFault (`storage_failed`) below
+        MIN_FREE_BYTES, so that running executions can finish."""
         if not self._queue.has_room:
             raise RequestRefused(
                 ErrorCode.QUEUE_FULL,
                 f"{len(self._queue.waiting)} prompts wait already (MAX_QUEUE); try again later",
             )
-        check_free_space(self._settings.layout.root, self._settings.min_free_bytes)
+        try:
+            free = free_bytes(self._settings.layout.root)
+        except OSError as error:
+            raise HubFault(ErrorCode.STORAGE_FAILED, f"the data folder: {error}") from None
+        if free < self._settings.min_free_bytes:
+            raise HubFault(
+                ErrorCode.STORAGE_FAILED,
+                f"only {free} bytes are free where the log is kept (MIN_FREE_BYTES)",
+            )
 
     def _answer_again(self, reply_to: ReplyTo, execution_id: str) -> None:
-        """The same prompt was sent before: with its execution's present state, and not before the
-        first is answered itself."""
+        """Answer a prompt that was sent before with its execution's present state, and not before
+        the first one is answered itself."""
         execution = self._queue.find(execution_id)
         if execution is not None and not execution.is_stored:
             execution.askers.append(reply_to)
         else:
-            self._answer(reply_to, execution_id)
-
-    def _answer(self, reply_to: ReplyTo, execution_id: str) -> tuple[str, int]:
-        state, position = self._queue.place_of(execution_id)
-        reply_to.result({"execution_id": execution_id, "state": state, "position": position})
-        return state, position
-
-    def _log(
-        self, execution: Execution, asked: requests.Options, run: KeyedExecution | None
-    ) -> None:
-        self._ledger.journal.log(
-            UpdateType.PROMPT,
-            prompt_data(execution, asked),
-            on_stored=lambda: self._on_stored(execution, run),
-            on_refused=lambda: self._on_refused(execution, run),
-            about=execution.execution_id,
-        )
+            _answer(reply_to, execution_id, *self._queue.place_of(execution_id))
 
     def _on_stored(self, execution: Execution, run: KeyedExecution | None) -> None:
         execution.is_stored = True
         if run is not None:
-            self._ledger.note_key(run)
+            self._log.note_key(run)
+        state, position = self._queue.place_of(execution.execution_id)
         askers, execution.askers = execution.askers, []
         for reply_to in askers:
-            state, position = self._answer(reply_to, execution.execution_id)
+            _answer(reply_to, execution.execution_id, state, position)
         if state == "queued":
             queued = ExecutionQueued(execution_id=execution.execution_id, position=position)
-            self._ledger.journal.log(UpdateType.EXECUTION_QUEUED, queued)
-            self._project.flush_soon()
+            self._feed.log(UpdateType.EXECUTION_QUEUED, queued)
         self._stored()
 
     def _on_refused(self, execution: Execution, run: KeyedExecution | None) -> None:
         self._queue.finish(execution.execution_id)
         if run is not None:
             self._keys.forget(run)
-        self._refused(execution)
         fault = HubFault(ErrorCode.STORAGE_FAILED, "the prompt could not be stored; it was not run")
         for reply_to in execution.askers:
             reply_to.error(fault)
+
+
+def _execution(caller: Caller, request: requests.Execute) -> Execution:
+    content = request.content
+    return Execution(
+        execution_id=str(uuid.uuid4()),
+        caller=caller,
+        prompt=request.prompt,
+        content=None if content is None else as_sent(content),
+        text=request.prompt or text_of(content or []),
+    )
+
+
+def _prompt_data(
+    execution: Execution, asked: dict[str, Any], request_key: str | None
+) -> PromptData:
+    """Return the `prompt` update: the options as they were asked for, and who asked."""
+    return PromptData(
+        execution_id=execution.execution_id,
+        prompt=execution.prompt,
+        content=execution.content,
+        options=asked,
+        key=request_key,
+        client_id=execution.caller.client_id,
+        user=execution.caller.user,
+    )
+
+
+def _answer(reply_to: ReplyTo, execution_id: str, state: str, position: int) -> None:
+    reply_to.result({"execution_id": execution_id, "state": state, "position": position})
+
+
+def _invalid_option(name: str, message: str) -> RequestRefused:
+    field = f"payload.options.{name}"
+    return RequestRefused(ErrorCode.INVALID_OPTIONS, f"{field}: {message}", {"field": field})

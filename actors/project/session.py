@@ -1,7 +1,8 @@
-"""Which conversation a project's next prompt runs in, and what is logged when that changes."""
+"""Which of Claude's sessions a project's next prompt runs in, and what is logged when it changes."""
 
 from collections.abc import Callable
 
+from actors.feed.feed import Feed
 from actors.feed.project_log import ProjectLog
 from actors.project.run_queue import Execution, RunQueue
 from protocol.claude import SessionChoice
@@ -9,71 +10,90 @@ from protocol.updates import SessionReset, UpdateType
 
 
 class Session:
-    """The newest session that the CLI named; kept in the metadata. `save_soon` is called when it
-    has changed: a crash must not bring back the one before."""
+    """The newest session that the CLI named, kept in the metadata.
 
-    def __init__(self, ledger: ProjectLog, queue: RunQueue, save_soon: Callable[[], None]) -> None:
-        self._ledger = ledger
+    Each change is saved soon: a crash must not bring back the session before.
+    """
+
+    def __init__(self, log: ProjectLog, feed: Feed, queue: RunQueue) -> None:
+        self._log = log
+        self._feed = feed
         self._queue = queue
-        self._save_soon = save_soon
         self._resets_pending = 0
 
     @property
     def is_changing(self) -> bool:
-        """A reset is on its way to the disk: whoever starts now would run in the old one."""
+        """Return True while a reset is on its way to the disk: whoever starts now would run in the
+        old session."""
         return self._resets_pending > 0
 
     @property
     def choice(self) -> SessionChoice:
-        """For the prompt that starts now. `-c` only where there never was a session; neither after
-        a reset, since `-c` would bring the old conversation back."""
-        meta = self._ledger.meta
+        """Return the session for the prompt that starts now.
+
+        `-c` is used only where there never was a session, and not after a reset: it would bring the
+        old conversation back.
+        """
+        meta = self._log.meta
         if meta.session_id is None:
             return SessionChoice(continue_latest=not meta.fresh)
         return SessionChoice(resume=meta.session_id)
 
     @property
     def model_named(self) -> bool:
-        """Whether --resume may bring back a model that an earlier prompt has named."""
-        return self._ledger.meta.model_named
+        """Return True if --resume may bring back a model that an earlier prompt has named."""
+        return self._log.meta.model_named
 
     def is_of_another(self, session_id: str | None) -> bool:
-        """Of one that was given up."""
-        return session_id != self._ledger.meta.session_id
+        """Return True for a session that was given up."""
+        return session_id != self._log.meta.session_id
 
     def began(self, run: Execution) -> None:
-        """A model that is named may be taken, whatever becomes of the prompt, and come back with
-        every --resume of the session: later prompts that succeed without one (`/cost`) need not
-        have called the default one."""
+        """Note whether a prompt names a model.
+
+        The CLI may take it up, whatever becomes of the prompt, and bring it back with every
+        --resume of the session. That a later prompt succeeds without a model proves nothing: one
+        such as `/cost` calls none.
+        """
         names_one = run.options.model is not None or run.options.fallback_model is not None
         if names_one and not self.model_named:
-            self._ledger.change(model_named=True)
-            self._save_soon()
+            self._log.change(model_named=True)
+            self._feed.save_soon()
+
+    def is_news(self, running: Execution, session_id: str | None) -> bool:
+        """Return True if a line names another session than is known for its execution."""
+        if session_id is None:
+            return False
+        return not session_id == running.session_id == self._log.meta.session_id
 
     def report(self, running: Execution, session_id: str) -> None:
-        """The CLI has named a session. One of before a reset cannot come back; another one in the
-        same process has begun with `/clear`."""
+        """Note the session that the CLI has named.
+
+        One from before a reset cannot come back. Another one in the same process has begun with
+        `/clear`.
+        """
         before, running.session_id = running.session_id, session_id
-        if running.is_voided or session_id == self._ledger.meta.session_id:
+        if running.is_voided or session_id == self._log.meta.session_id:
             return
-        self._ledger.change(session_id=session_id, fresh=False)
+        self._log.change(session_id=session_id, fresh=False)
         if before not in (None, session_id):
             cleared = SessionReset(old_session_id=before, reason="cleared")
-            self._ledger.journal.log(UpdateType.SESSION_RESET, cleared)
-        self._save_soon()
+            self._feed.log(UpdateType.SESSION_RESET, cleared)
+        self._feed.save_soon()
 
     def forgotten(self, running: Execution) -> None:
-        """The CLI no longer has it."""
+        """Note that the CLI no longer has the session."""
         running.session_id = None
         if not running.is_voided:
-            old = self._ledger.meta.session_id
-            data = SessionReset(old_session_id=old, reason="forgotten")
-            self._ledger.journal.log(UpdateType.SESSION_RESET, data)
+            old = self._log.meta.session_id
+            self._feed.log(
+                UpdateType.SESSION_RESET, SessionReset(old_session_id=old, reason="forgotten")
+            )
             self._give_up()
 
     def reset(self, *, done: Callable[[], None], failed: Callable[[], None]) -> None:
-        """As asked for, once that is durable. What has started by then keeps the old session and
-        cannot bring it back."""
+        """Give the session up, as a client asked; one of the callbacks comes when that is durable,
+        or failed. What has started by then keeps the old session and cannot bring it back."""
         self._resets_pending += 1
 
         def stored() -> None:
@@ -87,8 +107,8 @@ class Session:
             self._resets_pending -= 1
             failed()
 
-        old = self._ledger.meta.session_id
-        self._ledger.journal.log(
+        old = self._log.meta.session_id
+        self._feed.log(
             UpdateType.SESSION_RESET,
             SessionReset(old_session_id=old, reason="requested"),
             on_stored=stored,
@@ -96,4 +116,4 @@ class Session:
         )
 
     def _give_up(self) -> None:
-        self._ledger.change(session_id=None, fresh=True, model_named=False)
+        self._log.change(session_id=None, fresh=True, model_named=False)

@@ -1,42 +1,84 @@
-"""The `project` object of replies."""
+"""A project as others see it: the `project` object, its status, and what is wrong with it."""
 
-from actors.project.runs import Runs
-from protocol.updates import ProjectInfo, ProjectStatus, QueuedPrompt
-from storage.message_log import Bounds
-from storage.projects import ProjectMeta
+from actors import messages
+from actors.feed.feed import Feed
+from actors.feed.project_log import ProjectLog
+from actors.project.executor_link import ExecutorLink
+from actors.project.permissions import Permissions
+from actors.project.run_queue import RunQueue
+from actors.runtime.refs import Ref
+from protocol.updates import ProjectInfo, ProjectStatus, QueuedPrompt, StatusChanged, UpdateType
 
 QUEUE_PREVIEW_LENGTH = 200
 
 
-def describe(
-    meta: ProjectMeta,
-    bounds: Bounds,
-    runs: Runs,
-    *,
-    status: ProjectStatus,
-    subscribers: int,
-) -> ProjectInfo:
-    """A project as it is now."""
-    queue = runs.queue
-    return ProjectInfo(
-        project_id=meta.project_id,
-        name=meta.name,
-        path=meta.path,
-        status=status,
-        session_id=meta.session_id,
-        execution_id=queue.active.execution_id if queue.active else None,
-        queue=[
-            QueuedPrompt(
-                execution_id=execution.execution_id,
-                prompt=execution.text[:QUEUE_PREVIEW_LENGTH],
-                client_id=execution.caller.client_id,
+class Status:
+    """For the Project's thread only."""
+
+    def __init__(
+        self,
+        *,
+        hub: Ref,
+        log: ProjectLog,
+        feed: Feed,
+        queue: RunQueue,
+        permissions: Permissions,
+        executor: ExecutorLink,
+    ) -> None:
+        self._hub = hub
+        self._log = log
+        self._feed = feed
+        self._queue = queue
+        self._permissions = permissions
+        self._executor = executor
+        self._told: ProjectStatus | None = None
+
+    def now(self) -> ProjectStatus:
+        if self._feed.problem is not None or self._executor.has_given_up:
+            return ProjectStatus.ERROR
+        is_idle = self._queue.running is None and self._queue.background is None
+        return ProjectStatus.IDLE if is_idle else ProjectStatus.EXECUTING
+
+    def tell(self) -> None:
+        """Tell the Hub the status and the problem, and the subscribers a status that is new."""
+        now = self.now()
+        problem = self._feed.problem or self._log.damage_problem
+        if self._executor.has_given_up:
+            problem = "its executor failed too often; restart the server"
+        self._hub.tell(
+            messages.ProjectStatusChanged(
+                project_id=self._log.meta.project_id, status=now, problem=problem
             )
-            for execution in queue.waiting
-        ],
-        pending_permissions=runs.permissions.pending,
-        subscribers=subscribers,
-        first_seq=bounds.first_seq,
-        last_seq=bounds.last_seq,
-        created_at=meta.created_at,
-        last_active=meta.last_active,
-    )
+        )
+        before, self._told = self._told, now
+        if before is not None and before is not now:
+            self._feed.announce(UpdateType.STATUS, StatusChanged(status=now))
+
+    def describe(self) -> ProjectInfo:
+        """Return the `project` object of replies."""
+        meta, bounds, queue = self._log.meta, self._log.bounds, self._queue
+        active = queue.background or queue.running
+        return ProjectInfo(
+            project_id=meta.project_id,
+            name=meta.name,
+            path=meta.path,
+            status=self.now(),
+            session_id=meta.session_id,
+            execution_id=active.execution_id if active else None,
+            queue=[
+                QueuedPrompt(
+                    execution_id=execution.execution_id,
+                    prompt=execution.text[:QUEUE_PREVIEW_LENGTH],
+                    client_id=execution.caller.client_id,
+                )
+                for execution in queue.waiting
+            ],
+            pending_permissions=[
+                pending.request.model_dump() for pending in self._permissions.pending.values()
+            ],
+            subscribers=self._feed.subscriber_count,
+            first_seq=bounds.first_seq,
+            last_seq=bounds.last_seq,
+            created_at=meta.created_at,
+            last_active=meta.last_active,
+        )

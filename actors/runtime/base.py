@@ -1,7 +1,8 @@
-"""What every actor shares: a guarded start, notice of death to the parent, one release.
+"""What every actor shares: a guarded start, a notice of death to the parent, and one release.
 
-pykka has no supervision: an exception under `tell` ends the actor, `on_stop` is not called then,
-and nobody is told. Here every failure, at the start or later, becomes an ActorDied to the parent.
+pykka has no supervision: an exception under `tell` ends the actor, pykka does not call `on_stop`
+then, and nobody is told. Here every failure, at the start or later, becomes an ActorDied to the
+parent. A subclass handles its messages in `on_receive`; an exception there ends the actor.
 """
 
 import logging
@@ -11,20 +12,28 @@ from typing import Any
 
 import pykka
 
-from actors.runtime.mailbox import tell_if_alive
 from actors.runtime.refs import ActorDied, Ref
 
 logger = logging.getLogger("claudehub.actors")
 
 
-class Actor(pykka.ThreadingActor):
-    """Subclasses give `receive`, and `started` and `release` where they need them."""
+def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
+    """Tell an actor that may have ended; return False where it has."""
+    try:
+        receiver.tell(message)
+    except pykka.ActorDeadError:
+        return False
+    return True
 
-    # The process must be able to end when a stop has run out of time; main logs what is left.
+
+class Actor(pykka.ThreadingActor):
+    """Subclasses give `on_receive`, and `started` and `release` where they need them."""
+
+    # The process must be able to end after a stop has run out of time; main logs what is left.
     use_daemon_thread = True
 
     def __init__(self, *, parent: Ref | None, name: str) -> None:
-        """The constructor runs in the caller's thread: it stores, `started` acts."""
+        """Store the arguments. The constructor runs in the caller's thread; `started` acts."""
         super().__init__()
         self._parent = parent
         self._name = name
@@ -32,12 +41,12 @@ class Actor(pykka.ThreadingActor):
 
     @staticmethod
     def _create_actor_inbox() -> "queue.SimpleQueue[Any]":
-        """pykka's place for other queues. This one is written in C: a message costs less than half
-        of what it does in queue.Queue (bench/log.py, rows 2 and 11)."""
+        """Return the inbox. pykka lets a subclass choose; SimpleQueue is written in C, and a message
+        costs less than half of what it does in queue.Queue (bench/log.py, rows 2 and 11)."""
         return queue.SimpleQueue()
 
     def _start_actor_loop(self) -> None:
-        """pykka has registered the actor before this: one that gets no thread must not stay."""
+        """Take an actor that gets no thread out of pykka's registry, where it is already listed."""
         try:
             super()._start_actor_loop()
         except RuntimeError:
@@ -49,17 +58,13 @@ class Actor(pykka.ThreadingActor):
         return self._name
 
     def started(self) -> None:
-        """The first thing in the actor's own thread. An exception ends the actor."""
+        """Begin, in the actor's own thread, before the first message."""
 
     def release(self) -> None:
-        """Gives back what the actor holds; called once, whatever ends it."""
+        """Give back what the actor holds. Called once, whatever ends the actor."""
 
-    def receive(self, message: Any) -> None:
-        """Handles one message. An exception ends the actor."""
-        raise NotImplementedError
-
-    def on_receive(self, message: Any) -> None:
-        self.receive(message)
+    def failed(self, reason: str) -> None:
+        """Tell somebody beside the parent that the actor has failed."""
 
     def on_start(self) -> None:
         try:
@@ -89,9 +94,6 @@ class Actor(pykka.ThreadingActor):
             self.release()
         except Exception:
             logger.exception("%s: release failed", self._name)
-
-    def failed(self, reason: str) -> None:
-        """For those whose failure somebody beside the parent must hear of."""
 
     def _report(self, error: BaseException | None, *, started: bool) -> None:
         reason = f"{type(error).__name__}: {error}"

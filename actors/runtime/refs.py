@@ -1,4 +1,4 @@
-"""What every actor with children is told."""
+"""What actors know of each other: a reference, and the notice that a child has died."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ Ref = pykka.ActorRef[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorDied:
-    """To a parent: a child failed, at its start (`started` is false) or later."""
+    """To a parent: a child failed, at its start (`started` is False) or later."""
 
     child: Ref
     name: str

@@ -18,6 +18,7 @@ from actors.frontend.connection import ConnectionContext
 from actors.frontend.listener import Listener
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
 from actors.runtime.clock import Timers
+from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
 from actors.server.wiring import FrontEnd
 from actors.watch.reloader import FileReloader, ReloadFailed
@@ -75,7 +76,7 @@ class Doors:
     def open(
         self,
         front: FrontEnd,
-        hub: messages.Ref,
+        hub: Ref,
         timers: Timers,
         died: Callable[[str], None],
         stack: contextlib.ExitStack,
@@ -91,8 +92,8 @@ class Doors:
             _open(self._unix, front.context(keyring=None), stack)
 
     def reloaders(
-        self, hub: messages.Ref, timers: Timers, trail: AuditTrail, died: Callable[[str], None]
-    ) -> Iterator[messages.Ref]:
+        self, hub: Ref, timers: Timers, trail: AuditTrail, died: Callable[[str], None]
+    ) -> Iterator[Ref]:
         """Starts them. Without that of the certificate the old one stays; without that of the keys
         one that is taken out would stay good, so nothing goes on."""
         start = partial(FileReloader.start, hub=hub, timers=timers, trail=trail)

@@ -22,8 +22,9 @@ from actors.config.sources import ConfigurationError
 from actors.directory import LocalDirectory
 from actors.frontend.readiness import Readiness
 from actors.hub import Hub
+from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.refs import Ref
 from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
@@ -193,7 +194,7 @@ def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[Data
         raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
 
 
-def _stop_actors(hub: messages.Ref, timeout_s: float) -> None:
+def _stop_actors(hub: Ref, timeout_s: float) -> None:
     """The Hub ends everything below it; whatever is alive after that is a bug, and said to be."""
     done = threading.Event()
     if tell_if_alive(hub, messages.StopHub(done=done)):

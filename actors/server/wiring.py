@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from actors import messages
 from actors.access.gate import Gate, server_name
 from actors.access.keyring import Keyring
 from actors.audit.auditor import AuditSettings
@@ -25,6 +24,7 @@ from actors.limits.peer import Peer
 from actors.limits.quotas import Quotas
 from actors.project import ProjectSettings
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.refs import Ref
 from actors.server.agent_setup import AgentFacts
 from protocol import PROTOCOL_VERSION, VERSION
 from protocol.claude import STORED_GROWTH_MAX
@@ -115,7 +115,7 @@ class FrontEnd:
         config: Config,
         *,
         data_id: str,
-        hub: messages.Ref,
+        hub: Ref,
         directory: LocalDirectory,
         clock: Clock,
         timers: Timers,

@@ -19,10 +19,9 @@ from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserverVFS
 
 from actors import messages
-from actors.messages import Ref
-from actors.runtime.base import Actor
+from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Timers
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.refs import Ref
 from storage.ignore_rules import IgnoreRules
 
 logger = logging.getLogger("claudehub.files")
@@ -145,7 +144,7 @@ class FileWatcher(Actor):
             self._observer.join(REPORT_DELAY_S)
             self._observer = None
 
-    def receive(self, message: messages.FileWatcherMessage) -> None:
+    def on_receive(self, message: messages.FileWatcherMessage) -> None:
         match message:
             case messages._PathsChanged():
                 self._timers.after(REPORT_DELAY_S, self.actor_ref, messages._ReportDue())

@@ -17,10 +17,9 @@ from watchdog.observers.api import BaseObserver
 
 from actors import messages
 from actors.audit.trail import CONFIG_CHANGED, AuditTrail
-from actors.messages import Ref
-from actors.runtime.base import Actor
+from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Timers
-from actors.runtime.mailbox import tell_if_alive
+from actors.runtime.refs import Ref
 
 logger = logging.getLogger("claudehub.files")
 
@@ -109,7 +108,7 @@ class FileReloader(Actor):
         if self._died is not None:
             self._died(f"{self} failed: {reason}")
 
-    def receive(self, message: messages.FileReloaderMessage) -> None:
+    def on_receive(self, message: messages.FileReloaderMessage) -> None:
         match message:
             case messages._FileTouched():
                 if not self._look_is_due:

@@ -74,7 +74,7 @@ def _agent_line(chooser: random.Random) -> dict[str, object]:
 
 
 def bodies(lines: list[bytes]) -> list[bytes]:
-    return [codec.update_body("p", "claude", line, "e" * 36) for line in lines]
+    return codec.update_bodies("p", [("claude", line, "e" * 36) for line in lines])
 
 
 def settings(sync: SyncPolicy, rotate_bytes: int = 1 << 40) -> LogSettings:

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from actors.client.history import replay_frames
-from actors.client.one_reader import one_reader
+from actors.client.history import one_reader, replay_frames
 from actors.runtime.clock import SystemClock
 from bench.logbench.corpus import Corpus, agent_lines, bodies, settings, stamp
 from storage.layout import DataLayout

@@ -195,8 +195,9 @@ def _payload(item: Item, project_id: str) -> bytes:
     """An update as clients get it."""
     if isinstance(item, bytes):
         return codec.update_payload(item)
-    gap = codec.dumps(Gap(first_seq=item.first_seq, last_seq=item.last_seq))
-    return b"{" + codec.update_body(project_id, UpdateType.GAP, gap, None)
+    gap = Gap(first_seq=item.first_seq, last_seq=item.last_seq)
+    (body,) = codec.update_bodies(project_id, [(UpdateType.GAP, gap, None)])
+    return b"{" + body
 
 
 def parse_since(text: str, now: datetime) -> str:

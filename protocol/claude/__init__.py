@@ -33,6 +33,7 @@ from protocol.claude.output import (
     TaskNews,
     TurnEnd,
     parse_line,
+    parse_lines,
     text_line,
 )
 from protocol.claude.settings import LaunchSettings, Rules, TurnSettings, settings_of
@@ -61,6 +62,7 @@ __all__ = [
     "interrupt_line",
     "long_line",
     "parse_line",
+    "parse_lines",
     "permissions_line",
     "refuse_control_line",
     "set_mode_line",

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +92,12 @@ class AgentLine:
     tasks: TaskNews | None = None
     begins_turn: bool = False
     is_queued: bool = False
+
+
+def parse_lines(raws: Iterable[bytes], max_bytes: int) -> list[AgentLine]:
+    """Return what lines say, without the empty ones; see parse_line."""
+    parsed = [parse_line(raw, max_bytes) for raw in raws]
+    return [line for line in parsed if line is not None]
 
 
 def parse_line(raw: bytes, max_bytes: int) -> AgentLine | None:

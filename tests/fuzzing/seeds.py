@@ -176,7 +176,7 @@ AGENT_LINES = tuple(
     )
 )
 
-_BODY = codec.update_body("p", "claude", b'{"t":1}', None)
+(_BODY,) = codec.update_bodies("p", [("claude", b'{"t":1}', None)])
 RECORDS = 5
 _LINES = [record.encode(seq, STAMP.encode(), _BODY) for seq in range(1, RECORDS + 1)]
 SEGMENTS = (

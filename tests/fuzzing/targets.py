@@ -15,6 +15,7 @@ from actors.frontend.wire import Assembler, FrameLimits, MessageRefused
 from actors.limits.peer import Peer
 from actors.runtime.clock import SystemClock
 from protocol import claude, codec
+from protocol.dialect import VERSION_1
 from protocol.ssh import (
     SshError,
     is_certificate,
@@ -87,11 +88,10 @@ def requests(data: bytes) -> None:
         request = codec.decode(text)
         assert data not in seeds.REQUESTS or request.id == "7"
     except codec.Undecodable as refusal:
-        payload = codec.error_payload(refusal.error)
-        answer = codec.error_message(refusal.id, payload)
+        answer = VERSION_1.error(refusal.id, refusal.error)
         assert json.loads(answer)["type"] == "error"
         return
-    json.loads(codec.result_message(request.id, b"{}"))
+    json.loads(VERSION_1.result(request.id, {}))
 
 
 def authorized_keys(data: bytes) -> None:
@@ -135,7 +135,7 @@ def agent_lines(data: bytes) -> None:
         if line is None or line.update_type is None:
             continue
         json.loads(line.data.decode("utf-8"))
-        stored = codec.update_body("p", line.update_type, line.data, "e1")
+        stored = codec.update_bodies("p", [(line.update_type, line.data, "e1")])[0]
         assert len(stored) < claude.STORED_GROWTH_MAX * LINE_BYTES_MAX + 4096
 
 
