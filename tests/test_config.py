@@ -1,7 +1,9 @@
 """The configuration: defaults, precedence, and every fault at once."""
 
 import logging
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from actors.config.settings import Config
 from actors.config.sources import (
     NOT_YET,
     ConfigurationError,
+    data_folder,
     default_file,
     load,
+    local_socket,
 )
 from actors.server import logs
 from actors.server.main import check
@@ -47,7 +51,57 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.compression is True and config.allowed_origins == ()
 
 
-def test_flags_win_over_the_environment_and_that_over_the_file(
+@pytest.fixture
+def users_file(tmp_path: Path) -> Path:
+    """Where the user's file is looked for; its folder is there, the file is not."""
+    file = tmp_path / ".config" / "claudehub" / "config.toml"
+    file.parent.mkdir(parents=True)
+    return file
+
+
+# Each takes the value of a flag, or None. No command has a flag for `local_socket`.
+READERS: dict[str, tuple[str, Callable[[str | None], object]]] = {
+    "serve DATA_DIR": ("data_dir", lambda flag: load({"data_dir": flag}, default_file()).data_dir),
+    "serve SOCKET": ("socket", lambda flag: load({"socket": flag}, default_file()).socket),
+    "data_folder": ("data_dir", lambda flag: str(data_folder(Path(flag) if flag else None))),
+    "local_socket": ("socket", lambda _: local_socket()),
+}
+# What is in the flag, the variable and the file, and which of them is read.
+PRECEDENCE = {
+    "flag over environment": ("/flag", "/variable", None, "/flag"),
+    "flag over file": ("/flag", None, "/file", "/flag"),
+    "flag over all": ("/flag", "/variable", "/file", "/flag"),
+    "environment over file": (None, "/variable", "/file", "/variable"),
+    "file over default": (None, None, "/file", "/file"),
+    "file over empty variable": (None, "", "/file", "/file"),
+    "default over empty variable": (None, "", None, None),
+    "default": (None, None, None, None),
+}
+
+
+@pytest.mark.parametrize(
+    ("reader", "case"),
+    [
+        (reader, case)
+        for reader in READERS
+        for case in PRECEDENCE
+        if not (reader == "local_socket" and case.startswith("flag"))
+    ],
+)
+def test_the_stronger_source_wins(
+    users_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str, case: str
+) -> None:
+    name, read = READERS[reader]
+    flag, variable, line, wanted = PRECEDENCE[case]
+    if variable is not None:
+        monkeypatch.setenv(name.upper(), variable)
+    if line is not None:
+        users_file.write_text(f'{name} = "{line}"\n')
+    default = {"data_dir": str(tmp_path / ".local/state/claudehub"), "socket": None}[name]
+    assert read(flag) == (wanted or default)
+
+
+def test_each_setting_comes_from_its_own_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "config.toml"
@@ -56,14 +110,64 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
     monkeypatch.setenv("HEARTBEAT", "2s")
     config = load({"ws_port": "3", "heartbeat": None}, file)
     assert (config.ws_port, config.heartbeat, config.max_conn) == (3, 2.0, 1)
+    assert load({}).max_conn == 100  # nothing of a file stays
 
 
-def test_the_users_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dotenv_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("WS_PORT=1\nDATA_DIR=/x\nSOCKET=/x\n")
+    assert load({}).ws_port == 8080
+    assert data_folder(None) == tmp_path / ".local/state/claudehub"
+    assert local_socket() is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"ws_port = ", id="no TOML"),
+        pytest.param(b"# \xff", id="no UTF-8"),
+        pytest.param(b"data_dir = 5\nsocket = 5\n", id="no texts"),
+        pytest.param(b'data_dir = ""\nsocket = ""\n', id="empty texts"),
+        pytest.param(b'DATA_DIR = "/x"\nSOCKET = "/x"\n', id="no keys of ours"),
+    ],
+)
+def test_clients_ignore_a_file_that_cannot_be_used(
+    users_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    users_file.write_bytes(content)
+    with pytest.raises(ConfigurationError):
+        load({}, default_file())
+    assert data_folder(None) == tmp_path / ".local/state/claudehub"
+    assert data_folder(Path("given")) == Path("given")
+    assert local_socket() is None
+    monkeypatch.setenv("DATA_DIR", "/d")
+    monkeypatch.setenv("SOCKET", "/s")
+    assert (data_folder(None), local_socket()) == (Path("/d"), "/s")
+
+
+def test_clients_need_no_other_setting(users_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users_file.write_text('data_dir = "/d"\nsocket = "/s"\nmax_conn = "x"\nno_key = 1\n')
+    monkeypatch.setenv("WS_PORT", "x")
+    monkeypatch.setenv(next(iter(NOT_YET)), "x")
+    assert (data_folder(None), local_socket()) == (Path("/d"), "/s")
+
+
+def test_clients_take_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the server that refuses one that is relative or not UTF-8."""
+    for path in ("relative", os.fsdecode(b"/not-utf-8-\xff")):
+        assert data_folder(Path(path)) == Path(path)
+        monkeypatch.setenv("DATA_DIR", path)
+        monkeypatch.setenv("SOCKET", path)
+        assert (data_folder(None), local_socket()) == (Path(path), path)
+    # No folder can have this name, so that the file cannot even be looked for.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ("x" * 300)))
+    assert data_folder(Path("given")) == Path("given")
+
+
+def test_the_users_file_is_found(users_file: Path) -> None:
     assert default_file() is None
-    file = tmp_path / ".config" / "claudehub" / "config.toml"
-    file.parent.mkdir(parents=True)
-    file.write_text("")
-    assert default_file() == file
+    users_file.write_text("")
+    assert default_file() == users_file
 
 
 def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
@@ -72,10 +176,43 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as error:
         load({}, file)
     assert "'ws_prot'; did you mean 'ws_port'?" in error.value.faults[0]
-    file.write_text("ws_port = ")
+    file.write_text("WS_PORT = 1\n")
     with pytest.raises(ConfigurationError) as error:
         load({}, file)
-    assert str(file) in error.value.faults[0]
+    assert error.value.faults[0].startswith(f"--config {file}: unknown key 'WS_PORT'; did you mean")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("none.toml", "[Errno 2] No such file or directory: 'none.toml'"),
+        (".", "[Errno 21] Is a directory: '.'"),
+        ("~none/x", "[Errno 2] No such file or directory: '~none/x'"),
+        ("half.toml", "Invalid value (at end of document)"),
+        ("latin.toml", "'utf-8' codec can't decode byte 0xff in position 2: invalid start byte"),
+    ],
+)
+def test_a_file_that_was_named_must_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("half.toml").write_text("ws_port = ")
+    Path("latin.toml").write_bytes(b"# \xff")
+    with pytest.raises(ConfigurationError) as error:
+        load({}, Path(name))
+    example = "example: a line such as ws_port = 8080"
+    assert error.value.faults == [f"--config {name}: {why}; {example}"]
+
+
+def test_a_file_may_be_a_pipe() -> None:
+    """As a shell has it: `--config <(generate)`."""
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, b"ws_port = 1\n")
+        os.close(writer)
+        assert load({}, Path(f"/dev/fd/{reader}")).ws_port == 1
+    finally:
+        os.close(reader)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +268,24 @@ def test_all_faults_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TLS_CERT", "/x")
     found = faults(ws_port="x", heartbeat="y")
     assert len(found) == 3
+
+
+def test_faults_of_all_sources_come_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('ws_prot = 1\nmax_conn = 0\nheartbeat = "y"\n')
+    monkeypatch.setenv("METRICS_PORT", "1")
+    monkeypatch.setenv("HEARTBEAT", "z")
+    with pytest.raises(ConfigurationError) as error:
+        load({"ws_port": "x"}, file)
+    assert error.value.faults == [
+        "METRICS_PORT: is not supported by this version; example: METRICS_PORT=0",
+        f"--config {file}: unknown key 'ws_prot'; did you mean 'ws_port'?",
+        "WS_PORT: 'x': is no port (0 to 65535), and not off; example: WS_PORT=8080",
+        "HEARTBEAT: 'z': is not a duration; example: HEARTBEAT=30s",
+        "MAX_CONN: '0': input should be greater than or equal to 1; example: MAX_CONN=100",
+    ]
 
 
 def test_a_door_is_not_left_open_silently(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """The configuration: one frozen object. Names and defaults are those of docs/configuration.md.
 
-Where the values come from is in config_source.py.
+Which value wins is in precedence.py; how the whole is read, and its faults, in sources.py.
 """
 
 import ipaddress
@@ -12,13 +12,15 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    InstanceOf,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from actors.config import values
+from actors.config.precedence import LayeredSettings
 from actors.config.values import Limits
 from protocol.requests import PERMISSION_MODES
 from storage.log_state import SyncPolicy
@@ -38,12 +40,19 @@ def _setting(default: Any, example: str, meaning: str, **limits: Any) -> Any:
     return Field(default=default, examples=[example], description=meaning, **limits)
 
 
-class Config(BaseSettings):
-    """Durations in seconds, sizes in bytes."""
+# Those that clients read, too.
+_DATA_DIR = Field(
+    default_factory=_data_dir,
+    examples=["/var/lib/claudehub"],
+    description="everything that the server keeps",
+)
+_SOCKET = _setting(
+    None, "/run/user/1000/claudehub.sock", "a Unix socket to listen on too, mode 0600"
+)
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
-    )
+
+class Config(LayeredSettings):
+    """Durations in seconds, sizes in bytes."""
 
     ws_port: Annotated[int | None, BeforeValidator(values.port)] = _setting(
         8080, "8080", "port; 0 takes a free one, off: none (with SOCKET)"
@@ -70,11 +79,7 @@ class Config(BaseSettings):
     allow_unauthenticated: bool = _setting(
         False, "yes", "yes: listen on other than loopback addresses without keys"
     )
-    data_dir: Annotated[str, AfterValidator(values.absolute)] = Field(
-        default_factory=_data_dir,
-        examples=["/var/lib/claudehub"],
-        description="everything that the server keeps",
-    )
+    data_dir: Annotated[str, AfterValidator(values.absolute)] = _DATA_DIR
     project_roots: Annotated[
         tuple[str, ...],
         NoDecode,
@@ -112,9 +117,7 @@ class Config(BaseSettings):
     min_free_bytes: Annotated[ByteSize, Field(ge=0)] = _setting(
         "1GiB", "1GiB", "below this much free space new prompts are refused"
     )
-    socket: Annotated[str, AfterValidator(values.absolute)] | None = _setting(
-        None, "/run/user/1000/claudehub.sock", "a Unix socket to listen on too, mode 0600"
-    )
+    socket: Annotated[str, AfterValidator(values.absolute)] | None = _SOCKET
     authorized_keys: str | None = _setting(
         None,
         "/home/me/.ssh/authorized_keys",
@@ -209,15 +212,19 @@ class Config(BaseSettings):
             )
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then the environment; the file is merged by `load`. No .env: an agent's project
-        may be the working directory."""
-        return init_settings, env_settings
+
+# Of a client, which only looks: the server says what is wrong with a path. InstanceOf, since a
+# path need not be UTF-8.
+_ClientPath = Annotated[InstanceOf[str], Field(min_length=1)]
+
+
+class DataFolder(LayeredSettings):
+    """What reads the data needs of the configuration, and nothing else."""
+
+    data_dir: _ClientPath = _DATA_DIR
+
+
+class LocalSocket(LayeredSettings):
+    """What looks for a server needs of the configuration, and nothing else."""
+
+    socket: _ClientPath | None = _SOCKET

@@ -1,18 +1,20 @@
 """Where the configuration comes from, and its faults: all of them, at once, each with a remedy.
 
-Flags win over environment variables, those over the file, that over the defaults.
+Which value wins is in precedence.py.
 """
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from actors.config.settings import Config
+from actors.config.precedence import FileSource, LayeredSettings
+from actors.config.settings import Config, DataFolder, LocalSocket
+
+_Settings = TypeVar("_Settings", bound=LayeredSettings)
 
 # Variables of later versions. Set to anything but these values, the program does not start: it
 # must not seem to lock a door that it leaves open.
@@ -32,15 +34,11 @@ class ConfigurationError(Exception):
 
 
 def load(flags: Mapping[str, object], file: Path | None = None) -> Config:
-    """Reads everything and checks it. Raises ConfigurationError with all faults."""
-    faults = _not_yet()
-    values, file_faults = _from_file(file)
-    faults += file_faults
-    given = {name: value for name, value in flags.items() if value is not None}
-    # The environment wins over the file.
-    below = {n: v for n, v in values.items() if not os.environ.get(n.upper())}
+    """Read everything and check it. Raise ConfigurationError with all faults."""
+    source = FileSource(Config, file)
+    faults = [*_not_yet(), *_file_faults(file, source)]
     try:
-        config = Config(**{**below, **given})
+        config = Config.read(flags, source)
     except ValidationError as error:
         faults += [_fault(dict(fault)) for fault in error.errors(include_url=False)]
         raise ConfigurationError(faults) from None
@@ -50,21 +48,23 @@ def load(flags: Mapping[str, object], file: Path | None = None) -> Config:
 
 
 def data_folder(given: Path | None) -> Path:
-    """DATA_DIR as `load` would have it, for those who only look at the data: nothing else of the
-    configuration is read."""
-    if given is not None:
-        return given
-    if named := os.environ.get("DATA_DIR"):
-        return Path(named)
-    values, _ = _from_file(default_file())
-    default = Config.model_fields["data_dir"].get_default(call_default_factory=True)
-    return Path(values.get("data_dir") or default)
+    """Return DATA_DIR as `load` would have it, for those who only look at the data. No other
+    setting is read; a file that cannot be used is ignored."""
+    flag = None if given is None else str(given)
+    return Path(_client_settings(DataFolder, {"data_dir": flag}).data_dir)
 
 
 def local_socket() -> str | None:
-    """SOCKET as `load` would have it, for those who look for a server."""
-    values, _ = _from_file(default_file())
-    return os.environ.get("SOCKET") or values.get("socket")
+    """Return SOCKET as `load` would have it, for those who look for a server. No other setting is
+    read; a file that cannot be used is ignored."""
+    return _client_settings(LocalSocket, {}).socket
+
+
+def _client_settings(settings: type[_Settings], flags: Mapping[str, object]) -> _Settings:
+    try:
+        return settings.read(flags, FileSource(settings, default_file()))
+    except ValidationError:  # of the file: a flag and a variable are texts, and every text will do
+        return settings.read(flags, FileSource(settings, None))
 
 
 def _not_yet() -> list[str]:
@@ -78,26 +78,23 @@ def _not_yet() -> list[str]:
 
 
 def default_file() -> Path | None:
-    """`$XDG_CONFIG_HOME/claudehub/config.toml`, where it exists."""
+    """Return `$XDG_CONFIG_HOME/claudehub/config.toml`, or None where there is no such file."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     path = Path(home) / "claudehub" / "config.toml"
-    return path if path.is_file() else None
-
-
-def _from_file(file: Path | None) -> tuple[dict[str, Any], list[str]]:
-    if file is None:
-        return {}, []
     try:
-        values = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        return {}, [f"--config {file}: {error}; example: a line such as ws_port = 8080"]
+        return path if path.is_file() else None
+    except OSError:  # It cannot be looked for; whoever reads it says why.
+        return path
+
+
+def _file_faults(file: Path | None, source: FileSource) -> list[str]:
+    if source.error is not None:
+        return [f"--config {file}: {source.error}; example: a line such as ws_port = 8080"]
     faults = []
-    for key in list(values):
-        if key not in Config.model_fields:
-            near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.0)
-            faults.append(f"--config {file}: unknown key {key!r}; did you mean {near[0]!r}?")
-            del values[key]
-    return values, faults
+    for key in source.unknown:
+        near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.0)
+        faults.append(f"--config {file}: unknown key {key!r}; did you mean {near[0]!r}?")
+    return faults
 
 
 def _fault(error: dict[str, Any]) -> str:

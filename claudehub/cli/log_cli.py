@@ -143,10 +143,10 @@ def new_id(projects: tuple[str, ...], data_dir: Path | None) -> None:
 
 
 def _run(command: Callable[..., int], data_dir: Path | None, *arguments: Any) -> None:
-    from actors.config import sources as config_source
+    from actors.config.sources import data_folder
     from claudehub.cli.log_commands import LogCommandError
 
-    folder = config_source.data_folder(data_dir)
+    folder = data_folder(data_dir)
     try:
         sys.exit(command(folder, *arguments))
     except LogCommandError as error:

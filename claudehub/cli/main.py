@@ -89,7 +89,7 @@ def serve(config_file: Path | None, **flags: object) -> None:
     Example:
       claudehub serve --ws-port 0 --project-roots ~/src --exec-timeout 30m
     """
-    from actors.config import sources as config_source
+    import actors.config.sources as config_source
     from actors.server import main as server
     from actors.server.errors import StartFailed
 
