@@ -16,6 +16,7 @@ from actors.client.actor import CLOSE_DEADLINE_S, REPLY_BACKLOG_BYTES, Client
 from actors.client.outbox import PROGRESS_S, Outbox
 from actors.client.routing import Memberships
 from actors.directory import LocalDirectory, LocalProject
+from actors.hub.metadata import error_info
 from actors.limits.peer import Peer
 from protocol import codec, requests
 from protocol.dialect import VERSION_1, Update
@@ -25,6 +26,7 @@ from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings, MessageLog, open_log
 from tests.fakes import FakeTransport, FrozenClock, ManualTimers, Probe, body_of, inbox_of, texts
 from tests.test_message_log import body, stamp
+from tests.test_storage import a_meta
 
 AUTH_TIMEOUT_S = 10.0
 STAMP = b"2026-11-23T08:14:33.123456Z"
@@ -142,7 +144,7 @@ def test_what_follows_a_create_waits_for_it(setup: Setup) -> None:
     create = setup.hub.take()[0]
     new = Probe()
     setup.directory.put("new", LocalProject(new.actor_ref))
-    create.reply_to.result({"project": {"project_id": "a"}})
+    create.reply_to.result({"project": error_info(a_meta("a"))})
     setup.handle_own()
     assert isinstance(new.take()[0], messages.ProjectRequest)
     assert [a["id"] for a in setup.sent()] == ["1"]

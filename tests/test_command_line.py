@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from claudehub.cli.main import main, standin_agent
+from claudehub.cli import standin_agent
+from claudehub.cli.main import main
 from claudehub.cli.render import Renderer
 from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess
 from tests.processes import wait_until

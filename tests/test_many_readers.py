@@ -18,6 +18,7 @@ from actors.project import Project
 from actors.runtime.clock import SystemClock, ThreadTimers
 from protocol import requests
 from protocol.claude import AgentLine
+from protocol.dialect import VERSION_1
 from protocol.updates import UpdateType
 from storage.log_state import SyncPolicy
 from storage.message_log import MessageLog, open_log
@@ -69,7 +70,8 @@ class Joiner:
         transport = NoticingTransport()
         outbox = Outbox(transport, limit_bytes=1 << 30, clock=SystemClock(), wake=lambda: None)
         subscription = Subscription(
-            key=f"{id(self)}-{number}",
+            subscriber_id=f"{id(self)}-{number}",
+            dialect=VERSION_1,
             project_id="p",
             outbox=outbox,
             wants_ephemeral=True,
@@ -87,7 +89,7 @@ class Joiner:
             transport.sent_more.clear()
             if subscription.position < wanted:
                 assert transport.sent_more.wait(DONE_S)
-        self._project.tell(messages.SubscriberGone(subscriber_id=subscription.key))
+        self._project.tell(messages.SubscriberGone(subscriber_id=subscription.id))
         with outbox.lock:
             seqs = [int(found[1]) for text in texts(transport.sent) if (found := _SEQ.search(text))]
         if seqs != list(range(after + 1, after + 1 + len(seqs))) or len(seqs) < LIVE_UPDATES:
