@@ -4,11 +4,11 @@ A project never asks a subscriber for a socket. docs/architecture.md says what m
 interfaces later.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from protocol.dialect import Broadcast, Dialect
-from protocol.rights import Rights
+from protocol.rights import UNLIMITED, Rights
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Caller:
 
     client_id: str
     user: str | None = None
-    rights: Rights = field(default=Rights())
+    rights: Rights = UNLIMITED
 
     @property
     def named(self) -> str:

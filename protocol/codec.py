@@ -12,6 +12,9 @@ from protocol.errors import ErrorCode, RequestRefused, WireError, invalid_field
 from protocol.requests import MODELS, REQUEST_ID_MAX_LENGTH, Execute, Ping, ProjectJoin, Request
 
 _JOIN_POSITIONS = ("after_seq", "since", "last")
+# In place of what pydantic says.
+_MESSAGES = {"string_unicode": "must not hold a lone surrogate"}
+
 
 def _plain(value: object) -> dict[str, Any]:
     """Return a model as what JSON knows. Raises TypeError for anything else, as json does."""
@@ -165,15 +168,13 @@ def _refusal(error: ValidationError) -> RequestRefused:
     # pydantic names the kind of a block as if it were a field of it.
     names = [p for i, p in enumerate(fault["loc"]) if not (i == 2 and p in BLOCK_TYPES)]
     field = "payload." + ".".join(str(name) for name in names)
-    message = fault["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
     if fault["loc"][0] == "options":
         return RequestRefused(ErrorCode.INVALID_OPTIONS, f"{field}: {message}", {"field": field})
     return invalid_field(field, message)
 
 
-def update_bodies(
-    project_id: str, updates: Iterable[tuple[str, Any, str | None]]
-) -> list[bytes]:
+def update_bodies(project_id: str, updates: Iterable[tuple[str, Any, str | None]]) -> list[bytes]:
     """Return what records and updates have behind their number and time, to the end of the object.
 
     Each update is its `update_type`, its data (JSON, or what `dumps` takes) and the id of its

@@ -83,14 +83,15 @@ def broadcast(
     """Return a batch in one dialect."""
     pairs = dialect.messages(updates)
     messages = kept_messages = [message for message, _ in pairs]
+    all_kept = all([is_kept for _, is_kept in pairs])
     framed = text_frames(messages)
     frames = kept_frames = b"".join(framed)
-    if not all([is_kept for _, is_kept in pairs]):
+    if not all_kept:
         kept_messages = [message for message, is_kept in pairs if is_kept]
-        kept_frames = b"".join([f for f, (_, is_kept) in zip(framed, pairs, strict=True) if is_kept])
-    return Broadcast(
-        last_seq, frames, kept_frames, messages, kept_messages, deflation, is_final
-    )
+        kept_frames = b"".join(
+            [f for f, (_, is_kept) in zip(framed, pairs, strict=True) if is_kept]
+        )
+    return Broadcast(last_seq, frames, kept_frames, messages, kept_messages, deflation, is_final)
 
 
 class Version1:

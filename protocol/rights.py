@@ -43,6 +43,9 @@ class Rights:
         return self.projects is None or project_id in self.projects
 
 
+UNLIMITED = Rights()
+
+
 def _forbidden(message: str) -> RequestRefused:
     return RequestRefused(
         ErrorCode.FORBIDDEN, f"{message}; whoever runs the hub gives rights (AUTHORIZED_KEYS)"

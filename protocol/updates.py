@@ -6,7 +6,7 @@ Field by field as in `docs/protocol.md`. Times are RFC 3339 strings in UTC.
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict
 
 
 class UpdateType(StrEnum):
@@ -52,24 +52,6 @@ class Data(BaseModel):
     """Something that goes over the wire as a JSON object."""
 
     model_config = ConfigDict(frozen=True)
-
-
-class PromptData(Data):
-    """`prompt`, or `content` in its place."""
-
-    execution_id: str
-    prompt: str | None
-    content: list[dict[str, Any]] | None
-    options: dict[str, Any]
-    key: str | None
-    client_id: str
-    user: str | None
-
-    @model_serializer(mode="wrap")
-    def _without_the_other(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data: dict[str, Any] = handler(self)
-        del data["content" if self.content is None else "prompt"]
-        return data
 
 
 class ExecutionQueued(Data):

@@ -1,4 +1,4 @@
-"""The calls that make bytes durable. Nothing else in the program syncs."""
+"""The calls that make bytes durable, and how much room there is. Nothing else syncs."""
 
 import errno
 import fcntl
@@ -104,3 +104,9 @@ def replace_file(path: Path, data: bytes, *, keep_as: Path | None = None) -> Non
         os.link(path, keep_as)
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the space that is left for us on the folder's file system. Raises OSError."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize

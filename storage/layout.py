@@ -116,9 +116,3 @@ def resolve_folder(path: str, roots: Sequence[Path], kept_from: Path) -> Path:
 def nests(path: Path, other: Path) -> bool:
     """Whether one of two different folders lies inside the other."""
     return path != other and (is_inside(path, other) or is_inside(other, path))
-
-
-def free_bytes(folder: Path) -> int:
-    """Space that is left for us on the folder's file system. Raises OSError."""
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize

@@ -137,9 +137,7 @@ class RecordingSubscriber:
         self.closed_with = why
 
 
-def body_of(
-    project_id: str, update_type: str, data: Any, execution_id: str | None = None
-) -> bytes:
+def body_of(project_id: str, update_type: str, data: Any, execution_id: str | None = None) -> bytes:
     """Return one update without its number and time."""
     return codec.update_bodies(project_id, [(update_type, data, execution_id)])[0]
 

@@ -17,7 +17,6 @@ from actors.frontend.conversation import LOCKED_MESSAGES_MAX, HubConversation
 from actors.frontend.listener import Listener
 from actors.frontend.readiness import Readiness
 from actors.limits import connections as places_module
-from actors.limits.buckets import ADDRESSES_MAX, BURST_S
 from actors.limits.connections import (
     HANDSHAKE_GRACE_S,
     HANDSHAKES_PER_ADDRESS_MAX,
@@ -26,6 +25,8 @@ from actors.limits.connections import (
 )
 from actors.limits.peer import Peer
 from actors.limits.quotas import (
+    ADDRESSES_MAX,
+    BURST_S,
     EXECUTIONS_A_MINUTE,
     EXECUTIONS_IN_ALL,
     EXECUTIONS_PER_ADDRESS,

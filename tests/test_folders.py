@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.executor.folder import held
+from actors.executor.process import held
 from tests.harness import HubProcess
 
 

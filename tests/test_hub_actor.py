@@ -267,7 +267,9 @@ def test_data_that_a_failed_deletion_left_is_not_taken_over(setup: Setup) -> Non
 def test_thousands_of_clients_are_told_of_the_end_in_slices(setup: Setup) -> None:
     clients = [Probe() for _ in range(2 * CLIENTS_AT_ONCE + 1)]
     for number, client in enumerate(clients):
-        setup.hub.on_receive(messages.ClientConnected(client=client.actor_ref, client_id=f"c{number}"))
+        setup.hub.on_receive(
+            messages.ClientConnected(client=client.actor_ref, client_id=f"c{number}")
+        )
     setup.hub.on_receive(messages.StopHub(done=threading.Event()))
     for told in (CLIENTS_AT_ONCE, 2 * CLIENTS_AT_ONCE, len(clients)):
         closed = [c for c in clients if c.actor_inbox.qsize()]

@@ -11,7 +11,7 @@ import pytest
 
 from actors.client.routing import Memberships
 from actors.frontend.wire import CONTROL_FRAMES_PER_S, FRAGMENTS_MAX
-from actors.limits.buckets import BURST_S
+from actors.limits.quotas import BURST_S
 from tests.harness import HubProcess
 from tests.sockets import UPGRADE, close_of, connected, frame, read_all, read_until, upgraded
 

@@ -8,9 +8,10 @@ from websockets.frames import Frame, Opcode
 from actors.client.replies import Asked, ReplyQueue
 from actors.executor.environment import agent_environment
 from actors.executor.output import TAIL_BYTES, Credit, LineSplitter
+from actors.frontend.conversation import RequestCredit
 from actors.frontend.wire import FRAGMENTS_MAX, Assembler, FrameLimits, MessageRefused
 from actors.hub.registry import free_id
-from actors.limits.buckets import RequestCredit, TokenBucket
+from actors.limits.quotas import TokenBucket
 from actors.ports import Caller
 from actors.project.run_queue import Execution, RunQueue
 from actors.runtime.restarts import RESTART_PERIOD_S, RESTARTS_MAX, RestartIntensity

@@ -146,7 +146,9 @@ def test_an_end_closes_its_questions_before_it(setup: ProjectSetup) -> None:
     setup.end(execution_id)
     assert setup.kinds()[-2:] == ["permission_resolved", "execution_finished"]
     assert resolved(setup) == [("deny", "execution_finished")]
-    assert [p["permission_id"] for p in setup.project._status.describe().pending_permissions] == ["background"]
+    assert [p["permission_id"] for p in setup.project._status.describe().pending_permissions] == [
+        "background"
+    ]
 
 
 def test_a_dead_executor_leaves_no_question(setup: ProjectSetup) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage import disk
+from storage.disk import free_bytes
 from storage.errors import (
     AlreadyLocked,
     DiskFailed,
@@ -16,7 +17,7 @@ from storage.errors import (
     StorageError,
 )
 from storage.ignore_rules import IgnoreRules
-from storage.layout import DataLayout, boot_id, free_bytes, is_inside, nests, resolve_folder
+from storage.layout import DataLayout, boot_id, is_inside, nests, resolve_folder
 from storage.lock import DataLock
 from storage.log_state import LogState
 from storage.projects import META_VERSION, ProjectMeta, ProjectStore, Unreadable

@@ -3,8 +3,8 @@
 import threading
 from typing import Any
 
-from actors.limits.buckets import AddressBuckets, TokenBucket
 from actors.limits.peer import Peer
+from actors.limits.quotas import AddressBuckets, TokenBucket
 from actors.messages.audit import AuditEntry
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, timestamp

@@ -230,6 +230,8 @@ class Outbox:
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits."""
+        if self._is_clear:
+            return not self._transport.holds_back
         return self._phase is _Phase.CLOSED or not (
             self._backlog or self._control or self._first or self._transport.holds_back
         )

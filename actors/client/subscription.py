@@ -136,7 +136,9 @@ class Subscription:
             self._leave_stream()
 
     def _deflated(self, batch: Broadcast, inflater: Inflater) -> bytes | None:
-        if batch.deflation is None or not inflater.follows(self.project_id):
+        if batch.deflation is None:
+            return None
+        if inflater.project_id != self.project_id and not inflater.follows(self.project_id):
             return None
         messages = batch.messages if self._wants_ephemeral else batch.kept_messages
         return batch.deflation.frames(messages, inflater, with_ephemeral=self._wants_ephemeral)

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from protocol.claude import ControlRequest, Rules, allow_tool_line, deny_tool_line
+from protocol.claude import NO_RULES, ControlRequest, Rules, allow_tool_line, deny_tool_line
 from protocol.codec import dumps
 from protocol.nesting import is_too_deep
 from protocol.requests import PERMISSION_MODES
@@ -29,10 +29,11 @@ class Question:
 
 
 class Questions:
-    """Those of one process, by permission id: the CLI's own ids are not unique over processes."""
+    """The questions of one process. `waiting` holds them by permission id, since the CLI's own ids
+    are not unique over processes."""
 
     def __init__(self) -> None:
-        self._open: dict[str, Question] = {}
+        self.waiting: dict[str, Question] = {}
 
     def ask(
         self, request: ControlRequest, execution_id: str | None, *, background: bool
@@ -43,10 +44,10 @@ class Questions:
         if not isinstance(tool, str) or not isinstance(tool_input, dict):
             return None
         size_bytes = _size_bytes(request.body)
-        waiting = sum(question.size_bytes for question in self._open.values())
+        waiting = sum(question.size_bytes for question in self.waiting.values())
         if size_bytes is None or waiting + size_bytes > QUESTIONS_BYTES_MAX:
             return None
-        if len(self._open) >= QUESTIONS_MAX:
+        if len(self.waiting) >= QUESTIONS_MAX:
             return None
         listed = body.get("permission_suggestions")
         suggestions = listed if isinstance(listed, list) else []
@@ -61,27 +62,27 @@ class Questions:
         )
         outlives = execution_id is None or (background and isinstance(body.get("agent_id"), str))
         question = Question(request.request_id, shown, outlives, size_bytes)
-        self._open[shown.permission_id] = question
+        self.waiting[shown.permission_id] = question
         return question
 
     def take(self, permission_id: str) -> Question | None:
-        return self._open.pop(permission_id, None)
+        return self.waiting.pop(permission_id, None)
 
     def take_withdrawn(self, request_id: str) -> str | None:
         """The permission id of a question that needs no answer any more."""
-        for permission_id, question in self._open.items():
+        for permission_id, question in self.waiting.items():
             if question.request_id == request_id:
-                del self._open[permission_id]
+                del self.waiting[permission_id]
                 return permission_id
         return None
 
     def drop_of_turn(self) -> None:
         """The turn is over, and with it what it has asked."""
-        self._open = {i: q for i, q in self._open.items() if q.outlives_turn}
+        self.waiting = {i: q for i, q in self.waiting.items() if q.outlives_turn}
 
     def take_all(self) -> list[str]:
         """The process is gone."""
-        taken, self._open = list(self._open), {}
+        taken, self.waiting = list(self.waiting), {}
         return taken
 
 
@@ -115,7 +116,7 @@ class Remembered:
     its place is told again. In memory: a restart of the server asks again."""
 
     def __init__(self) -> None:
-        self.rules = Rules()
+        self.rules = NO_RULES
         self.mode: str | None = None
 
     def __bool__(self) -> bool:

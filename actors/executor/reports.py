@@ -19,9 +19,7 @@ class Reports:
         self._execution_id: str | None = None
         self.lines: list[AgentLine] = []
 
-    def add(
-        self, lines: Sequence[AgentLine], process_name: str, execution_id: str | None
-    ) -> None:
+    def add(self, lines: Sequence[AgentLine], process_name: str, execution_id: str | None) -> None:
         if (process_name, execution_id) != (self._process_name, self._execution_id):
             self.flush()
             self._process_name, self._execution_id = process_name, execution_id

@@ -4,20 +4,21 @@ import logging
 import secrets
 from dataclasses import replace
 
-from actors.executor.folder import identity
 from actors.executor.permission_requests import PermissionRequests
 from actors.executor.preparation import Preparation
-from actors.executor.process import AgentProcess, ProcessSpec
+from actors.executor.process import AgentProcess, ProcessSpec, identity
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
 from actors.process_tree import tree
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
 from protocol import claude
-from protocol.claude import LaunchSettings, Rules, SessionChoice, TurnSettings
+from protocol.claude import NO_RULES, LaunchSettings, SessionChoice, TurnSettings
 from protocol.requests import Options
 
 logger = logging.getLogger("claudehub.executor")
+
+NO_OPTIONS = Options()
 
 
 class Starter:
@@ -39,10 +40,13 @@ class Starter:
         self._settings = settings
         self._timers = timers
         self._permission_requests = permission_requests
+        self._usual = claude.settings_of(NO_OPTIONS, settings.permission_mode)
 
     def wanted(self, options: Options) -> tuple[LaunchSettings, TurnSettings]:
-        """What a prompt asks of its process."""
+        """Return what a prompt asks of its process: most ask for nothing."""
         mode = self._permission_requests.remembered.mode
+        if mode is None and options == NO_OPTIONS:
+            return self._usual
         return claude.settings_of(options, self._settings.permission_mode, mode)
 
     def fits(self, worker: Worker, options: Options) -> bool:
@@ -73,7 +77,7 @@ class Starter:
         # Rules are told, never arguments.
         comes_back = session.resume is not None and model_named
         known = wanted.model is not None or not comes_back
-        told = Preparation(replace(wanted, rules=Rules()), model_is_known=known)
+        told = Preparation(replace(wanted, rules=NO_RULES), model_is_known=known)
         return Worker(
             process,
             owner=self._owner,

@@ -11,14 +11,13 @@ from actors import messages
 from actors.executor.permission_requests import PermissionRequests
 from actors.executor.reports import Reports
 from actors.executor.settings import ExecutorSettings
-from actors.executor.starter import Starter
+from actors.executor.starter import NO_OPTIONS, Starter
 from actors.executor.states import IN_TURN, Event, State
 from actors.executor.turn import EndReason, Turn, Verdict, judge, run_ended
 from actors.executor.worker import Worker
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
-from protocol.claude import AgentLine, ControlResponse, SessionChoice, TurnEnd
-from protocol.requests import Options
+from protocol.claude import NO_RULES, AgentLine, ControlResponse, SessionChoice, TurnEnd
 from protocol.updates import Outcome
 
 logger = logging.getLogger("claudehub.executor")
@@ -68,7 +67,7 @@ class Turns:
         """A process before there is a prompt; harmless where there is one."""
         if self.worker is not None or self._waiting is not None or not self._settings.keeps_warm:
             return
-        launch, wanted = self._starter.wanted(Options())
+        launch, wanted = self._starter.wanted(NO_OPTIONS)
         try:  # nobody says here whether a model was named
             self.worker = self._starter.start(session, launch, wanted, model_named=True)
         except (OSError, ValueError) as error:
@@ -211,7 +210,8 @@ class Turns:
             self.worker = worker
         worker.handle(Event.PROMPT)
         self._reports.tell(messages.ProcessChanged(pid=worker.process.pid))
-        wanted = replace(wanted, rules=worker.base_rules + wanted.rules)
+        if worker.base_rules is not NO_RULES:
+            wanted = replace(wanted, rules=worker.base_rules + wanted.rules)
         for line in worker.preparation.lines(wanted):
             worker.process.write(line)
         if worker.preparation.is_ready:
@@ -226,7 +226,7 @@ class Turns:
     def _take_back(self, worker: Worker) -> None:
         """The prompt's settings hold no more, and nobody waits for what it asked of the process."""
         worker.preparation.give_up()
-        _, usual = self._starter.wanted(Options())
+        _, usual = self._starter.wanted(NO_OPTIONS)
         for line in worker.preparation.restore(replace(usual, rules=worker.base_rules)):
             worker.process.write(line)
 
@@ -237,7 +237,8 @@ class Turns:
         if not self._settings.keeps_warm and not worker.has_tasks:
             worker.handle(Event.RELEASE)
             return
-        self._permission_requests.end_turn(worker)
+        if worker.questions.waiting:
+            self._permission_requests.end_turn(worker)
         self._finish(turn, turn.verdict(), worker.process.stderr_tail(has_ended=False))
         self.keep()
 

@@ -1,14 +1,10 @@
-"""Updates that wait to be written, and what becomes of them together.
-
-An update is encoded once: the bytes that the log stores are the bytes of every frame.
-"""
+"""Updates that wait to be written, and what is refused of them where they cannot be."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from actors.feed.open_records import Opens
-from protocol import codec
-from protocol.dialect import Update
 from protocol.updates import Data, UpdateType
 
 Callback = Callable[[], None]
@@ -23,7 +19,7 @@ class Entry:
     """
 
     update_type: UpdateType
-    data: Data | bytes
+    data: Data | dict[str, Any] | bytes
     execution_id: str | None
     is_logged: bool
     is_kept: bool = True
@@ -31,30 +27,6 @@ class Entry:
     on_refused: Callback | None = None
     opens: Opens | None = None
     closes: str | None = None
-
-
-def bodies(project_id: str, entries: Sequence[Entry]) -> list[bytes]:
-    """Return each entry encoded, without its number and time."""
-    return codec.update_bodies(
-        project_id, [(entry.update_type, entry.data, entry.execution_id) for entry in entries]
-    )
-
-
-def updates(
-    entries: Sequence[Entry], bodies: Sequence[bytes], lines: Sequence[bytes], timestamp: str
-) -> list[Update]:
-    """Return a batch for its subscribers, in the order in which it was gathered.
-
-    `bodies` belong to the entries one by one, `lines` are the stored records of those that are
-    logged.
-    """
-    stored = iter(lines)
-    return [
-        Update(next(stored), True, True)
-        if entry.is_logged
-        else Update(codec.ephemeral_payload(timestamp, body), False, entry.is_kept)
-        for entry, body in zip(entries, bodies, strict=True)
-    ]
 
 
 def give_up(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:

@@ -6,23 +6,24 @@ something need not ask. It knows the subscribers, whether the log can be written
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 from actors import messages
-from actors.feed import batches
-from actors.feed.batches import Callback, Entry
+from actors.feed.batches import Callback, Entry, give_up
 from actors.feed.open_records import Opens
 from actors.feed.project_log import ProjectLog
 from actors.ports import Subscriber
 from actors.runtime.clock import Clock, Timers, timestamp
 from actors.runtime.refs import Ref
+from protocol import codec
 from protocol.claude import AgentLine
 from protocol.deflation import Deflation
 from protocol.dialect import Dialect, Update, broadcast
 from protocol.updates import Data, UpdateType
+from storage.disk import free_bytes
 from storage.errors import LogStopped, StorageError
-from storage.layout import free_bytes
 from storage.log_state import SyncPolicy
 
 logger = logging.getLogger("claudehub.project")
@@ -33,12 +34,10 @@ SYNC_INTERVAL_S = 1.0
 ROOM_AGAIN_BYTES = 1024 * 1024
 
 
-@dataclass(slots=True)
-class _Audience:
+class _Audience(dict[str, Subscriber]):
     """The subscribers of one dialect, by id, and their compressed streams."""
 
-    subscribers: dict[str, Subscriber] = field(default_factory=dict)
-    deflation: Deflation = field(default_factory=Deflation)
+    deflation: Deflation | None = None
 
 
 class Feed:
@@ -74,7 +73,7 @@ class Feed:
     def log(
         self,
         update_type: UpdateType,
-        data: Data | bytes,
+        data: Data | dict[str, Any],
         *,
         execution_id: str | None = None,
         opens: Opens | None = None,
@@ -163,7 +162,7 @@ class Feed:
         self._take_out(subscriber.id)
         subscriber.register(position, self._log.last_seq)
         audience = self._audiences.setdefault(subscriber.dialect, _Audience())
-        audience.subscribers[subscriber.id] = subscriber
+        audience[subscriber.id] = subscriber
         self.subscriber_count += 1
 
     def unsubscribe(self, subscriber_id: str) -> None:
@@ -174,15 +173,15 @@ class Feed:
     def close_subscribers(self, why: str) -> None:
         """Tell all subscribers that the project failed."""
         for audience in self._audiences.values():
-            for subscriber in audience.subscribers.values():
+            for subscriber in audience.values():
                 subscriber.closed(why)
 
     def _take_out(self, subscriber_id: str) -> Subscriber | None:
         for dialect, audience in self._audiences.items():
-            subscriber = audience.subscribers.pop(subscriber_id, None)
+            subscriber = audience.pop(subscriber_id, None)
             if subscriber is not None:
                 self.subscriber_count -= 1
-                if not audience.subscribers:  # and their compressed streams end
+                if not audience:  # and their compressed streams end
                     del self._audiences[dialect]
                 return subscriber
         return None
@@ -204,45 +203,53 @@ class Feed:
         Where the log does not take it, what was not accepted yet is refused; the rest waits, and
         the agent's pipe with it.
         """
-        if not self._pending:
+        entries = self._pending
+        if not entries:
             return
-        entries, stamp = self._pending, self.stamp()
-        encoded = batches.bodies(self._log.meta.project_id, entries)
-        records = [body for entry, body in zip(entries, encoded, strict=True) if entry.is_logged]
+        are_logged = [entry.is_logged for entry in entries]
+        # A prompt is durable before it is acknowledged, under LOG_SYNC=interval too.
+        must_sync = any([entry.on_refused is not None for entry in entries])
+        stamp = self.stamp()
+        encoded = self._encoded(entries)
         lines: list[bytes] = []
-        if records:
-            # A prompt is durable before it is acknowledged, under LOG_SYNC=interval too.
-            acknowledged = any([entry.on_refused is not None for entry in entries])
+        if any(are_logged):
+            records = list(compress(encoded, are_logged))
             try:
-                lines = self._log.append(records, stamp, must_sync=acknowledged)
+                lines = self._log.append(records, stamp, must_sync=must_sync)
             except StorageError as error:
                 self._failed(error)
                 return
             self.problem = None
         self._pending = []
-        # What came in while the batch was written would find `_pending` empty, but nothing does:
-        # messages wait for this one. Callbacks come first, so that an answer never waits for a
-        # thousand sockets; then the broadcast; then the metadata.
+        self._acknowledge(entries)
+        if self._audiences:
+            self._show(
+                _updates(entries, encoded, lines, stamp), self._log.last_seq if lines else None
+            )
+        self._stored()
+        if self._save_due or self._log.wants_checkpoint:
+            self.save()
+        if self._sync is SyncPolicy.INTERVAL:
+            self._sync_later()
+
+    def _acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Call what waits for the batch, before it is shown: an answer never waits for a thousand
+        sockets. What a callback logs is of the next batch."""
         for entry in entries:
             if entry.closes is not None:
                 self._log.open.closed(entry.closes)
             if entry.on_stored is not None:
                 entry.on_stored()
-        if self._audiences:
-            shown = batches.updates(entries, encoded, lines, stamp)
-            self._show(shown, self._log.last_seq if lines else None)
-        self._after_batch()
 
-    def _after_batch(self) -> None:
-        if self._save_due or self._log.wants_checkpoint:
-            self.save()
-        self._stored()
-        if self._sync is SyncPolicy.INTERVAL and not self._sync_due:
+    def _sync_later(self) -> None:
+        if not self._sync_due:
             self._sync_due = True
             self._timers.after(SYNC_INTERVAL_S, self._project, messages._SyncDue())
 
     def _show(self, shown: Sequence[Update], last_seq: int | None, is_final: bool = False) -> None:
         for dialect, audience in self._audiences.items():
+            if audience.deflation is None:
+                audience.deflation = Deflation()
             batch = broadcast(
                 dialect,
                 shown,
@@ -250,12 +257,19 @@ class Feed:
                 deflation=audience.deflation,
                 is_final=is_final,
             )
-            for subscriber in audience.subscribers.values():
+            for subscriber in audience.values():
                 subscriber.offer(batch)
 
     def _send_at_once(self, entry: Entry, *, is_final: bool) -> None:
-        encoded = batches.bodies(self._log.meta.project_id, [entry])
-        self._show(batches.updates([entry], encoded, [], self.stamp()), None, is_final)
+        (body,) = self._encoded([entry])
+        payload = codec.ephemeral_payload(self.stamp(), body)
+        self._show([Update(payload, False, entry.is_kept)], None, is_final)
+
+    def _encoded(self, entries: Sequence[Entry]) -> list[bytes]:
+        """Return each update without its number and time. It is encoded once: the bytes that the
+        log stores are the bytes of every frame."""
+        updates = [(entry.update_type, entry.data, entry.execution_id) for entry in entries]
+        return codec.update_bodies(self._log.meta.project_id, updates)
 
     # -- failures ----------------------------------------------------------------------------
 
@@ -297,7 +311,7 @@ class Feed:
 
     def _failed(self, error: StorageError) -> None:
         logger.error("project %s: %s", self._log.meta.project_id, error)
-        refused, self._pending = batches.give_up(self._pending)
+        refused, self._pending = give_up(self._pending)
         for entry in refused:
             if entry.opens is not None:
                 self._log.open.closed(entry.opens.id)
@@ -329,3 +343,20 @@ class Feed:
             self._log.abandon()
         else:
             self._log.close(self.stamp())
+
+
+def _updates(
+    entries: Sequence[Entry], encoded: Sequence[bytes], lines: Sequence[bytes], stamp: str
+) -> list[Update]:
+    """Return a batch for its subscribers, in the order in which it was gathered.
+
+    `encoded` belongs to the entries one by one; `lines` are the stored records of those that are
+    logged.
+    """
+    stored = iter(lines)
+    return [
+        Update(next(stored), True, True)
+        if entry.is_logged
+        else Update(codec.ephemeral_payload(stamp, body), False, entry.is_kept)
+        for entry, body in zip(entries, encoded, strict=True)
+    ]

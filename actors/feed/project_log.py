@@ -15,7 +15,7 @@ from storage.layout import DataLayout
 from storage.log_reader import LogReader
 from storage.message_log import Bounds, LogSettings, open_log
 from storage.pages import MissingRecords
-from storage.projects import ProjectMeta, ProjectStore
+from storage.projects import ProjectMeta, write_meta
 from storage.request_keys import KeyedExecution, RequestKeyFile
 from storage.retention import RetentionRules, trim_seq
 from storage.segments import Compression
@@ -33,7 +33,7 @@ class ProjectLog:
     """
 
     def __init__(self, layout: DataLayout, settings: LogSettings, meta: ProjectMeta) -> None:
-        self._store = ProjectStore(layout)
+        self._folder = layout.project(meta.project_id)
         self._log = log = open_log(layout.log(meta.project_id), settings, meta.log)
         # A clean stop leaves nothing to be saved at the start, and a hundred projects start at
         # once; but before the first record the metadata must say that this is no longer clean.
@@ -43,7 +43,7 @@ class ProjectLog:
         log.note_missing(self._damage.holes)
         self.damage_problem = self._damage.problem(log.state.first_seq)
         self.meta = meta
-        self._keys = RequestKeyFile(self._store.folder(meta.project_id))
+        self._keys = RequestKeyFile(self._folder)
         self.last_seq = log.bounds().last_seq
         self.wants_checkpoint = False
         self.open = OpenRecords()
@@ -158,7 +158,7 @@ class ProjectLog:
         if self._keys.has_news:
             self._keys.save()
         self.change(log=self._log.note_checkpoint(), busy_since_seq=self.open.since_seq)
-        self._store.save(self.meta)
+        write_meta(self._folder, self.meta)
         self._says_clean = self.wants_checkpoint = False
 
     # -- maintenance -------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class ProjectLog:
             return
         # In this order: a file that is gone without notice is taken for a loss.
         self.change(log=self._log.note_trim(seq))
-        self._store.save(self.meta)
+        write_meta(self._folder, self.meta)
         bounds = self._log.trim_before(seq)
         self.damage_problem = self._damage.problem(self._log.state.first_seq)
         logger.info("project %s: its log begins at %d now", self.meta.project_id, bounds.first_seq)
@@ -199,7 +199,7 @@ class ProjectLog:
             self._keys.save()
             self.change(log=self._log.close(timestamp), busy_since_seq=None)
             if self.meta != before:
-                self._store.save(self.meta)
+                write_meta(self._folder, self.meta)
         except StorageError as error:
             logger.error("project %s: closing: %s", self.meta.project_id, error)
 

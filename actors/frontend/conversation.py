@@ -1,6 +1,7 @@
 """What a connection says once it is open: the hub's protocol, on the connection's thread."""
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +14,6 @@ from actors.audit.trail import AuditTrail
 from actors.client import Client
 from actors.client.outbox import Outbox
 from actors.directory import Directory
-from actors.limits.buckets import RequestCredit
 from actors.limits.peer import Peer
 from actors.limits.quotas import Quotas
 from actors.runtime.base import tell_if_alive
@@ -74,6 +74,55 @@ class HubContext:
     auth_timeout_s: float
     heartbeat_s: float
     quotas: Quotas
+
+
+class RequestCredit:
+    """Requests that are not answered yet: so many, and so many bytes (one is taken whatever its
+    size). They are answered in order, so the size of the oldest is what comes back.
+
+    One thread takes. (A Condition would do; it takes a KiB of every connection.)
+    """
+
+    __slots__ = ("_bytes", "_bytes_max", "_lock", "_requests_max", "_sizes", "_waiter")
+
+    def __init__(self, requests_max: int, bytes_max: int) -> None:
+        self._requests_max = requests_max
+        self._bytes_max = bytes_max
+        self._sizes: list[int] = []
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._waiter: threading.Lock | None = None
+
+    def take(self, size_bytes: int, timeout_s: float) -> bool:
+        """False where there was no room in that time."""
+        waiter = self._take(size_bytes)
+        if waiter is None:
+            return True
+        waiter.acquire(timeout=timeout_s)
+        return self._take(size_bytes) is None
+
+    def answered(self) -> None:
+        with self._lock:
+            if self._sizes:
+                self._bytes -= self._sizes.pop(0)
+            if self._waiter is not None and self._has_room():
+                self._waiter.release()
+                self._waiter = None
+
+    def _take(self, size_bytes: int) -> "threading.Lock | None":
+        """None where there was room; else what is released when there is."""
+        with self._lock:
+            self._waiter = None
+            if self._has_room():
+                self._sizes.append(size_bytes)
+                self._bytes += size_bytes
+                return None
+            self._waiter = threading.Lock()
+            self._waiter.acquire()
+            return self._waiter
+
+    def _has_room(self) -> bool:
+        return len(self._sizes) < self._requests_max and self._bytes < self._bytes_max
 
 
 class HubConversation:

@@ -14,7 +14,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.typing import ExtensionParameter
 
-from actors.limits.buckets import TokenBucket
+from actors.limits.quotas import TokenBucket
 from actors.runtime.clock import Clock
 from protocol.inflater import Inflater
 

@@ -14,7 +14,7 @@ def health_of(
     warm_sessions: list[WarmSession],
 ) -> Health:
     """`degraded` while a project has a problem."""
-    entries = registry.entries()
+    entries = list(registry.values())
     problems = [f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem]
     return Health(
         status="degraded" if problems else "ok",

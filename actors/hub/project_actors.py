@@ -110,4 +110,4 @@ class ProjectActors:
         except StorageError as error:
             logger.error("deleting project %s: %s", project_id, error)
         self._directory.remove(project_id)
-        self._registry.remove(project_id)
+        self._registry.pop(project_id, None)

@@ -31,7 +31,7 @@ class ProjectLists:
         self._next += 1
         listed = [
             entry
-            for entry in registry.entries()
+            for entry in registry.values()
             if not entry.is_deleting and rights.sees(entry.meta.project_id)
         ]
         known = {e.meta.project_id: error_info(e.meta) for e in listed if e.ref is None}

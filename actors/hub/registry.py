@@ -37,30 +37,18 @@ class BeingDeleted(Exception):
     """The folder or the id is still held by a project whose deletion is under way: wait."""
 
 
-class Registry:
-    """Projects by id."""
+class Registry(dict[str, Entry]):
+    """The projects by id."""
 
     def __init__(self, max_projects: int) -> None:
+        super().__init__()
         self._max_projects = max_projects
-        self._entries: dict[str, Entry] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def get(self, project_id: str) -> Entry | None:
-        return self._entries.get(project_id)
 
     def add(self, entry: Entry) -> None:
-        self._entries[entry.meta.project_id] = entry
-
-    def remove(self, project_id: str) -> None:
-        self._entries.pop(project_id, None)
-
-    def entries(self) -> list[Entry]:
-        return list(self._entries.values())
+        self[entry.meta.project_id] = entry
 
     def by_ref(self, ref: Ref) -> Entry | None:
-        for entry in self._entries.values():
+        for entry in self.values():
             if entry.ref is not None and entry.ref.actor_urn == ref.actor_urn:
                 return entry
         return None
@@ -70,17 +58,17 @@ class Registry:
 
         Raises RequestRefused, and BeingDeleted where the answer depends on a deletion.
         """
-        for entry in self._entries.values():
+        for entry in self.values():
             self._check_against(entry, path)
         if project_id is not None:
-            if (taken := self._entries.get(project_id)) is not None:
+            if (taken := self.get(project_id)) is not None:
                 raise _conflict(taken, ErrorCode.PROJECT_EXISTS, "that project_id is taken")
         else:
-            project_id = free_id(path.name, self._entries)
-        if len(self._entries) >= self._max_projects:
+            project_id = free_id(path.name, self)
+        if len(self) >= self._max_projects:
             raise RequestRefused(
                 ErrorCode.TOO_MANY_PROJECTS,
-                f"there are {len(self._entries)} projects (MAX_PROJECTS); delete one first",
+                f"there are {len(self)} projects (MAX_PROJECTS); delete one first",
             )
         return project_id
 

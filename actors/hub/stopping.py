@@ -51,7 +51,7 @@ class Stopping:
 
     def begin(self) -> None:
         """Executions end, their ends are logged and sent, logs are flushed and closed."""
-        for entry in self._registry.entries():
+        for entry in self._registry.values():
             if entry.ref is not None:
                 tell_if_alive(entry.ref, messages.StopProject())
         self._after(2 * self._kill_grace_s + STOP_PROJECTS_MARGIN_S, _PROJECTS)
@@ -59,7 +59,7 @@ class Stopping:
 
     def go_on(self) -> None:
         """A project or a client is gone."""
-        if any(entry.ref is not None for entry in self._registry.entries()):
+        if any(entry.ref is not None for entry in self._registry.values()):
             return
         if not self._closing_clients:
             self._close_clients()
@@ -74,7 +74,7 @@ class Stopping:
             logger.warning("%d clients did not close in time", len(self._clients))
             self._end()
             return
-        late = [e.meta.project_id for e in self._registry.entries() if e.ref is not None]
+        late = [e.meta.project_id for e in self._registry.values() if e.ref is not None]
         if late:
             logger.error("projects that did not close in time: %s", ", ".join(late))
             self._close_clients()

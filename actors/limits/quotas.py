@@ -1,11 +1,14 @@
 """Limits on what one connection, one address and all together may ask for in a time."""
 
 import threading
+from collections import OrderedDict
 
-from actors.limits.buckets import BURST_S, AddressBuckets, TokenBucket
 from actors.limits.peer import Peer
 from actors.runtime.clock import Clock
 
+BURST_S = 2.0
+# Addresses that are remembered, the last ones seen.
+ADDRESSES_MAX = 1024
 # Times RATE_LIMIT, which is one connection's.
 REQUESTS_PER_ADDRESS = 20
 REQUESTS_IN_ALL = 200
@@ -16,6 +19,48 @@ EXECUTIONS_A_MINUTE = 20
 EXECUTIONS_PER_ADDRESS = 2
 EXECUTIONS_IN_ALL = 6
 _MINUTE_S = 60.0
+
+
+class TokenBucket:
+    """`per_second` tokens a second, with bursts of what comes in `burst_s`."""
+
+    def __init__(self, per_second: float, clock: Clock, *, burst_s: float = BURST_S) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._tokens = self._capacity = per_second * burst_s
+        self._filled_at = clock.monotonic()
+
+    def take(self) -> bool:
+        """Whether there was a token."""
+        now = self._clock.monotonic()
+        gained = (now - self._filled_at) * self._per_second
+        self._tokens = min(self._capacity, self._tokens + gained)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class AddressBuckets:
+    """A bucket for each address, for a caller who has a lock."""
+
+    def __init__(self, per_second: float, clock: Clock, *, burst_s: float = BURST_S) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._burst_s = burst_s
+        self._buckets: OrderedDict[str | None, TokenBucket] = OrderedDict()
+
+    def of(self, origin: str | None) -> TokenBucket:
+        """Those without an address, this machine's, share one."""
+        found = self._buckets.get(origin)
+        if found is None:
+            found = TokenBucket(self._per_second, self._clock, burst_s=self._burst_s)
+            self._buckets[origin] = found
+        self._buckets.move_to_end(origin)
+        if len(self._buckets) > ADDRESSES_MAX:
+            self._buckets.popitem(last=False)
+        return found
 
 
 class Allowance:

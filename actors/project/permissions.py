@@ -73,9 +73,7 @@ class Permissions:
             UpdateType.PERMISSION_REQUEST,
             request,
             execution_id=request.execution_id,
-            opens=Opens(
-                request.permission_id, is_question=True, execution_id=request.execution_id
-            ),
+            opens=Opens(request.permission_id, is_question=True, execution_id=request.execution_id),
         )
         self.pending[request.permission_id] = Pending(
             request, message.outlives_turn, self._timer(request.permission_id)
@@ -102,8 +100,7 @@ class Permissions:
         ended = [
             pending
             for pending in self.pending.values()
-            if pending.request.execution_id == execution.execution_id
-            and not pending.outlives_turn
+            if pending.request.execution_id == execution.execution_id and not pending.outlives_turn
         ]
         for pending in ended:
             self._close(pending, "execution_finished")

@@ -16,9 +16,10 @@ from protocol import requests
 from protocol.content import as_sent, text_of
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.requests import Options
-from protocol.updates import ExecutionQueued, PromptData, UpdateType
+from protocol.updates import ExecutionQueued, UpdateType
+from storage.disk import free_bytes
 from storage.errors import FolderOutsideRoots, FolderRefused
-from storage.layout import free_bytes, resolve_folder
+from storage.layout import resolve_folder
 from storage.request_keys import KeyedExecution
 
 
@@ -141,17 +142,19 @@ def _execution(caller: Caller, request: requests.Execute) -> Execution:
 
 def _prompt_data(
     execution: Execution, asked: dict[str, Any], request_key: str | None
-) -> PromptData:
-    """Return the `prompt` update: the options as they were asked for, and who asked."""
-    return PromptData(
-        execution_id=execution.execution_id,
-        prompt=execution.prompt,
-        content=execution.content,
-        options=asked,
-        key=request_key,
-        client_id=execution.caller.client_id,
-        user=execution.caller.user,
-    )
+) -> dict[str, Any]:
+    """Return the data of the `prompt` update: what is asked for, how, and by whom."""
+    what: dict[str, Any] = {"prompt": execution.prompt}
+    if execution.content is not None:
+        what = {"content": execution.content}
+    return {
+        "execution_id": execution.execution_id,
+        **what,
+        "options": asked,
+        "key": request_key,
+        "client_id": execution.caller.client_id,
+        "user": execution.caller.user,
+    }
 
 
 def _answer(reply_to: ReplyTo, execution_id: str, state: str, position: int) -> None:

@@ -80,7 +80,7 @@ class FileWatcher(Actor):
         self._timers = timers
         self._notes = _Notes(self.actor_ref)
         self._observer: BaseObserver | None = None
-        self._rules = IgnoreRules(self._folder)
+        self._rules: IgnoreRules | None = None  # as the last look without inotify found them
 
     def started(self) -> None:
         if not self._is_in_place():
@@ -119,7 +119,7 @@ class FileWatcher(Actor):
         folder = str(self._folder) if path is None else path
         if not self._is_in_place():
             return
-        if folder == str(self._folder):  # a new look, with the rules as they are by now
+        if self._rules is None or folder == str(self._folder):  # a new look, with today's rules
             self._rules = IgnoreRules(self._folder)
         ignored = self._rules
         with os.scandir(folder) as entries:

@@ -227,7 +227,9 @@ class Appending:
 
         def store() -> None:
             for seq, line in enumerate(self._lines):
-                record.encode(seq, stamped, codec.update_bodies("p", [("claude", line, "e" * 36)])[0])
+                record.encode(
+                    seq, stamped, codec.update_bodies("p", [("claude", line, "e" * 36)])[0]
+                )
 
         dumped: list[object] = []
         with _watched_dumps(dumped.append):

@@ -36,12 +36,13 @@ from protocol.claude.output import (
     parse_lines,
     text_line,
 )
-from protocol.claude.settings import LaunchSettings, Rules, TurnSettings, settings_of
+from protocol.claude.settings import NO_RULES, LaunchSettings, Rules, TurnSettings, settings_of
 
 __all__ = [
     "BACKGROUND_TOOLS",
     "FIXED_ARGUMENTS",
     "NO_BACKGROUND_ENVIRONMENT",
+    "NO_RULES",
     "STORED_GROWTH_MAX",
     "AgentLine",
     "ControlCancel",

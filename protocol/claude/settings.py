@@ -36,6 +36,9 @@ class Rules:
         return {name: list(values) for name, values in lists.items() if values}
 
 
+NO_RULES = Rules()
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchSettings:
     """What a process must be started with; another value needs another process.
@@ -55,7 +58,7 @@ class TurnSettings:
 
     mode: str = _DEFAULT_MODE
     model: str | None = None
-    rules: Rules = Rules()
+    rules: Rules = NO_RULES
 
 
 def settings_of(
