@@ -12,19 +12,19 @@ from protocol.errors import ErrorCode, RequestRefused, WireError, invalid_field
 from protocol.requests import MODELS, REQUEST_ID_MAX_LENGTH, Execute, Ping, ProjectJoin, Request
 
 _JOIN_POSITIONS = ("after_seq", "since", "last")
-# In place of what pydantic says.
+# What clients read in place of pydantic's text.
 _MESSAGES = {"string_unicode": "must not hold a lone surrogate"}
 
 
 def _plain(value: object) -> dict[str, Any]:
-    """Return a model as what JSON knows. Raises TypeError for anything else, as json does."""
+    """Return a model as plain values. Raises TypeError for anything else, as json does."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} cannot be JSON")
 
 
-# One encoder, kept: dumps(separators=...) builds one a call. ASCII keeps U+2028 and lone
-# surrogates out of the files.
+# One encoder for all calls: simplejson.dumps(separators=...) builds one for each call. ASCII keeps
+# U+2028 and lone surrogates out of the files.
 _encoder = simplejson.JSONEncoder(
     separators=(",", ":"),
     ensure_ascii=True,
@@ -32,13 +32,14 @@ _encoder = simplejson.JSONEncoder(
     default=_plain,
 )
 
-# A stored line is `{"crc":"9f3c01ab",` and then the payload of its update; these are its bytes.
+# A stored line is `{"crc":"9f3c01ab",` and then the payload of its update; this is the length of
+# the first part.
 RECORD_PREFIX_BYTES = 18
 
 
 class Undecodable(Exception):
-    """A message that is not looked at as a request. `id` is what the reply repeats; `error` is the
-    reply; `type` what it says it is, or None; `meant` what it would have been."""
+    """A message that is not a valid request. `id` goes into the reply, `error` is the reply, `type`
+    is the type that the message names, or None. `meant` is the request that it would have been."""
 
     def __init__(
         self,
@@ -73,7 +74,8 @@ def dumps(value: Any) -> bytes:
 
 
 def loads(text: str | bytes) -> Any:
-    """Strict JSON. Raises ValueError, also for numbers that are not finite and for deep nesting."""
+    """Return strict JSON as a value. Raises ValueError, also for numbers that are not finite and
+    for deep nesting."""
     try:
         return simplejson.loads(text, parse_float=_finite)
     except RecursionError:
@@ -81,7 +83,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def decode(text: str) -> Request:
-    """One message of a client. Raises Undecodable with the answer that it deserves."""
+    """Return the request in a client's message. Raises Undecodable with the answer to it."""
     try:
         message = loads(text)
     except ValueError as error:
@@ -136,13 +138,13 @@ def _request(message: dict[str, Any], request_id: str | None) -> Request:
 def _ping(payload: Any) -> Ping:
     try:
         dumps(payload)
-    except ValueError as error:  # read, but not to be written again: NaN, or nested too deeply
+    except ValueError as error:  # NaN, or nested too deeply: it could be read and cannot be written
         raise invalid_field("payload", str(error)) from None
     return Ping(payload)
 
 
 def _without_nulls(payload: dict[str, Any]) -> dict[str, Any]:
-    """`null` is the same as absent, in the payload and in `options`."""
+    """Drop nulls from the payload and from `options`: `null` is the same as absent."""
     kept = {key: value for key, value in payload.items() if value is not None}
     if isinstance(options := kept.get("options"), dict):
         kept["options"] = {key: value for key, value in options.items() if value is not None}
@@ -163,9 +165,9 @@ def _check_one_prompt(execute: Execute) -> None:
 
 
 def _refusal(error: ValidationError) -> RequestRefused:
-    """The first fault of a payload, by its field."""
+    """Return the error for the first fault of a payload, by its field."""
     fault = error.errors(include_url=False)[0]
-    # pydantic names the kind of a block as if it were a field of it.
+    # pydantic lists the kind of a block as if it were a field.
     names = [p for i, p in enumerate(fault["loc"]) if not (i == 2 and p in BLOCK_TYPES)]
     field = "payload." + ".".join(str(name) for name in names)
     message = _MESSAGES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
@@ -175,10 +177,10 @@ def _refusal(error: ValidationError) -> RequestRefused:
 
 
 def update_bodies(project_id: str, updates: Iterable[tuple[str, Any, str | None]]) -> list[bytes]:
-    """Return what records and updates have behind their number and time, to the end of the object.
+    """Return each update without its number and time, to the end of the object.
 
-    Each update is its `update_type`, its data (JSON, or what `dumps` takes) and the id of its
-    execution, or None. One call encodes a batch: this is done for every update ever sent.
+    An update is its `update_type`, its data (JSON, or a value for `dumps`) and the id of its
+    execution, or None. One call encodes a whole batch, because every update ever sent passes here.
     """
     bodies = []
     project = f'"project_id":"{project_id}","update_type":"'
@@ -186,12 +188,12 @@ def update_bodies(project_id: str, updates: Iterable[tuple[str, Any, str | None]
         execution = "" if execution_id is None else f'"execution_id":"{execution_id}",'
         head = f'{project}{update_type}",{execution}"data":'
         text = data if isinstance(data, bytes) else dumps(data)
-        bodies.append(b"".join((head.encode("ascii"), text, b"}")))  # one copy, not two
+        bodies.append(b"".join((head.encode("ascii"), text, b"}")))  # one copy of the data, not two
     return bodies
 
 
 def update_payload(line: bytes) -> bytes:
-    """Return the payload of the update that a stored record is; `line` ends in its newline."""
+    """Return the payload of the update that a stored record holds; `line` ends with its newline."""
     return b"{" + line[RECORD_PREFIX_BYTES:-1]
 
 

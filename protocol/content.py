@@ -1,7 +1,7 @@
 """Content blocks: what a prompt may hold beside text. An instance is valid.
 
-What reaches the model is what was sent, so a block that the API would refuse is refused here,
-before anything runs.
+The model gets exactly what was sent, so a block that the API would refuse is refused here, before
+anything runs.
 """
 
 import base64
@@ -23,8 +23,8 @@ def _base64(value: str) -> str:
     return value
 
 
-# A lone surrogate is JSON, but no file or terminal can hold it. pydantic reads a text as UTF-8 where
-# it has a constraint, and refuses one that is not (`string_unicode`).
+# A lone surrogate is valid JSON, but no file or terminal can hold it. pydantic reads a text with a
+# constraint as UTF-8, and refuses a lone surrogate (`string_unicode`).
 Text = Annotated[str, Field(min_length=0)]
 
 
@@ -64,10 +64,10 @@ Content = Annotated[list[Block], Field(min_length=1)]
 
 
 def as_sent(content: Content) -> list[dict[str, Any]]:
-    """The blocks as JSON objects, for the log and for the CLI."""
+    """Return the blocks as JSON objects, for the log and for the CLI."""
     return [block.model_dump() for block in content]
 
 
 def text_of(content: Content) -> str:
-    """The text in it, for a preview."""
+    """Return the text of the blocks, for a preview."""
     return "\n".join(block.text for block in content if isinstance(block, TextBlock))

@@ -1,8 +1,8 @@
-"""What can go wrong on the wire, and the codes that say so.
+"""What can go wrong on the wire, and the codes for it.
 
 WireError
-├── RequestRefused   the client's mistake: it can mend the request
-└── HubFault         ours: the same request may work later
+├── RequestRefused   the client's mistake: it can correct the request
+└── HubFault         the hub's fault: the same request may work later
 """
 
 from collections.abc import Mapping
@@ -37,10 +37,10 @@ class ErrorCode(StrEnum):
 
 
 class WireError(Exception):
-    """Something that is answered with an `error` message.
+    """An error that is answered with an `error` message.
 
-    `code` is for programs, `message` for people (what was wrong and what to do), `details` names
-    the field or gives the facts that a client needs to go on.
+    `code` is for programs, `message` for people: what was wrong and what to do. `details` names the
+    field, or gives the facts that a client needs to continue.
     """
 
     def __init__(
@@ -57,16 +57,17 @@ class RequestRefused(WireError):
 
 
 class HubFault(WireError):
-    """The hub could not do what it should have done."""
+    """The hub failed to do what it should have done."""
 
 
 def invalid_field(field: str, message: str) -> RequestRefused:
-    """An `invalid_message` about one field, named as a path such as `payload.after_seq`."""
+    """Return an `invalid_message` about one field, named by its path, such as
+    `payload.after_seq`."""
     return RequestRefused(ErrorCode.INVALID_MESSAGE, f"{field}: {message}", {"field": field})
 
 
 def not_found(project_id: str) -> RequestRefused:
-    """The answer to any request about a project that is not there."""
+    """Return the answer to a request about a project that does not exist."""
     return RequestRefused(
         ErrorCode.PROJECT_NOT_FOUND,
         "there is no such project; project_list shows those that there are",

@@ -1,4 +1,4 @@
-"""WebSocket frames of a server: final and unmasked, the same bytes for all who get them.
+"""WebSocket frames of a server: final and unmasked, the same bytes for everybody who gets them.
 
 RFC 6455, section 5.2. A buffer is any number of whole frames, one behind the other.
 """
@@ -14,7 +14,7 @@ _STORED_UPDATE = re.compile(
 
 
 def text_head(size_bytes: int) -> bytes:
-    """FIN, text, no mask, and the length in its shortest form."""
+    """Return the head of a frame: FIN, text, no mask, and the length in its shortest form."""
     if size_bytes < 126:
         return b"\x81%c" % size_bytes
     if size_bytes < 1 << 16:
@@ -23,7 +23,7 @@ def text_head(size_bytes: int) -> bytes:
 
 
 def text_frame(message: bytes) -> bytes:
-    """A message in one frame."""
+    """Return a message in one frame."""
     return text_head(len(message)) + message
 
 
@@ -42,12 +42,12 @@ def deflated_frames(messages: Iterable[bytes]) -> bytes:
 
 
 def boundary(buffer: bytes, offset: int) -> int:
-    """Where the frame that holds byte `offset` ends; the offset itself where a frame ends there."""
+    """Return where the frame that holds byte `offset` ends, or the offset if a frame ends there."""
     return next((end for _, end in _frames(buffer) if end >= offset), offset) if offset else 0
 
 
 def count_before(buffer: bytes, offset: int) -> int:
-    """How many frames end at or before that byte."""
+    """Return how many frames end at or before that byte."""
     count = 0
     for _, end in _frames(buffer):
         if end > offset:
@@ -57,8 +57,8 @@ def count_before(buffer: bytes, offset: int) -> int:
 
 
 def first_update(buffer: bytes, skip: int = 0) -> tuple[str, int] | None:
-    """Project and number of the first stored update behind so many frames that are not compressed;
-    None where there is none."""
+    """Return the project and the number of the first stored update, after `skip` uncompressed
+    frames; None if there is none."""
     for number, (start, _) in enumerate(_frames(buffer)):
         if number >= skip and (found := _STORED_UPDATE.match(buffer, start)):
             return found[2].decode("ascii"), int(found[1])
@@ -66,7 +66,7 @@ def first_update(buffer: bytes, skip: int = 0) -> tuple[str, int] | None:
 
 
 def _frames(buffer: bytes) -> Iterator[tuple[int, int]]:
-    """Where each message begins and ends."""
+    """Yield where each message begins and ends."""
     at = 0
     while at < len(buffer):
         start = at + _head_bytes(buffer, at)

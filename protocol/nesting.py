@@ -1,13 +1,13 @@
-"""How deep a JSON value may be nested that the hub writes again, and not only passes on."""
+"""How deeply a JSON value may be nested that the hub writes again, and does not only pass on."""
 
 from typing import Any
 
-# pydantic gives up at some 255 levels, the encoder at the interpreter's own limit.
+# pydantic gives up at about 255 levels, the encoder at the interpreter's limit.
 DEPTH_MAX = 100
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether objects and lists lie in each other more than DEPTH_MAX times."""
+    """Return True if objects and lists are nested more than DEPTH_MAX times."""
     level = [value]
     for _ in range(DEPTH_MAX):
         level = [

@@ -1,4 +1,4 @@
-"""What a client may say, as types. An instance is valid; how text becomes one is in codec.py."""
+"""What a client may say, as types. An instance is valid; codec.py makes instances from text."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from protocol.content import Content, Text
 from protocol.nesting import DEPTH_MAX, is_too_deep
 
-PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # pydantic: `$` is the very end
+PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # for pydantic `$` is the very end
 REQUEST_ID_MAX_LENGTH = 128
 NAME_MAX_LENGTH = 1000
 REQUEST_KEY_MAX_LENGTH = 128
 HISTORY_LIMIT_MAX = 1000
 HISTORY_LIMIT_DEFAULT = 100
 
-# The modes of the CLI's --permission-mode, 2.1.197 and 2.1.331 together.
+# The modes of the CLI's --permission-mode, of 2.1.197 and 2.1.331 together.
 PERMISSION_MODES = (
     "acceptEdits",
     "auto",
@@ -34,7 +34,7 @@ _RFC3339 = re.compile(
 
 
 def parse_time(value: object) -> str:
-    """An RFC 3339 time with a zone, as the log writes times: UTC, microseconds, `Z`.
+    """Return an RFC 3339 time with a zone as the log writes times: UTC, microseconds, `Z`.
 
     Raises ValueError for anything else, also for a number.
     """
@@ -74,20 +74,20 @@ def _not_too_deep(value: dict[str, Any]) -> dict[str, Any]:
 ProjectId = Annotated[str, Field(pattern=PROJECT_ID_PATTERN)]
 Seq = Annotated[int, Field(ge=0)]
 Timestamp = Annotated[str, BeforeValidator(parse_time)]
-# An option's value becomes part of a command line, where NUL cannot stand.
+# An option's value becomes part of a command line, which cannot hold a NUL.
 OptionText = Annotated[
     str, Field(min_length=1), AfterValidator(_no_leading_dash), AfterValidator(_no_nul)
 ]
 
 
 class Payload(BaseModel):
-    """A request's payload: unknown fields are ignored, types are taken literally."""
+    """A request's payload. Unknown fields are ignored; types are not converted."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class ProjectRequest(Payload):
-    """A request about one project. Any string may be asked for; most name none."""
+    """A request about one project. Any text is accepted as an id; most name no project."""
 
     project_id: Text
 
@@ -120,7 +120,7 @@ class ProjectLeave(ProjectRequest):
 
 
 class Options(BaseModel):
-    """What holds for one prompt only. Anything that is not listed here is refused."""
+    """What holds for one prompt only. Any other field is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -182,7 +182,7 @@ class HealthCheck(Payload):
 
 
 class Authenticate(Payload):
-    """`public_key` in OpenSSH's one-line form; `signature`: armored, over the challenge of the
+    """`public_key` is in OpenSSH's one-line form; `signature` is armored, over the challenge of the
     greeting."""
 
     public_key: Text
@@ -196,7 +196,7 @@ class Ping:
     payload: Any
 
 
-# What goes to a project, and what does not: the two unions that the Client actor matches on.
+# What goes to a project, and what goes elsewhere: the unions that actors match on.
 ToAgent = Execute | AgentInterrupt | AgentKill | AgentNewSession | PermissionAnswer
 ToProject = ProjectJoin | ProjectLeave | ToAgent | GetMessages
 ToHub = ProjectCreate | ProjectDelete | ProjectList | HealthCheck
@@ -221,7 +221,8 @@ MODELS: dict[str, type[Payload]] = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One valid request: `type` as on the wire, `id` to be repeated in the reply, or None."""
+    """One valid request. `type` is its name on the wire; the reply repeats `id`, which may be
+    None."""
 
     type: str
     id: str | None

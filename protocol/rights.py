@@ -1,11 +1,11 @@
-"""What a key may ask for: the one place that decides it."""
+"""What a key may ask for. No other place decides it."""
 
 from dataclasses import dataclass
 
 from protocol import requests
 from protocol.errors import ErrorCode, RequestRefused
 
-# What a key that may only look is given. A ping holds a connection open and asks for nothing.
+# What a read-only key may ask for. A ping keeps a connection open and asks for nothing.
 READ_ONLY = (
     requests.GetMessages,
     requests.Ping,
@@ -13,19 +13,20 @@ READ_ONLY = (
     requests.ProjectLeave,
     requests.ProjectList,
 )
-# What is about all projects, and so not for a key that is bound to some. (A list shows those.)
+# What concerns all projects, and so is not for a key that is bound to some. (A list shows only
+# those.)
 OF_ALL_PROJECTS = (requests.HealthCheck, requests.ProjectCreate)
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """`projects`: the ids that there are for this key; None: all."""
+    """`projects` are the ids that the key may see; None: all projects."""
 
     read_only: bool = False
     projects: frozenset[str] | None = None
 
     def check(self, body: requests.Body) -> None:
-        """Raises RequestRefused (`forbidden`) where the rights do not reach so far."""
+        """Raise RequestRefused (`forbidden`) if the key may not ask for that."""
         if self.read_only and not isinstance(body, READ_ONLY):
             raise _forbidden("this key may only read")
         if self.projects is None:
@@ -36,7 +37,7 @@ class Rights:
             raise _forbidden("this key is bound to some projects, and add_dirs leads out of them")
         project_id = getattr(body, "project_id", None)
         if project_id is not None and not self.sees(project_id):
-            # Whether there is such a project is not told.
+            # The answer does not tell whether the project exists.
             raise _forbidden("this key is bound to other projects")
 
     def sees(self, project_id: str) -> bool:

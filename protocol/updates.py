@@ -1,6 +1,6 @@
 """What the hub may say, as types: the data of updates, and the objects of replies.
 
-Field by field as in `docs/protocol.md`. Times are RFC 3339 strings in UTC.
+The fields are those of `docs/protocol.md`. Times are RFC 3339 strings in UTC.
 """
 
 from enum import StrEnum
@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 
 
 class ProjectStatus(StrEnum):
-    """`error` is for a project that cannot work; a failed execution leaves `idle`."""
+    """`error` is for a project that cannot work; after a failed execution a project is `idle`."""
 
     IDLE = "idle"
     EXECUTING = "executing"
@@ -49,7 +49,7 @@ class ProjectStatus(StrEnum):
 
 
 class Data(BaseModel):
-    """Something that goes over the wire as a JSON object."""
+    """A JSON object on the wire."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,7 +74,8 @@ class ClaudeText(Data):
 
 
 class PermissionRequest(Data):
-    """The CLI asks whether a tool may run. `suggestions` and `input` are the CLI's own."""
+    """The CLI asks whether a tool may run. `suggestions` and `input` come from the CLI
+    unchanged."""
 
     permission_id: str
     execution_id: str | None
@@ -86,7 +87,7 @@ class PermissionRequest(Data):
 
 
 class PermissionResolved(Data):
-    """`by`: the user, else the client; `timeout`, `withdrawn`, `execution_finished`."""
+    """`by` is the user or the client, or `timeout`, `withdrawn`, `execution_finished`."""
 
     permission_id: str
     decision: Literal["allow", "deny"]

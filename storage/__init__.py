@@ -1,4 +1,4 @@
-"""The only room that touches the disk. It imports nothing of ours.
+"""The only package that touches the disk. It imports nothing of ours.
 
     DATA_DIR/                       0700
       lock                          held by flock for the server's life, its pid inside
@@ -6,9 +6,9 @@
       projects/<project_id>/        0700
         meta.json, meta.json.old    the project's metadata, replaced atomically
         log/<first seq>-<time>.jsonl   0600, one record a line, never renamed
-          ….jsonl.gz, ….jsonl.zst   a closed one, compressed (blocks.py)
+          ….jsonl.gz, ….jsonl.zst   a closed segment, compressed (blocks.py)
           ….jsonl.torn-<offset>     what a recovery has cut off
-          ….new                     under way: taken or deleted by the log's owner
+          ….new                     unfinished: the log's owner takes or deletes it
       kept/<project_id>~<log_id>/   histories of deleted projects
       trash/                        deletions under way, emptied at the next start
 

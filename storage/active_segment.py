@@ -1,4 +1,4 @@
-"""The file at the end of a log, which is appended to, and how much of it is flushed."""
+"""The file at the end of a log, to which records are appended, and how much of it is flushed."""
 
 import os
 from collections.abc import Callable
@@ -10,10 +10,10 @@ _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class ActiveSegment:
-    """Whole records only: a write that fails is taken back. Every call raises OSError.
+    """Holds whole records only: a write that fails is taken back. Every call raises OSError.
 
-    `size_bytes` and `last_seq` are what stands in it, `synced_bytes` and `synced_seq` what is known
-    to be on the device.
+    `size_bytes` and `last_seq` describe what the file holds; `synced_bytes` and `synced_seq`
+    describe what is known to be on the device.
     """
 
     def __init__(self, fd: int, path: Path, size_bytes: int, last_seq: int) -> None:
@@ -24,12 +24,12 @@ class ActiveSegment:
 
     @classmethod
     def create(cls, path: Path, last_seq: int, data: bytes = b"") -> "ActiveSegment":
-        """A new file, durable with its name and what it begins with; or none at all. SyncFailed:
-        a flush was what failed.
+        """Create a file, durable with its name and its first bytes, or nothing at all.
 
-        `last_seq` is the number of the last record in `data`, or of the one before the file.
+        `last_seq` is the number of the last record in `data`, or of the record before the file.
+        Raises SyncFailed if a flush was what failed.
         """
-        # With its name a segment takes the place of what counted before: so first its content.
+        # The segment counts as soon as its name is durable, so its content must be durable first.
         made = path.with_name(path.name + ".new") if data else path
         fd = os.open(made, _FLAGS | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
         try:
@@ -40,7 +40,8 @@ class ActiveSegment:
                 made = path
             _flushed(lambda: disk.sync_folder(path.parent))
         except OSError:
-            # A file whose name may not last must not be appended to later.
+            # The name may not be durable. Records in a file without a name would be lost, so it
+            # goes.
             try:
                 made.unlink()
             finally:
@@ -50,7 +51,7 @@ class ActiveSegment:
 
     @classmethod
     def reopen(cls, path: Path, size_bytes: int, last_seq: int) -> "ActiveSegment":
-        """One that was recovered, and so flushed."""
+        """Open a segment that recovery has read, and so flushed."""
         return cls(os.open(path, _FLAGS), path, size_bytes, last_seq)
 
     @property
@@ -58,12 +59,13 @@ class ActiveSegment:
         return self.synced_bytes == self.size_bytes
 
     def append(self, data: bytes, last_seq: int) -> None:
-        """After an OSError the file is as it was; NotTakenBack: it is not, give it up."""
+        """Append whole records. After an OSError the file is as it was; after NotTakenBack it is
+        not, and the caller gives it up."""
         try:
             disk.write_all(self._fd, data)
         except OSError as error:
             try:
-                os.ftruncate(self._fd, self.size_bytes)  # needs no space
+                os.ftruncate(self._fd, self.size_bytes)  # takes no space
             except OSError as second:
                 raise NotTakenBack(second.errno, second.strerror) from error
             raise
@@ -71,14 +73,15 @@ class ActiveSegment:
         self.last_seq = last_seq
 
     def sync(self) -> None:
-        """After an OSError the file proves nothing (a second fsync would lie): give it up."""
+        """Flush the file. After an OSError the caller gives the file up: a second fsync would
+        succeed without having written anything."""
         if not self.is_synced:
             disk.sync(self._fd)
             self.synced_bytes, self.synced_seq = self.size_bytes, self.last_seq
 
     def unsynced(self, size_bytes: int) -> bytes:
-        """So much of what was appended since the last flush: the system still has it in memory.
-        Less where it cannot be had."""
+        """Return the last `size_bytes` that were appended since the last flush; the system still
+        has them in memory. Return less if they cannot be read."""
         data = b""
         while len(data) < size_bytes:
             piece = os.pread(self._fd, size_bytes - len(data), self.synced_bytes + len(data))
@@ -88,7 +91,7 @@ class ActiveSegment:
         return data
 
     def cut(self, size_bytes: int) -> None:
-        """Takes back what nobody was told of."""
+        """Take back what was not acknowledged."""
         os.ftruncate(self._fd, size_bytes)
 
     def close(self) -> None:
@@ -107,4 +110,4 @@ class SyncFailed(OSError):
 
 
 class NotTakenBack(OSError):
-    """A failed write has left something in the file."""
+    """A write failed and left something in the file."""

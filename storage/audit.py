@@ -1,7 +1,7 @@
-"""The audit log: `audit.jsonl` in the data folder, one JSON object a line; older ones beside it.
+"""The audit log: `audit.jsonl` in the data folder, one JSON object a line, and older files beside
+it.
 
-Lines are written at once, so that a killed server leaves them; `sync` makes them survive a power
-cut.
+Lines are written at once, so they survive a killed server. `sync` makes them survive a power cut.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _STAMP = "%Y%m%dT%H%M%S"
 
 
 class AuditLog:
-    """Opened for appending by the constructor, which raises OSError. For one thread."""
+    """The constructor opens the file for appending, and raises OSError. For one thread."""
 
     def __init__(self, folder: Path, rotate_bytes: int) -> None:
         self._folder = folder
@@ -29,8 +29,8 @@ class AuditLog:
         self._open()
 
     def append(self, lines: bytes, now: datetime) -> None:
-        """Whole lines. Raises OSError, and then nothing of them stays."""
-        if self._fd < 0:  # the last try to begin a file failed
+        """Write whole lines. Raises OSError, and then nothing of them stays."""
+        if self._fd < 0:  # an earlier attempt to begin a file failed
             self._open()
         if self._size_bytes and self._size_bytes + len(lines) > self._rotate_bytes:
             self.roll(now)
@@ -44,11 +44,12 @@ class AuditLog:
         self._size_bytes += len(lines)
 
     def sync(self) -> None:
-        """Raises OSError; what was flushed then is unknown, so a new file is begun."""
+        """Flush the file. After an OSError nobody knows what was flushed, so the caller begins a
+        new file."""
         disk.sync(self._fd)
 
     def roll(self, now: datetime) -> None:
-        """Closes the file and begins another. Raises OSError."""
+        """Close the file and begin another. Raises OSError."""
         older = self._folder / f"audit-{now.astimezone(UTC):{_STAMP}}{now.microsecond:06d}Z.jsonl"
         os.rename(self._path, older)
         self.close()
@@ -56,12 +57,12 @@ class AuditLog:
         disk.sync_folder(self._folder)
 
     def roll_if_older(self, than: datetime, now: datetime) -> None:
-        """By the age of its first line's file. Raises OSError."""
+        """Roll if the first line of the file is older than a time. Raises OSError."""
         if self._size_bytes and self._begun_at < than:
             self.roll(now)
 
     def retain(self, older_than: datetime | None, total_bytes: int) -> None:
-        """Deletes the oldest closed files: those last written before a time, and those beyond a
+        """Delete the oldest closed files: those last written before a time, and those beyond a
         total. None and 0 keep all. Raises OSError."""
         closed = [(path, os.stat(path)) for path in older_files(self._folder)]
         total = sum(status.st_size for _, status in closed) + self._size_bytes
@@ -84,28 +85,31 @@ class AuditLog:
         self._size_bytes = os.fstat(self._fd).st_size
         self._begun_at = _first_stamp(self._path)
         if self._size_bytes and os.pread(self._fd, 1, self._size_bytes - 1) != b"\n":
-            # Torn by a power cut: what follows shall stand on a line of its own.
+            # A power cut may have torn the last line; the next line must not continue it.
             disk.write_all(self._fd, b"\n")
             self._size_bytes += 1
 
 
 def older_files(folder: Path) -> list[Path]:
-    """The closed ones, oldest first."""
+    """Return the closed files, oldest first."""
     return sorted(folder.glob(_OLDER))
 
 
 def read_lines(folder: Path) -> Iterator[bytes]:
-    """Every line, oldest first, newline included; a torn one too. Raises OSError.
+    """Yield every line, oldest first, with its newline; a torn line too. Raises OSError.
 
-    The newest is opened first: where it is rolled meanwhile it is found among the older ones, and
-    what is behind it there came later.
+    The newest file is opened first: if it is rolled meanwhile, it is found among the older files,
+    and everything behind it there came later.
     """
     with contextlib.ExitStack() as stack:
         newest = None
         with contextlib.suppress(FileNotFoundError):
             newest = stack.enter_context(open(folder / NAME, "rb"))
         for path in older_files(folder):
-            with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:  # deleted: old
+            with (
+                contextlib.suppress(FileNotFoundError),
+                open(path, "rb") as file,
+            ):  # deleted meanwhile, so it was old
                 if newest is not None and _identity(file) == _identity(newest):
                     break
                 yield from file
@@ -119,7 +123,7 @@ def _identity(file: BinaryIO) -> tuple[int, int]:
 
 
 def _first_stamp(path: Path) -> datetime:
-    """When the first line was written; far ahead where there is none, or it cannot be read."""
+    """Return the time of the first line; a time far ahead if there is none or it cannot be read."""
     with open(path, "rb") as file:
         line = file.readline(1024)
     stamp = line.partition(b'"timestamp":"')[2][:27]

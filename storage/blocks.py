@@ -1,10 +1,10 @@
 """Compressed segments: blocks of whole lines, each readable on its own.
 
 A block is one gzip member (RFC 1952), or one skippable frame and one frame of zstd (RFC 8878), so
-`zcat`, `zgrep`, `zstdcat` and `zstdgrep` give the file as it was. In gzip's extra field, and in
-zstd's skippable frame, stands what a bisection wants to know: the number and the time of the
-block's first record. Sixteen fixed bytes begin a block, so one is found from any offset, as a line
-is found in a plain segment, and a damaged block costs only itself. There is no index.
+`zcat`, `zgrep`, `zstdcat` and `zstdgrep` show the file as it was. gzip's extra field, and zstd's
+skippable frame, hold the number and the time of the block's first record, for a bisection. Sixteen
+fixed bytes begin a block, so a reader finds one from any offset, as it finds a line in a plain
+segment, and a damaged block costs only itself. There is no index.
 """
 
 import os
@@ -22,7 +22,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# Smaller blocks compress worse, larger ones cost more for a single record.
+# Smaller blocks compress worse; larger blocks make a single record more expensive to read.
 BLOCK_BYTES = 32 * 1024
 GZIP_LEVEL = 6
 ZSTD_LEVEL = 3
@@ -47,8 +47,8 @@ HEAD_BYTES = _MAGIC_BYTES + _CHECKED
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Where a block lies, and its first record. `size_bytes` is what it takes in the file,
-    `plain_bytes` what it holds."""
+    """Where a block lies, and its first record. `size_bytes` is its size in the file, `plain_bytes`
+    the size of its lines."""
 
     offset: int
     first: tuple[int, bytes]
@@ -61,7 +61,8 @@ class Block:
 
 
 def encode(compression: Compression, first: tuple[int, bytes], plain: bytes) -> bytes:
-    """A block of whole lines; `first` is what `record.stamp_of` says of the first record."""
+    """Return a block of whole lines; `first` is the result of `record.stamp_of` for the first
+    record."""
     if compression is Compression.GZIP:
         deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         body = deflate.compress(plain) + deflate.flush()
@@ -78,7 +79,7 @@ def encode(compression: Compression, first: tuple[int, bytes], plain: bytes) -> 
 
 
 def parse_head(compression: Compression, data: bytes, offset: int) -> Block | None:
-    """The block whose first bytes these are, or None where they are not a block's."""
+    """Return the block that begins with these bytes, or None if they are not a block's."""
     if len(data) < HEAD_BYTES or not data.startswith(MAGIC[compression]):
         return None
     (checksum,) = struct.unpack_from("<I", data, HEAD_BYTES - 4)
@@ -89,11 +90,11 @@ def parse_head(compression: Compression, data: bytes, offset: int) -> Block | No
 
 
 def read(compression: Compression, fd: int, block: Block) -> bytes | None:
-    """The lines of a block, or None where it is damaged. Raises OSError."""
+    """Return the lines of a block, or None if it is damaged. Raises OSError."""
     data = os.pread(fd, block.size_bytes, block.offset)
     try:
         if compression is Compression.GZIP:
-            # Without gzip's own check: each record has one.
+            # gzip's own checksum is not verified: each record has one.
             plain = zlib.decompress(data[HEAD_BYTES:-8], -zlib.MAX_WBITS, block.plain_bytes)
         else:
             plain = zstd.ZstdDecompressor().decompress(
@@ -105,7 +106,7 @@ def read(compression: Compression, fd: int, block: Block) -> bytes | None:
 
 
 def first_from(compression: Compression, fd: int, offset: int, end: int) -> Block | None:
-    """The first block that begins at or after `offset` and before `end`. Raises OSError."""
+    """Return the first block that begins at or after `offset` and before `end`. Raises OSError."""
     while offset < end:
         data = os.pread(fd, _READ_BYTES, offset)
         at = data.find(MAGIC[compression])
@@ -126,10 +127,10 @@ def first_from(compression: Compression, fd: int, offset: int, end: int) -> Bloc
 
 
 def last_before(compression: Compression, fd: int, end: int) -> Block | None:
-    """The last block that begins before `end`. Raises OSError."""
+    """Return the last block that begins before `end`. Raises OSError."""
     while end > 0:
         start = max(0, end - _READ_BYTES)
-        # A head that begins before `end` may reach behind it.
+        # A head that begins before `end` may reach beyond it.
         data = os.pread(fd, end - start + HEAD_BYTES - 1, start)
         at = data.rfind(MAGIC[compression], 0, end - start + _MAGIC_BYTES - 1)
         while at >= 0:
@@ -142,7 +143,7 @@ def last_before(compression: Compression, fd: int, end: int) -> Block | None:
 
 
 def blocks_from(compression: Compression, fd: int, offset: int) -> Iterator[Block]:
-    """The blocks from `offset` on; what is damaged between them is left out. Raises OSError."""
+    """Yield the blocks from `offset` on, without the damaged ones between them. Raises OSError."""
     size = os.fstat(fd).st_size
     while (block := first_from(compression, fd, offset, size)) is not None:
         yield block

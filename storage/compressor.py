@@ -1,7 +1,7 @@
 """Compresses one closed segment, in a process of its own: `python -m storage.compressor`.
 
-It works at the lowest priority and ends when its standard input does, so that it never outlives
-the server. The file that it writes is for the log's owner to take (MessageLog.take_compressed).
+The process works at the lowest priority and ends when its standard input does, so it never outlives
+the server. The log's owner takes the file that it writes (MessageLog.take_compressed).
 """
 
 import os
@@ -19,16 +19,16 @@ NICE = 19
 
 
 class Cancelled(Exception):
-    """Whoever wanted it is gone."""
+    """Nobody wants the result any more."""
 
 
 def compress(
     source: Path, target: Path, compression: Compression, is_wanted: Callable[[], bool]
 ) -> None:
-    """Writes `target`, flushed and proven to give back the source byte for byte.
+    """Write `target`, flushed, and prove that it gives back the source byte for byte.
 
-    `is_wanted` is asked before each block. Raises OSError, Cancelled, and ValueError where the
-    source is no segment, or a block could not be read back.
+    `is_wanted` is asked before each block. Raises OSError, Cancelled, and ValueError if the source
+    is no segment or a block could not be read back.
     """
     with disk.reading(source) as plain_fd, disk.writing(target) as fd:
         for first, plain in _gathered(plain_fd):
@@ -39,8 +39,8 @@ def compress(
 
 
 def _gathered(fd: int) -> Iterator[tuple[tuple[int, bytes], bytes]]:
-    """Lines in blocks, each with the number and time of its first sound record; damage is kept as
-    it is, in the block before or around it."""
+    """Yield lines in blocks, each with the number and time of its first sound record. Damaged lines
+    stay as they are, in the block before or around them."""
     gathered: list[bytes] = []
     size = 0
     first: tuple[int, bytes] | None = None
@@ -59,7 +59,7 @@ def _gathered(fd: int) -> Iterator[tuple[tuple[int, bytes], bytes]]:
 
 
 def _prove(compression: Compression, plain_fd: int, target: Path) -> None:
-    """The source is deleted afterwards, so nothing is taken for granted."""
+    """Read the target back and compare it: the source is deleted afterwards."""
     offset = 0
     with disk.reading(target) as fd:
         for block in blocks.blocks_from(compression, fd, 0):
@@ -72,7 +72,8 @@ def _prove(compression: Compression, plain_fd: int, target: Path) -> None:
 
 
 def main() -> int:
-    """SOURCE TARGET COMPRESSION. Exit code 0: the target is there, flushed."""
+    """Run with the arguments SOURCE TARGET COMPRESSION. Return 0 if the target is there and
+    flushed."""
     source, target, compression = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     os.nice(NICE)
     process = psutil.Process()

@@ -1,4 +1,4 @@
-"""The calls that make bytes durable, and how much room there is. Nothing else syncs."""
+"""The calls that make bytes durable, and the free space. No other module flushes files."""
 
 import errno
 import fcntl
@@ -11,16 +11,16 @@ from pathlib import Path
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
-# The errors of a file that is there and is not ours to read: waiting does not help.
+# The errors of a file that exists and that we may not read: waiting does not help.
 UNREADABLE = {errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO}
 _UNSUPPORTED = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY}
 
 
 def sync(fd: int, *, is_folder: bool = False) -> None:
-    """Flushes a file to the device. Raises OSError; after one, do not try the same file again.
+    """Flush a file to the device. Raises OSError; after one, do not try the same file again.
 
-    macOS: fsync leaves the data in the drive's cache, F_FULLFSYNC does not. A folder gets a whole
-    fsync: what counts there is metadata.
+    On macOS fsync leaves the data in the drive's cache, and F_FULLFSYNC does not. A folder gets a
+    whole fsync, because what counts there is metadata.
     """
     if sys.platform == "darwin":
         try:
@@ -36,7 +36,7 @@ def sync(fd: int, *, is_folder: bool = False) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes creations, removals and renames inside a folder durable. Raises OSError."""
+    """Make creations, removals and renames inside a folder durable. Raises OSError."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         sync(fd, is_folder=True)
@@ -45,7 +45,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Writes every byte; a short write is normal. Raises OSError with part of it written."""
+    """Write every byte; a short write is normal. Raises OSError with part of it written."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
@@ -53,8 +53,8 @@ def write_all(fd: int, data: bytes) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[int]:
-    """A descriptor for reading. Raises OSError."""
-    # Non-blocking: what is no file, such as a pipe, is refused and not waited for.
+    """Open a file for reading, as a context; yield its descriptor. Raises OSError."""
+    # Non-blocking, so that a pipe of that name is refused at once: opening it would wait.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -66,8 +66,8 @@ def reading(path: Path) -> Iterator[int]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[int]:
-    """A descriptor of a private file that is made or emptied; flushed at the end of the block.
-    Raises OSError."""
+    """Open a private file that is created or emptied, as a context; flush it at the end. Raises
+    OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(path, flags, FILE_MODE)
     try:
@@ -78,7 +78,7 @@ def writing(path: Path) -> Iterator[int]:
 
 
 def make_folder(folder: Path) -> None:
-    """Creates a private folder where there is none, durably, and sees to it that it is private."""
+    """Create a private folder if there is none, durably, and make an existing one private."""
     try:
         mode = folder.stat().st_mode
     except FileNotFoundError:
@@ -94,13 +94,13 @@ def make_folder(folder: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes, *, keep_as: Path | None = None) -> None:
-    """Replaces a file atomically and durably; the version before it stays as `keep_as`."""
+    """Replace a file atomically and durably; the version before it stays as `keep_as`."""
     temporary = path.with_name(path.name + ".new")
     with writing(temporary) as fd:
         write_all(fd, data)
     if keep_as is not None and path.exists():
         keep_as.unlink(missing_ok=True)
-        # A link, not a rename: the name `path` always leads to a whole version.
+        # A link, not a rename: `path` names a whole version at every moment.
         os.link(path, keep_as)
     temporary.replace(path)
     sync_folder(path.parent)

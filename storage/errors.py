@@ -6,15 +6,15 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class StorageError(Exception):
-    """Base class: the text says what failed and where."""
+    """Base class. The text says what failed and where."""
 
 
 class DiskFull(StorageError):
-    """There is no room (ENOSPC, EDQUOT, EFBIG): nothing was kept of the batch, try again later."""
+    """There is no room (ENOSPC, EDQUOT, EFBIG). Nothing of the batch was kept; try again later."""
 
 
 class DiskFailed(StorageError):
-    """A call failed in a way that proves nothing about what is on the disk."""
+    """A call failed, and nothing is known about what is on the disk."""
 
 
 class LogStopped(DiskFailed):
@@ -22,22 +22,22 @@ class LogStopped(DiskFailed):
 
 
 class AlreadyLocked(StorageError):
-    """Another server holds the data folder."""
+    """Another server uses the data folder."""
 
 
 class MetadataUnreadable(StorageError):
-    """A project's metadata, and the version before it, cannot be understood."""
+    """Neither a project's metadata nor the version before it can be read."""
 
 
 class FolderRefused(StorageError):
-    """A project folder that cannot be used: relative, missing, or no folder."""
+    """The folder cannot be a project: the path is relative, missing, or no folder."""
 
 
 class FolderOutsideRoots(StorageError):
-    """A project folder that is not inside the allowed roots once links are resolved."""
+    """The folder is not inside the allowed roots once links are resolved."""
 
 
 def from_os_error(error: OSError, doing: str) -> StorageError:
-    """The StorageError for a failed system call."""
+    """Return the StorageError for a failed system call."""
     kind = DiskFull if error.errno in _FULL else DiskFailed
     return kind(f"{doing}: {error.strerror or error}")

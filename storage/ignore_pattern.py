@@ -1,10 +1,11 @@
-"""One line of a `.gitignore` (gitignore(5)), matched in a time that grows with the length of the
-path and of the line, and not with their product's powers.
+"""One line of a `.gitignore` (gitignore(5)), matched in a time that is linear in the path and the
+line.
 
-pathspec's regular expressions are of the other kind: `*a*/*a*/*a*/z` against names of 250 letters
-took 6 s, in one call that nothing can interrupt, and a `.gitignore` is written by whoever likes, an
-agent for example. Here each name is an expression of its own in which no star is tried twice
-(atomic groups), and `**` goes back to itself only. tests/test_ignore_pattern.py holds it to git.
+pathspec's regular expressions backtrack: `*a*/*a*/*a*/z` against names of 250 letters took 6 s, in
+one call that nothing can interrupt, and anybody may write a `.gitignore`, an agent for example.
+Here each part of a path has an expression of its own in which no star is tried twice (atomic
+groups), and `**` goes back to itself only. tests/test_ignore_pattern.py compares the results with
+git's.
 """
 
 import re
@@ -17,18 +18,20 @@ _DOUBLE_STAR = "**"
 
 @dataclass(frozen=True, slots=True)
 class IgnorePattern:
-    """`names`: one for each part of a path, None for `**`, which is any number of them."""
+    """`names` has one expression for each part of a path; None stands for `**`, any number of
+    parts."""
 
     names: tuple[re.Pattern[str] | None, ...]
     is_negated: bool
     folders_only: bool
 
     def match(self, parts: Sequence[str], *, is_folder: bool) -> bool:
-        """Whether that path itself is meant; what lies below a folder is the caller's to know."""
+        """Return True if the pattern names that path itself. The caller looks after what lies below
+        a folder."""
         if self.folders_only and not is_folder:
             return False
         at = name_at = 0
-        star_at, star_name_at = -1, -1  # the last `**`, and where the path was then
+        star_at, star_name_at = -1, -1  # the last `**`, and the place in the path then
         while at < len(parts):
             name = self.names[name_at] if name_at < len(self.names) else _NOTHING
             if name is None:
@@ -36,7 +39,9 @@ class IgnorePattern:
                 name_at += 1
             elif name.match(parts[at]):
                 at, name_at = at + 1, name_at + 1
-            elif star_name_at >= 0:  # one more part for the `**`; an earlier one need not be tried
+            elif (
+                star_name_at >= 0
+            ):  # one more part for this `**`; an earlier `**` need not be tried
                 star_at += 1
                 at, name_at = star_at, star_name_at + 1
             else:
@@ -45,7 +50,7 @@ class IgnorePattern:
 
 
 def parse_pattern(line: str) -> IgnorePattern | None:
-    """None for an empty line, a comment, and what is no pattern."""
+    """Return None for an empty line, a comment, and an invalid pattern."""
     text = _without_trailing_blanks(line)
     if not text or text.startswith("#") or len(text) > LENGTH_MAX:
         return None
@@ -78,13 +83,13 @@ def _names(globs: Sequence[str]) -> list[re.Pattern[str] | None]:
             names.append(_name(glob))
         elif not names or names[-1] is not None:
             names.append(None)
-    if names[-1] is None:  # at the end it is what lies inside, and not the folder itself
+    if names[-1] is None:  # at the end `**` means what lies inside, not the folder itself
         names[-1:] = [_ANYTHING, None]
     return names
 
 
 def _name(glob: str) -> re.Pattern[str]:
-    """Raises ValueError, re.error."""
+    """Return the expression for one part. Raises ValueError and re.error."""
     pieces, at = [""], 0
     while at < len(glob):
         character, at = glob[at], at + 1

@@ -1,5 +1,5 @@
-"""What git ignores below a folder. The ignore files are read here, git is not run: a repository's
-settings can name programs."""
+"""What git ignores below a folder. This module reads the ignore files and does not run git: a
+repository's settings can name programs that git would run."""
 
 import os
 from pathlib import Path
@@ -8,16 +8,16 @@ from storage import disk
 from storage.ignore_pattern import IgnorePattern, parse_pattern
 
 _FILE_BYTES_MAX = 1024 * 1024
-# Of one file; what is behind hides nothing.
+# The limit for one file; rules behind it are not read, so nothing more is hidden.
 LINES_MAX = 1_000
-# Patterns that one IgnoreRules looks at in its life, which is one report. Beyond that everything
-# counts as not ignored.
+# The patterns that one IgnoreRules tries in its life, which is one report. After that nothing
+# counts as ignored.
 TRIES_MAX = 100_000
 
 
 class IgnoreRules:
-    """What git ignores below a folder: every `.gitignore` on the way to a path, and
-    `.git/info/exclude`. The user's own core.excludesFile is not looked at. Files are read once."""
+    """The rules of every `.gitignore` on the way to a path, and of `.git/info/exclude`. The user's
+    own core.excludesFile is not read. Each file is read once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -28,18 +28,18 @@ class IgnoreRules:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether some paths may have been called not ignored without a look."""
+        """Return True if some paths may have been reported as not ignored without being tried."""
         return self._tries_left <= 0
 
     def match(self, relative: str) -> bool:
-        """Whether a path, or a folder above it, is ignored."""
+        """Return True if a path, or a folder above it, is ignored."""
         parts = relative.split("/")
         if ".git" in parts:
             return True
         return self._is_below_ignored(parts) or self._match_one(parts, is_folder=False)
 
     def match_folder(self, relative: str) -> bool:
-        """Whether a folder is ignored, and with it all that is in it."""
+        """Return True if a folder is ignored, with everything in it."""
         parts = relative.split("/")
         return ".git" in parts or self._is_below_ignored([*parts, ""])
 
@@ -54,7 +54,8 @@ class IgnoreRules:
         return False
 
     def _match_one(self, parts: list[str], *, is_folder: bool) -> bool:
-        """Rules that lie nearer to the path win, as in git, and of one file the last."""
+        """Return what the rules say of one path. As in git, the rules nearest to the path win, and
+        in one file the last rule."""
         for depth in range(len(parts) - 1, -1, -1):
             verdict = self._verdict(self._of("/".join(parts[:depth])), parts[depth:], is_folder)
             if verdict is not None:
@@ -79,7 +80,7 @@ class IgnoreRules:
 
 
 def _read_patterns(path: Path) -> list[IgnorePattern]:
-    """None of them where there is no file: as for git, a link or a pipe of that name is none."""
+    """Return no patterns if there is no file. As for git, a link or a pipe of that name is no file."""
     try:
         with disk.reading(path) as fd:
             text = os.read(fd, _FILE_BYTES_MAX).decode("utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""Logs as files, for whoever looks at them from outside: beside a running server, or without one.
+"""Logs as files, for commands that look at them from outside, with or without a running server.
 
 Nothing is locked and nothing is written. A server may append, roll, compress and delete meanwhile.
 """
@@ -19,8 +19,8 @@ from storage.segments import Segment, list_segments
 
 @dataclass(frozen=True, slots=True)
 class StoredLog:
-    """A log in a data folder. `name` is the project's id, or the folder's in `kept/`; `meta`, as it
-    was when it was looked at, is None where it cannot be read, and `problem` says why."""
+    """A log in a data folder. `name` is the project's id, or the folder's name in `kept/`. `meta`
+    is the metadata when it was read, None if it cannot be read; `problem` says why."""
 
     name: str
     folder: Path
@@ -32,11 +32,12 @@ class StoredLog:
         return self.meta.log if self.meta is not None else None
 
     def segments(self) -> list[Segment]:
-        """Raises OSError."""
+        """Return the segments. Raises OSError."""
         return list_segments(self.folder)
 
     def size_bytes(self) -> int:
-        """Of what is there: a server may delete or exchange a file while it is looked at."""
+        """Return the size of the files that are there; a server may delete or exchange one
+        meanwhile."""
         size = 0
         for segment in self.segments():
             with contextlib.suppress(FileNotFoundError):
@@ -47,7 +48,7 @@ class StoredLog:
         return LogReader(self.folder)
 
     def last_seq(self) -> int:
-        """The newest whole record's number, 0 where there is none. Raises OSError."""
+        """Return the number of the newest whole record, 0 if there is none. Raises OSError."""
         line = last_record(self.segments())
         return seq_of(line) if line is not None else 0
 
@@ -67,7 +68,7 @@ class LogFacts:
 
 
 def stored_logs(root: Path) -> list[StoredLog]:
-    """Every log of a data folder, those of deleted projects that were kept last. Raises OSError."""
+    """Return every log of a data folder, the kept logs of deleted projects last. Raises OSError."""
     layout = DataLayout(root)
     found = []
     for parent in (layout.projects, layout.kept):
@@ -83,7 +84,7 @@ def stored_logs(root: Path) -> list[StoredLog]:
 
 
 def facts_of(log: StoredLog) -> LogFacts:
-    """From the names and the ends of the files, without reading them. Raises OSError."""
+    """Return facts from the names and the ends of the files, without reading them. Raises OSError."""
     segments = log.segments()
     last_line = last_record(segments)
     first_seq = segments[0].first_seq if segments else 1

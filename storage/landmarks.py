@@ -1,6 +1,6 @@
-"""What readers of a log remember of its files.
+"""What the readers of a log remember of its files.
 
-Nothing here is stored, so nothing here can lie after a crash.
+Nothing here is stored, so nothing here can be wrong after a crash.
 """
 
 import errno
@@ -15,8 +15,9 @@ PROBES_MAX = 8192
 class Landmarks:
     """Shared by the readers of one log, in any thread: each step is one operation on a dict.
 
-    The last time of each closed segment, so that a query by time opens only segments that reach so
-    far; and what bisections have found at round offsets, since they all begin at the same ones.
+    It holds the last time of each closed segment, so that a query by time opens only the segments
+    that reach so far, and what bisections found at round offsets, because they all begin at the
+    same ones.
     """
 
     def __init__(self) -> None:
@@ -24,8 +25,8 @@ class Landmarks:
         self._probes: dict[tuple[str, int], Probe] = {}
 
     def last_stamp(self, segment: Segment) -> bytes:
-        """Of a closed segment; b"" where it has no sound record, or lies under another name since
-        it was listed (which is not remembered). Raises OSError."""
+        """Return the last time in a closed segment; b"" if it has no sound record, or was renamed
+        since it was listed (which is not remembered). Raises OSError."""
         key = (segment.first_seq, segment.created)
         if (stamp := self._stamps.get(key)) is not None:
             return stamp
@@ -39,7 +40,7 @@ class Landmarks:
 
 
 class SegmentProbes:
-    """Of one file. Records behind `upto` may still change and are not kept."""
+    """The probes of one file. Records behind `upto` may still change and are not kept."""
 
     def __init__(self, probes: dict[tuple[str, int], Probe], name: str, upto: int) -> None:
         self._probes = probes
@@ -55,7 +56,7 @@ class SegmentProbes:
 
 
 def last_record(segments: list[Segment]) -> bytes | None:
-    """The last sound record in the last of the segments that has one. Raises OSError."""
+    """Return the last sound record in the last of the segments that has one. Raises OSError."""
     for segment in reversed(segments):
         try:
             with segment_file.opened(segment) as file:
@@ -63,7 +64,7 @@ def last_record(segments: list[Segment]) -> bytes | None:
                     if found := list(record.sound_records(lines)):
                         return found[-1][2]
         except OSError as error:
-            # Deleted or compressed since it was listed, or not ours to read.
+            # Deleted or compressed since it was listed, or not readable for us.
             if error.errno not in disk.UNREADABLE | {errno.ENOENT}:
                 raise
     return None

@@ -26,22 +26,22 @@ class DataLayout:
         self.id_file = root / "id"
 
     def create(self) -> None:
-        """Makes the folders, all private. Raises OSError."""
+        """Create the folders, all private. Raises OSError."""
         for folder in (self.root, self.projects, self.kept, self.trash):
             disk.make_folder(folder)
 
     def data_id(self) -> str:
-        """A random name of this data folder, the same for ever. Raises OSError, DiskFailed."""
+        """Return a random name of this data folder, always the same. Raises OSError and DiskFailed."""
         if not self.id_file.exists():
             disk.replace_file(self.id_file, secrets.token_hex(8).encode("ascii"))
         data_id = self.id_file.read_bytes().strip()
         if not _DATA_ID.match(data_id):
-            # Another id would leave the agents of an earlier server unfound, so none is made up.
+            # A new id would leave the agents of an earlier server unfound, so none is made up.
             raise DiskFailed(f"{self.id_file} is damaged: it should hold 16 hex digits")
         return data_id.decode("ascii")
 
     def note_configuration(self, digest: str) -> bool:
-        """Keeps it; whether it is another than the last one. Raises OSError."""
+        """Store the digest; return True if it differs from the last one. Raises OSError."""
         file = self.root / "configuration"
         before = file.read_text("ascii", errors="replace") if file.exists() else None
         if before == digest:
@@ -54,7 +54,7 @@ class DataLayout:
         return _PROJECT_ID.match(name) is not None
 
     def project(self, project_id: str) -> Path:
-        """A project's folder inside the data folder.
+        """Return a project's folder inside the data folder.
 
         Ids are lower case without separators, so they are safe names on every file system.
         """
@@ -63,14 +63,15 @@ class DataLayout:
         return self.projects / project_id
 
     def log(self, project_id: str) -> Path:
-        """The folder of a project's log."""
+        """Return the folder of a project's log."""
         return self.project(project_id) / "log"
 
 
 def boot_id() -> str:
-    """Names the present run of the system; "" where that cannot be told (macOS).
+    """Return a name for the present run of the system; "" where the system has none (macOS).
 
-    There LOG_SYNC=interval and never cannot tell a power cut from a kill, see docs/message-log.md.
+    Without it, LOG_SYNC=interval and never cannot tell a power cut from a kill
+    (docs/message-log.md).
     """
     try:
         return _BOOT_ID.read_text("ascii").strip()
@@ -79,16 +80,16 @@ def boot_id() -> str:
 
 
 def is_inside(path: Path, folder: Path) -> bool:
-    """Whether a resolved path is that folder or below it."""
+    """Return True if a resolved path is that folder or below it."""
     return path == folder or folder in path.parents
 
 
 def resolve_folder(path: str, roots: Sequence[Path], kept_from: Path) -> Path:
-    """A folder as the file system knows it, links resolved.
+    """Return a folder as the file system knows it, with links resolved.
 
-    The roots come first: what lies outside is FolderOutsideRoots, whether it exists or not, and so
-    is the data folder, `kept_from`, with what is in it and around it; else FolderRefused says what
-    is wrong.
+    The roots are checked first: a path outside raises FolderOutsideRoots, whether it exists or not.
+    So does the data folder, `kept_from`, with everything in it and around it. Otherwise
+    FolderRefused says what is wrong.
     """
     if not path.startswith("/"):
         raise FolderRefused("the path must be absolute")
@@ -108,11 +109,11 @@ def resolve_folder(path: str, roots: Sequence[Path], kept_from: Path) -> Path:
         if not os.access(resolved, os.R_OK | os.X_OK):
             raise FolderRefused("the folder cannot be read")
         str(resolved).encode("utf-8")
-    except (OSError, ValueError) as error:  # too long, a NUL inside, not encodable
+    except (OSError, ValueError) as error:  # too long, with a NUL, or not encodable
         raise FolderRefused(f"the path cannot be used: {error}") from None
     return resolved
 
 
 def nests(path: Path, other: Path) -> bool:
-    """Whether one of two different folders lies inside the other."""
+    """Return True if one of two different folders lies inside the other."""
     return path != other and (is_inside(path, other) or is_inside(other, path))

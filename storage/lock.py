@@ -1,4 +1,4 @@
-"""One server a data folder."""
+"""One server for each data folder."""
 
 import fcntl
 import os
@@ -9,10 +9,10 @@ from storage.errors import AlreadyLocked
 
 
 class DataLock:
-    """Held from `acquire` until `release` or the process's end, however that comes.
+    """Held from `acquire` until `release` or the end of the process, however it ends.
 
-    flock, not lockf: the latter is dropped when any descriptor of the file closes. The file is
-    never deleted, or two servers could hold locks on two files of one name.
+    It uses flock, because lockf drops the lock when any descriptor of the file closes. The file is
+    never deleted: otherwise two servers could hold locks on two files of one name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -20,7 +20,7 @@ class DataLock:
         self._fd: int | None = None
 
     def acquire(self) -> None:
-        """Raises AlreadyLocked, naming the holder's pid, and OSError."""
+        """Take the lock. Raises OSError, and AlreadyLocked with the pid of the holder."""
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, disk.FILE_MODE)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,7 +36,7 @@ class DataLock:
         self._fd = fd
 
     def release(self) -> None:
-        """Harmless when nothing is held."""
+        """Give the lock back; without a lock do nothing."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

@@ -1,7 +1,7 @@
 """Reading a log: pages by number or by time, found by bisection, without an index file.
 
-A reader only opens files to read them, so any thread may have its own. It is told up to which
-number the log is durable and never looks behind that, so it cannot meet a half-written record.
+A reader only opens files to read them, so any thread may have its own. Its caller says up to which
+number the log is durable. It never looks beyond that, so it cannot meet a half-written record.
 """
 
 from collections.abc import Iterator
@@ -14,25 +14,25 @@ from storage.pages import PAGE_BYTES, BackwardFilling, Page, PageFilling
 from storage.segment_file import ConnectionPermit, SegmentFile
 from storage.segments import Segment, last_counting_seqs, list_segments
 
-# A segment may be compressed, or go by retention, between its listing and its opening.
+# Compression or retention may remove a segment between its listing and its opening.
 _OPENINGS_MAX = 3
 
 
 class LogReader:
-    """Pages of one log. `folder` is the log's; not for use by two threads at once."""
+    """Reads pages of one log. `folder` is the log's. Two threads must not use one reader at once."""
 
     def __init__(self, folder: Path, landmarks: Landmarks | None = None) -> None:
         self._folder = folder
         self._landmarks = landmarks or Landmarks()
-        # Where the last page ended, so that the next one need not search: number, file, place.
+        # Where the last page ended (number, file, place), so that the next page need not search.
         self._hint: tuple[int, Path, ConnectionPermit] | None = None
 
     def read_after(
         self, seq: int, upto: int, *, max_bytes: int = PAGE_BYTES, max_count: int = 1 << 30
     ) -> Page:
-        """Records from `seq + 1` to `upto`, at least one where there is one.
+        """Return records from `seq + 1` to `upto`, at least one if there is one.
 
-        Raises OSError where the files cannot be read.
+        Raises OSError if the files cannot be read.
         """
         page = PageFilling(seq, max_bytes, max_count)
         for segment, end in self._counting(upto):
@@ -41,13 +41,13 @@ class LogReader:
                 continue
             if not self._fill(page, segment, limit) or not page.skip_to(limit):
                 return page.forwards(seq)
-        page.skip_to(upto)  # a segment is gone
+        page.skip_to(upto)  # the segment is gone
         return page.forwards(seq)
 
     def read_before(
         self, seq: int, lowest: int, *, max_bytes: int = PAGE_BYTES, max_count: int = 1 << 30
     ) -> Page:
-        """The newest records from `lowest` to `seq`, at least one where there is one. Raises
+        """Return the newest records from `lowest` to `seq`, at least one if there is one. Raises
         OSError."""
         page = BackwardFilling(seq, lowest, max_bytes, max_count)
         for segment, end in reversed(self._counting(seq)):
@@ -60,9 +60,10 @@ class LogReader:
         return page.backwards()
 
     def seq_before(self, timestamp: str, upto: int) -> int:
-        """The number before the first record, in order, at or after `timestamp`.
+        """Return the number before the first record, in order, at or after `timestamp`.
 
-        After a step back of the clock what follows is a superset, never a miss. Raises OSError.
+        After a step back of the clock the result may lie too far back, but never too far ahead.
+        Raises OSError.
         """
         wanted = timestamp.encode("ascii")
         counting = self._counting(upto)
@@ -80,12 +81,12 @@ class LogReader:
     # -- inside ------------------------------------------------------------------------------
 
     def _counting(self, upto: int) -> list[tuple[Segment, int]]:
-        """The segments, each with the highest number that counts in it."""
+        """Return the segments, each with the highest number that counts in it."""
         segments = list_segments(self._folder)
         return list(zip(segments, last_counting_seqs(segments, upto), strict=True))
 
     def _first_at(self, segment: Segment, wanted: bytes, upto: int) -> int | None:
-        """The number of the first record in a segment that is at or after a time."""
+        """Return the number of the first record in a segment that is at or after a time."""
         with self._opened(segment, upto) as found:
             if found is None:
                 return None

@@ -1,4 +1,4 @@
-"""What a log leaves in the project's metadata, so that it can be opened without reading it all."""
+"""What a log keeps in the project's metadata, so that opening it need not read all of it."""
 
 import secrets
 from enum import StrEnum
@@ -25,13 +25,13 @@ class Mark(BaseModel):
 
 
 class LogState(BaseModel):
-    """`clean` only after a clean stop; `checkpoint`: everything before it was flushed. A mark is
+    """`clean` is set only by a clean stop; everything before `checkpoint` was flushed. A mark is
     trusted only as far as the files agree with it.
 
-    `segments`: the first numbers of the files that there are, so that one that is gone is missed;
-    but not below `first_seq`, from where on the log is kept (retention). `sync`: the policy under
-    which it is written. `lost_seq`: a number that was given out and whose file is gone; numbers go
-    on behind it. `missing`: ranges that are known to be unreadable.
+    `segments` are the first numbers of the files, so that a lost file is noticed; files below
+    `first_seq` were deleted on purpose (retention). `sync` is the policy under which the log is
+    written. `lost_seq` is a number that was given out and whose file is lost; numbers continue
+    behind it. `missing` are ranges that cannot be read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,10 +48,10 @@ class LogState(BaseModel):
 
     @property
     def known_last_seq(self) -> int:
-        """A number that was certainly given out."""
+        """Return a number that was certainly given out."""
         return max((mark.last_seq for mark in (self.clean, self.checkpoint) if mark), default=0)
 
 
 def new_log_id() -> str:
-    """A name for a log that no other log has had."""
+    """Return a name that no other log has had."""
     return secrets.token_hex(8)

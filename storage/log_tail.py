@@ -1,6 +1,6 @@
 """The end of a log: where records get their numbers, reach the disk, and are flushed.
 
-A part of MessageLog. A batch is written whole or not at all; a failed flush stops the log until it
+A part of MessageLog. A batch is written whole or not at all. A failed flush stops the log until it
 is reopened, in a new segment.
 """
 
@@ -17,13 +17,13 @@ from storage.log_state import Mark, SyncPolicy
 from storage.recovery import Recovered
 from storage.segments import Compression, Segment, segment_path
 
-# A smaller step back of the clock is evened out; at a larger one a new segment begins.
+# The log evens out a smaller step back of the clock; a larger one begins a new segment.
 CLOCK_STEP_MAX = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """`rotate_bytes`: a segment takes no further batch from there on."""
+    """`rotate_bytes`: a segment of that size takes no further batch."""
 
     rotate_bytes: int
     sync: SyncPolicy
@@ -31,8 +31,8 @@ class LogSettings:
 
 
 class LogTail:
-    """`segments` are all of the log's, the last one is appended to; `last_seq` is the newest number
-    given out."""
+    """`segments` are all segments of the log; records are appended to the last one. `last_seq` is
+    the newest number given out."""
 
     def __init__(
         self, folder: Path, settings: LogSettings, found: Recovered, last_seq: int
@@ -46,7 +46,7 @@ class LogTail:
         self._resumable: Segment | None = None  # the last segment, before the first append
         self._closed: Mark | None = None  # where the last segment ends, once it is closed
         self._size_found = found.size_bytes
-        # Acknowledged records whose flush failed: they begin the next segment.
+        # Acknowledged records whose flush failed; the next segment begins with them.
         self._carried: bytes | None = None
         self._carried_from = 0
         if found.segments and found.last_seq == last_seq:
@@ -59,7 +59,7 @@ class LogTail:
 
     @property
     def created(self) -> str:
-        """When the open segment began, as in its name; "" where none is open."""
+        """Return when the open segment began, as its name writes it; "" if none is open."""
         is_open = self._active is not None or self._resumable is not None
         return self.segments[-1].created if is_open else ""
 
@@ -89,13 +89,14 @@ class LogTail:
         return lines
 
     def sync(self) -> None:
-        """Flushes what was appended. After DiskFailed the log has stopped."""
+        """Flush what was appended. After DiskFailed the log has stopped."""
         self._check_running()
         if self._active is not None:
             self._sync(self._active.size_bytes)
 
     def roll(self) -> None:
-        """Closes the active segment; the next append begins another. Empty ones do not roll."""
+        """Close the active segment; the next append begins another. An empty segment does not
+        roll."""
         if self._active is None and self._resumable is not None and self._size_found:
             self._closed = self.mark()
             self._resumable = None
@@ -105,15 +106,15 @@ class LogTail:
             self._close_file()
 
     def reopen(self, timestamp: str) -> None:
-        """After a failed flush: a new segment, which begins with what was acknowledged and may
-        not have reached the device. Raises StorageError, and then it is still stopped."""
+        """Go on after a failed flush, in a new segment that begins with what was acknowledged and
+        may not have reached the device. Raises StorageError, and then the log is still stopped."""
         if self._carried is None:
             return
         self._begin(timestamp, self._carried_from, self._carried)
         self._carried = None
 
     def close(self, timestamp: str) -> Mark | None:
-        """Flushes and closes; where the log ends. Raises StorageError."""
+        """Flush and close; return where the log ends. Raises StorageError."""
         self.reopen(timestamp)
         self.sync()
         mark = self.mark()
@@ -121,11 +122,11 @@ class LogTail:
         return mark
 
     def abandon(self) -> None:
-        """Closes the file as a crash would leave it."""
+        """Close the file as a crash would leave it."""
         self._close_file()
 
     def mark(self) -> Mark | None:
-        """Where the flushed records end."""
+        """Return where the flushed records end."""
         if self._active is not None:
             name, size, seq = self._active.path.name, self._active.size_bytes, self.last_seq
         elif self._resumable is not None:
@@ -139,8 +140,8 @@ class LogTail:
             raise LogStopped(f"{self._folder}: stopped after a failed flush; it must be reopened")
 
     def _prepare(self, timestamp: str) -> str:
-        """The time of the next batch; before it, a segment that is full, or whose time lies far
-        ahead, is closed."""
+        """Return the time of the next batch. Close a segment that is full, or whose time lies far
+        ahead, first."""
         size = self._active.size_bytes if self._active else self._size_found
         if size >= self._settings.rotate_bytes:
             self.roll()
@@ -174,7 +175,8 @@ class LogTail:
         self.segments.append(Segment(first_seq, path.name[21:37], path))
 
     def _sync(self, acknowledged_bytes: int) -> None:
-        """What lies behind that offset was not acknowledged yet: it goes with a failed flush."""
+        """Flush. The records behind that offset were not acknowledged yet, so a failed flush takes
+        them back."""
         assert self._active is not None
         try:
             self._active.sync()
@@ -187,20 +189,22 @@ class LogTail:
         active = self._active
         wanted = max(acknowledged_bytes - active.synced_bytes, 0)
         carried = b""
-        with contextlib.suppress(OSError):  # left where it may be readable later
+        with contextlib.suppress(
+            OSError
+        ):  # the records stay in the file, which may be readable later
             carried = active.unsynced(wanted)
         is_whole = len(carried) == wanted
         self._closed = None
         self._carried = carried if is_whole else b""
         self._carried_from = active.synced_seq + 1 if is_whole else self.last_seq + 1
-        with contextlib.suppress(OSError):  # these numbers are given out again, and count there
+        with contextlib.suppress(OSError):  # these numbers are given out again, in the next segment
             active.cut(acknowledged_bytes)
         self._close_file()
 
     def _close_file(self) -> None:
         active, self._active, self._resumable, self._size_found = self._active, None, None, 0
         if active is not None:
-            with contextlib.suppress(OSError):  # flushed, or given up
+            with contextlib.suppress(OSError):  # it is flushed, or given up
                 active.close()
 
 

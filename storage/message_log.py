@@ -1,7 +1,6 @@
-"""The append-only log of one project: six calls, synchronous, on files.
+"""The append-only log of one project, on files; every call is synchronous.
 
-`append_many`, `read_after`, `read_since`, `last`, `bounds`, `trim_before` are all that others see
-of it. One owner appends; whoever reads elsewhere gets a `reader()` of its own.
+One owner appends, rolls and trims. Whoever reads gets a `reader()` of its own, for its thread.
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from storage.landmarks import Landmarks
 from storage.log_reader import LogReader
 from storage.log_state import LogState, SyncPolicy, new_log_id
 from storage.log_tail import LogSettings, LogTail
-from storage.pages import PAGE_BYTES, MissingRecords, Page
+from storage.pages import MissingRecords
 from storage.recovery import Recovered, recover
 from storage.segments import Compression, Segment, last_counting_seqs, removable_before
 
@@ -32,10 +31,10 @@ class Bounds:
 
 
 class MessageLog:
-    """Opened with `open_log`; not for use by two threads at once.
+    """Opened with `open_log`; two threads must not use it at once.
 
     After a failed flush it has stopped (`is_stopped`): it can be read, and takes nothing until
-    `reopen`. `found` is what the opening found, `state` is to be kept in the metadata.
+    `reopen`. `found` is what the opening found; the caller keeps `state` in the metadata.
     """
 
     def __init__(
@@ -53,49 +52,31 @@ class MessageLog:
         self.state = state
         self.found = found
 
-    # -- the six calls -----------------------------------------------------------------------
-
     def append_many(
         self, bodies: Sequence[bytes], timestamp: str, *, must_sync: bool = False
     ) -> list[bytes]:
-        """Numbers, stores and, by policy, flushes a batch; returns the stored lines.
+        """Number, store and, by LOG_SYNC, flush a batch; return the stored lines.
 
-        `bodies` are records behind their timestamp (protocol.codec.update_body). All or nothing:
-        at DiskFull and DiskFailed no number was given out. After DiskFull the log can be tried
-        again; DiskFailed may have stopped it, and LogStopped says that it has. `must_sync` flushes
-        under LOG_SYNC=interval too.
+        `bodies` are records behind their timestamp (protocol.codec.update_bodies). The batch is
+        stored whole or not at all: after DiskFull and DiskFailed no number was given out. After
+        DiskFull the log can be tried again; DiskFailed may have stopped it, and LogStopped says
+        that it has. `must_sync` flushes under LOG_SYNC=interval too.
         """
         return self._tail.append(bodies, timestamp, must_sync=must_sync)
-
-    def read_after(self, seq: int, max_bytes: int = PAGE_BYTES) -> Page:
-        """Records behind `seq`. Raises OSError."""
-        return self.reader().read_after(seq, self._tail.last_seq, max_bytes=max_bytes)
-
-    def read_since(self, timestamp: str, max_bytes: int = PAGE_BYTES) -> Page:
-        """Records from the first one at or after `timestamp`. Raises OSError."""
-        reader = self.reader()
-        start = reader.seq_before(timestamp, self._tail.last_seq)
-        return reader.read_after(start, self._tail.last_seq, max_bytes=max_bytes)
-
-    def last(self, count: int, max_bytes: int = PAGE_BYTES) -> Page:
-        """The newest `count` records, oldest first. Raises OSError."""
-        return self.reader().read_before(
-            self._tail.last_seq, self._first_seq, max_bytes=max_bytes, max_count=count
-        )
 
     def bounds(self) -> Bounds:
         return Bounds(self.state.log_id, self._first_seq, self._tail.last_seq)
 
     def trim_before(self, seq: int) -> Bounds:
-        """Deletes whole closed segments that hold only numbers below `seq`, the oldest first.
+        """Delete whole closed segments that hold only numbers below `seq`, the oldest first.
 
-        `note_trim` comes before, and its state is kept, or what goes would be missed at the next
-        opening. Raises StorageError.
+        The caller calls `note_trim` first and keeps its state; otherwise the next opening would
+        report what is deleted as missing. Raises StorageError.
         """
         segments = self._tail.segments
         try:
             for segment in removable_before(segments, seq):
-                for compression in Compression:  # a crash may have left two forms
+                for compression in Compression:  # a crash may have left both forms
                     path = segment.path.with_name(segment.name + compression.suffix)
                     path.unlink(missing_ok=True)
                     path.with_name(path.name + ".new").unlink(missing_ok=True)
@@ -106,28 +87,26 @@ class MessageLog:
             raise from_os_error(error, f"deleting segments of {self._folder}") from error
         return self.bounds()
 
-    # -- for the owner -----------------------------------------------------------------------
-
     def reader(self) -> LogReader:
-        """Reads the same files; for one other thread."""
+        """Return a reader of the same files, for one other thread."""
         return LogReader(self._folder, self._landmarks)
 
     @property
     def closed_segments(self) -> list[tuple[Segment, int]]:
-        """Those that are not appended to any more, oldest first, each with the last number that
-        counts in it."""
+        """Return the segments that are not appended to any more, oldest first, each with the last
+        number that counts in it."""
         segments = self._tail.segments
         ends = last_counting_seqs(segments, self._tail.last_seq)
         return list(zip(segments, ends, strict=True))[:-1]
 
     @property
     def active_bytes(self) -> int:
-        """The size of the segment at the end."""
+        """Return the size of the segment at the end."""
         mark = self._tail.mark()
         return mark.size_bytes if mark is not None else 0
 
     def last_stamp(self, segment: Segment) -> str:
-        """The time of a closed segment's last record; "" where it has none. Raises OSError."""
+        """Return the time of a closed segment's last record; "" if it has none. Raises OSError."""
         return self._landmarks.last_stamp(segment).decode("ascii")
 
     @property
@@ -136,12 +115,12 @@ class MessageLog:
 
     @property
     def created(self) -> str:
-        """When the active segment began, as in its name, such as 20261123T081433Z; or ""."""
+        """Return when the active segment began, as its name writes it (20261123T081433Z), or ""."""
         return self._tail.created
 
     @property
     def wants_checkpoint(self) -> bool:
-        """Whether the metadata should note how far the log is flushed: recovery reads from
+        """Return True if the metadata should note how far the log is flushed: recovery reads from
         there, and from the beginning of a segment that the metadata does not know."""
         mark, known = self._tail.mark(), self.state.checkpoint
         if mark is None:
@@ -151,14 +130,14 @@ class MessageLog:
         return mark.size_bytes - known.size_bytes >= CHECKPOINT_BYTES
 
     def note_checkpoint(self) -> LogState:
-        """Flushes and returns the state to be kept in the metadata. Raises DiskFailed."""
+        """Flush, and return the state to keep in the metadata. Raises DiskFailed."""
         self.sync()
         mark = self._tail.mark() or self.state.checkpoint
         return self._noted(checkpoint=mark, clean=None)
 
     def note_trim(self, seq: int) -> LogState:
-        """The state that says: what lies before the first segment that `trim_before(seq)` leaves
-        is not missed."""
+        """Return the state that says: nothing before the first segment that `trim_before(seq)`
+        leaves is missing."""
         first_seq = self.state.first_seq
         if segments := self._tail.segments:
             count = len(removable_before(segments, seq))
@@ -166,26 +145,26 @@ class MessageLog:
         return self._noted(first_seq=first_seq)
 
     def note_missing(self, missing: Sequence[MissingRecords]) -> LogState:
-        """The state that knows of these."""
+        """Return the state that knows of these records."""
         return self._noted(missing=tuple((hole.first_seq, hole.last_seq) for hole in missing))
 
     def sync(self) -> None:
-        """Flushes what was appended. After DiskFailed the log has stopped."""
+        """Flush what was appended. After DiskFailed the log has stopped."""
         self._tail.sync()
 
     def roll(self) -> None:
-        """Closes the active segment; the next append begins another. Empty ones do not roll.
+        """Close the active segment; the next append begins another. An empty segment does not roll.
         Raises DiskFailed."""
         self._tail.roll()
 
     def reopen(self, timestamp: str) -> None:
-        """After a failed flush: a new segment, which begins with what was acknowledged and may
-        not have reached the device. Raises StorageError, and then it is still stopped."""
+        """Go on after a failed flush, in a new segment that begins with what was acknowledged and
+        may not have reached the device. Raises StorageError, and then the log is still stopped."""
         self._tail.reopen(timestamp)
 
     def take_compressed(self, name: str, compression: Compression) -> bool:
-        """Exchanges a closed segment for its compressed form, which lies whole and flushed beside
-        it as `….new`. False where the segment is not there any more. Raises StorageError."""
+        """Exchange a closed segment for its compressed form, which lies whole and flushed beside it
+        as `….new`. Return False if the segment is gone. Raises StorageError."""
         segments = self._tail.segments
         known = next((s for s in segments[:-1] if s.name == name), None)
         fresh = self._folder / f"{name}{compression.suffix}.new"
@@ -196,7 +175,7 @@ class MessageLog:
             path = fresh.with_suffix("")
             fresh.rename(path)
             disk.sync_folder(self._folder)
-            # Only now: a crash in between leaves both, and the plain one counts.
+            # Only now: after a crash in between both forms are there, and the plain one counts.
             known.path.unlink()
             disk.sync_folder(self._folder)
         except OSError as error:
@@ -206,12 +185,12 @@ class MessageLog:
         return True
 
     def close(self, timestamp: str) -> LogState:
-        """Flushes and closes; the state returned says so. Raises StorageError."""
+        """Flush and close; return a state that says so. Raises StorageError."""
         mark = self._tail.close(timestamp)
         return self._noted(clean=mark, checkpoint=mark or self.state.checkpoint)
 
     def abandon(self) -> None:
-        """Closes the file as a crash would leave it."""
+        """Close the file as a crash would leave it."""
         self._tail.abandon()
 
     def _noted(self, **changes: object) -> LogState:
@@ -221,18 +200,20 @@ class MessageLog:
 
 
 def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> MessageLog:
-    """Opens a log, new or old, and mends its tail. The returned log's `state` must be kept.
+    """Open a log, new or old, and mend its tail. The caller must keep the returned log's `state`.
 
-    The log gets a new id where numbers that somebody may have seen could be given out again: the
-    metadata or a segment is gone, the files end before a number that is known, or, without
-    LOG_SYNC=always, a tail was cut or the system went down. Raises StorageError.
+    The log gets a new id if numbers that somebody may have seen could be given out again: the
+    metadata or a segment is gone, the files end before a known number, or, without LOG_SYNC=always,
+    a tail was cut or the system went down. Raises StorageError.
     """
     try:
         disk.make_folder(folder)
         known = state or LogState(log_id=new_log_id(), boot_id=settings.boot_id)
         found = recover(folder, known)
         if not found.was_clean:
-            for leftover in folder.glob("*.jsonl*.new"):  # of a child, or a start, that was killed
+            for leftover in folder.glob(
+                "*.jsonl*.new"
+            ):  # of a compressor, or a start, that was killed
                 leftover.unlink()
     except OSError as error:
         raise from_os_error(error, f"opening the log {folder}") from error
@@ -250,8 +231,8 @@ def _opened_state(known: LogState, settings: LogSettings, found: Recovered) -> L
         or found.is_segment_gone
         or (lazy and not found.was_clean and (found.torn is not None or rebooted))
     )
-    # What a missing file held is a gap for ever. A tail that was cut is gone, and its numbers are
-    # given out again, under another id.
+    # The records of a missing file are a gap for ever. The records of a cut tail are gone, and
+    # their numbers are given out again, under another id.
     lost_seq = known.lost_seq
     if found.is_segment_gone:
         lost_seq = max(known.known_last_seq, lost_seq)

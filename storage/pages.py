@@ -1,4 +1,4 @@
-"""Pages of a log: records in order, and what is missing in their place."""
+"""Pages of a log: records in order, and what is missing between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ PAGE_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class MissingRecords:
-    """Stored records that cannot be read, `first_seq` to `last_seq`."""
+    """Stored records that cannot be read, from `first_seq` to `last_seq`."""
 
     first_seq: int
     last_seq: int
@@ -23,7 +23,7 @@ Item = bytes | MissingRecords
 class Page:
     """Records in order, oldest first: whole lines, or what is missing in their place.
 
-    `first_seq` and `last_seq` are what the page covers; an empty one has `last_seq` below.
+    `first_seq` and `last_seq` are what the page covers; an empty page has the smaller `last_seq`.
     """
 
     items: tuple[Item, ...]
@@ -36,7 +36,7 @@ class Page:
 
 
 class PageFilling:
-    """A page under way, forwards. `position`: the number up to which it is full."""
+    """A page that is being filled forwards. `position` is the number up to which it is full."""
 
     def __init__(self, seq: int, max_bytes: int, max_count: int) -> None:
         self.position = seq
@@ -51,12 +51,14 @@ class PageFilling:
         return not self._is_full and len(self._items) < self._max_count
 
     def take(self, lines: Sequence[bytes], limit: int) -> int:
-        """The sound records among these lines, in order, up to a number; how many lines were used,
-        fewer than all where the page is full or the limit is passed."""
+        """Take the sound records among these lines, in order, up to a number.
+
+        Return how many lines were used: fewer than all if the page is full or the limit is passed.
+        """
         items, size, position = self._items, self._size, self.position
         used = len(lines)
         for index, number, line in record.sound_records(lines):
-            if number <= position:  # a doubled record
+            if number <= position:  # stored twice
                 continue
             if number > limit:
                 used = index
@@ -75,7 +77,7 @@ class PageFilling:
         return used
 
     def skip_to(self, seq: int) -> bool:
-        """What lies up to there is missing; False where the page is full with that."""
+        """Note that everything up to there is missing; return False if that fills the page."""
         if self.position < seq:
             self._items.append(MissingRecords(self.position + 1, seq))
             self.position = seq
@@ -86,8 +88,8 @@ class PageFilling:
 
 
 class BackwardFilling:
-    """A page under way, from its newest record to its oldest. `position`: the number that would
-    come next."""
+    """A page that is being filled from its newest record to its oldest. `position` is the next
+    number."""
 
     def __init__(self, seq: int, lowest: int, max_bytes: int, max_count: int) -> None:
         self.position = seq
@@ -99,8 +101,8 @@ class BackwardFilling:
         self._max_count = max_count
 
     def take(self, lines: Sequence[bytes], limit: int) -> bool:
-        """The sound records among these lines with numbers up to `limit`; False where the page is
-        full, or reaches down to `lowest`."""
+        """Take the sound records among these lines with numbers up to `limit`; return False if the
+        page is full or reaches down to `lowest`."""
         items, size, position = self._items, self._size, self.position
         has_more = True
         for _, number, line in reversed(list(record.sound_records(lines))):
@@ -122,7 +124,7 @@ class BackwardFilling:
         return has_more
 
     def skip_to(self, seq: int) -> bool:
-        """What lies from there on is missing."""
+        """Note that everything from there on is missing."""
         if self.position >= seq and len(self._items) < self._max_count:
             self._items.append(MissingRecords(seq, self.position))
             self.position = seq - 1

@@ -1,4 +1,4 @@
-"""Lines of a plain file by offset, in slabs read with pread: forwards, backwards, from a guess."""
+"""Lines of a plain file by offset, read in slabs with pread: forwards, backwards, from a guess."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from io import BytesIO
 from storage import record
 
 SLAB_BYTES = 64 * 1024
-# A slab doubles up to SLAB_BYTES: for a single record, and for a page of a hundred.
+# A slab doubles up to SLAB_BYTES: small for a single record, large for a page of a hundred.
 PROBE_BYTES = 8 * 1024
 FIRST_SLAB_BYTES = 32 * 1024
 
@@ -15,7 +15,7 @@ FIRST_SLAB_BYTES = 32 * 1024
 def slabs_from(
     fd: int, offset: int, slab_bytes: int = FIRST_SLAB_BYTES
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """Whole lines, newline included, from `offset` on, with where the first of them begins.
+    """Yield whole lines, with their newlines, from `offset` on, and where the first of them begins.
 
     What follows the last newline is left out: it may be half a line.
     """
@@ -36,15 +36,17 @@ def slabs_from(
 
 
 def slabs_before(fd: int, end: int, slab_bytes: int = FIRST_SLAB_BYTES) -> Iterator[list[bytes]]:
-    """Whole lines that end at or before `end`: the nearest first, but in order within a slab."""
-    # The end of a line that begins in an earlier slab, its last piece first; None before any line.
+    """Yield whole lines that end at or before `end`: the nearest slab first, in order within a
+    slab."""
+    # The pieces of a line that begins in an earlier slab, its last piece first; None before any
+    # line.
     head: list[bytes] | None = None
     while end > 0:
         length = min(slab_bytes, end)
         slab_bytes = min(2 * slab_bytes, SLAB_BYTES)
         end -= length
         slab = os.pread(fd, length, end)
-        if head is None:  # behind the last newline there is nothing, or half a line
+        if head is None:  # nothing, or half a line, follows the last newline
             slab = slab[: slab.rfind(b"\n") + 1]
             if not slab:
                 continue
@@ -61,10 +63,10 @@ def slabs_before(fd: int, end: int, slab_bytes: int = FIRST_SLAB_BYTES) -> Itera
 def records_from(
     fd: int, offset: int, slab_bytes: int = PROBE_BYTES
 ) -> Iterator[tuple[int, tuple[int, bytes]]]:
-    """Sound records from the first line that begins at or after `offset`: where each begins, its
-    number and its timestamp.
+    """Yield sound records from the first line that begins at or after `offset`: where each begins,
+    its number and its timestamp.
 
-    A line that only looks like a record would lead a bisection astray by a flipped digit.
+    Lines are checked, because a flipped digit in a number would lead a bisection astray.
     """
     is_first = offset > 0
     for start, slab in slabs_from(fd, max(offset - 1, 0), slab_bytes):

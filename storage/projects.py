@@ -20,7 +20,7 @@ class ProjectMeta(BaseModel):
 
     `fresh`: the next prompt begins a new conversation. `model_named`: a prompt of the session has
     named a model, which --resume may bring back. `busy_since_seq`: while executions are open, a
-    number before the first of their records; what was open at a crash is found from there.
+    number before the first of their records; after a crash they are found from there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,31 +40,32 @@ class ProjectMeta(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A project whose metadata is gone: it is listed with status `error`, its log untouched."""
+    """A project whose metadata is lost: it is listed with status `error`, and its log is left
+    alone."""
 
     project_id: str
     problem: str
 
 
 class ProjectStore:
-    """Loads, saves and removes metadata. Every call raises StorageError where the disk fails."""
+    """Loads, saves and removes metadata. Every call raises StorageError if the disk fails."""
 
     def __init__(self, layout: DataLayout) -> None:
         self._layout = layout
 
     def folder(self, project_id: str) -> Path:
-        """Where a project's data lies."""
+        """Return the folder of a project's data."""
         return self._layout.project(project_id)
 
     def load_all(self) -> list[ProjectMeta | Unreadable]:
-        """Every project, by id; what a crash has cut short is finished first: deletions, and
-        creations that had not got as far as their metadata."""
+        """Return every project, by id. First finish what a crash has cut short: deletions, and
+        creations that had no metadata yet."""
         for leftover in self._layout.trash.iterdir():
             shutil.rmtree(leftover, ignore_errors=True)
         found: list[ProjectMeta | Unreadable] = []
         for folder in sorted(self._layout.projects.iterdir()):
             if not self._layout.is_project_id(folder.name) or not folder.is_dir():
-                continue  # not ours
+                continue  # not one of ours
             try:
                 if _never_began(folder):
                     shutil.rmtree(folder, ignore_errors=True)
@@ -76,7 +77,7 @@ class ProjectStore:
         return found
 
     def load(self, project_id: str) -> ProjectMeta | None:
-        """One project's metadata, or None where it cannot be read."""
+        """Return one project's metadata, or None if it cannot be read."""
         found = self._load(self._layout.project(project_id))
         return found if isinstance(found, ProjectMeta) else None
 
@@ -90,25 +91,25 @@ class ProjectStore:
         return meta
 
     def save(self, meta: ProjectMeta) -> None:
-        """Durable on return; the version before it stays beside it."""
+        """Save the metadata, durably; the version before it stays beside it."""
         write_meta(self._layout.project(meta.project_id), meta)
 
     def remove(self, project_id: str) -> None:
-        """Deletes a project's data: a crash in the middle leaves all of it or nothing."""
+        """Delete a project's data: a crash in the middle leaves all of it or nothing."""
         grave = self._layout.trash / f"{project_id}.{secrets.token_hex(4)}"
         self._move(self._layout.project(project_id), grave)
         shutil.rmtree(grave, ignore_errors=True)
 
     def keep(self, meta: ProjectMeta) -> None:
-        """Puts a deleted project's history aside for one with the same id and folder."""
+        """Put a deleted project's history aside for a later project with the same id and folder."""
         log_id = meta.log.log_id if meta.log else secrets.token_hex(8)
         self._move(
             self._layout.project(meta.project_id), self._layout.kept / f"{meta.project_id}~{log_id}"
         )
 
     def clear_way(self, project_id: str) -> None:
-        """Before a project is made: data that a deletion or a creation which failed has left under
-        that id is put aside, never taken over by whoever comes."""
+        """Put aside what a failed deletion or creation has left under an id, before a project is
+        made: a new project never takes it over."""
         folder = self._layout.project(project_id)
         try:
             if not folder.exists() or _never_began(folder):
@@ -122,7 +123,7 @@ class ProjectStore:
             raise DiskFailed(problem) from None
 
     def take_kept(self, project_id: str, path: str) -> ProjectMeta | None:
-        """Brings a kept history back and returns its metadata, where there is one."""
+        """Bring a kept history back and return its metadata; None if there is none."""
         for folder in sorted(self._layout.kept.glob(f"{project_id}~*")):
             try:
                 meta = read_meta(folder)
@@ -147,7 +148,7 @@ def _never_began(folder: Path) -> bool:
 
 
 def write_meta(folder: Path, meta: ProjectMeta) -> None:
-    """Durable on return; the version before it stays beside it. Raises StorageError."""
+    """Save the metadata, durably; the version before it stays beside it. Raises StorageError."""
     try:
         disk.make_folder(folder)
         data = meta.model_dump_json(indent=1).encode("utf-8") + b"\n"
@@ -157,15 +158,15 @@ def write_meta(folder: Path, meta: ProjectMeta) -> None:
 
 
 def read_meta(folder: Path) -> ProjectMeta:
-    """A project's metadata; or the version before it, with the log's state forgotten, since it is
-    old. Raises MetadataUnreadable."""
+    """Return a project's metadata. If it is damaged, return the version before it, without the
+    log's state, which would be too old. Raises MetadataUnreadable."""
     problems = []
     for name in ("meta.json", "meta.json.old"):
         try:
             meta = ProjectMeta.model_validate_json((folder / name).read_bytes())
         except FileNotFoundError:
             problems.append(f"{name}: there is no such file")
-        except OSError as error:  # it may be sound: an older version must not take its place
+        except OSError as error:  # it may be sound, so an older version must not replace it
             raise MetadataUnreadable(f"{name}: {error.strerror}") from None
         except ValidationError as error:
             problems.append(f"{name}: {error.errors(include_url=False)[0]['msg']}")

@@ -1,7 +1,8 @@
-"""What an open log finds: its last record, what cannot be read, and a torn tail that is set aside.
+"""What opening a log finds: its last record, what cannot be read, and a torn tail that is set
+aside.
 
-Only the tail is ever mended. Damage that sound records follow stays where it is, and readers are
-told of the gap.
+Only the tail is ever mended. Damage before sound records stays where it is, and readers report it
+as a gap.
 """
 
 import os
@@ -16,7 +17,7 @@ from storage.pages import MissingRecords
 from storage.segment_file import START, ConnectionPermit
 from storage.segments import Compression, Segment, last_counting_seqs, list_segments
 
-# What is read after a clean stop.
+# How much is read after a clean stop.
 TAIL_BYTES = 4 * 1024
 
 
@@ -32,9 +33,9 @@ class TornTail:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The state of a log on the disk. `size_bytes` is the last segment's; `missing` are numbers
-    that were found to be unreadable; `is_segment_gone`: a file is missing that is known of;
-    `has_lost_tail`: records that had been flushed went with the tail."""
+    """The state of a log on the disk. `size_bytes` is the size of the last segment; `missing` are
+    the numbers that cannot be read. `is_segment_gone`: a file that the metadata knows is missing.
+    `has_lost_tail`: the tail held records that had been flushed."""
 
     segments: tuple[Segment, ...]
     size_bytes: int = 0
@@ -49,7 +50,8 @@ class Recovered:
 
 @dataclass(slots=True)
 class _Scan:
-    """`end`: behind the last sound record of the last segment that was read; `last`: the record."""
+    """`end` lies behind the last sound record of the last segment that was read; `last` is that
+    record."""
 
     seq: int
     end: int = 0
@@ -57,8 +59,8 @@ class _Scan:
     missing: list[MissingRecords] = field(default_factory=list)
 
     def take(self, start: int, lines: Sequence[bytes], limit: int) -> None:
-        """Lines that begin at an offset. A record that stands there twice is sound only once; one
-        behind `limit` does not count."""
+        """Take lines that begin at an offset. A record that stands there twice counts once; a
+        record behind `limit` does not count."""
         taken = 0
         for index, number, line in record.sound_records(lines):
             if self.seq < number <= limit:
@@ -75,7 +77,7 @@ class _Scan:
 
 
 def recover(folder: Path, state: LogState) -> Recovered:
-    """Finds the last record and mends the tail. Raises OSError."""
+    """Find the last record and mend the tail. Raises OSError."""
     segments = list_segments(folder)
     present = {segment.first_seq for segment in segments}
     gone = _gone(state, present)
@@ -90,9 +92,9 @@ def recover(folder: Path, state: LogState) -> Recovered:
     if not was_clean and segments[-1].compression is Compression.OFF:
         if scan.end < size:
             torn = _mend(segments[-1], scan.end, size)
-        _sync(segments[-1].path)  # what was read may be in the page cache only
-    # An empty last segment is legal: a crash between its creation and its first record. Its name
-    # keeps the numbers, the record before it keeps the time.
+        _sync(segments[-1].path)  # what was read may only be in the page cache
+    # An empty last segment is legal: the server crashed between creating it and its first record.
+    # Its name holds the number, and the record before it the time.
     last = scan.last or last_record(segments)
     return Recovered(
         tuple(segments),
@@ -108,7 +110,7 @@ def recover(folder: Path, state: LogState) -> Recovered:
 
 
 def _gone(state: LogState, present: set[int]) -> tuple[MissingRecords, ...]:
-    """What files held that the state knows of and that are not there."""
+    """Return what files held that the state knows and that are gone."""
     known = sorted(n for n in state.segments if n >= state.first_seq)
     ends = [*(n - 1 for n in known[1:]), max(state.known_last_seq, state.lost_seq)]
     return tuple(
@@ -119,7 +121,7 @@ def _gone(state: LogState, present: set[int]) -> tuple[MissingRecords, ...]:
 
 
 def _scan_clean(segment: Segment, size: int, state: LogState) -> _Scan | None:
-    """One small read, where the files agree with the mark of a clean stop."""
+    """Read a few KiB, if the files agree with the mark of a clean stop."""
     clean = state.clean
     if clean is None or (clean.segment, clean.size_bytes) != (segment.path.name, size):
         return None
@@ -130,7 +132,7 @@ def _scan_clean(segment: Segment, size: int, state: LogState) -> _Scan | None:
                 sound = next(record.sound_records(lines), None)
                 scan.seq = sound[1] - 1 if sound else scan.seq
             scan.take(start, lines, clean.last_seq)
-    if scan.last is None and size > TAIL_BYTES:  # the last record is a large one
+    if scan.last is None and size > TAIL_BYTES:  # the last record is larger
         if (last := last_record([segment])) is None:
             return None
         scan.last, scan.seq = last, record.seq_of(last)
@@ -141,7 +143,7 @@ def _scan_clean(segment: Segment, size: int, state: LogState) -> _Scan | None:
 
 
 def _scan_from_checkpoint(segments: list[Segment], state: LogState) -> _Scan:
-    """Everything behind the checkpoint, however many segments that is."""
+    """Read everything behind the checkpoint, however many segments that is."""
     first, place, seq = _start_of_scan(segments, state)
     scan = _Scan(seq)
     counting = zip(segments, last_counting_seqs(segments, 1 << 63), strict=True)
@@ -156,12 +158,14 @@ def _scan_from_checkpoint(segments: list[Segment], state: LogState) -> _Scan:
 
 
 def _start_of_scan(segments: list[Segment], state: LogState) -> tuple[int, ConnectionPermit, int]:
-    """Which segment, where in it, and the number of the record before it."""
+    """Return the segment, the place in it, and the number of the record before it."""
     mark = state.checkpoint
     for index, segment in enumerate(segments):
         if mark is None or mark.segment != segment.name:
             continue
-        if segment.compression is not Compression.OFF:  # closed and whole: what follows counts
+        if (
+            segment.compression is not Compression.OFF
+        ):  # closed and whole, so the next segment counts
             behind = min(index + 1, len(segments) - 1)
             return behind, START, segments[behind].first_seq - 1
         if _agrees(segment, mark):
@@ -171,7 +175,7 @@ def _start_of_scan(segments: list[Segment], state: LogState) -> tuple[int, Conne
 
 
 def _agrees(segment: Segment, mark: Mark) -> bool:
-    """Whether the record that a mark names ends there: one small read."""
+    """Return True if the record that a mark names ends there: one small read."""
     with segment_file.opened(segment) as file:
         if mark.size_bytes > file.end[0]:
             return False
@@ -182,7 +186,7 @@ def _agrees(segment: Segment, mark: Mark) -> bool:
 
 
 def _mend(segment: Segment, end: int, size: int) -> TornTail:
-    """Copies what no sound record follows to a file of its own, durably, and then cuts it off."""
+    """Copy what no sound record follows to a file of its own, durably, and then cut it off."""
     kept = segment.path.with_name(f"{segment.path.name}.torn-{end}")
     fd = os.open(segment.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:

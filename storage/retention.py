@@ -1,4 +1,4 @@
-"""Which closed segments may go. Decides, deletes nothing."""
+"""Which closed segments may be deleted. This module decides and deletes nothing."""
 
 import os
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from storage.message_log import MessageLog
 
 @dataclass(frozen=True, slots=True)
 class RetentionRules:
-    """`older_than`: segments whose last record is older go, at most `aged_at_most` of them in one
-    pass; `total_bytes`: the oldest go until the log is no larger. None and 0 keep all."""
+    """`older_than`: delete segments whose last record is older, at most `aged_at_most` in one pass.
+    `total_bytes`: delete the oldest until the log is no larger. None and 0 keep all."""
 
     older_than: datetime | None
     total_bytes: int
@@ -26,10 +26,10 @@ class _Candidate:
 
 
 def trim_seq(log: MessageLog, rules: RetentionRules, keep_from_seq: int | None) -> int | None:
-    """What to call `trim_before` with, or None where nothing is to go.
+    """Return the argument for `trim_before`, or None if nothing is to be deleted.
 
-    Whole segments, oldest first, never the last one, and nothing from `keep_from_seq` on (the
-    records of executions that are open). Raises OSError.
+    Whole segments go, oldest first, never the last one, and nothing from `keep_from_seq` on (the
+    records of open executions). Raises OSError.
     """
     candidates = _candidates(log)
     total = sum(c.size_bytes for c in candidates) + log.active_bytes
@@ -53,7 +53,8 @@ def _candidates(log: MessageLog) -> Sequence[_Candidate]:
         status = os.stat(segment.path)
         newest = datetime.fromtimestamp(status.st_mtime, UTC)
         if stamp := log.last_stamp(segment):
-            # The earlier of the two: a clock that was ahead for a while must not pin the file.
+            # The earlier of the two: a clock that was ahead for a while must not keep the file for
+            # ever.
             newest = min(newest, datetime.fromisoformat(stamp))
         found.append(_Candidate(end_seq, status.st_size, newest))
     return found

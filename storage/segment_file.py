@@ -14,19 +14,19 @@ from storage.segments import Compression, Segment
 # An offset in the file, and how far into the block that begins there (0 in a plain file).
 ConnectionPermit = tuple[int, int]
 START: ConnectionPermit = (0, 0)
-# Whether a record, by number and timestamp, is far enough; once true it stays so.
+# True if a record, by number and timestamp, is far enough; once true it stays true.
 Test = Callable[[tuple[int, bytes]], bool]
-# What a bisection has found at an offset of a file: where a record begins, its number and time.
+# What a bisection found at an offset of a file: where a record begins, its number and its time.
 Probe = tuple[int, tuple[int, bytes]]
-# Below this distance a bisection goes on step by step.
+# Below this distance a bisection continues line by line.
 _LINEAR_BYTES = 8 * 1024
-# Only what is found at multiples of these is remembered: a thousand places in a segment of 1 GiB.
+# Only offsets that are multiples of these are remembered: a thousand for a segment of 1 GiB.
 _PLAIN_GRID_BYTES = 1024 * 1024
 _BLOCK_GRID_BYTES = 256 * 1024
 
 
 class Probes(Protocol):
-    """What bisections of one file have found, for the next one."""
+    """What bisections of one file have found, for the next bisection."""
 
     def get(self, offset: int) -> Probe | None: ...
 
@@ -35,8 +35,8 @@ class Probes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole lines in order, newline included. `place` is where they begin, `end` where the next
-    chunk does; `in_block` says what a place in between looks like."""
+    """Whole lines in order, with their newlines. `place` is where they begin, `end` where the next
+    chunk begins; `in_block`: places between them are places in a block."""
 
     place: ConnectionPermit
     lines: Sequence[bytes]
@@ -44,7 +44,7 @@ class Chunk:
     in_block: bool
 
     def behind(self, count: int) -> ConnectionPermit:
-        """The place behind so many of the lines."""
+        """Return the place behind that many lines."""
         if count == len(self.lines):
             return self.end
         size = sum(map(len, self.lines[:count]))
@@ -53,25 +53,25 @@ class Chunk:
 
 
 class SegmentFile(Protocol):
-    """Every call raises OSError where the file fails."""
+    """Every call raises OSError if the file fails."""
 
     @property
     def end(self) -> ConnectionPermit:
-        """Behind the last line."""
+        """Return the place behind the last line."""
 
     def find(self, is_far_enough: Test) -> ConnectionPermit:
-        """Where the first record begins that is far enough; else the end."""
+        """Return where the first record begins that is far enough, or the end."""
 
     def chunks_from(self, place: ConnectionPermit) -> Iterator[Chunk]:
-        """The lines from there on."""
+        """Yield the lines from a place on."""
 
     def lines_before(self, place: ConnectionPermit) -> Iterator[Sequence[bytes]]:
-        """The lines before it: those nearest to it first, in order within a piece."""
+        """Yield the lines before a place: the nearest chunk first, in order within a chunk."""
 
 
 @contextmanager
 def opened(segment: Segment, probes: Probes | None = None) -> Iterator[SegmentFile]:
-    """Raises OSError."""
+    """Open a segment, as a context. Raises OSError."""
     with disk.reading(segment.path) as fd:
         if segment.compression is Compression.OFF:
             yield PlainFile(fd, probes)
@@ -91,8 +91,8 @@ class PlainFile:
         return os.fstat(self._fd).st_size, 0
 
     def find(self, is_far_enough: Test) -> ConnectionPermit:
-        """Invariant: every record that begins before `low` is too small; the one looked for does
-        not begin behind the first one at or after `high`."""
+        """Search by bisection. Invariant: every record that begins before `low` is too small, and
+        the wanted record begins no later than the first record at or after `high`."""
         low, high = 0, self.end[0]
         while high - low > _LINEAR_BYTES:
             middle = _middle(low, high)
@@ -124,7 +124,7 @@ class BlockFile:
         self._fd = fd
         self._compression = compression
         self._probes = probes
-        # The block read last: what a search has found in it is read next.
+        # The block that was read last: what a search has found in it is read next.
         self._last: tuple[int, bytes] | None = None
 
     @property
@@ -139,8 +139,8 @@ class BlockFile:
         return self.end
 
     def _last_too_small(self, is_far_enough: Test) -> int:
-        """The offset of the last block whose first record is too small: what is looked for lies in
-        it or begins the next one."""
+        """Return the offset of the last block whose first record is too small. The wanted record
+        lies in it or begins the next one."""
         low, high, found = 0, self.end[0], 0
         while low < high:
             middle = _middle(low, high)
@@ -181,8 +181,8 @@ class BlockFile:
 def _remembered(
     probes: Probes | None, offset: int, grid_bytes: int, look: Callable[[int], Probe | None]
 ) -> Probe | None:
-    """The first record, or block, that begins at or after an offset; looked for once where the
-    offset is a round one."""
+    """Return the first record, or block, that begins at or after an offset; look it up once if the
+    offset is round."""
     if probes is None or offset % grid_bytes:
         return look(offset)
     probe = probes.get(offset)
@@ -192,8 +192,8 @@ def _remembered(
 
 
 def _middle(low: int, high: int) -> int:
-    """An offset from `low` to below `high`, as round as there is one: so bisections of a file that
-    has grown still ask at the same places."""
+    """Return an offset from `low` to below `high`, as round as possible: bisections of a file that
+    has grown then still ask at the same places."""
     last = high - 1
     if last == low:
         return low

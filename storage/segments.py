@@ -1,4 +1,4 @@
-"""The files of a log: their names, their order, and which may go."""
+"""The files of a log: their names, their order, and which may be removed."""
 
 import os
 import re
@@ -13,7 +13,7 @@ _CREATED = "%Y%m%dT%H%M%SZ"
 
 
 class Compression(StrEnum):
-    """How closed segments are kept; `LOG_COMPRESS`."""
+    """How closed segments are kept: `LOG_COMPRESS`."""
 
     OFF = "off"
     GZIP = "gzip"
@@ -21,7 +21,7 @@ class Compression(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """What the name of a segment's file ends in, behind `.jsonl`."""
+        """Return what the name of a segment's file ends in, behind `.jsonl`."""
         return _SUFFIXES[self]
 
 
@@ -31,11 +31,11 @@ _BY_SUFFIX = {suffix: compression for compression, suffix in _SUFFIXES.items()}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Segment:
-    """One file. Its name is final from birth, so no reader has a file move under it; a closed one
-    may be replaced by its compressed form.
+    """One file. Its name never changes, so no reader has a file move away; the compressed form may
+    replace a closed one.
 
-    Its records count only below the next segment's `first_seq`: after a failed sync the file
-    before may hold numbers that nobody was told, and that were given again.
+    Its records count only below the next segment's `first_seq`: after a failed flush the file
+    before may hold numbers that nobody was told, and that were given out again.
     """
 
     first_seq: int
@@ -45,15 +45,15 @@ class Segment:
 
     @property
     def name(self) -> str:
-        """The name as it was given at birth."""
+        """Return the name that the file got first, without the suffix of its compression."""
         return self.path.name.removesuffix(self.compression.suffix)
 
 
 def segment_path(folder: Path, first_seq: int, timestamp: str) -> Path:
-    """Where a segment begins its life; `timestamp` is RFC 3339 in UTC.
+    """Return the path of a new segment; `timestamp` is RFC 3339 in UTC.
 
-    Of two files with one first number the later counts (the one before it was given up), so its
-    time is later too, whatever the clock says.
+    If two files have the same first number, the later one counts (the earlier one was given up), so
+    its time must be later too, whatever the clock says.
     """
     created = f"{datetime.fromisoformat(timestamp):{_CREATED}}"
     given_up = [s.created for s in list_segments(folder) if s.first_seq == first_seq]
@@ -64,10 +64,10 @@ def segment_path(folder: Path, first_seq: int, timestamp: str) -> Path:
 
 
 def list_segments(folder: Path) -> list[Segment]:
-    """The segments in order. Foreign files are left out and untouched.
+    """Return the segments in order. Other files are left out and left alone.
 
-    One that is there plain and compressed (a crash between the two steps of the exchange) is the
-    plain one. Raises OSError.
+    If a segment is there plain and compressed (after a crash during the exchange), the plain one
+    counts. Raises OSError.
     """
     found: dict[tuple[int, str], Segment] = {}
     for name in os.listdir(folder):
@@ -81,13 +81,13 @@ def list_segments(folder: Path) -> list[Segment]:
 
 
 def last_counting_seqs(segments: Sequence[Segment], last_seq: int) -> list[int]:
-    """For each segment the highest number that counts in it."""
+    """Return for each segment the highest number that counts in it."""
     if not segments:
         return []
     return [segment.first_seq - 1 for segment in segments[1:]] + [last_seq]
 
 
 def removable_before(segments: Sequence[Segment], seq: int) -> list[Segment]:
-    """Whole segments that hold only numbers below `seq`; never the last one."""
+    """Return whole segments that hold only numbers below `seq`; never the last one."""
     ends = last_counting_seqs(segments, 0)[:-1]  # the last one stays
     return [segment for segment, end in zip(segments, ends, strict=False) if end < seq]

@@ -1,4 +1,4 @@
-"""Whether a log is whole: every CRC, every number, and that time does not run back in a file."""
+"""Check a whole log: every CRC, every number, and that time does not run backwards in a file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from storage.inspection import StoredLog
 from storage.projects import read_meta
 from storage.segments import Segment, last_counting_seqs, list_segments
 
-# A log that is rotten through and through is not listed line by line.
+# A log that is damaged everywhere is not listed line by line.
 PROBLEMS_MAX = 100
 _FAR = 1 << 63
 
 
 @dataclass(slots=True)
-class Verdict:
+class Verification:
     """`notes` are for people to know, `problems` are losses. `unlisted` counts further problems."""
 
     name: str
@@ -38,12 +38,12 @@ class Verdict:
         return not self.problems
 
 
-def verify(log: StoredLog, progress: Callable[[int], None]) -> Verdict:
-    """Reads all of it; `progress` gets the bytes of each piece. Raises OSError.
+def verify(log: StoredLog, progress: Callable[[int], None]) -> Verification:
+    """Read all of the log; `progress` gets the bytes of each piece. Raises OSError.
 
     What a running server appends, compresses or deletes meanwhile is no problem.
     """
-    verdict = Verdict(log.name)
+    verdict = Verification(log.name)
     if log.problem is not None:
         verdict.report(f"metadata: {log.problem}")
     segments = log.segments()
@@ -58,7 +58,7 @@ def verify(log: StoredLog, progress: Callable[[int], None]) -> Verdict:
 
 
 def _verify_segment(
-    verdict: Verdict,
+    verdict: Verification,
     segment: Segment,
     limit: int,
     is_last: bool,
@@ -80,8 +80,10 @@ def _verify_segment(
         _expect(verdict, segment, limit + 1)
 
 
-def _read(verdict: Verdict, segment: Segment, limit: int, progress: Callable[[int], None]) -> None:
-    """Up to the size that the file has now: whatever comes later is still under way."""
+def _read(
+    verdict: Verification, segment: Segment, limit: int, progress: Callable[[int], None]
+) -> None:
+    """Read up to the size that the file has now: what comes later is still being written."""
     newest = b""
     with segment_file.opened(segment) as file:
         end = file.end
@@ -107,8 +109,8 @@ def _read(verdict: Verdict, segment: Segment, limit: int, progress: Callable[[in
                 break
 
 
-def _expect(verdict: Verdict, segment: Segment, number: int) -> None:
-    """What lies between the last number and this one is missing."""
+def _expect(verdict: Verification, segment: Segment, number: int) -> None:
+    """Report the records between the last number and this one as missing."""
     first, last = verdict.last_seq + 1, number - 1
     if first <= last:
         which = f"record {first} is" if first == last else f"records {first} to {last} are"
@@ -117,7 +119,7 @@ def _expect(verdict: Verdict, segment: Segment, number: int) -> None:
 
 
 def _report_unsound(
-    verdict: Verdict, segment: Segment, chunk: segment_file.Chunk, sound: set[int]
+    verdict: Verification, segment: Segment, chunk: segment_file.Chunk, sound: set[int]
 ) -> None:
     for index, line in enumerate(chunk.lines):
         if index not in sound:
@@ -126,10 +128,10 @@ def _report_unsound(
             verdict.report(f"{segment.path.name}: {len(line)} bytes {where} are no record")
 
 
-def _compare_with_state(verdict: Verdict, log: StoredLog, present: set[int]) -> None:
-    """A server that runs writes files before metadata, and metadata before it deletes files: so
-    numbers are compared with what stood there before the files were read, and files with what
-    stands there after."""
+def _compare_with_state(verdict: Verification, log: StoredLog, present: set[int]) -> None:
+    """Compare numbers with the metadata from before the files were read, and files with the
+    metadata from after: a running server writes files before metadata, and metadata before it
+    deletes files."""
     state = log.state
     if state is None:
         return
@@ -148,6 +150,6 @@ def _compare_with_state(verdict: Verdict, log: StoredLog, present: set[int]) -> 
         verdict.report(f"the log ends at {verdict.last_seq}, but record {last} was stored")
 
 
-def _note_what_was_set_aside(verdict: Verdict, folder: Path) -> None:
+def _note_what_was_set_aside(verdict: Verification, folder: Path) -> None:
     for path in sorted(folder.glob("*.torn-*")):
         verdict.notes.append(f"{path.name}: {path.stat().st_size} bytes were set aside")

@@ -14,7 +14,8 @@ from actors import messages
 from actors.access.keyring import Keyring
 from actors.audit.trail import AuditTrail
 from actors.frontend.certificates import CertificateError, Certificates
-from actors.watch.reloader import LOOK_S, FileReloader, ReloadFailed, _folders
+from actors.watch.reloader import LOOK_S, FileReloader, _folders
+from actors.watch.stamps import ReloadFailed
 from tests.conftest import make_tls_files
 from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
 from tests.harness import HubProcess, TlsFiles

@@ -10,7 +10,7 @@ import pytest
 from actors import messages
 from actors.access.keyring import Keyring
 from actors.client.actor import EXPIRY_LOOK_MAX_S
-from actors.watch.reloader import ReloadFailed
+from actors.watch.stamps import ReloadFailed
 from protocol import requests
 from protocol.requests import MODELS
 from protocol.rights import Rights

@@ -12,6 +12,7 @@ from storage.errors import DiskFailed, DiskFull, LogStopped
 from storage.log_state import SyncPolicy
 from storage.message_log import open_log
 from storage.segments import list_segments
+from tests.reading import last, read_after
 from tests.test_message_log import append, body, seqs, settings, stamp
 
 
@@ -41,7 +42,7 @@ def test_a_full_disk_refuses_the_batch_and_goes_on(
                 append(log, 5)
     assert list_segments(tmp_path)[0].path.read_bytes() == before
     assert seqs(tuple(append(log, 1))) == [3]
-    assert seqs(log.read_after(0).items) == [1, 2, 3]
+    assert seqs(read_after(log, 0).items) == [1, 2, 3]
 
 
 def test_a_failed_sync_is_not_tried_again_on_the_same_file(
@@ -63,14 +64,14 @@ def test_a_failed_sync_is_not_tried_again_on_the_same_file(
     assert log.is_stopped
     with pytest.raises(LogStopped):
         append(log, 1)
-    assert seqs(log.last(9).items) == [1, 2]
+    assert seqs(last(log, 9).items) == [1, 2]
     log.reopen(stamp(2))
     # The number was told to nobody: it is given out again, in a new file, and counts there.
     assert seqs(tuple(append(log, 2, second=2))) == [3, 4]
     assert len(list_segments(tmp_path)) == 2
-    assert seqs(log.read_after(0).items) == [1, 2, 3, 4]
+    assert seqs(read_after(log, 0).items) == [1, 2, 3, 4]
     again = open_log(tmp_path, settings(), log.close(stamp(9)))
-    assert seqs(again.last(4).items) == [1, 2, 3, 4]
+    assert seqs(last(again, 4).items) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("policy", [SyncPolicy.INTERVAL, SyncPolicy.NEVER])
@@ -88,13 +89,13 @@ def test_what_was_acknowledged_before_a_failed_flush_is_carried_into_a_new_segme
         with pytest.raises(DiskFailed):
             log.reopen(stamp(2))
     old = list_segments(tmp_path)[0].path
-    assert seqs(log.last(9).items) == [1, 2, 3, 4, 5]
+    assert seqs(last(log, 9).items) == [1, 2, 3, 4, 5]
     state = log.close(stamp(3))
     new = list_segments(tmp_path)[-1]
     assert (new.first_seq, new.path.read_bytes()) == (3, b"".join(carried))
     os.truncate(old, old.stat().st_size - len(b"".join(carried)))  # as the power may leave it
     again = open_log(tmp_path, settings(sync=policy), state)
-    assert seqs(again.last(9).items) == [1, 2, 3, 4, 5]
+    assert seqs(last(again, 9).items) == [1, 2, 3, 4, 5]
     assert again.bounds().log_id == state.log_id
 
 
@@ -117,7 +118,7 @@ def test_a_new_segment_counts_behind_the_one_that_failed_whatever_the_clock_says
     log.reopen(stamp(990))
     append(log, 3, second=990)
     assert [segment.first_seq for segment in list_segments(tmp_path)] == [1, 5, 5]
-    assert seqs(log.last(9).items) == [1, 2, 3, 4, 5, 6, 7]
+    assert seqs(last(log, 9).items) == [1, 2, 3, 4, 5, 6, 7]
     log.abandon()
     again = open_log(tmp_path, settings(), log.state)
     assert again.bounds() == log.bounds()
@@ -138,7 +139,7 @@ def test_a_carried_segment_has_its_name_only_with_its_content(
     seen = []
 
     def write(fd: int, data: bytes) -> None:
-        seen.append(seqs(log.last(9).items))
+        seen.append(seqs(last(log, 9).items))
         raise OSError(errno.EIO, "planned")
 
     with monkeypatch.context() as patch:

@@ -6,6 +6,7 @@ from storage.log_state import LogState, SyncPolicy
 from storage.message_log import open_log
 from storage.record import seq_of, timestamp_of
 from storage.segments import list_segments
+from tests.reading import read_after
 from tests.test_message_log import append, seqs, settings, stamp
 
 
@@ -18,7 +19,7 @@ def test_a_missing_segment_changes_the_id_and_no_number_comes_twice(tmp_path: Pa
     again = open_log(tmp_path, settings(), state)
     assert again.bounds().log_id != state.log_id
     assert seqs(tuple(append(again, 1, second=9))) == [7]
-    assert seqs(again.read_after(0).items) == [1, 2, 3, 4, (5, 6), 7]
+    assert seqs(read_after(again, 0).items) == [1, 2, 3, 4, (5, 6), 7]
     list_segments(tmp_path)[0].path.unlink()
     reopened = open_log(tmp_path, settings(), again.close(stamp(99)))
     assert reopened.bounds().first_seq == 3

@@ -15,6 +15,7 @@ from storage.message_log import LogSettings, open_log
 from storage.pages import MissingRecords
 from storage.record import timestamp_of
 from storage.segments import Compression, list_segments
+from tests.reading import last, read_since
 from tests.test_message_log import body
 
 SETTINGS = LogSettings(rotate_bytes=2000, sync=SyncPolicy.ALWAYS, boot_id="b")
@@ -120,7 +121,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(0, 60), max_bytes=st.integers(1, 3000))
     def read_last(self, count: int, max_bytes: int) -> None:
-        page = self.log.last(count, max_bytes)
+        page = last(self.log, count, max_bytes)
         found = list(page.items)
         assert not any(isinstance(item, MissingRecords) for item in found)
         assert found == (self.lines[-len(found) :] if found else [])
@@ -133,7 +134,7 @@ class LogMachine(RuleBasedStateMachine):
         if self.lines:
             moments.append(timestamp_of(data.draw(st.sampled_from(self.lines))).decode())
         for moment in moments:
-            found = self.log.read_since(moment, 1 << 30).items
+            found = read_since(self.log, moment, 1 << 30).items
             wanted = moment.encode()
             expected = [n for n, line in enumerate(self.lines) if timestamp_of(line) >= wanted]
             assert list(found) == (self.lines[expected[0] :] if expected else [])

@@ -14,6 +14,7 @@ from storage.pages import MissingRecords
 from storage.record import seq_of, timestamp_of
 from storage.segments import Compression, list_segments
 from tests.fakes import body_of
+from tests.reading import last, read_after, read_since
 
 GIB = 1 << 30
 
@@ -50,9 +51,9 @@ def test_numbers_begin_at_one_and_count_up(tmp_path: Path) -> None:
     assert [seq_of(line) for line in lines] == [1, 2, 3]
     assert append(log, 1)[0].startswith(b'{"crc":"')
     assert log.bounds() == Bounds(log.state.log_id, 1, 4)
-    assert seqs(log.read_after(1).items) == [2, 3, 4]
-    assert seqs(log.last(2).items) == [3, 4]
-    assert log.read_after(0).items[0] == lines[0]
+    assert seqs(read_after(log, 1).items) == [2, 3, 4]
+    assert seqs(last(log, 2).items) == [3, 4]
+    assert read_after(log, 0).items[0] == lines[0]
     log.close(stamp(99))
 
 
@@ -104,7 +105,7 @@ def test_junk_at_the_end_is_set_aside(tmp_path: Path, junk: bytes) -> None:
     again = open_log(tmp_path, settings(), log.state)
     assert again.found.torn is not None and again.found.torn.size_bytes == len(junk)
     assert seqs(tuple(append(again, 1))) == [3]
-    assert seqs(again.read_after(0).items) == [1, 2, 3]
+    assert seqs(read_after(again, 0).items) == [1, 2, 3]
 
 
 def test_a_record_that_stands_there_twice_counts_once(tmp_path: Path) -> None:
@@ -131,9 +132,9 @@ def test_damage_in_the_middle_is_a_gap_and_is_not_cut(tmp_path: Path) -> None:
     assert again.found.torn is None
     assert again.found.missing == (MissingRecords(2, 3),)
     assert path.read_bytes() == bytes(data)
-    assert seqs(again.read_after(0).items) == [1, (2, 3), 4, 5]
-    assert seqs(again.last(4).items) == [1, (2, 3), 4, 5]
-    assert seqs(again.last(2).items) == [4, 5]
+    assert seqs(read_after(again, 0).items) == [1, (2, 3), 4, 5]
+    assert seqs(last(again, 4).items) == [1, (2, 3), 4, 5]
+    assert seqs(last(again, 2).items) == [4, 5]
     assert seqs(tuple(append(again, 1))) == [6]
 
 
@@ -143,14 +144,14 @@ def test_segments_roll_by_size_and_readers_cross_them(tmp_path: Path) -> None:
         append(log, 2, second=number)
     names = [s.first_seq for s in list_segments(tmp_path)]
     assert len(names) > 2
-    assert seqs(log.read_after(0).items) == list(range(1, 21))
-    assert seqs(log.last(20).items) == list(range(1, 21))
+    assert seqs(read_after(log, 0).items) == list(range(1, 21))
+    assert seqs(last(log, 20).items) == list(range(1, 21))
     for start in range(21):
-        assert seqs(log.read_after(start).items) == list(range(start + 1, 21))
-        assert seqs(log.last(start).items) == list(range(21 - start, 21))
+        assert seqs(read_after(log, start).items) == list(range(start + 1, 21))
+        assert seqs(last(log, start).items) == list(range(21 - start, 21))
     for number in range(10):
-        assert seqs(log.read_since(stamp(number)).items) == list(range(2 * number + 1, 21))
-    assert seqs(log.read_since(stamp(11)).items) == []
+        assert seqs(read_since(log, stamp(number)).items) == list(range(2 * number + 1, 21))
+    assert seqs(read_since(log, stamp(11)).items) == []
 
 
 def test_trimming_takes_whole_old_segments(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_trimming_takes_whole_old_segments(tmp_path: Path) -> None:
         append(log, 2, second=number)
     assert log.trim_before(2).first_seq == 1
     assert log.trim_before(5) == Bounds(log.state.log_id, 5, 8)
-    assert seqs(log.read_after(4).items) == [5, 6, 7, 8]
+    assert seqs(read_after(log, 4).items) == [5, 6, 7, 8]
     assert log.trim_before(1000) == Bounds(log.state.log_id, 7, 8)
     again = open_log(tmp_path, settings(), log.close(stamp(99)))
     assert again.bounds().first_seq == 7
@@ -175,9 +176,9 @@ def test_a_file_that_is_none_is_a_gap(tmp_path: Path, what: str) -> None:
     {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("x")}[
         what
     ]()
-    assert seqs(log.read_after(0).items) == [1, 2, (3, 4), 5, 6]
-    assert seqs(log.last(6).items) == [1, 2, (3, 4), 5, 6]
-    assert seqs(log.read_since(stamp(1)).items) == [5, 6]
+    assert seqs(read_after(log, 0).items) == [1, 2, (3, 4), 5, 6]
+    assert seqs(last(log, 6).items) == [1, 2, (3, 4), 5, 6]
+    assert seqs(read_since(log, stamp(1)).items) == [5, 6]
     assert log.trim_before(1).first_seq == 1
 
 
@@ -188,8 +189,8 @@ def test_a_page_backwards_has_no_more_than_was_asked_for(tmp_path: Path) -> None
     data = bytearray(path.read_bytes())
     data[sum(map(len, lines[:4])) + 40] ^= 1  # record 5
     path.write_bytes(data)
-    assert seqs(log.last(2).items) == [(5, 5), 6]
-    assert seqs(log.last(3).items) == [4, (5, 5), 6]
+    assert seqs(last(log, 2).items) == [(5, 5), 6]
+    assert seqs(last(log, 3).items) == [4, (5, 5), 6]
 
 
 def test_what_a_killed_child_has_left_goes(tmp_path: Path) -> None:
@@ -211,8 +212,8 @@ def test_the_clock_may_step_back(tmp_path: Path) -> None:
     large = append(log, 1, second=10)[0]
     assert timestamp_of(large).decode() == stamp(10)
     assert len(list_segments(tmp_path)) == 2
-    assert seqs(log.read_since(stamp(5)).items) == [1, 2, 3]
-    assert seqs(log.read_since(stamp(999)).items) == [1, 2, 3]  # a superset, never a miss
+    assert seqs(read_since(log, stamp(5)).items) == [1, 2, 3]
+    assert seqs(read_since(log, stamp(999)).items) == [1, 2, 3]  # a superset, never a miss
 
 
 def test_recovery_reads_only_behind_the_checkpoint(tmp_path: Path) -> None:

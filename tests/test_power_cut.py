@@ -16,6 +16,7 @@ from storage.projects import ProjectMeta, ProjectStore
 from storage.record import seq_of
 from storage.segments import Compression
 from tests.disk_calls import DiskCalls, Machine, Unsynced
+from tests.reading import read_after
 from tests.test_message_log import body, stamp
 from tests.test_storage import a_meta
 
@@ -110,7 +111,7 @@ def cut_everywhere(
 
 
 def everything(log: MessageLog) -> dict[int, bytes]:
-    items = log.read_after(log.bounds().first_seq - 1, 1 << 30).items
+    items = read_after(log, log.bounds().first_seq - 1, 1 << 30).items
     return {seq_of(item): item for item in items if isinstance(item, bytes)}
 
 
@@ -137,7 +138,7 @@ def check_log(layout: DataLayout, notes: list[Any], policy: SyncPolicy = ALWAYS)
         assert log.bounds().log_id != ids[-1]
     last = log.bounds().last_seq
     assert seq_of(log.append_many([body("more")], stamp(99))[0]) == last + 1
-    after = log.read_after(log.bounds().first_seq - 1, 1 << 30).items
+    after = read_after(log, log.bounds().first_seq - 1, 1 << 30).items
     assert not [i for i in after if isinstance(i, MissingRecords)] or policy is not ALWAYS
     log.abandon()
 

@@ -5,22 +5,22 @@ from typing import Any
 
 import pytest
 
-from actors.server import start_progress as opening
-from actors.server.start_progress import Opening
+from actors.server import start_progress
+from actors.server.start_progress import StartProgress
 from actors.server.stop_request import StopRequest
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "POLL_S", 0.001)
-    monkeypatch.setattr(opening, "QUIET_S", 0.005)
-    monkeypatch.setattr(opening, "BETWEEN_LINES_S", 0.002)
+    monkeypatch.setattr(start_progress, "POLL_S", 0.001)
+    monkeypatch.setattr(start_progress, "QUIET_S", 0.005)
+    monkeypatch.setattr(start_progress, "BETWEEN_LINES_S", 0.002)
 
 
 def test_a_quick_start_says_nothing() -> None:
     said: list[str] = []
-    waiting = Opening(said.append)
-    waiting.progress(3, 3)
+    waiting = StartProgress(said.append)
+    waiting.note(3, 3)
     waiting.wait(StopRequest())
     assert said == []
 
@@ -34,21 +34,21 @@ def test_a_slow_start_says_how_far_it_is(quick: None) -> None:
         if len(said) == 3:
             enough.set()
 
-    waiting = Opening(say)
-    waiting.progress(1, 4)
+    waiting = StartProgress(say)
+    waiting.note(1, 4)
     thread = threading.Thread(target=waiting.wait, args=(StopRequest(),))
     thread.start()
     assert enough.wait(10)
-    waiting.progress(4, 4)
+    waiting.note(4, 4)
     thread.join(10)
     assert said[0] == "opening projects: 1 of 4"
     assert said[-1].startswith("opening projects: all 4 after ")
 
 
 def test_a_start_that_gets_nowhere_ends(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "STALLED_S", 0.01)
+    monkeypatch.setattr(start_progress, "STALLED_S", 0.01)
     stop_request: Any = StopRequest()
-    waiting = Opening(lambda _: None)
-    waiting.progress(0, 1)
+    waiting = StartProgress(lambda _: None)
+    waiting.note(0, 1)
     waiting.wait(stop_request)
     assert stop_request.failure == "the projects did not open in time"

@@ -7,7 +7,7 @@ import stat
 from datetime import datetime
 from pathlib import Path
 
-from actors.watch.reloader import ReloadFailed, Stamp, stamp_of, steps
+from actors.watch.stamps import ReloadFailed, Stamp, stamp_of, steps
 from protocol.ssh import (
     AuthorizedKey,
     Certificate,

@@ -26,13 +26,13 @@ class Subscription:
     __slots__ = (
         "_ended",
         "_final",
-        "_live",
         "_newest",
         "_outbox",
         "_overflowed",
         "_wants_ephemeral",
         "dialect",
         "id",
+        "is_live",
         "position",
         "project_id",
     )
@@ -57,17 +57,13 @@ class Subscription:
         self._overflowed = overflowed
         self._ended = ended
         self._newest = 0
-        self._live = False
+        self.is_live = False
         self._final: Broadcast | None = None
 
     @property
     def newest(self) -> int:
         """Return the newest number that was offered."""
         return self._newest
-
-    @property
-    def is_live(self) -> bool:
-        return self._live
 
     def register(self, position: int, last_seq: int) -> None:
         self.position, self._newest = position, last_seq
@@ -76,7 +72,7 @@ class Subscription:
         with self._outbox.lock:
             if batch.last_seq is not None:
                 self._newest = batch.last_seq
-            if self._live:
+            if self.is_live:
                 self._deliver(batch)
             elif batch.is_final:
                 self._final = batch
@@ -92,12 +88,12 @@ class Subscription:
     def go_live(self) -> bool:
         """Step to live where the replay has reached the newest number; return True once live."""
         with self._outbox.lock:
-            if not self._live and self.position >= self._newest:
-                self._live = True
+            if not self.is_live and self.position >= self._newest:
+                self.is_live = True
                 self._leave_stream()  # an earlier subscription's; not all of it was sent
                 if self._final is not None:
                     self._deliver(self._final)
-            return self._live
+            return self.is_live
 
     def abandon_replay(self) -> bool:
         """Give up a replay whose log cannot be read.
@@ -107,7 +103,7 @@ class Subscription:
         with self._outbox.lock:
             if self._final is None:
                 return False
-            self._live = True
+            self.is_live = True
             self._deliver(self._final)
             return True
 
@@ -130,7 +126,7 @@ class Subscription:
             if batch.last_seq is not None:
                 self.position = batch.last_seq
         elif result is WriteResult.OVERFLOW:
-            self._live = False
+            self.is_live = False
             self._overflowed(self.project_id, self.position)
         if batch.is_final:
             self._leave_stream()

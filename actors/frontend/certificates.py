@@ -4,7 +4,7 @@ import os
 import ssl
 from pathlib import Path
 
-from actors.watch.reloader import ReloadFailed, Stamp, stamp_of
+from actors.watch.stamps import ReloadFailed, Stamp, stamp_of
 
 
 class CertificateError(ReloadFailed):

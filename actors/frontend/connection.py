@@ -16,7 +16,7 @@ from websockets.protocol import OPEN
 
 from actors.client.outbox import PROGRESS_S, Outbox
 from actors.frontend.conversation import Conversation
-from actors.frontend.handshake import HandshakeRules, Opening, new_protocol
+from actors.frontend.handshake import HandshakeRules, RequestReader, new_protocol
 from actors.frontend.heartbeat import Heartbeat
 from actors.frontend.readiness import Readiness
 from actors.frontend.socket_transport import SocketTransport
@@ -136,22 +136,22 @@ class Connection:
             return False
         # A stranger takes no place from those who have a key.
         admit = self._place.has_room if self._context.needs_key else self._place.take
-        opening = Opening(self._protocol, self._context.rules, admit)
+        reader = RequestReader(self._protocol, self._context.rules, admit)
         answer = None
         while answer is None:
             data = self._transport.receive(RECEIVE_BYTES, left_s())
             if data == b"":
                 return False
             if data:
-                answer = opening.feed(data)
+                answer = reader.feed(data)
             elif left_s() <= 0:
-                answer = opening.timed_out()
+                answer = reader.timed_out()
         if answer:
             self._transport.send(answer)  # small: the socket's buffer takes it
         if answer and self._protocol.state is not OPEN:
             self._context.refused(self._peer, int(answer.split(None, 2)[1]))
         self._outbox.inflater = self._protocol.inflater
-        self._early = opening.rest
+        self._early = reader.rest
         return self._protocol.state is OPEN
 
     def _on_authenticated(self) -> bool:

@@ -50,7 +50,7 @@ def _select_subprotocol(
     return None if chosen is None else Subprotocol(chosen)
 
 
-class Opening:
+class RequestReader:
     """The request of one connection, in any pieces. `rest` is what came behind it: frames of a
     client that did not wait for the answer, for the protocol once it is open. `admit` takes a place
     among MAX_CONN connections where there is one."""

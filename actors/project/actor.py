@@ -56,6 +56,13 @@ class Project(Actor):
     # -- life --------------------------------------------------------------------------------
 
     def started(self) -> None:
+        self._open_log()
+        self._make_parts()
+        self._runs.report_lost(self._log.open)
+        self._look_at_status()
+        self._hub.tell(messages.ProjectOpened(info=self._status.describe()))
+
+    def _open_log(self) -> None:
         settings = self._settings
         self._log = ProjectLog(settings.layout, settings.log, self._first_meta)
         self._executor = ExecutorLink(
@@ -76,37 +83,37 @@ class Project(Actor):
             timers=self._timers,
             stored=self._executor.return_credit,
         )
-        self._maintenance = Maintenance(self._log, self._feed)
-        self._queue = RunQueue(settings.max_queue)
-        self._permissions = Permissions(
+
+    def _make_parts(self) -> None:
+        log, feed, executor, settings = self._log, self._feed, self._executor, self._settings
+        self._maintenance = Maintenance(log, feed)
+        self._queue = queue = RunQueue(settings.max_queue)
+        self._permissions = permissions = Permissions(
             project=self.actor_ref,
-            feed=self._feed,
-            queue=self._queue,
-            executor=self._executor,
+            feed=feed,
+            queue=queue,
+            executor=executor,
             timers=self._timers,
             timeout_s=settings.permission_timeout_s,
         )
         self._status = Status(
             hub=self._hub,
-            log=self._log,
-            feed=self._feed,
-            queue=self._queue,
-            permissions=self._permissions,
-            executor=self._executor,
+            log=log,
+            feed=feed,
+            queue=queue,
+            permissions=permissions,
+            executor=executor,
         )
         self._runs = Runs(
-            log=self._log,
-            feed=self._feed,
+            log=log,
+            feed=feed,
             settings=settings,
-            queue=self._queue,
-            permissions=self._permissions,
-            executor=self._executor,
+            queue=queue,
+            permissions=permissions,
+            executor=executor,
             clock=self._clock,
             describe=self._status.describe,
         )
-        self._runs.report_lost(self._log.open)
-        self._look_at_status()
-        self._hub.tell(messages.ProjectOpened(info=self._status.describe()))
 
     def release(self) -> None:
         self._stop_watching()

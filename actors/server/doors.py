@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from actors import messages
 from actors.access.keyring import Keyring, read_keys
 from actors.audit.trail import AuditTrail
 from actors.config.settings import Config
@@ -21,7 +20,8 @@ from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
 from actors.server.wiring import FrontEnd
-from actors.watch.reloader import FileReloader, ReloadFailed
+from actors.watch.reloader import FileReloader
+from actors.watch.stamps import ReloadFailed
 
 logger = logging.getLogger("claudehub.main")
 
@@ -100,7 +100,7 @@ class Doors:
         if self._certificates is not None:
             yield start(subject=self._certificates)
         if self._keyring is not None:
-            yield start(subject=self._keyring, notice=messages.KeysChanged(), died=died)
+            yield start(subject=self._keyring, tells_hub=True, died=died)
 
     def _url(self, port: int) -> str:
         config = self._config

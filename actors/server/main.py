@@ -28,7 +28,7 @@ from actors.runtime.refs import Ref
 from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
-from actors.server.start_progress import Opening
+from actors.server.start_progress import StartProgress
 from actors.server.stop_request import StopRequest
 from actors.server.wiring import FrontEnd, audit_settings, hub_settings
 from protocol import codec
@@ -97,18 +97,14 @@ def _run(
     facts = agent_setup.prepare(config, data_id, stack)
     trail = _start_auditor(config, layout, clock, timers, stop_request, stack)
     readiness = _readiness(stack)  # stops after those whom it wakes
-    opening = Opening(_say_progress)
+    progress = StartProgress(_say_progress)
     directory = LocalDirectory()
     settings = hub_settings(
-        config,
-        layout=layout,
-        agents=facts,
-        progress=opening.progress,
-        died=stop_request.fail,
+        config, layout=layout, agents=facts, progress=progress.note, died=stop_request.fail
     )
     hub = Hub.start(settings=settings, directory=directory, clock=clock, timers=timers)
     stack.callback(_stop_actors, hub, 2 * config.kill_grace + STOP_MARGIN_S)
-    opening.wait(stop_request)
+    progress.wait(stop_request)
     if stop_request.is_requested:
         return
     front = FrontEnd(

@@ -12,7 +12,7 @@ BETWEEN_LINES_S = 2.0
 STALLED_S = 600.0
 
 
-class Opening:
+class StartProgress:
     """`say` gets a line now and then, once it takes longer than QUIET_S."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -20,7 +20,7 @@ class Opening:
         self._all_open = threading.Event()
         self._state = (0, 0)
 
-    def progress(self, done: int, total: int) -> None:
+    def note(self, done: int, total: int) -> None:
         """From any thread."""
         self._state = (done, total)
         if done == total:

@@ -7,9 +7,9 @@ then.
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
@@ -20,42 +20,14 @@ from actors.audit.trail import CONFIG_CHANGED, AuditTrail
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
+from actors.watch.stamps import Reloadable, ReloadFailed, steps
 
 logger = logging.getLogger("claudehub.files")
 
 # Several files may belong together (certificate and key): all shall be there before they are read.
 SETTLE_S = 0.5
 LOOK_S = 30.0
-# As the kernel follows (path_resolution(7)).
-LINKS_MAX = 40
 STOP_S = 1.0
-
-
-# What a file was when it was looked at; a change of any of these means that it is another now.
-Stamp = tuple[int, int, int, int]
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Of a file that was looked at."""
-    return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
-
-
-class ReloadFailed(Exception):
-    """What the files say now cannot be used; the text is for people."""
-
-
-class Reloadable(Protocol):
-    """What is read from files. `name` is for the log; `failure` says what holds after a failure."""
-
-    name: str
-    failure: str
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """Where it comes from."""
-
-    def reload(self) -> bool:
-        """Reads again where something has changed; whether it has. Raises ReloadFailed."""
 
 
 class _Notice(FileSystemEventHandler):
@@ -80,7 +52,7 @@ class FileReloader(Actor):
         subject: Reloadable,
         timers: Timers,
         trail: AuditTrail,
-        notice: messages.HubMessage | None = None,
+        tells_hub: bool = False,
         died: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(parent=hub, name=f"reloader of {subject.name}")
@@ -88,7 +60,7 @@ class FileReloader(Actor):
         self._subject = subject
         self._timers = timers
         self._trail = trail
-        self._notice = notice
+        self._tells_hub = tells_hub
         self._died = died
         self._handler = _Notice(self.actor_ref)
         self._observer: BaseObserver | None = None
@@ -149,8 +121,8 @@ class FileReloader(Actor):
 
     def _changed(self, *, ok: bool) -> None:
         self._trail.record(CONFIG_CHANGED, ok=ok, details={"read_again": self._subject.name})
-        if self._notice is not None:
-            tell_if_alive(self._hub, self._notice)
+        if self._tells_hub:
+            tell_if_alive(self._hub, messages.KeysChanged())
 
     def _watch(self) -> None:
         """What cannot be watched is still looked at now and then."""
@@ -183,28 +155,3 @@ def _folders(subject: Reloadable) -> set[Path]:
         for place in steps(path.absolute()):
             found.update((place.parent, place.parent.parent))
     return {folder for folder in found if os.path.isdir(folder)}
-
-
-def steps(path: Path) -> Iterator[Path]:
-    """The name, each link on its way, and what it leads to in the end."""
-    yield path
-    left = LINKS_MAX
-    done, ahead = Path("/"), list(path.parts[1:])
-    while ahead:
-        part = ahead.pop(0)
-        if part == "..":
-            done = done.parent
-            continue
-        done /= part
-        try:
-            target = os.readlink(done)
-        except OSError:  # no link, or not ours to see
-            continue
-        yield done
-        left -= 1
-        if not left:
-            return
-        done, ahead = done.parent, [*Path(target).parts, *ahead]
-        if os.path.isabs(target):
-            done, ahead = Path("/"), ahead[1:]
-    yield done

@@ -132,7 +132,7 @@ class Together:
         log = open_log(place, settings(SyncPolicy.ALWAYS), state)
         found, position = {}, 0
         while position < log.bounds().last_seq:
-            page = log.read_after(position)
+            page = log.reader().read_after(position, log.bounds().last_seq)
             found.update(enumerate(page.items, page.first_seq))
             position = page.last_seq
         log.abandon()

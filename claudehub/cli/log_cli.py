@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 EXIT_FAILED = 1
-EXIT_USAGE = 2
 
 data_dir_option = click.option(
     "--data-dir",

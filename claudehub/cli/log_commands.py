@@ -23,7 +23,7 @@ from storage.lock import DataLock
 from storage.log_state import new_log_id
 from storage.pages import Item, MissingRecords
 from storage.projects import write_meta
-from storage.verification import Verdict, verify
+from storage.verification import Verification, verify
 
 LAST_SHOWN = 20
 FOLLOW_POLL_S = 0.25
@@ -57,7 +57,7 @@ def verify_logs(data_dir: Path, names: Sequence[str]) -> int:
     return 0 if all(verdict.is_whole for verdict in verdicts) else 1
 
 
-def _say_verdict(verdict: Verdict) -> None:
+def _say_verdict(verdict: Verification) -> None:
     numbers = f"{verdict.first_seq} to {verdict.last_seq}" if verdict.records else "empty"
     state = "whole" if verdict.is_whole else "DAMAGED"
     click.echo(f"{verdict.name}: {state}, {verdict.records} records, {numbers}")

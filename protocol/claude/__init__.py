@@ -1,8 +1,9 @@
-"""The Claude Code command line: its arguments, its input and output lines. Pure.
+"""The Claude Code command line: its arguments, and the lines of its input and output. Pure.
 
-`command_line.py` arguments and environment; `settings.py` what a prompt's options ask of a process;
-`input.py` the lines that the hub writes; `output.py` those that the CLI writes, `long_line.py` the
-ones that are cut. All of it was seen with 2.1.197 and 2.1.331 (tests/test_conversations.py).
+`command_line.py` has the arguments and the environment, `settings.py` what a prompt's options ask
+of a process, `input.py` the lines that the hub writes, `output.py` the lines that the CLI writes,
+and `long_line.py` the lines that are cut. All of it was observed with 2.1.197 and 2.1.331
+(tests/test_conversations.py).
 """
 
 from protocol.claude.command_line import (

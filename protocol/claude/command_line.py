@@ -1,6 +1,6 @@
 """The CLI's arguments and environment, from a fixed table.
 
-The prompt never reaches the command line: one that begins with `-` would be an option, and one
+The prompt never reaches the command line: a prompt that begins with `-` would be an option, and one
 above 128 KiB would not start.
 """
 
@@ -16,21 +16,21 @@ FIXED_ARGUMENTS = (
     "--include-partial-messages",
     "--permission-prompt-tool=stdio",
 )
-# Turns that start by themselves: the CLI has no environment variable that switches these two off.
+# Turns that start by themselves: no environment variable of the CLI switches these two off.
 BACKGROUND_TOOLS = ("ScheduleWakeup", "Monitor")
 NO_BACKGROUND_ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     "CLAUDE_CODE_DISABLE_CRON": "1",
 }
-# 2.1.331 records the system prompt with a session and gives it back on --resume; with this, what
-# was asked for holds. An older one ends with an unknown option.
+# 2.1.331 records the system prompt with a session and restores it on --resume. With this option the
+# requested prompt holds. An older version ends with an unknown option.
 FRESH_SYSTEM_PROMPT = "--system-prompt-snapshot"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionChoice:
-    """Which conversation a process takes up: `resume` that one, else the folder's latest, else a
-    new one."""
+    """Which conversation a process continues: `resume` names it; else `continue_latest` takes the
+    folder's latest one; else it begins a new one."""
 
     resume: str | None = None
     continue_latest: bool = False
@@ -44,11 +44,11 @@ def arguments(
     background: bool,
     knows_snapshots: bool,
 ) -> list[str]:
-    """The argument list behind the command. `background` is AGENT_BACKGROUND; `knows_snapshots`:
+    """Return the arguments behind the command. `background` is AGENT_BACKGROUND. `knows_snapshots`:
     the CLI has FRESH_SYSTEM_PROMPT.
 
-    `--name=value` keeps a value from being taken for an option and a variadic option from
-    swallowing what follows. Rules are never arguments: nothing could take them back.
+    `--name=value` keeps a value from being read as an option, and a variadic option from taking the
+    next argument. Rules are never arguments: nothing could take them back.
     """
     args = list(FIXED_ARGUMENTS)
     if session.resume is not None:

@@ -1,4 +1,4 @@
-"""The lines that the hub writes to the CLI's standard input, newline included. Pure."""
+"""The lines that the hub writes to the CLI's standard input, with their newlines. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,8 @@ from protocol.codec import dumps
 
 
 def user_line(content: str | Sequence[dict[str, Any]], uuid: str) -> bytes:
-    """A prompt, as text or as content blocks. `uuid` must be fresh: a repeated one is dropped
-    without a word (both versions)."""
+    """Return a prompt: text, or content blocks. `uuid` must be new: both versions silently drop a
+    repeated one."""
     line = {
         "type": "user",
         "message": {"role": "user", "content": content},
@@ -21,28 +21,29 @@ def user_line(content: str | Sequence[dict[str, Any]], uuid: str) -> bytes:
 
 
 def end_session_line(request_id: str) -> bytes:
-    """Asks the CLI to end at once, background work included."""
+    """Ask the CLI to end at once, with its background work."""
     return _request(request_id, "end_session")
 
 
 def interrupt_line(request_id: str) -> bytes:
-    """Asks the CLI to stop the turn, or to take back a line that waits for it (2.1.331; an older
-    one starts it and stops it)."""
+    """Ask the CLI to stop the turn, or to take back a line that waits for it. (An older CLI than
+    2.1.331 starts the line and stops it.)"""
     return _request(request_id, "interrupt", cancel_queued=True)
 
 
 def set_model_line(request_id: str, model: str | None) -> bytes:
-    """None: the default one. Any name is accepted; a wrong one fails at the API."""
+    """Ask for a model; None: the default model. The CLI accepts any name; a wrong one fails at the
+    API."""
     return _request(request_id, "set_model", **({} if model is None else {"model": model}))
 
 
 def set_mode_line(request_id: str, mode: str) -> bytes:
-    """2.1.197 accepts any word: to be checked before."""
+    """Ask for a permission mode. 2.1.197 accepts any word, so the caller checks it."""
     return _request(request_id, "set_permission_mode", mode=mode)
 
 
 def permissions_line(request_id: str, rules: Rules) -> bytes:
-    """Rules in place of those that were sent before; none take them back."""
+    """Send rules in place of those that were sent before; empty rules take them back."""
     setting = rules.as_setting() if rules else None
     return _request(request_id, "apply_flag_settings", settings={"permissions": setting})
 
@@ -56,7 +57,7 @@ def _request(request_id: str, subtype: str, **fields: Any) -> bytes:
 def allow_tool_line(
     request_id: str, tool_input: dict[str, Any], permissions: Sequence[dict[str, Any]]
 ) -> bytes:
-    """The answer to can_use_tool; `permissions` are not asked for again."""
+    """Answer can_use_tool with yes; the CLI does not ask for `permissions` again."""
     answer: dict[str, Any] = {"behavior": "allow", "updatedInput": tool_input}
     if permissions:
         answer["updatedPermissions"] = list(permissions)
@@ -64,7 +65,7 @@ def allow_tool_line(
 
 
 def deny_tool_line(request_id: str, message: str) -> bytes:
-    """The tool fails with that text, and the turn goes on."""
+    """Answer can_use_tool with no: the tool fails with that text, and the turn continues."""
     return _response(request_id, {"behavior": "deny", "message": message})
 
 
@@ -74,6 +75,6 @@ def _response(request_id: str, answer: dict[str, Any]) -> bytes:
 
 
 def refuse_control_line(request_id: str, why: str = "not supported by this host") -> bytes:
-    """The answer to a control request that this hub does not take."""
+    """Refuse a control request that this hub does not support."""
     response = {"subtype": "error", "request_id": request_id, "error": why}
     return dumps({"type": "control_response", "response": response}) + b"\n"

@@ -1,9 +1,9 @@
-"""A line that is longer than MAX_LINE_BYTES: what can be said of it from its two ends. Pure.
+"""A line that is longer than MAX_LINE_BYTES: what its two ends say about it. Pure.
 
-It is cut and never parsed, but a `result` must still end its turn, and a request must be answered:
-else an answer that is too long would cost the whole time limit. Inside of JSON text a quotation
-mark is escaped, and what lies deeper than the outermost object is passed over, so that what is
-looked for here is not found in what a model has said, or put into a tool.
+The line is cut and never parsed. But a `result` must still end its turn, and a request must be
+answered; otherwise an answer that is too long would use up the whole time limit. Quotation marks
+inside of JSON text are escaped, and this code skips everything deeper than the outermost object. So
+it never finds its marks in a model's words or in a tool's input.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from protocol.claude.output import AgentLine, ControlRequest, TurnEnd, text_line
 
-# The keys before and behind the long text, in either version's order.
+# Enough for the keys before and behind the long text, in the order of either version.
 _HEAD_BYTES = 4 * 1024
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[{}\[\]]|[^"{}\[\]]+', re.DOTALL)
 _QUOTE = ord('"')
@@ -27,19 +27,19 @@ TOO_LONG = "The result is longer than MAX_LINE_BYTES; its beginning is in the lo
 
 
 class Cut(NamedTuple):
-    """Of a longer line: its true length, and its last bytes."""
+    """What is known of a longer line: its true length, and its last bytes."""
 
     size_bytes: int
     tail: bytes
 
 
-# A line without its newline, and what was cut off it.
+# A line without its newline, and what was cut off.
 RawLine = tuple[bytes, Cut | None]
 
 
 def _outermost(head: bytes) -> bytes:
-    """A beginning without what lies in objects and lists inside the outermost: a tool's input may
-    look like anything."""
+    """Return a beginning without the objects and lists inside the outermost object: a tool's input
+    may look like anything."""
     kept, depth = [], 0
     for token in _TOKEN.findall(head):
         depth -= token in (b"}", b"]")
@@ -50,7 +50,7 @@ def _outermost(head: bytes) -> bytes:
 
 
 def _outermost_of_end(tail: bytes) -> bytes:
-    """The same from the other side, where strings can be told from the rest: a line ends outside of
+    """Do the same from the end, where strings can be told from the rest: a line ends outside of
     them."""
     kept, depth, at = bytearray(), 0, len(tail)
     while at > 0:
@@ -69,7 +69,7 @@ def _outermost_of_end(tail: bytes) -> bytes:
 
 
 def _string_begin(tail: bytes, end: int) -> int:
-    """Where the string begins that ends with the quotation mark at `end`."""
+    """Return where the string begins that ends with the quotation mark at `end`."""
     at = end
     while (at := tail.rfind(b'"', 0, at)) >= 0:
         before = tail[:at]
@@ -79,7 +79,7 @@ def _string_begin(tail: bytes, end: int) -> int:
 
 
 def long_line(head: bytes, tail: bytes, size_bytes: int) -> AgentLine:
-    """`head` is what was kept, `tail` the end of what was not."""
+    """Return what a cut line says; `head` is its kept beginning, `tail` its end."""
     begins = _outermost(head[:_HEAD_BYTES])
     ends = begins + b"\n" + _outermost_of_end(tail)
     asks = _REQUEST_ID.search(begins)

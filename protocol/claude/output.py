@@ -11,8 +11,8 @@ import simplejson
 from protocol.codec import dumps
 from protocol.updates import ClaudeText, UpdateType
 
-# Bytes that a line may take when it is stored, as a multiple of MAX_LINE_BYTES: text that is
-# dumped again as ASCII grows three times at most, if it holds no control characters.
+# The bytes that a stored line may take, as a multiple of MAX_LINE_BYTES: text that is dumped again
+# as ASCII grows at most three times if it has no control characters.
 STORED_GROWTH_MAX = 3
 _FORGOTTEN = "No conversation found with session ID"
 CONTROL_ID_MAX_LENGTH = 256
@@ -25,8 +25,9 @@ _JSON_SPACE = b" \t\r"
 class TurnEnd:
     """What the CLI said in the `result` line that ends a turn.
 
-    `cost_usd`: since the result before (2.1.331), None where it does not say; `total_cost_usd`: of
-    the process so far. `aborted`: by an interrupt or a signal. `has_origin`: not a prompt's turn.
+    `cost_usd` is the cost since the last result (2.1.331), None if the CLI does not say it;
+    `total_cost_usd` is the cost of the process so far. `aborted`: an interrupt or a signal ended
+    it. `has_origin`: it does not belong to a prompt.
     """
 
     is_error: bool
@@ -40,7 +41,7 @@ class TurnEnd:
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """The CLI asks the hub. `body` is its `request`."""
+    """The CLI asks the hub. `body` is the `request` in the line."""
 
     request_id: str
     subtype: str
@@ -49,7 +50,7 @@ class ControlRequest:
 
 @dataclass(frozen=True, slots=True)
 class ControlResponse:
-    """The CLI answers the hub; `error` is None where it did what was asked."""
+    """The CLI answers the hub. `error` is None if it did what was asked."""
 
     request_id: str
     error: str | None
@@ -58,14 +59,14 @@ class ControlResponse:
 
 @dataclass(frozen=True, slots=True)
 class ControlCancel:
-    """The CLI needs no answer any more."""
+    """The CLI no longer needs an answer."""
 
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class TaskNews:
-    """Background work: the whole set (2.1.331), else one that began or ended (2.1.197)."""
+    """Background work: the whole set (2.1.331), or one task that began or ended (2.1.197)."""
 
     running: frozenset[str] | None = None
     started: str | None = None
@@ -76,10 +77,10 @@ class TaskNews:
 class AgentLine:
     """One line of standard output.
 
-    `data` is JSON, the CLI's own bytes where `update_type` is `claude` or `claude_delta`. None in
-    `update_type`: the line is between hub and CLI and is not passed on. `uuids`: the user lines
-    that it belongs to, where the CLI says so. `begins_turn`: it is an `init`;
-    `is_queued`: the CLI has taken a user line, and not begun with it.
+    `data` is JSON: the CLI's own bytes if `update_type` is `claude` or `claude_delta`. If
+    `update_type` is None, the line is between hub and CLI and is not passed on. `uuids` are the
+    user lines that it belongs to, if the CLI says so. `begins_turn`: it is an `init`. `is_queued`:
+    the CLI has taken a user line and has not begun with it.
     """
 
     update_type: UpdateType | None
@@ -95,16 +96,16 @@ class AgentLine:
 
 
 def parse_lines(raws: Iterable[bytes], max_bytes: int) -> list[AgentLine]:
-    """Return what lines say, without the empty ones; see parse_line."""
+    """Return what the lines say, without the empty lines; see parse_line."""
     parsed = [parse_line(raw, max_bytes) for raw in raws]
     return [line for line in parsed if line is not None]
 
 
 def parse_line(raw: bytes, max_bytes: int) -> AgentLine | None:
-    """One line without its newline; None for an empty one.
+    """Return what one line, without its newline, says; None for an empty line.
 
-    A JSON object in UTF-8 of at most `max_bytes` passes on as it came; anything else becomes a
-    `claude_text`, so that nothing is lost and nothing broken is stored.
+    A JSON object in UTF-8 of at most `max_bytes` is passed on unchanged. Anything else becomes a
+    `claude_text`, so that nothing is lost and nothing invalid is stored.
     """
     line = raw.strip(_JSON_SPACE)
     if not line:
@@ -116,9 +117,9 @@ def parse_line(raw: bytes, max_bytes: int) -> AgentLine | None:
 
 
 def text_line(raw: bytes, max_bytes: int, size_bytes: int | None = None) -> AgentLine:
-    """A `claude_text`; `size_bytes` is the true length where `raw` was cut."""
+    """Return a `claude_text`; `size_bytes` is the true length if `raw` was cut."""
     line = _text_line(raw, size_bytes)
-    # Control characters grow six times in JSON: keep the bound that clients were told.
+    # Control characters grow six times in JSON; the line is cut to the bound that clients know.
     if len(line.data) > STORED_GROWTH_MAX * max_bytes:
         return _text_line(raw[: max_bytes // 2], size_bytes or len(raw))
     return line
@@ -132,7 +133,7 @@ def _text_line(raw: bytes, size_bytes: int | None) -> AgentLine:
 
 
 def _json_object(line: bytes) -> dict[str, Any] | None:
-    if line.startswith(_BOM):  # the parser takes it, but spliced into a record it is no JSON
+    if line.startswith(_BOM):  # the parser accepts it, but inside a record it would be invalid JSON
         return None
     try:
         value = simplejson.loads(line)
@@ -142,7 +143,7 @@ def _json_object(line: bytes) -> dict[str, Any] | None:
 
 
 def _classify(line: bytes, value: dict[str, Any]) -> AgentLine:
-    """By `type`, wherever it stands: 2.1.331 writes it last in a `result`."""
+    """Classify by `type`, wherever it stands: 2.1.331 writes it last in a `result`."""
     match value.get("type"):
         case "control_request":
             return AgentLine(None, b"", control=_control_request(value))
@@ -184,7 +185,7 @@ def _system(line: bytes, value: dict[str, Any]) -> AgentLine:
 
 
 def _session_id(value: dict[str, Any]) -> str | None:
-    """It becomes part of a command line and of the metadata: an id, or nothing."""
+    """Return a valid id or None: it becomes part of a command line and of the metadata."""
     session = value.get("session_id")
     return session if isinstance(session, str) and _SESSION_ID.match(session) else None
 
@@ -232,7 +233,7 @@ def _control_response(value: dict[str, Any]) -> ControlResponse | None:
 
 
 def _turn_end(value: dict[str, Any]) -> TurnEnd:
-    """Judged by `is_error`: an API error has `subtype: success`."""
+    """Read the end of a turn; `is_error` decides, because an API error has `subtype: success`."""
     listed = value.get("errors")
     errors = [e for e in listed if isinstance(e, str)] if isinstance(listed, list) else []
     result = value.get("result")
@@ -257,7 +258,7 @@ def _cost_since_last(value: dict[str, Any]) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    """A finite number that can be a cost; JSON's 1e999 is none."""
+    """Return a finite number that can be a cost, else None; JSON's 1e999 is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         return None
     try:

@@ -1,5 +1,5 @@
-"""What a prompt's options ask of a process, in two parts: what only its arguments can say, and
-what a running one can be told. Pure."""
+"""What a prompt's options ask of a process, in two parts: what only its arguments can set, and what
+can be changed while it runs. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any
 
 from protocol.requests import Options
 
-ASK = "ask"  # PERMISSION_MODE: the CLI's own `default`, whose questions become requests
+ASK = "ask"  # PERMISSION_MODE: the CLI's `default`; its questions become requests
 _DEFAULT_MODE = "default"
-# A process that was not started with it refuses it later (`bypass_not_launched`).
+# A process that was started without it refuses it later (`bypass_not_launched`).
 _LAUNCH_MODE = "bypassPermissions"
 
 
@@ -41,9 +41,9 @@ NO_RULES = Rules()
 
 @dataclass(frozen=True, slots=True)
 class LaunchSettings:
-    """What a process must be started with; another value needs another process.
+    """What a process must be started with; other values need another process.
 
-    `max_turns` counts per turn, so a process may go on with it.
+    `max_turns` counts per turn, so a process may continue with it.
     """
 
     fallback_model: str | None = None
@@ -54,7 +54,7 @@ class LaunchSettings:
 
 @dataclass(frozen=True, slots=True)
 class TurnSettings:
-    """What a process can be told between turns. `model`: None for the default one."""
+    """What can be changed between turns. `model` None is the default model."""
 
     mode: str = _DEFAULT_MODE
     model: str | None = None
@@ -64,8 +64,8 @@ class TurnSettings:
 def settings_of(
     options: Options, default_mode: str, remembered_mode: str | None = None, rules: Rules = Rules()
 ) -> tuple[LaunchSettings, TurnSettings]:
-    """`default_mode` is PERMISSION_MODE; `remembered_mode` and `rules` what a user has allowed for
-    the rest of the session."""
+    """Return what the options ask for. `default_mode` is PERMISSION_MODE; `remembered_mode` and
+    `rules` are what a user has allowed for the rest of the session."""
     fallback = _DEFAULT_MODE if default_mode == ASK else default_mode
     mode = options.permission_mode or remembered_mode or fallback
     asked = Rules(

@@ -1,9 +1,9 @@
-"""What OpenSSH's files and signatures say, as values: no file is read here and no clock.
+"""OpenSSH's files and signatures as values. This package reads no file and no clock.
 
-`wire.py` is how SSH writes strings and numbers, `public_key.py` a key and what it has signed,
-`certificate.py` an authority's word for a key, `signature.py` the armored form that `ssh-keygen -Y
-sign` makes, `authorized_keys.py` the file of that name, with `options.py` for what stands before a
-key.
+`wire.py` reads SSH's strings and numbers, `public_key.py` a key and what it has signed,
+`certificate.py` an authority's certificate for a key, `signature.py` the armored signature that
+`ssh-keygen -Y sign` makes, `authorized_keys.py` the file of that name, and `options.py` the options
+before a key.
 """
 
 from protocol.ssh.authorized_keys import AuthorizedKey, ParsedKeys, parse_authorized_keys

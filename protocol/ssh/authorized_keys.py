@@ -12,14 +12,14 @@ LINES_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedKey:
-    """One line. `user` is its comment, else the key's fingerprint."""
+    """One line. `user` is its comment, or the key's fingerprint if it has none."""
 
     key: PublicKey
     user: str
     options: KeyOptions
 
     def extended_to(self, certificate: Certificate) -> "AuthorizedKey":
-        """What the line of an authority gives to a key that it has signed for."""
+        """Return what the line of an authority gives to a key that the authority has signed."""
         ends = [at for at in (self.options.expires_at, certificate.expires_at) if at is not None]
         options = replace(self.options, expires_at=min(ends, default=None))
         return AuthorizedKey(certificate.key, certificate.key_id or self.user, options)
@@ -27,14 +27,14 @@ class AuthorizedKey:
 
 @dataclass(frozen=True, slots=True)
 class ParsedKeys:
-    """`warnings`: a sentence for each line that is not used, with its number."""
+    """`warnings` has a sentence, with the number, for each line that is ignored."""
 
     keys: tuple[AuthorizedKey, ...]
     warnings: tuple[str, ...]
 
 
 def parse_authorized_keys(text: str) -> ParsedKeys:
-    """Every line that can be used; the others make a warning and change nothing for the rest."""
+    """Return every usable line. Each other line makes a warning and does not affect the rest."""
     keys, warnings = [], []
     for number, line in enumerate(map(str.strip, text.split("\n")), start=1):
         if number > LINES_MAX:

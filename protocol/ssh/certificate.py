@@ -1,7 +1,7 @@
-"""OpenSSH's certificates of users: a key, and an authority's word for it (PROTOCOL.certkeys).
+"""OpenSSH's user certificates: a key, signed by an authority (PROTOCOL.certkeys).
 
-Read here and not by cryptography's SSHCertificate, which knows no authority on a security key and
-takes a signature over SHA-1.
+This module replaces cryptography's SSHCertificate, which knows no authority on a security key and
+accepts a signature over SHA-1.
 """
 
 import base64
@@ -23,8 +23,8 @@ _FOR_EVER = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Signed by `authority`, which may be anybody: whether it counts, its line in authorized_keys
-    says. Times in UTC; `sources` as KeyOptions has them."""
+    """Signed by `authority`, which may be anybody: the authority counts only if authorized_keys has
+    a line for it. Times are in UTC; `sources` are as in KeyOptions."""
 
     key: PublicKey
     blob: bytes
@@ -36,7 +36,8 @@ class Certificate:
     sources: tuple[str, ...] | None
 
     def problem(self, principals: frozenset[str], address: str | None, now: datetime) -> str | None:
-        """Why it cannot be used by one of these names, from there, now."""
+        """Return why the certificate cannot be used by one of these names, from that address, now;
+        None if it can."""
         if not self.principals & principals:
             return "is a certificate for other names (principals)"
         if now < self.valid_from:
@@ -49,17 +50,17 @@ class Certificate:
 
 
 def is_certificate(text: str) -> bool:
-    """Whether a one-line form says that it is one."""
+    """Return True if a one-line form claims to be a certificate."""
     kind = text.split(None, 1)[:1]
     return bool(kind) and kind[0].endswith(SUFFIX)
 
 
 def parse_certificate(text: str) -> Certificate:
-    """A certificate in OpenSSH's one-line form, whose authority's signature is good. Raises
-    SshError."""
+    """Return a certificate from OpenSSH's one-line form, after checking the authority's signature.
+    Raises SshError."""
     kind, encoded = [*text.split(None, 2), "", ""][:2]
     plain = kind.removesuffix(SUFFIX)
-    # The kinds on security keys have their host's name once only.
+    # The names of security keys have the host part only once.
     plain = f"{plain}@openssh.com" if plain.startswith("sk-") else plain
     if plain not in FIELDS:
         raise SshError(f"{kind[:64]!r} is no kind of certificate that is taken")
@@ -86,7 +87,7 @@ def _read(kind: str, plain: str, blob: bytes) -> Certificate:
     principals = _principals(Blob(fields.string()))
     valid_from, valid_until = fields.u64(), fields.u64()
     sources = _sources(Blob(fields.string()))
-    fields.string()  # extensions, which permit what a shell has
+    fields.string()  # extensions, which permit what a shell offers
     fields.string()  # reserved
     authority = _key(fields.string())
     signed = blob[: fields.at]
@@ -109,7 +110,7 @@ def _read(kind: str, plain: str, blob: bytes) -> Certificate:
 
 
 def _printable(name: bytes) -> str:
-    """It becomes a user, and so a part of lines in a log."""
+    """Check the id, which becomes a user, and so a part of lines in a log."""
     text = name.decode("utf-8", errors="replace")
     return "".join(character for character in text if character.isprintable())
 
@@ -130,7 +131,8 @@ def _principals(names: Blob) -> frozenset[str]:
 
 
 def _sources(critical: Blob) -> tuple[str, ...] | None:
-    """Raises SshError for every other option: it may restrict more than is understood here."""
+    """Return the addresses. Raises SshError for every other critical option: it may restrict more
+    than this code understands."""
     sources = None
     while not critical.is_at_end:
         name, data = critical.string(), Blob(critical.string())

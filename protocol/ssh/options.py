@@ -1,4 +1,4 @@
-"""What stands before a key in authorized_keys (sshd(8)): who may use it, until when, for what."""
+"""The options before a key in authorized_keys (sshd(8)): who may use it, until when, for what."""
 
 import contextlib
 import ipaddress
@@ -17,9 +17,9 @@ _TIME_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 @dataclass(frozen=True, slots=True)
 class KeyOptions:
-    """`sources`: patterns of addresses, none for any; `expires_at`: in UTC. `is_authority`: the key
-    is not used itself, but to sign certificates; `principals`: the names of which those must have
-    one, None for that of the user whom the hub runs as."""
+    """`sources` are address patterns, none for any address; `expires_at` is in UTC. `is_authority`:
+    the key is not used itself, but signs certificates. `principals` are the names of which a
+    certificate must have one; None: the name of the user that the hub runs as."""
 
     rights: Rights = field(default=Rights())
     sources: tuple[str, ...] | None = None
@@ -28,7 +28,7 @@ class KeyOptions:
     principals: frozenset[str] | None = None
 
     def admits(self, address: str | None) -> bool:
-        """Whether the key may be used from there."""
+        """Return True if the key may be used from that address."""
         return self.sources is None or matches_any(self.sources, address)
 
     def has_expired(self, now: datetime) -> bool:
@@ -36,7 +36,7 @@ class KeyOptions:
 
 
 def parse_options(text: str) -> KeyOptions:
-    """Comma-separated, as before a key. Raises SshError: what is not understood may have been meant
+    """Return comma-separated options. Raises SshError for an unknown option: it may have been meant
     to restrict."""
     options, seen = KeyOptions(), set()
     for part in _split(text, ","):
@@ -64,13 +64,13 @@ def parse_options(text: str) -> KeyOptions:
 
 
 def split_options(line: str) -> tuple[str, str]:
-    """The options of a line, up to the first white space outside of quotes, and what follows."""
+    """Return the options of a line, up to the first white space outside of quotes, and the rest."""
     first = next(iter(_split(line, " \t")), "")
     return first, line[len(first) :].strip()
 
 
 def _split(text: str, separators: str) -> list[str]:
-    """At separators outside of double quotes."""
+    """Split at separators outside of double quotes."""
     parts, quoted, begin, at = [], False, 0, 0
     while at < len(text):
         if text[at] == "\\" and text[at + 1 : at + 2] == '"':
@@ -85,7 +85,7 @@ def _split(text: str, separators: str) -> list[str]:
 
 
 def _time(value: str) -> datetime:
-    """Local time, or UTC with a `Z`."""
+    """Return a local time, or UTC with a `Z`."""
     digits = value.removesuffix("Z")
     try:
         if not (digits.isascii() and digits.isdigit()):
@@ -107,7 +107,7 @@ def _principals(value: str) -> frozenset[str]:
 
 
 def patterns(value: str) -> tuple[str, ...]:
-    """A list of addresses as `from` has it. Raises SshError."""
+    """Return a list of addresses, written as for `from`. Raises SshError."""
     found = tuple(part.strip() for part in value.split(",") if part.strip())
     if not found:
         raise SshError('from="" names no address; example: from="10.0.0.0/8,!10.0.0.1"')
@@ -121,7 +121,8 @@ def patterns(value: str) -> tuple[str, ...]:
 
 
 def matches_any(sources: tuple[str, ...], address: str | None) -> bool:
-    """`!` before a pattern excludes, whatever else matches."""
+    """Return True if an address matches. `!` before a pattern excludes it, whatever else
+    matches."""
     if address is None:
         return False
     if any(_matches(p[1:], address) for p in sources if p.startswith("!")):
@@ -135,14 +136,14 @@ def _matches(pattern: str, address: str) -> bool:
         found = found.ipv4_mapped
     if "/" in pattern:
         return found in ipaddress.ip_network(pattern)
-    with contextlib.suppress(ValueError):  # 2001:db8:0::1 is 2001:db8::1
+    with contextlib.suppress(ValueError):  # 2001:db8:0::1 and 2001:db8::1 are one address
         return found == ipaddress.ip_address(pattern)
     wildcard = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(wildcard, str(found), re.IGNORECASE) is not None
 
 
 def _rights(value: str) -> Rights:
-    """`projects=a,b;read-only`, either alone too."""
+    """Return the rights that `projects=a,b;read-only` names; either part may stand alone."""
     rights, seen = Rights(), set()
     for part in value.split(";"):
         name, equals, names = part.strip().partition("=")

@@ -15,7 +15,7 @@ from protocol.ssh.wire import Blob, SshError
 
 SK_ED25519 = "sk-ssh-ed25519@openssh.com"
 SK_ECDSA = "sk-ecdsa-sha2-nistp256@openssh.com"
-# Strings and numbers behind the kind; the last one of a security key is its application.
+# The strings and numbers behind the kind; the last string of a security key is its application.
 FIELDS = {
     "ssh-ed25519": 1,
     "ecdsa-sha2-nistp256": 2,
@@ -26,7 +26,7 @@ FIELDS = {
     SK_ECDSA: 3,
 }
 KINDS = tuple(FIELDS)
-# ssh-keygen's least is 1024, which is within reach of those who can pay; the most keeps a check
+# ssh-keygen accepts 1024 bits, which an attacker with money can break. The maximum keeps a check
 # below some milliseconds.
 RSA_BITS_MIN = 2048
 RSA_BITS_MAX = 16384
@@ -41,8 +41,8 @@ _Key = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """`kind` as OpenSSH names it; `blob` is the key as it stands in files, the same for the same
-    key; `application` is what a security key signs for (the `sk-` kinds)."""
+    """`kind` is OpenSSH's name; `blob` is the key as files hold it, the same for the same key;
+    `application` is what a security key signs for (the `sk-` kinds)."""
 
     kind: str
     blob: bytes
@@ -51,12 +51,12 @@ class PublicKey:
 
     @property
     def fingerprint(self) -> str:
-        """As `ssh-keygen -l` shows it."""
+        """Return the fingerprint as `ssh-keygen -l` shows it."""
         digest = base64.b64encode(hashlib.sha256(self.blob).digest()).decode().rstrip("=")
         return f"SHA256:{digest}"
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        """`signature` in SSH's form, over `message`. Raises SshError."""
+        """Check a signature in SSH's form over `message`. Raises SshError."""
         blob = Blob(signature)
         kind = blob.string()
         body = blob.string()
@@ -87,7 +87,8 @@ class PublicKey:
 
 
 def _touched(blob: Blob, application: bytes, message: bytes) -> bytes:
-    """What a security key has signed in place of the message. Somebody must have touched it."""
+    """Return what a security key has signed in place of the message. Somebody must have touched the
+    key."""
     flags, counter = blob.byte(), blob.u32()
     if not flags & _USER_PRESENT:
         raise SshError("was made without a touch of the security key")
@@ -96,7 +97,7 @@ def _touched(blob: Blob, application: bytes, message: bytes) -> bytes:
 
 
 def parse_public_key(text: str) -> tuple[PublicKey, str]:
-    """A key in OpenSSH's one-line form, and its comment. Raises SshError."""
+    """Return a key from OpenSSH's one-line form, and its comment. Raises SshError."""
     kind, encoded, comment = [*text.split(None, 2), "", "", ""][:3]
     if kind not in KINDS:
         raise SshError(f"{kind[:64]!r} is no kind of key that is taken: {', '.join(KINDS)}")
@@ -118,6 +119,6 @@ def _application(kind: str, blob: bytes) -> bytes | None:
     if kind not in (SK_ED25519, SK_ECDSA):
         return None
     fields = Blob(blob)
-    for _ in range(FIELDS[kind]):  # the kind itself, and all but the last
+    for _ in range(FIELDS[kind]):  # the kind itself, and all parts but the last
         fields.string()
     return fields.string()

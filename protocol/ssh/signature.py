@@ -7,7 +7,7 @@ import hashlib
 from protocol.ssh.public_key import PublicKey
 from protocol.ssh.wire import Blob, SshError, string
 
-# What is signed for one purpose is of no use for another.
+# A signature for another purpose must be of no use here.
 NAMESPACE = "claudehub"
 SIGNATURE_CHARACTERS_MAX = 16 * 1024
 
@@ -18,8 +18,8 @@ _HASHES = {b"sha256": hashlib.sha256, b"sha512": hashlib.sha512}
 
 
 def verify(key: PublicKey, armored: str, message: bytes, *, certificate: bytes = b"") -> None:
-    """Whether that key has signed that message for NAMESPACE. The signature may name the key's
-    `certificate` in its place, as ssh-keygen does. Raises SshError with the reason."""
+    """Check that the key has signed the message for NAMESPACE. The signature may name the key's
+    `certificate` instead of the key, as ssh-keygen does. Raises SshError with the reason."""
     blob = Blob(_unarmored(armored))
     if blob.take(len(_MAGIC)) != _MAGIC:
         raise SshError("is no SSH signature")

@@ -1,14 +1,14 @@
-"""Strings and numbers as SSH writes them (RFC 4251, section 5)."""
+"""SSH's strings and numbers (RFC 4251, section 5)."""
 
 import struct
 
 
 class SshError(Exception):
-    """Not what it should be; the text says what, for people."""
+    """The input is invalid; the text says why, for people."""
 
 
 class Blob:
-    """Read from the front; every method raises SshError where too little is left."""
+    """Bytes that are read from the front; every method raises SshError if too few are left."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -16,7 +16,7 @@ class Blob:
 
     @property
     def at(self) -> int:
-        """How many bytes have been read."""
+        """Return how many bytes have been read."""
         return self._at
 
     @property
@@ -45,18 +45,18 @@ class Blob:
         return self.take(self.u32())
 
     def mpint(self) -> int:
-        """A number of no sign: that is all that signatures hold."""
+        """Return a number without a sign: signatures hold no others."""
         value = int.from_bytes(self.string(), "big", signed=True)
         if value < 0:
             raise SshError("holds a number below zero")
         return value
 
     def end(self) -> None:
-        """Nothing may follow."""
+        """Check that nothing follows."""
         if not self.is_at_end:
             raise SshError("goes on behind its end")
 
 
 def string(data: bytes) -> bytes:
-    """The opposite of Blob.string."""
+    """Return a string as Blob.string reads it."""
     return struct.pack(">I", len(data)) + data

@@ -1,0 +1,86 @@
+"""Nothing in the packages is without a user, by vulture; each exception has its reason here."""
+
+import io
+from contextlib import redirect_stdout
+
+from vulture import Vulture
+
+from tests.harness import ROOT
+from tests.test_structure import PACKAGES
+
+# Names that vulture takes for unused, by the reason why they are not.
+EXCEPTIONS = {
+    "pykka calls it": {
+        "_create_actor_inbox",
+        "on_failure",
+        "on_receive",
+        "on_start",
+        "on_stop",
+        "use_daemon_thread",
+    },
+    "an argument of pykka's, pydantic's, logging's or Python's interface": {
+        "datefmt",
+        "deep_merge",
+        "dotenv_settings",
+        "exception_type",
+        "file_secret_settings",
+        "traceback",
+    },
+    "pydantic reads it or calls it": {
+        "_address",
+        "_known_mode",
+        "_locked_door",
+        "_pair",
+        "_read_files",
+        "media_type",
+        "model_config",
+        "settings_customise_sources",
+    },
+    "websockets, ssl, socketserver or websocket-server reads it or calls it": {
+        "RequestHandlerClass",
+        "address_family",
+        "current_size",
+        "handle_error",
+        "max_message_size",
+        "num_tickets",
+        "request_queue_size",
+        "server_bind",
+        "verify_request",
+    },
+    "logging or watchdog calls it": {"formatTime", "on_any_event"},
+    "click calls it by the name of its command": {
+        "demo",
+        "export",
+        "new_id",
+        "projects_create",
+        "projects_delete",
+        "projects_list",
+        "stats",
+    },
+    "the guardian's process calls it by name": {"guard"},
+    "a field of a message to clients": {
+        "auth",
+        "blocked_path",
+        "duration_ms",
+        "executing",
+        "heartbeat_seconds",
+        "old_session_id",
+        "pending_permissions",
+        "protocols",
+        "subscribers",
+        "uptime_seconds",
+    },
+    "a value that a setting or a comparison takes": {"NEVER", "bypasses"},
+}
+
+
+def unused() -> set[str]:
+    finder = Vulture()
+    with redirect_stdout(io.StringIO()):
+        finder.scavenge([str(ROOT / package) for package in PACKAGES])
+    return {item.name for item in finder.get_unused_code(min_confidence=60)}
+
+
+def test_nothing_is_unused_but_for_a_reason() -> None:
+    allowed = {name for names in EXCEPTIONS.values() for name in names}
+    assert unused() == allowed
