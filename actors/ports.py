@@ -1,7 +1,7 @@
 """The seam to many machines: who asks, and what takes a project's updates.
 
-A project never asks a subscriber for a socket. docs/architecture.md says what may stand behind these
-interfaces later.
+A project never asks a subscriber for a socket. docs/architecture.md says what may stand behind
+these interfaces later.
 """
 
 from dataclasses import dataclass

@@ -80,7 +80,7 @@ class IgnoreRules:
 
 
 def _read_patterns(path: Path) -> list[IgnorePattern]:
-    """Return no patterns if there is no file. As for git, a link or a pipe of that name is no file."""
+    """Return no patterns if there is no file. As for git, a link or a pipe is no file."""
     try:
         with disk.reading(path) as fd:
             text = os.read(fd, _FILE_BYTES_MAX).decode("utf-8", errors="replace")

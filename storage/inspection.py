@@ -84,7 +84,8 @@ def stored_logs(root: Path) -> list[StoredLog]:
 
 
 def facts_of(log: StoredLog) -> LogFacts:
-    """Return facts from the names and the ends of the files, without reading them. Raises OSError."""
+    """Return facts from the names and the ends of the files, without reading all. Raises
+    OSError."""
     segments = log.segments()
     last_line = last_record(segments)
     first_seq = segments[0].first_seq if segments else 1

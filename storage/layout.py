@@ -31,7 +31,8 @@ class DataLayout:
             disk.make_folder(folder)
 
     def data_id(self) -> str:
-        """Return a random name of this data folder, always the same. Raises OSError and DiskFailed."""
+        """Return a random name of this data folder that never changes. Raises OSError and
+        DiskFailed."""
         if not self.id_file.exists():
             disk.replace_file(self.id_file, secrets.token_hex(8).encode("ascii"))
         data_id = self.id_file.read_bytes().strip()

@@ -30,7 +30,7 @@ class KeyedExecution:
 
 
 class RequestKeyFile:
-    """The file. Every call but `note` raises StorageError. `has_news`: `save` has something to do."""
+    """Every call but `note` raises StorageError. `has_news`: `save` has something to do."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "keys.jsonl"

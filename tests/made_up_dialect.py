@@ -22,7 +22,7 @@ SUBPROTOCOL = "words"
 
 
 class Words:
-    """`join p` joins, `ok` and `no` answer, `3 prompt` is update 3; partial output has no number."""
+    """`join p` joins, `ok` and `no` answer, `3 prompt` is update 3; partial output gets a dash."""
 
     def decode(self, text: str) -> Request:
         kind, _, project_id = text.partition(" ")

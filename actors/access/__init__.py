@@ -1,6 +1,5 @@
 """Who is behind a connection, and what they may ask for.
 
-`peer.py` is where a connection comes from, `keyring.py` the file of keys as it is now, `gate.py`
-one connection's lock: shut until a key has signed its challenge. What a key may do is decided in
-protocol/rights.py.
+`keyring.py` holds the keys of the file as it is now, `gate.py` is one connection's lock: it is shut
+until a key has signed its challenge. `protocol/rights.py` decides what a key may do.
 """

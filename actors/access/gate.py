@@ -1,6 +1,6 @@
 """One connection's lock: shut until a key has signed its challenge.
 
-Made by the connection's thread, then the Client's alone.
+The connection's thread makes it; then only the Client uses it.
 """
 
 import hashlib
@@ -32,15 +32,15 @@ _NONCE_BYTES = 32
 
 
 def server_name(data_id: str) -> str:
-    """Names a server in its challenges, and tells nothing else of it."""
+    """Return a name for the server in its challenges, which reveals nothing else about it."""
     return hashlib.sha256(data_id.encode()).hexdigest()[:16]
 
 
 class Gate:
-    """`keyring`: None where no key is needed. `challenge` binds server, connection and time, and is
-    good for one authentication. `fingerprint`: of the key that was last tried, good or not.
-    `has_place` is asked when one was good; `too_many_executions` counts one more, and says where it
-    is one too many."""
+    """`keyring` is None if no key is needed. The challenge binds server, connection and time, and
+    is good for one authentication. `fingerprint` is that of the key that was last tried, valid or
+    not. `has_place` is called after a valid key. `too_many_executions` counts one more and returns
+    a reason if that is too many."""
 
     def __init__(
         self,
@@ -71,17 +71,17 @@ class Gate:
 
     @property
     def offer(self) -> AuthOffer | None:
-        """For the greeting."""
+        """Return what the greeting says about authentication."""
         challenge = self._challenge
         return None if challenge is None else AuthOffer(challenge=challenge, namespace=NAMESPACE)
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the key does, that has opened it."""
+        """Return when the key that has opened the gate expires."""
         return None if self._entry is None else self._entry.options.expires_at
 
     def check(self, body: requests.Body) -> None:
-        """Raises WireError where this connection may not ask for that."""
+        """Raise WireError if this connection may not ask for that."""
         if isinstance(body, requests.Authenticate):
             return
         if self.is_locked:
@@ -92,13 +92,14 @@ class Gate:
             raise RequestRefused(ErrorCode.RATE_LIMITED, reason)
 
     def refusal(self, message: codec.Undecodable) -> WireError:
-        """The answer to what is no request. Who is not known is not told what is wrong with it."""
+        """Return the answer to an invalid request. A client that has not authenticated does not
+        learn what is wrong with it."""
         if self.is_locked and message.type not in (None, "authenticate"):
             return _unauthenticated()
         return message.error
 
     def authenticate(self, body: requests.Authenticate) -> str:
-        """The user that the key belongs to. Raises RequestRefused."""
+        """Open the gate; return the user of the key. Raises RequestRefused."""
         if self._keyring is None:
             raise _invalid("this connection needs no key")
         if self._challenge is None:
@@ -107,7 +108,8 @@ class Gate:
             shown = _shown(body.public_key)
             key = shown.key if isinstance(shown, Certificate) else shown
             self.fingerprint = key.fingerprint
-            # Before the signature: a check costs more than a look, and answers no more.
+            # Look the key up first: checking the signature costs more and would not change the
+            # answer.
             entry = self._keyring.find(shown, self.peer.address, self._clock.now())
         except SshError as error:
             raise _refused(f"public_key: {error}") from None
@@ -116,7 +118,7 @@ class Gate:
             verify(key, body.signature, self._challenge.encode(), certificate=certificate)
         except SshError as error:
             raise _refused(f"signature: {error}") from None
-        if not self._has_place():  # it may be tried again, until AUTH_TIMEOUT
+        if not self._has_place():  # the client may try again, until AUTH_TIMEOUT
             raise _refused("the key is good, but there are too many connections (MAX_CONN)")
         self._challenge = None
         self._shown = shown
@@ -126,8 +128,8 @@ class Gate:
         return entry.user
 
     def look_again(self) -> str | None:
-        """After a change of the keys, and when a key expires: shuts where the key holds no more as
-        it did, and says why."""
+        """Check the key again, after a change of the keys or when it expires. If it is no longer
+        valid in the same way, shut the gate and return the reason."""
         if self._keyring is None or (entry := self._entry) is None or self._shown is None:
             return None
         try:
@@ -144,7 +146,7 @@ class Gate:
 
 
 def _shown(text: str) -> PublicKey | Certificate:
-    """Raises SshError."""
+    """Return the key or certificate in a text. Raises SshError."""
     return parse_certificate(text) if is_certificate(text) else parse_public_key(text)[0]
 
 

@@ -1,4 +1,4 @@
-"""The keys of AUTHORIZED_KEYS as the file says them now."""
+"""The keys of AUTHORIZED_KEYS, as the file is now."""
 
 import logging
 import os
@@ -24,16 +24,16 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Keyring:
-    """Read by any thread: what `reload` makes is put in place as a whole."""
+    """Any thread may read it: `reload` replaces its content as a whole."""
 
     name = "AUTHORIZED_KEYS"
     failure = "no key is good until this is mended"
 
     def __init__(self, path: Path) -> None:
-        """Raises ReloadFailed."""
+        """Read the file. Raises ReloadFailed."""
         self._path = path
         self._stamp: Stamp | None = None
-        user = _user()  # whose certificates sshd would take
+        user = _user()  # the user whose certificates sshd would accept
         self._login = frozenset(() if user is None else (user.pw_name,))
         self._keys: dict[bytes, list[AuthorizedKey]] = {}
         self.reload()
@@ -43,8 +43,11 @@ class Keyring:
         return (self._path,)
 
     def reload(self) -> bool:
-        """A file that is not there, or that others may write, has no keys: who removes it takes
-        them all out. Raises ReloadFailed."""
+        """Read the file again if it has changed; return True if it had. Raises ReloadFailed.
+
+        A file that is missing, or that others may write, has no keys: removing the file takes all
+        keys out.
+        """
         try:
             stamp, text = read_keys(self._path)
         except ReloadFailed:
@@ -59,14 +62,14 @@ class Keyring:
     def find(
         self, shown: PublicKey | Certificate, address: str | None, now: datetime
     ) -> AuthorizedKey:
-        """The first line that holds there and then for that key, or for the authority of that
-        certificate. Raises SshError."""
+        """Return the first line that is valid now, for that address, for the key or for the
+        authority of the certificate. Raises SshError."""
         certificate = shown if isinstance(shown, Certificate) else None
         key = shown.authority if isinstance(shown, Certificate) else shown
         refusals = []
         for entry in self._keys.get(key.blob, ()):
             if entry.options.is_authority != (certificate is not None):
-                continue  # an authority comes in by nobody's word, not even its own
+                continue  # an authority is not used as a key, not even with its own certificate
             refusal = self._refusal(entry, certificate, address, now)
             if refusal is None:
                 return entry if certificate is None else entry.extended_to(certificate)
@@ -100,7 +103,7 @@ class Keyring:
 
 
 def _user() -> pwd.struct_passwd | None:
-    """Whom the hub runs as, where the system knows."""
+    """Return the user that the hub runs as, if the system knows it."""
     try:
         return pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -108,9 +111,10 @@ def _user() -> pwd.struct_passwd | None:
 
 
 def read_keys(path: Path) -> tuple[Stamp, str]:
-    """The file as it is now. Raises ReloadFailed, also where others than its owner may write it."""
+    """Return the file as it is now. Raises ReloadFailed, also if others than its owner may write
+    it."""
     try:
-        # Not waiting: a pipe of that name would hold up for ever whoever reads it.
+        # Non-blocking: opening a pipe of that name would wait for ever.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(fd, "rb") as file:
             seen = os.fstat(fd)
@@ -126,8 +130,8 @@ def read_keys(path: Path) -> tuple[Stamp, str]:
 
 
 def _check_owners(path: Path, seen: os.stat_result) -> None:
-    """As sshd's StrictModes: whoever could write the file, or put another in its place, could let
-    themselves in. Raises ReloadFailed, OSError."""
+    """Check owners and modes as sshd's StrictModes does: whoever can write the file, or replace it,
+    could let themselves in. Raises ReloadFailed and OSError."""
     ours = (0, os.geteuid())
     if seen.st_uid not in ours:
         raise _fault(path, f"belongs to uid {seen.st_uid}; chown it to the hub's user, or to root")
@@ -135,7 +139,7 @@ def _check_owners(path: Path, seen: os.stat_result) -> None:
         raise _fault(path, "may be written by others; chmod go-w helps")
     user = _user()
     home = None if user is None else os.path.realpath(user.pw_dir)
-    for place in steps(path.absolute()):  # the links on the way, too
+    for place in steps(path.absolute()):  # also for the links on the way
         for folder in place.parents:
             found = os.stat(folder)
             if found.st_uid not in ours:
@@ -145,7 +149,7 @@ def _check_owners(path: Path, seen: os.stat_result) -> None:
             if found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX:
                 raise _fault(path, f"lies in {folder}, which others may write; chmod go-w helps")
             if str(folder) == home:
-                break  # what is above is the system's matter, as for sshd
+                break  # sshd does not check the folders above it either
 
 
 def _fault(path: Path, problem: str) -> ReloadFailed:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The audit log: `trail.py` takes entries from any thread, `auditor.py` writes them."""

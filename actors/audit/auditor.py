@@ -1,4 +1,4 @@
-"""Writes the audit log (storage/audit.py), and sees to its size."""
+"""Writes the audit log (storage/audit.py), and limits its size."""
 
 import logging
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from storage.audit import AuditLog
 
 logger = logging.getLogger("claudehub.audit")
 
-# A line is on the disk after so long at the latest. Flushing each at once would slow the logs of
+# A line is durable after that time at the latest. Flushing each line would slow the logs of the
 # projects down, which share the disk's journal.
 SYNC_S = 1.0
 CHECK_PERIOD_S = 3600.0
-# As the file names what the code names otherwise.
+# The names in the file that differ from those in the code.
 _NAMES = {"fingerprint": "key"}
 
 
 @dataclass(frozen=True, slots=True)
 class AuditSettings:
-    """As the message logs have them: MSG_ROTATE_SIZE, MSG_ROTATE_DAYS, LOG_RETAIN_DAYS,
+    """The settings of the message logs: MSG_ROTATE_SIZE, MSG_ROTATE_DAYS, LOG_RETAIN_DAYS,
     LOG_RETAIN_BYTES (0 keeps all)."""
 
     folder: Path
@@ -37,8 +37,8 @@ class AuditSettings:
 
 
 class Auditor(Actor):
-    """Started before everybody who has something to say, and stopped behind them. `died` is called
-    when it fails: a hub that does not know what it does shall not go on."""
+    """Starts before everybody who has something to say, and stops behind them. `died` is called
+    when it fails: a hub without an audit log must not go on."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Auditor(Actor):
         self._clock = clock
         self._timers = timers
         self._died = died
-        # Here, not in `started`: where it cannot be opened, the server does not start.
+        # Here and not in `started`: if the log cannot be opened, the server does not start.
         self._log = AuditLog(settings.folder, settings.rotate_bytes)
         self._sync_due = False
         self._missing = 0
@@ -106,7 +106,8 @@ class Auditor(Actor):
         try:
             self._log.sync()
         except OSError as error:
-            # Flushed again it would seem good: the rest goes into a new file.
+            # A second flush would succeed without writing anything, so the rest goes into a new
+            # file.
             logger.error("the audit log cannot be flushed: %s", error)
             self._try(lambda: self._log.roll(self._clock.now()))
 

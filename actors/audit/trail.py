@@ -1,4 +1,4 @@
-"""Where everybody says what was done, for the audit log; from any thread, and never waiting."""
+"""Takes entries for the audit log, from any thread and without waiting."""
 
 import threading
 from typing import Any
@@ -10,12 +10,12 @@ from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, timestamp
 from actors.runtime.refs import Ref
 
-# Beyond it lines are counted and not kept: the disk has stopped taking them.
+# Beyond this number entries are counted and not kept: the disk has stopped taking them.
 WAITING_MAX = 100_000
-# Of what anybody can cause without a key, or for nothing, so many lines a second of each address,
-# with bursts of twice that, and ten times that of all: the audit log must not be a way to fill the
-# disk. Failed authentications, refused handshakes and the rest are counted apart, so that noise of
-# one kind hides nothing of another.
+# Limits on entries that anybody can cause without a key: lines a second for each address, with
+# bursts of twice that, and ten times that for all addresses together. The audit log must not be a
+# way to fill the disk. Failed authentications, refused handshakes and other entries are counted
+# apart, so that a flood of one kind hides nothing of another.
 FLOOD_LINES_PER_S = 10.0
 FLOOD_TIMES_IN_ALL = 10
 FLOOD_CODES = ("rate_limited", "unauthenticated", "invalid_json", "invalid_message", "unknown_type")
@@ -26,7 +26,7 @@ CONFIG_CHANGED = "config_changed"
 
 
 class _Flood:
-    """The lines of one kind."""
+    """The limits on one kind of entry."""
 
     def __init__(self, clock: Clock) -> None:
         self._addresses = AddressBuckets(FLOOD_LINES_PER_S, clock)
@@ -37,7 +37,7 @@ class _Flood:
 
 
 class AuditTrail:
-    """`written` is called by the Auditor for each entry that it is done with."""
+    """`written` is called by the Auditor for each entry that it has handled."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -48,11 +48,11 @@ class AuditTrail:
         self._floods = {kind: _Flood(clock) for kind in (AUTHENTICATE, HANDSHAKE_REFUSED, OTHER)}
 
     def goes_to(self, auditor: Ref) -> None:
-        """Before anybody records anything."""
+        """Name the Auditor, before anybody records anything."""
         self._auditor = auditor
 
     def record(self, action: str, *, peer: Peer | None = None, **facts: Any) -> None:
-        """`facts` are AuditEntry's fields."""
+        """Record an action. `facts` are fields of AuditEntry."""
         with self._lock:
             may_flood = action == HANDSHAKE_REFUSED or facts.get("code") in FLOOD_CODES
             flood = self._floods.get(action, self._floods[OTHER])

@@ -1,10 +1,7 @@
 """One connection: its requests in order, its subscriptions, its replays and its close.
 
-`actor.py` is the mailbox. Beside it, without one: `outbox.py` the write path, the only place that
-sends, with `backlog.py` (what waits there), `transport.py` (where it goes) and `inflater.py` (what
-the peer can inflate); `subscription.py` the step from history to live;
-`replay.py` and `history.py` pages of the log, with `one_reader.py` (one reader at a time);
-`replies.py` answers in order; `memberships.py` which projects are joined.
+`actor.py` is the mailbox; the classes beside it decide without one. `outbox.py` is the write path,
+the only place that sends. `subscription.py` takes the step from history to live.
 """
 
 from actors.client.actor import Client

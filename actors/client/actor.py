@@ -1,6 +1,6 @@
-"""One connection: its requests, in order, its subscriptions, its replays and its close.
+"""One connection: its requests in order, its subscriptions, its replays and its close.
 
-Asleep while the socket keeps up: live updates go from a Project straight into the outbox.
+The actor sleeps while the socket keeps up: live updates go from a project straight to the outbox.
 """
 
 import logging
@@ -34,15 +34,16 @@ logger = logging.getLogger("claudehub.client")
 
 FLUSH_WAIT_S = 0.2
 CLOSE_DEADLINE_S = 2.0
-# A key that expires is looked at then, and now and then before.
+# The bounds on the time until the next look at a key that expires.
 EXPIRY_LOOK_MIN_S = 1.0
 EXPIRY_LOOK_MAX_S = 3600.0
-# Replies wait for their turn, not in the outbox, while more than this waits there.
+# While more than this waits in the outbox, replies wait in the reply queue.
 REPLY_BACKLOG_BYTES = 1024 * 1024
 
 
 class Client(Actor):
-    """Started by the connection's thread; `answered` gives that thread a request's credit back."""
+    """The connection's thread starts it; `answered` gives that thread the credit of a request
+    back."""
 
     def __init__(
         self,
@@ -140,8 +141,8 @@ class Client(Actor):
     # -- requests ----------------------------------------------------------------------------
 
     def _on_request(self, message: messages.RequestReceived) -> None:
-        """A create or delete is finished before what follows it is looked at, so that a client may
-        send create, join and execute in one go."""
+        """Handle a request, or hold it behind a create or delete. Those finish first, so that a
+        client may send create, join and execute without waiting."""
         if self._barrier is not None:
             self._held.append(message)
         else:
@@ -166,7 +167,8 @@ class Client(Actor):
         self._await_expiry()
 
     def _await_expiry(self) -> None:
-        """Again and again: the clock may be set, and a timer fire a little early."""
+        """Look at the key again later, and then again: the clock may be set, and a timer may fire a
+        little early."""
         if (expires_at := self._gate.expires_at) is not None:
             left_s = (expires_at - self._clock.now()).total_seconds()
             due_s = min(max(left_s, EXPIRY_LOOK_MIN_S), EXPIRY_LOOK_MAX_S)
@@ -205,7 +207,7 @@ class Client(Actor):
     def _send_replies(self) -> None:
         while (request := self._replies.ready()) is not None:
             if self._outbox.waiting_bytes > REPLY_BACKLOG_BYTES:
-                return  # _on_flush comes back here
+                return  # _on_flush calls this again
             assert request.answer is not None
             self._send_answer(request.id, request.answer)
             self._replies.pop()
@@ -256,7 +258,7 @@ class Client(Actor):
         self._outbox.write(frames.text_frame(message), counts=True)
 
     def _on_pump_replay(self) -> None:
-        """One page, then back through the inbox; where the socket is full, _on_flush goes on."""
+        """Send one page, then tell itself to go on. If the socket is full, `_on_flush` goes on."""
         if not self._replays.can_go_on():
             return
         try:
@@ -280,8 +282,8 @@ class Client(Actor):
     # -- the end -----------------------------------------------------------------------------
 
     def _close_slow(self, advice: str) -> None:
-        """The reason names the last number that was sent, of the project whose update is the first
-        that is dropped."""
+        """Close as too slow (1013). The reason names the last number that was sent, of the project
+        whose update is the first one dropped."""
 
         def reason(dropped: list[Dropped]) -> str:
             found = (frames.first_update(one.plain, one.skip) for one in dropped)

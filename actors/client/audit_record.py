@@ -1,4 +1,4 @@
-"""What a client's requests leave in the audit log: each a line, with its outcome."""
+"""What a client's requests leave in the audit log: one line each, with its outcome."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,16 +11,16 @@ from protocol import codec, requests
 from protocol.errors import ErrorCode
 from protocol.requests import MODELS
 
-# What was sent as something else; its own words are not repeated.
+# The action for a request of unknown type; its own words are not repeated.
 UNKNOWN = "unknown"
 KEY_REVOKED = "key_revoked"
-# Who asked is gone: whether it was done is in the project's log.
+# The client is gone before the answer; the project's log tells whether the request was done.
 UNANSWERED = "unanswered"
 _WITH_EXECUTION = ("execute", "agent_interrupt", "agent_kill")
 
 
 def asked(request: requests.Request | codec.Undecodable) -> Asked:
-    """What of a request may be kept: never a prompt's text, nor what was answered to a tool."""
+    """Return what may be kept of a request: never a prompt's text, nor the answer to a tool."""
     if isinstance(request, codec.Undecodable) and request.meant is not None:
         return asked(request.meant)
     known = request.type in MODELS or request.type == "ping"
@@ -48,12 +48,12 @@ class AuditRecord:
         self._note(request.asked, ok=worked, **_facts(request.asked, answer))
 
     def lost(self, unanswered: Iterable[Asked]) -> None:
-        """The connection is gone."""
+        """Record the requests that nobody will answer: the connection is gone."""
         for each in unanswered:
             self._note(each, ok=None, code=UNANSWERED)
 
     def not_authenticated(self, reason: str) -> None:
-        """It is closed for that."""
+        """Record that the connection is closed because nobody authenticated."""
         code = ErrorCode.UNAUTHENTICATED
         self._note(Asked(AUTHENTICATE, details={"reason": reason}), ok=False, code=code)
 

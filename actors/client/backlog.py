@@ -1,5 +1,5 @@
 """What waits for one connection: buffers of whole frames, in order, and how much of the first is
-sent. No lock, no socket: the outbox's."""
+sent. No lock and no socket: the outbox has those."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from protocol import frames
 
 @dataclass(slots=True)
 class Waiting:
-    """One buffer. `plain` holds the same frames one for one, not compressed.
+    """One buffer. `plain` holds the same frames one for one, uncompressed.
 
-    `kept` is `plain` without what may be dropped for a slow client; None where nothing here is an
-    update that is live (a reply, a page of history). `counts`: against the limit in bytes.
+    `kept` is `plain` without what may be dropped for a slow client; None if the buffer holds no
+    live update (a reply, a page of history). `counts`: it counts against the limit in bytes.
     """
 
     frames: bytes
@@ -23,7 +23,7 @@ class Waiting:
 
     @property
     def counted_bytes(self) -> int:
-        """As many as the updates have when they are not compressed: that is what is held."""
+        """Return the uncompressed size: memory holds both."""
         return len(self.plain) if self.counts else 0
 
     @property
@@ -34,7 +34,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Updates that were not sent: frames that are not compressed, from number `skip` on."""
+    """Updates that were not sent: uncompressed frames, from number `skip` on."""
 
     plain: bytes
     skip: int
@@ -45,18 +45,18 @@ class Backlog:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        # A deque only while something waits: an empty one takes 624 bytes of every connection.
+        # A deque only while something waits: an empty deque costs 624 bytes for every connection.
         self._waiting: deque[Waiting] | tuple[Waiting, ...] = ()
         self._sent_of_head = 0
         self.counted_bytes = 0
         self.kept_bytes = 0
-        self.reply_bytes = 0  # of both
+        self.reply_bytes = 0  # the replies in both
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def append(self, waiting: Waiting, sent_bytes: int = 0) -> None:
-        """`sent_bytes`: so much of it is sent already, where nothing else waits."""
+        """Add a buffer; `sent_bytes` of it are already sent, if nothing else waits."""
         if isinstance(self._waiting, tuple):
             self._waiting = deque()
         self._waiting.append(waiting)
@@ -65,34 +65,35 @@ class Backlog:
             self.advance(sent_bytes)
 
     def has_room(self, update_bytes: int) -> bool:
-        """Whether an update of that size may wait as well."""
+        """Return True if an update of that size may wait as well."""
         return self._fits(self.counted_bytes, update_bytes)
 
     def would_have_room(self, update_bytes: int) -> bool:
-        """The same, once `strip` has been called."""
+        """Return True if it might wait after `strip`."""
         return self._fits(self.kept_bytes, update_bytes)
 
     def _fits(self, waiting_bytes: int, update_bytes: int) -> bool:
-        """Replies fill half of the room at most: a large one must not cut off who asked for it.
-        (They have a limit of their own, in the Client.)"""
+        """Compare with the limit. Replies fill at most half of the room: a large one must not cut
+        off the client that asked for it. (The Client has a limit for replies.)"""
         if not waiting_bytes or not update_bytes:
             return True
         counted = waiting_bytes - self.reply_bytes + min(self.reply_bytes, self._limit_bytes // 2)
         return counted + update_bytes <= self._limit_bytes
 
     def next_bytes(self) -> memoryview:
-        """What goes out next: the rest of the first buffer."""
+        """Return what goes out next: the rest of the first buffer."""
         return memoryview(self._waiting[0].frames)[self._sent_of_head :]
 
     def rest_of_frame(self) -> bytes:
-        """The rest of the frame that is half sent; empty between two frames."""
+        """Return the rest of the frame that is half sent; empty between two frames."""
         if not self._sent_of_head:
             return b""
         head = self._waiting[0].frames
         return head[self._sent_of_head : frames.boundary(head, self._sent_of_head)]
 
     def advance(self, sent_bytes: int) -> None:
-        """So much more of the first buffer is sent. What is begun cannot be dropped any more."""
+        """Note that more of the first buffer is sent. A buffer that has begun cannot be dropped any
+        more."""
         head = self._waiting[0]
         if not self._sent_of_head and not head.is_begun:
             self._count(head, -1)
@@ -105,8 +106,8 @@ class Backlog:
             self._count(head, -1)
 
     def strip(self) -> bool:
-        """Drops what may be dropped of all that is not begun. Whether something compressed went:
-        then nothing may refer to it any more."""
+        """Drop what may be dropped from all buffers that have not begun. Return True if compressed
+        frames went: later frames must not refer to them."""
         broken = False
         begun = [self._take_head()] if self._sent_of_head else []
         for waiting in self._waiting:
@@ -119,7 +120,7 @@ class Backlog:
         return broken
 
     def drop(self) -> tuple[bytes, list[Dropped]]:
-        """Empties it: the rest of the frame that is half sent, and what is given up."""
+        """Empty it; return the rest of the frame that is half sent, and what is given up."""
         rest = self.rest_of_frame()
         dropped = []
         if self._waiting:

@@ -1,9 +1,9 @@
 """The write path of one connection: the only place that sends.
 
 A plain object that the Client owns and that three threads use: project actors (live batches), the
-connection's thread (pongs, the close reply) and the Client (everything else). The order is that of
-the lock; nothing blocks while holding it. While the socket keeps up a write goes straight out and
-the Client sleeps; what the socket will not take waits here, within a bound in bytes and in time.
+connection's thread (pongs, the close reply) and the Client (everything else). The lock decides the
+order, and nothing blocks while holding it. While the socket keeps up, a write goes straight out and
+the Client sleeps. What the socket does not take waits here, within a bound in bytes and in time.
 """
 
 import threading
@@ -17,9 +17,9 @@ from actors.client.transport import Transport
 from actors.runtime.clock import Clock
 from protocol.inflater import Inflater
 
-# Pongs that wait behind a slow socket; an older one need not be sent (RFC 6455, section 5.5.3).
+# Pongs that wait behind a slow socket; older ones need not be sent (RFC 6455, section 5.5.3).
 CONTROL_FRAMES_MAX = 16
-# A client for which updates or replies wait must take so much of what waits in so long a time.
+# While something waits for a client, it must take that many bytes in that time.
 PROGRESS_BYTES_MIN = 64 * 1024
 PROGRESS_S = 30.0
 
@@ -32,21 +32,21 @@ class WriteResult(Enum):
     CLOSED = auto()
 
 
-# On Python 3.11 a member of an Enum class costs as much as two calls: these are looked up once.
+# On Python 3.11, reading a member of an Enum class costs as much as two calls, so it is read once.
 _TAKEN = WriteResult.TAKEN
 
 
 class _Phase(Enum):
     OPEN = auto()
-    CLOSING = auto()  # a Close frame is sent or waits: nothing may follow it
+    CLOSING = auto()  # a Close frame is sent or waits; nothing may follow it
     CLOSED = auto()
 
 
 class Outbox:
-    """`limit_bytes` is SLOW_CLIENT_BYTES; `wake` tells the Client that something waits; `inflater`,
-    set at the handshake: the peer takes compressed messages. (Slots: a thousand of these are gone
-    through for every message, and what that costs is memory that is not in the cache.)
-    """
+    """`limit_bytes` is SLOW_CLIENT_BYTES; `wake` tells the Client that something waits. `inflater`
+    is set at the handshake if the peer accepts compressed messages. (It has slots because every
+    message visits a thousand of these objects, and most of the cost is memory that is not in the
+    cache.)"""
 
     __slots__ = (
         "_backlog",
@@ -72,30 +72,30 @@ class Outbox:
     ) -> None:
         self.lock = threading.Lock()
         self.inflater: Inflater | None = None
-        self.sent_bytes = 0  # over the life of the connection
+        self.sent_bytes = 0  # since the connection began
         self._transport = transport
         self._transport_send = transport.send
         self._clock = clock
         self._wake = wake
         self._woken = False
         self._phase = _Phase.OPEN
-        self._is_clear = True  # open, and nothing waits: what is written goes straight out
-        self._first = b""  # goes before all else: the rest of a frame that is half sent
+        self._is_clear = True  # open, and nothing waits: a write goes straight out
+        self._first = b""  # the rest of a frame that is half sent; it goes first
         self._control: list[bytes] = []
         self._backlog = Backlog(limit_bytes)
         self._wants_half_close = False
         self._wakes_when_idle = False
-        self._progress_from = (0.0, 0)  # since when something waits, and what was sent then
+        self._progress_from = (0.0, 0)  # when something began to wait, and `sent_bytes` then
 
     # -- what is written ---------------------------------------------------------------------
 
     def write_live(self, frames: bytes, plain: bytes, kept: bytes) -> WriteResult:
-        """Updates, with the lock held: `plain` is `frames` before compression, `kept` those that
-        may not be dropped. Past the limit what may be dropped is dropped first.
+        """Write updates, with the lock held. `plain` is `frames` before compression; `kept` are
+        those that may not be dropped. Above the limit, what may be dropped is dropped first.
 
-        Where nothing else waits, an update is taken whatever its size.
+        If nothing else waits, an update is taken whatever its size.
         """
-        if self._is_clear:  # for every subscriber and batch: as short as can be
+        if self._is_clear:  # runs for every subscriber and batch, so it is as short as possible
             try:
                 sent = self._transport_send(frames)
             except BlockingIOError:
@@ -121,7 +121,7 @@ class Outbox:
         return WriteResult.TAKEN
 
     def write(self, frames: bytes, *, counts: bool) -> None:
-        """A reply (which counts against the limit) or a page of a replay (which does not)."""
+        """Write a reply (which counts against the limit) or a page of a replay (which does not)."""
         with self.lock:
             if self._phase is not _Phase.OPEN or not frames:
                 return
@@ -143,8 +143,8 @@ class Outbox:
                 self._wait(Waiting(frames, frames, None, counts), sent)
 
     def control(self, frame: bytes) -> int:
-        """A ping or pong: goes between whole frames, before those that wait. Returns at which byte
-        of the connection it ends."""
+        """Send a ping or pong between whole frames, before those that wait. Return at which byte of
+        the connection it ends."""
         with self.lock:
             if self._phase is _Phase.OPEN:
                 self._control.append(frame)
@@ -156,8 +156,9 @@ class Outbox:
             return self.sent_bytes + (before + sum(map(len, self._control)) if self._control else 0)
 
     def close(self, code: int, reason: str | Callable[[list[Dropped]], str]) -> None:
-        """Begins the closing handshake: what waits is dropped, but for a frame half sent. A reason
-        may be made of what is dropped; it has 123 bytes at most (RFC 6455, section 5.5)."""
+        """Begin the closing handshake: drop what waits, except a frame that is half sent. A
+        callable makes the reason from what is dropped; it has at most 123 bytes (RFC 6455, section
+        5.5)."""
         with self.lock:
             if self._phase is not _Phase.OPEN:
                 return
@@ -171,14 +172,14 @@ class Outbox:
             self._wait(Waiting(frame, frame, None, counts=False))
 
     def close_with(self, frame: bytes) -> None:
-        """The same with a Close frame that is made already, behind what waits."""
+        """Begin the closing handshake with a finished Close frame, behind what waits."""
         with self.lock:
             if self._phase is _Phase.OPEN:
                 self._phase = _Phase.CLOSING
                 self._wait(Waiting(frame, frame, None, counts=False))
 
     def half_close(self) -> None:
-        """Ends the sending side behind the last byte that waits."""
+        """End the sending side behind the last byte that waits."""
         with self.lock:
             self._wants_half_close = True
             self._send()
@@ -186,8 +187,8 @@ class Outbox:
     # -- for the Client ----------------------------------------------------------------------
 
     def flush(self, timeout_s: float) -> None:
-        """Waits a bounded time for room and sends what it can; tells the Client to come again
-        where something is left."""
+        """Wait a bounded time for room and send what fits; wake the Client again if something is
+        left."""
         if not self.is_idle:
             self._transport.wait_writable(timeout_s)
         with self.lock:
@@ -195,13 +196,13 @@ class Outbox:
             self._send()
 
     def abort(self) -> None:
-        """Drops everything and ends the connection."""
+        """Drop everything and end the connection."""
         with self.lock:
             self._set_closed()
         self._transport.abort()
 
     def is_too_slow(self) -> bool:
-        """Whether too little of what counts was taken in the last while."""
+        """Return True if the peer has taken too little of what counts in the last PROGRESS_S."""
         with self.lock:
             since_s, position = self._progress_from
             now_s = self._clock.monotonic()
@@ -212,24 +213,25 @@ class Outbox:
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes that wait and count against the limit."""
+        """Return the bytes that wait and count against the limit."""
         return self._backlog.counted_bytes
 
     def is_idle_else_wake(self) -> bool:
-        """Whether nothing waits; else the Client is told when it is gone, were it only a pong."""
+        """Return True if nothing waits. Otherwise wake the Client when all is sent, even if it was
+        only a pong."""
         with self.lock:
             idle = self.is_idle
             self._wakes_when_idle = not idle
             return idle
 
     def look_after(self) -> None:
-        """Something is held back that was not written here (an answer of TLS itself)."""
+        """Send what TLS itself holds back, such as an answer to a key update."""
         with self.lock:
             self._send()
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits."""
+        """Return True if nothing waits."""
         if self._is_clear:
             return not self._transport.holds_back
         return self._phase is _Phase.CLOSED or not (
@@ -249,14 +251,14 @@ class Outbox:
         self._send()
 
     def _strip(self, *, is_deflated: bool) -> None:
-        """Drops what may be dropped of all that waits; `is_deflated`: and a compressed batch that
-        does not wait yet."""
+        """Drop what may be dropped from all that waits. `is_deflated`: a compressed batch that does
+        not wait yet is dropped, too."""
         if self._backlog.strip() or is_deflated:
             assert self.inflater is not None
             self.inflater.miss()
 
     def _send(self) -> None:
-        """Sends what fits, and notes whether something is left."""
+        """Send what fits, and note whether something is left."""
         if self._phase is _Phase.CLOSED:
             return
         try:
@@ -265,7 +267,7 @@ class Outbox:
                 self._wants_half_close = False
                 self._transport.half_close()
         except OSError:
-            # The reading thread notices the same and reports it.
+            # The reading thread gets the same error and reports it.
             self._set_closed()
             return
         self._is_clear = all_sent and self._phase is _Phase.OPEN
@@ -277,7 +279,7 @@ class Outbox:
             self._wake()
 
     def _send_what_fits(self) -> bool:
-        """Whether all is sent."""
+        """Send until the socket is full; return True if all is sent."""
         while True:
             if not self._first and self._control:
                 # Behind the frame that is half sent, before all others.

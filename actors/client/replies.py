@@ -1,4 +1,4 @@
-"""Answers in the order of the requests, in whatever order they come."""
+"""Replies in the order of the requests, in whatever order the answers come."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of a request is kept, for the audit log; `project_id`: what it is about."""
+    """What is kept of a request for the audit log; `project_id` is the project that it is about."""
 
     type: str
     project_id: str | None = None
@@ -22,7 +22,7 @@ class Asked:
 class OpenRequest(Generic[Answer]):
     """A request that is not answered yet, or whose turn has not come.
 
-    `project_id`: whose answer is waited for, where it is a project's.
+    `project_id`: the project that will answer it, None if somebody else will.
     """
 
     number: int
@@ -33,7 +33,7 @@ class OpenRequest(Generic[Answer]):
 
 
 class ReplyQueue(Generic[Answer]):
-    """Requests are opened in order; `ready` gives those at the head that are answered."""
+    """Requests are opened in order; `ready` returns the first one once it is answered."""
 
     def __init__(self) -> None:
         self._open: deque[OpenRequest[Answer]] = deque()
@@ -44,7 +44,7 @@ class ReplyQueue(Generic[Answer]):
         return len(self._open)
 
     def open(self, request_id: str | None, asked: Asked, project_id: str | None) -> int:
-        """Returns the number that the answer will carry."""
+        """Add a request; return the number that its answer will carry."""
         number = self._next_number
         self._next_number += 1
         request = OpenRequest[Answer](number, request_id, asked, project_id)
@@ -53,7 +53,7 @@ class ReplyQueue(Generic[Answer]):
         return number
 
     def settle(self, number: int, answer: Answer) -> OpenRequest[Answer] | None:
-        """Notes an answer; None where it came before, so that each has exactly one."""
+        """Note an answer. Return None if it came before, so that each request gets exactly one."""
         request = self._by_number.get(number)
         if request is None or request.answer is not None:
             return None
@@ -61,24 +61,24 @@ class ReplyQueue(Generic[Answer]):
         return request
 
     def unanswered(self, project_id: str | None = None) -> list[OpenRequest[Answer]]:
-        """Those that wait, for that project or for anybody."""
+        """Return the requests that wait for that project, or for anybody."""
         waiting = [request for request in self._open if request.answer is None]
         return [r for r in waiting if project_id is None or r.project_id == project_id]
 
     def ready(self) -> OpenRequest[Answer] | None:
-        """The request at the head, once it is answered."""
+        """Return the first request, if it is answered."""
         if self._open and self._open[0].answer is not None:
             return self._open[0]
         return None
 
     def pop(self) -> None:
-        """The head is sent."""
+        """Take out the first request: its reply is sent."""
         request = self._open.popleft()
         del self._by_number[request.number]
 
 
 def project_failed() -> HubFault:
-    """For requests that a project has taken and will not answer."""
+    """Return the error for requests that a project has taken and will not answer."""
     return HubFault(
         ErrorCode.INTERNAL, "the project failed while it worked on this; look, then try again"
     )

@@ -1,10 +1,10 @@
 """One client's subscription to one project: history first, then live, without a seam.
 
-While it replays, the Client reads pages of the log and hands them on; the project's batches are only
-noted. The step to live is taken under the outbox's lock, which `offer` holds too, at the moment when
-the position is the newest number offered. A batch that comes before the step is in the log and below
-that number; one that comes after it finds the subscription live. So nothing is lost, and nothing
-comes twice.
+While it replays, the Client reads pages of the log and hands them on, and the project's batches are
+only noted. The step to live is taken under the outbox's lock, which `offer` holds too, at the
+moment when the position is the newest number offered. A batch from before that moment is in the
+log, at or below that number; a batch from after it finds the subscription live. So nothing is lost,
+and nothing comes twice.
 """
 
 from collections.abc import Callable

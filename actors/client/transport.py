@@ -1,24 +1,24 @@
-"""What an outbox sends through."""
+"""The connection that an outbox sends through."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 
 class Transport(Protocol):
-    """A connected socket, as seen from here. Raises OSError once the peer is gone."""
+    """A connected socket. Every call raises OSError once the peer is gone."""
 
-    holds_back: bool  # something that `send` took is not sent yet (TLS records)
+    holds_back: bool  # `send` took something that is not sent yet (TLS records)
     send: Callable[[bytes | memoryview], int]
-    """Bytes that were taken without waiting. Raises BlockingIOError where the socket is full."""
+    """Return how many bytes were taken, without waiting. Raises BlockingIOError if it is full."""
 
     def flush(self) -> bool:
-        """Sends what is held back; whether nothing is any more."""
+        """Send what is held back; return True if nothing is left."""
 
     def wait_writable(self, timeout_s: float) -> bool:
-        """Waits for room."""
+        """Wait for room."""
 
     def half_close(self) -> None:
-        """No more will be sent; the peer may still be read from."""
+        """Send nothing more; the peer may still be read from."""
 
     def abort(self) -> None:
-        """Ends both directions, which wakes the reading thread."""
+        """End both directions, which wakes the reading thread."""

@@ -19,10 +19,11 @@ _FILE = "_file"
 
 
 class FileSource(TomlConfigSettingsSource):
-    """The TOML file, or none. What is wrong with it is kept and not raised: whoever reads the
-    settings reports it with the other faults, or goes on without the file.
+    """The TOML file, or none. It keeps what is wrong with the file and does not raise it: the
+    caller reports it with the other faults, or continues without the file.
 
-    `error`: why the file cannot be read. `unknown`: keys that are no settings; they are left out.
+    `error` says why the file cannot be read. `unknown` are keys that are no settings; they are left
+    out.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], file: Path | None) -> None:
@@ -30,12 +31,12 @@ class FileSource(TomlConfigSettingsSource):
         self.unknown: list[str] = []
         self._file = file
         self._known = frozenset(settings_cls.model_fields)
-        # The library would look for the file by itself: it passes over one that is missing, a
-        # folder or a pipe, takes Path(".") for none, and raises where it cannot look.
+        # The library would look for the file itself. It silently skips a missing file, a folder or
+        # a pipe, takes Path(".") for no file, and raises if it cannot look.
         super().__init__(settings_cls, toml_file=None)
 
     def _read_files(self, files: object, deep_merge: bool = False) -> dict[str, Any]:
-        """Return the known values of the file. One that was named is read, whatever it is."""
+        """Return the known values of the file. A file that was named is read, whatever it is."""
         if self._file is None:
             return {}
         try:
@@ -43,7 +44,7 @@ class FileSource(TomlConfigSettingsSource):
         except (OSError, ValueError) as error:
             self.error = error
             return {}
-        # Here, since the library goes on to compare keys without regard to case.
+        # Filter here, because the library then compares keys without regard to case.
         self.unknown = [key for key in values if key not in self._known]
         return {key: value for key, value in values.items() if key in self._known}
 
@@ -70,7 +71,7 @@ class LayeredSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources, the strongest first; behind the last come the defaults. No .env: an
-        agent's project may be the working directory."""
+        """Return the sources, the strongest first; the defaults come last. There is no .env file:
+        an agent's project may be the working directory."""
         file = init_settings().get(_FILE) or FileSource(settings_cls, None)
         return init_settings, env_settings, file

@@ -40,7 +40,7 @@ def _setting(default: Any, example: str, meaning: str, **limits: Any) -> Any:
     return Field(default=default, examples=[example], description=meaning, **limits)
 
 
-# Those that clients read, too.
+# The settings that clients read, too.
 _DATA_DIR = Field(
     default_factory=_data_dir,
     examples=["/var/lib/claudehub"],
@@ -52,7 +52,7 @@ _SOCKET = _setting(
 
 
 class Config(LayeredSettings):
-    """Durations in seconds, sizes in bytes."""
+    """The configuration. Durations are in seconds, sizes in bytes."""
 
     ws_port: Annotated[int | None, BeforeValidator(values.port)] = _setting(
         8080, "8080", "port; 0 takes a free one, off: none (with SOCKET)"
@@ -213,18 +213,18 @@ class Config(LayeredSettings):
         return self
 
 
-# Of a client, which only looks: the server says what is wrong with a path. InstanceOf, since a
+# The path as a client takes it: it only reads, and the server checks paths. InstanceOf, because a
 # path need not be UTF-8.
 _ClientPath = Annotated[InstanceOf[str], Field(min_length=1)]
 
 
 class DataFolder(LayeredSettings):
-    """What reads the data needs of the configuration, and nothing else."""
+    """The one setting that a reader of the data needs."""
 
     data_dir: _ClientPath = _DATA_DIR
 
 
 class LocalSocket(LayeredSettings):
-    """What looks for a server needs of the configuration, and nothing else."""
+    """The one setting that a client needs to find a server."""
 
     socket: _ClientPath | None = _SOCKET

@@ -1,6 +1,6 @@
-"""Where the configuration comes from, and its faults: all of them, at once, each with a remedy.
+"""Reads the configuration, and lists its faults: all at once, each with a remedy.
 
-Which value wins is in precedence.py.
+precedence.py says which value wins.
 """
 
 import difflib
@@ -16,8 +16,8 @@ from actors.config.settings import Config, DataFolder, LocalSocket
 
 _Settings = TypeVar("_Settings", bound=LayeredSettings)
 
-# Variables of later versions. Set to anything but these values, the program does not start: it
-# must not seem to lock a door that it leaves open.
+# Variables of later versions. If one is set to another value than these, the program does not
+# start: it must not seem to lock a door that it leaves open.
 NOT_YET: Mapping[str, tuple[str, ...]] = {
     "PROTOCOL_V0": ("off",),
     "METRICS_PORT": ("0",),
@@ -26,7 +26,7 @@ NOT_YET: Mapping[str, tuple[str, ...]] = {
 
 
 class ConfigurationError(Exception):
-    """`faults`: one line each, with the variable, what was wrong, and an example that works."""
+    """`faults` has one line each: the variable, what is wrong, and an example that works."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
@@ -48,15 +48,15 @@ def load(flags: Mapping[str, object], file: Path | None = None) -> Config:
 
 
 def data_folder(given: Path | None) -> Path:
-    """Return DATA_DIR as `load` would have it, for those who only look at the data. No other
-    setting is read; a file that cannot be used is ignored."""
+    """Return DATA_DIR as `load` would, for commands that only read the data. No other setting is
+    read; a file that cannot be used is ignored."""
     flag = None if given is None else str(given)
     return Path(_client_settings(DataFolder, {"data_dir": flag}).data_dir)
 
 
 def local_socket() -> str | None:
-    """Return SOCKET as `load` would have it, for those who look for a server. No other setting is
-    read; a file that cannot be used is ignored."""
+    """Return SOCKET as `load` would, for clients that look for a server. No other setting is read;
+    a file that cannot be used is ignored."""
     return _client_settings(LocalSocket, {}).socket
 
 

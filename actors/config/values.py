@@ -1,6 +1,6 @@
-"""How the values of the configuration are written, and what is wrong with those that are not so.
+"""How the values of the configuration are written.
 
-Each takes what was given and raises ValueError, whose text goes behind the variable's name.
+Each function takes what was given and raises ValueError; its text follows the variable's name.
 """
 
 import os
@@ -10,7 +10,7 @@ import durationpy
 from pydantic import BeforeValidator, ByteSize, TypeAdapter, ValidationError
 
 _SIZES = TypeAdapter(ByteSize)
-# Of setrlimit(2): those that an agent may be held to, and how each is written.
+# The limits of setrlimit(2) that an agent may have, and how each is written.
 SIZE_LIMITS = ("as", "core", "data", "fsize", "memlock", "stack")
 COUNT_LIMITS = ("nofile", "nproc")
 TIME_LIMITS = ("cpu",)
@@ -20,7 +20,7 @@ Limits = tuple[tuple[str, int], ...]
 
 
 def seconds(value: object) -> object:
-    """A duration as Go writes them, in seconds."""
+    """Return a duration, written as in Go, in seconds."""
     if not isinstance(value, str):
         return value
     if value == "0":
@@ -32,7 +32,7 @@ def seconds(value: object) -> object:
 
 
 def port(value: object) -> object:
-    """A port, or None for `off`."""
+    """Return a port, or None for `off`."""
     if value == "off":
         return None
     try:
@@ -77,7 +77,7 @@ def absolute(path: str) -> str:
 
 
 def limits(value: object) -> object:
-    """`nofile=4096 as=8GiB cpu=1h` as pairs of a name and a number (files, processes, bytes,
+    """Return `nofile=4096 as=8GiB cpu=1h` as pairs of a name and a number (files, processes, bytes,
     seconds)."""
     if not isinstance(value, str):
         return value
@@ -105,7 +105,7 @@ def _limit(name: str, text: str) -> int:
     except (ValueError, ValidationError):
         kinds = {"cpu": "a time, such as 1h"} | dict.fromkeys(SIZE_LIMITS, "a size, such as 8GiB")
         raise ValueError(f"{name}={text} is not {kinds.get(name, 'a number')}") from None
-    # Nothing can run with none of these; of the others 0 means something.
+    # Nothing can run with 0 of these; for the others 0 means something.
     least = 0 if name in ("core", "memlock") else 1
     if not least <= number <= LIMIT_MAX:
         raise ValueError(f"{name}={text} must be from {least} to {LIMIT_MAX}")

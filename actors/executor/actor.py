@@ -96,7 +96,8 @@ class Executor(Actor):
             self._reports.flush()
 
     def _worker_of(self, process_name: str) -> Worker | None:
-        """The worker that a process's message is about; None for one that came late."""
+        """Return the worker that a process's message is about; None for a message that came
+        late."""
         worker = self._turns.worker
         return (
             worker if worker is not None and worker.process.process_name == process_name else None

@@ -1,4 +1,5 @@
-"""What the installed CLI is: its version and what it knows, found out once, beside the start."""
+"""The version of the installed CLI, and what it supports: found out once, while the server
+starts."""
 
 import logging
 import subprocess
@@ -13,12 +14,12 @@ logger = logging.getLogger("claudehub.executor")
 
 PROBE_TIMEOUT_S = 10.0
 SAID_LENGTH = 300
-# A prompt in the first second of a server waits for the answer, no longer than this.
+# A prompt in the first second of a server waits for the answer, at most this long.
 KNOWN_WAIT_S = 3.0
 
 
 class CliFacts:
-    """`version` is None until it is known, and where the CLI does not say it."""
+    """`version` is None until it is known, and if the CLI does not say it."""
 
     def __init__(self) -> None:
         self._known = threading.Event()
@@ -26,7 +27,7 @@ class CliFacts:
         self.version: str | None = None
 
     def probe(self, command: Sequence[str], environment: Mapping[str, str], walls: Walls) -> None:
-        """Asks the CLI, within the walls of an agent; waits a bounded time."""
+        """Ask the CLI, with an agent's user and limits; wait a bounded time."""
         try:
             words = _said([*command, "--version"], environment, walls).split()
             self.version = words[0] if words else None
@@ -36,14 +37,14 @@ class CliFacts:
             self._known.set()
 
     def knows_snapshots(self) -> bool:
-        """Whether it has FRESH_SYSTEM_PROMPT (2.1.331 has, 2.1.197 has not)."""
+        """Return True if it has FRESH_SYSTEM_PROMPT (2.1.331 has it, 2.1.197 does not)."""
         self._known.wait(KNOWN_WAIT_S)
         return self._knows_snapshots
 
 
 def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> str:
-    """In a session of its own, whose every process ends with it; by its mark the guardian and the
-    stop find it, too."""
+    """Return what a command prints. It runs in a POSIX session of its own, whose every process ends
+    with it; the guardian and the stop find it by its mark, too."""
     try:
         with subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, which is the owner's to choose
             walls.command(argv),

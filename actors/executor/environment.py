@@ -1,4 +1,5 @@
-"""The environment variables that the CLI may see: a short list, nothing else of the server's."""
+"""The environment variables that the CLI may see: a short list, and nothing else of the
+server's."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -14,8 +15,9 @@ _OUR_OWN = frozenset(("CLAUDE_CMD", "CLAUDE_ENV"))
 def agent_environment(
     ours: Mapping[str, str], further: Iterable[str], *, delta_hold_ms: int, background: bool
 ) -> dict[str, str]:
-    """`further`: names from CLAUDE_ENV. `delta_hold_ms`: over which the CLI joins partial output,
-    where it can (2.1.331; an older one ignores it). `background` is AGENT_BACKGROUND."""
+    """Return the environment of the CLI. `further` are names from CLAUDE_ENV. The CLI joins partial
+    output over `delta_hold_ms` if it can (2.1.331; older versions ignore it). `background` is
+    AGENT_BACKGROUND."""
     named = _NAMES | set(further)
     seen = {
         name: value
@@ -28,8 +30,8 @@ def agent_environment(
 
 
 def home_problem(environment: Mapping[str, str], uid: int) -> str | None:
-    """The CLI keeps its sessions below HOME and says nothing where it cannot: they would be
-    forgotten, and each prompt would begin a new conversation."""
+    """Return a warning if the CLI cannot keep its sessions below HOME, else None. It would forget
+    them silently, and each prompt would begin a new conversation."""
     folder = environment.get("CLAUDE_CONFIG_DIR") or environment.get("HOME")
     if not folder:
         return "HOME is not set: the agent keeps no sessions, so each prompt begins a new one"
@@ -39,7 +41,8 @@ def home_problem(environment: Mapping[str, str], uid: int) -> str | None:
 
 
 def _can_write(folder: str, uid: int) -> bool:
-    """For another user than ourselves: whether it is theirs, which a home is."""
+    """Return True if the folder can be written; for another user than ours, if it belongs to them,
+    as a home does."""
     if uid == os.geteuid():
         return os.access(folder, os.W_OK | os.X_OK)
     try:

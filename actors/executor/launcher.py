@@ -1,8 +1,8 @@
-"""Run between the server and an agent, with nothing of ours around it: limits itself, becomes the
-agents' user, then the agent. What it sets is inherited by all that the agent starts.
+"""A small program between the server and an agent: it limits itself, becomes the agents' user, then
+the agent. Everything that the agent starts inherits this.
 
-In a program of its own since between fork and exec a process with threads may run no Python. It
-becomes the other user by itself, since that user may not be able to run the server's Python.
+It is a program of its own because a process with threads may run no Python between fork and exec.
+It changes the user by itself, because that user may not be able to run the server's Python.
 """
 
 import os
@@ -10,12 +10,13 @@ import resource
 import sys
 from typing import NoReturn
 
-# What a shell answers where a command may not be run, and where it is not there.
+# The exit codes of a shell for a command that may not run, and for one that is not found.
 REFUSED, NOT_FOUND = 126, 127
 
 
 def launch(limits: str, user: str, command: list[str]) -> NoReturn:
-    """`limits`: `nofile=4096,as=8589934592`; `user`: `UID:GID:GROUP,GROUP`; both may be empty."""
+    """Become the agent. `limits` is `nofile=4096,as=8589934592`, `user` is `UID:GID:GROUP,GROUP`;
+    both may be empty."""
     for pair in filter(None, limits.split(",")):
         name, _, value = pair.partition("=")
         number = int(value)
@@ -25,7 +26,7 @@ def launch(limits: str, user: str, command: list[str]) -> NoReturn:
             _give_up(f"AGENT_LIMITS: {pair} cannot be set: {error}", REFUSED)
     if user:
         uid, gid, groups = user.split(":")
-        # In this order: without root's rights the others could not be given up.
+        # In this order: without root's rights the groups could not be changed.
         os.setgroups([int(group) for group in groups.split(",")])
         os.setresgid(int(gid), int(gid), int(gid))
         os.setresuid(int(uid), int(uid), int(uid))
@@ -37,7 +38,7 @@ def launch(limits: str, user: str, command: list[str]) -> NoReturn:
 
 
 def _check_folder(uid: str) -> None:
-    """By its name: the agent will use that."""
+    """Check the folder by its name: the agent will use that."""
     try:
         folder = os.getcwd()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How the standard output of a process is read: by a thread of its own, as lines, within a credit."""
+"""Reads the standard output of a process: in a thread of its own, as lines, within a credit."""
 
 import os
 import select

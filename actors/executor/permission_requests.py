@@ -1,4 +1,4 @@
-"""What the CLI asks the hub, and the answers: a plain class of the Executor."""
+"""What the CLI asks the hub, and the answers."""
 
 import logging
 
@@ -17,7 +17,7 @@ NOBODY_ASKED = "The tool was asked for outside of an execution; nobody can be as
 
 class PermissionRequests:
     """`remembered` is what users have allowed for the rest of the present session; each process has
-    that of its own."""
+    that of its own session."""
 
     def __init__(self, reports: Reports, *, background: bool) -> None:
         self.remembered = Remembered()
@@ -25,7 +25,7 @@ class PermissionRequests:
         self._background = background
 
     def ask(self, worker: Worker, turn: Turn | None, request: ControlRequest) -> None:
-        """A permission goes to the project; anything else is refused, so that the CLI goes on."""
+        """Pass a permission on to the project; refuse anything else, so that the CLI goes on."""
         if request.subtype != _PERMISSION:
             worker.process.write(refuse_control_line(request.request_id))
             return
@@ -48,7 +48,7 @@ class PermissionRequests:
             self._reports.tell(messages.PermissionWithdrawn(permission_id=permission_id))
 
     def answer(self, worker: Worker | None, answer: messages.AnswerPermission) -> None:
-        """Nothing where the CLI needs no answer any more."""
+        """Answer a question; do nothing if the CLI no longer needs an answer."""
         question = worker.questions.take(answer.permission_id) if worker is not None else None
         if worker is None or question is None:
             return
@@ -59,7 +59,7 @@ class PermissionRequests:
             worker.process.write(deny_line(question, answer.message))
 
     def end_turn(self, worker: Worker) -> None:
-        """The Project closes the turn's questions itself, with its end."""
+        """Forget the turn's questions; the Project closes them with the turn's end."""
         worker.questions.drop_of_turn()
 
     def end_process(self, worker: Worker) -> None:
@@ -67,11 +67,13 @@ class PermissionRequests:
             self._reports.tell(messages.PermissionWithdrawn(permission_id=permission_id))
 
     def forget(self) -> None:
-        """The session is over; a process that still works in it goes on with what it has."""
+        """Forget what was allowed: the session is over. A process that still works in it keeps what
+        it has."""
         self.remembered = Remembered()
 
     def session_changed(self, worker: Worker) -> None:
-        """By `/clear`. The process holds on to what it was told, so it is used no more."""
+        """Note a session that `/clear` has begun. The process keeps what it was told, so it gets no
+        more prompts if that was anything."""
         worker.is_spent = bool(worker.remembered)
         if worker.remembered is self.remembered:
             self.remembered = worker.remembered = Remembered()

@@ -1,4 +1,4 @@
-"""Bringing a process to what a prompt asks of it: which control requests, and their answers."""
+"""Brings a process to what a prompt asks: which control requests are needed, and their answers."""
 
 import secrets
 from dataclasses import replace
@@ -11,12 +11,12 @@ from protocol.claude import (
     set_model_line,
 )
 
-# Requests whose answers have not come; beyond that the oldest is not heard any more.
+# Requests without an answer; beyond this number the oldest is forgotten.
 OUTSTANDING_MAX = 64
 
 
 class Preparation:
-    """What a process has been told, and what it has not answered yet. One a process."""
+    """What one process has been told, and what it has not answered yet."""
 
     def __init__(self, told: TurnSettings, *, model_is_known: bool) -> None:
         self._told = told
@@ -26,16 +26,17 @@ class Preparation:
 
     @property
     def is_ready(self) -> bool:
-        """Nothing that was asked for waits for its answer."""
+        """Return True if no request of the prompt waits for its answer."""
         return not self._awaited
 
     def note_mode(self, mode: str) -> None:
-        """The CLI has changed it by itself (ExitPlanMode, a suggestion that was accepted)."""
+        """Note that the CLI has changed the mode by itself (ExitPlanMode, an accepted
+        suggestion)."""
         self._told = replace(self._told, mode=mode)
 
     def lines(self, wanted: TurnSettings) -> list[bytes]:
-        """The requests for a prompt: what differs from what it was told last. All of them are
-        waited for: the prompt must not run under other rules than it asks for."""
+        """Return the requests for a prompt: what differs from what the process was told last. All
+        answers are awaited: the prompt must not run under other rules than it asks for."""
         told, known = self._told, dict(self._known)
         lines = []
         if wanted.model != told.model or not known["model"]:
@@ -48,8 +49,9 @@ class Preparation:
         return lines
 
     def restore(self, usual: TurnSettings) -> list[bytes]:
-        """After a turn: the prompt's rules held for it only, and the mode is set anew for the next
-        prompt, whatever the CLI may have made of it. Nobody waits for that."""
+        """Return the requests after a turn: the prompt's rules held for it alone, and the mode is
+        set again for the next prompt, whatever the CLI has made of it. Nobody waits for their
+        answers."""
         lines = [set_mode_line(self._number("mode"), usual.mode)]
         if self._told.rules != usual.rules:
             lines.append(permissions_line(self._number("rules"), usual.rules))
@@ -57,11 +59,11 @@ class Preparation:
         return lines
 
     def give_up(self) -> None:
-        """Nobody waits any more; late answers are still heard."""
+        """Stop waiting; late answers are still noted."""
         self._awaited.clear()
 
     def answered(self, response: ControlResponse) -> str | None:
-        """Takes an answer, in whatever order they come; a sentence where the turn cannot be run."""
+        """Take an answer, in any order; return a sentence if the turn cannot run."""
         kind = self._outstanding.pop(response.request_id, None)
         if kind is None:
             return None

@@ -1,7 +1,7 @@
-"""One CLI process in a session of its own, with its threads.
+"""One CLI process in a POSIX session of its own, with its threads, in a folder that is checked.
 
-Each thread owns one blocking call and only tells: the reader (standard output, by credit), the
-reader of standard error (always, its tail is kept), the writer (standard input), the waiter.
+Each thread owns one blocking call and only tells: the reader of standard output (output.py), the
+reader of standard error (which keeps its tail), the writer of standard input, and the waiter.
 """
 
 import errno
@@ -27,7 +27,7 @@ from protocol.claude import RawLine
 
 logger = logging.getLogger("claudehub.executor")
 
-# Lines for standard input that the process has not taken; one that asks and does not read gets
+# Lines for standard input that the process has not read; a process that asks and does not read gets
 # no more answers.
 INPUT_LINES_MAX = 256
 STDERR_TAIL_BYTES = 4 * 1024
@@ -38,7 +38,7 @@ _OWN_DESCRIPTORS = "/proc/self/fd"
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """What is started. `process_name` comes back in every message of the process."""
+    """What is started. Every message about the process names `process_name`."""
 
     process_name: str
     argv: Sequence[str]
@@ -50,9 +50,9 @@ class ProcessSpec:
 
 
 class AgentProcess:
-    """Started by the constructor, which raises OSError; `owner` is told what happens.
-    `look_was_sure`: the last look for what is left, of either kind, could read every process that
-    is new, and saw none that has gone meanwhile."""
+    """The constructor starts the process, and raises OSError; `owner` is told what happens.
+    `look_was_sure`: the last look for leftovers could read every new process, and none disappeared
+    during it."""
 
     def __init__(self, spec: ProcessSpec, owner: Ref) -> None:
         self.process_name = spec.process_name
@@ -64,7 +64,7 @@ class AgentProcess:
         self._owner = owner
         self._noted: dict[int, psutil.Process] = {}
         self._own: list[int] | None = None
-        self._census = tree.Census()  # before the process is there
+        self._census = tree.Census()  # before the process exists
         self.look_was_sure = True
         self._stderr_tail = b""
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -74,10 +74,11 @@ class AgentProcess:
             self._output.close()
             raise
         try:
-            # Known by its start time too: a pid that is given again is not taken for this one.
+            # psutil compares the start time too, so a pid that is used again is not taken for this
+            # one.
             self._leader = psutil.Process(self._popen.pid)
             self._threads = self._start_threads()
-        except BaseException:  # nobody would look after the process
+        except BaseException:  # otherwise nobody would look after the process
             self._popen.kill()
             self._popen.wait()
             raise
@@ -102,28 +103,28 @@ class AgentProcess:
         return self._popen.pid
 
     def begin_errors(self) -> None:
-        """A turn begins: what standard error has said before is not of it."""
+        """Begin a turn: earlier words on standard error do not belong to it."""
         self._stderr_tail = b""
 
     def stderr_tail(self, *, has_ended: bool) -> str:
-        """The last of standard error, at most STDERR_TAIL_BYTES."""
+        """Return the last STDERR_TAIL_BYTES of standard error."""
         if has_ended:
             self._threads["err"].join(STDERR_WAIT_S)
         return self._stderr_tail.decode("utf-8", errors="replace")
 
     def write(self, line: bytes) -> None:
-        """To standard input, in order, from a thread of its own."""
+        """Write to standard input, in order; a thread of its own does it."""
         if self._input.qsize() < INPUT_LINES_MAX:
             self._input.put(line)
         else:
             logger.error("process %d reads nothing: a line for it is dropped", self.pid)
 
     def close_input(self) -> None:
-        """Ends standard input behind what was written."""
+        """End standard input behind what was written."""
         self._input.put(None)
 
     def signal(self, number: int) -> None:
-        """Notes the descendants, then signals; a process that is gone is no error."""
+        """Note the descendants, then send the signal; a process that is gone is no error."""
         self.note_descendants()
         self._popen.send_signal(number)
 
@@ -132,35 +133,36 @@ class AgentProcess:
             self._noted[process.pid] = process
 
     def left_by_turn(self) -> list[psutil.Process]:
-        """What the turn has left behind and still runs; the CLI and its helpers are not of it."""
-        if self._own is None:  # a turn has been: whatever is a sandbox has been built
+        """Return what the turn has left behind and still runs, without the CLI and its helpers."""
+        if self._own is None:  # a turn has run, so a sandbox is complete
             self._own = tree.own_of(self._popen.pid)
         look = tree.left_by_turn(self._census.newcomers, self._own, self._spec.mark)
         self.look_was_sure = not look.unreadable and not look.fleeting
         return look.found
 
     def settle_turn(self) -> None:
-        """Whatever runs now belongs to the process, not to a turn."""
+        """Count what runs now to the process, not to a turn."""
         self._census.settle()
 
     def is_in_place(self) -> bool:
-        """Whether the project's folder is still the one that it was started in."""
+        """Return True if the project's folder is still the one that the process was started in."""
         return is_in_place(self._spec.folder, self._folder)
 
     def memory_bytes(self) -> int:
-        """Resident, of the CLI itself; 0 once it is gone."""
+        """Return the resident memory of the CLI itself; 0 once it is gone."""
         try:
             return int(self._leader.memory_info().rss)
         except psutil.Error:
             return 0
 
     def leftovers(self) -> list[psutil.Process]:
-        """What the process has left behind and still runs."""
+        """Return what the process has left behind and still runs."""
         look = tree.look_for(self._spec.mark)
         hidden = look.unreadable & set(self._census.newcomers())
         self.look_was_sure = not hidden and not look.fleeting
         others = tree.alive([*self._noted.values(), *tree.in_session(self._popen.pid)])
-        # What the look has found is not asked again: who has gone since may have left a child.
+        # The look's findings are not checked again: a process that is gone since may have left a
+        # child.
         return list({process.pid: process for process in [*others, *look.found]}.values())
 
     def stop_output(self) -> None:
@@ -168,7 +170,7 @@ class AgentProcess:
         self._output.stop()
 
     def kill_now(self) -> None:
-        """For an owner that fails: everything is ended without waiting."""
+        """End everything without waiting: the owner has failed."""
         self.note_descendants()
         self._popen.kill()
         tree.kill(self.leftovers())
@@ -208,7 +210,7 @@ class AgentProcess:
                 while view:
                     view = view[os.write(stdin.fileno(), view) :]
         except OSError as error:
-            del error  # the process ended: its exit tells more
+            del error  # the process has ended; its exit code says more
         finally:
             stdin.close()
 
@@ -219,7 +221,7 @@ class AgentProcess:
 
 
 def _started(spec: ProcessSpec) -> "tuple[subprocess.Popen[bytes], tuple[int, int]]":
-    """And which folder it was started in."""
+    """Start the process; return it and the identity of its folder."""
     with held(spec.folder) as folder:
         identity = identity_of(os.stat(folder))
         popen = subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, and what the fixed table makes
@@ -238,10 +240,10 @@ def _started(spec: ProcessSpec) -> "tuple[subprocess.Popen[bytes], tuple[int, in
 
 @contextmanager
 def held(folder: str) -> Iterator[str]:
-    """A path to start a process in, which leads to that folder whatever happens to its name.
+    """Yield a path to start a process in, which leads to that folder whatever happens to its name.
 
-    Raises OSError, also where a link has come into the way since the project was made: it would
-    lead out of PROJECT_ROOTS, or into another project.
+    Raises OSError, also if a link has come into the way since the project was made: it would lead
+    out of PROJECT_ROOTS, or into another project.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(folder, flags)
@@ -257,7 +259,7 @@ def held(folder: str) -> Iterator[str]:
 
 
 def identity(folder: str) -> tuple[int, int]:
-    """Which folder that is. Raises OSError where a link has come into the way."""
+    """Return the device and inode of a folder. Raises OSError if a link has come into the way."""
     found = os.lstat(folder)
     if os.path.realpath(folder) != folder or not stat.S_ISDIR(found.st_mode):
         raise OSError(errno.ELOOP, "the folder has become another since it was allowed", folder)
@@ -265,12 +267,12 @@ def identity(folder: str) -> tuple[int, int]:
 
 
 def identity_of(status: os.stat_result) -> tuple[int, int]:
-    """Of a folder that was looked at."""
+    """Return the device and inode in a status."""
     return status.st_dev, status.st_ino
 
 
 def is_in_place(folder: str, known: tuple[int, int]) -> bool:
-    """Whether the name still leads to that folder."""
+    """Return True if the name still leads to that folder."""
     try:
         return identity(folder) == known
     except OSError:

@@ -10,17 +10,17 @@ from protocol.nesting import is_too_deep
 from protocol.requests import PERMISSION_MODES
 from protocol.updates import PermissionRequest
 
-# bypassPermissions is a matter of how a process is started, by a prompt's own options.
+# bypassPermissions needs a process that was started for it, by a prompt's own options.
 _MODES = frozenset(PERMISSION_MODES) - {"bypassPermissions"}
-# At once, in one process; more are refused.
+# At once, in one process; further questions are refused.
 QUESTIONS_MAX = 64
-# Of all that wait in one process: each is held, logged, and shown to everybody who joins.
+# Of all questions that wait in one process: each is held, logged, and shown to everybody who joins.
 QUESTIONS_BYTES_MAX = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One can_use_tool. `outlives_turn`: it comes from an agent in the background."""
+    """One can_use_tool. `outlives_turn`: an agent in the background asks it."""
 
     request_id: str
     shown: PermissionRequest
@@ -38,7 +38,8 @@ class Questions:
     def ask(
         self, request: ControlRequest, execution_id: str | None, *, background: bool
     ) -> Question | None:
-        """A question that can be shown; None where its shape is strange, or there are too many."""
+        """Return a question that can be shown; None if its shape is unknown, or there are too
+        many."""
         body = request.body
         tool, tool_input = body.get("tool_name"), body.get("input")
         if not isinstance(tool, str) or not isinstance(tool_input, dict):
@@ -69,7 +70,7 @@ class Questions:
         return self.waiting.pop(permission_id, None)
 
     def take_withdrawn(self, request_id: str) -> str | None:
-        """The permission id of a question that needs no answer any more."""
+        """Take out a question that needs no answer any more; return its permission id."""
         for permission_id, question in self.waiting.items():
             if question.request_id == request_id:
                 del self.waiting[permission_id]
@@ -77,18 +78,18 @@ class Questions:
         return None
 
     def drop_of_turn(self) -> None:
-        """The turn is over, and with it what it has asked."""
+        """Drop what the turn has asked: the turn is over."""
         self.waiting = {i: q for i, q in self.waiting.items() if q.outlives_turn}
 
     def take_all(self) -> list[str]:
-        """The process is gone."""
+        """Take out all: the process is gone."""
         taken, self.waiting = list(self.waiting), {}
         return taken
 
 
 def _size_bytes(body: dict[str, Any]) -> int | None:
-    """As it is written again, to clients and back to the CLI. None where it cannot be: nested too
-    deeply, or with a number that is not finite."""
+    """Return the size as JSON, as clients and the CLI will get it; None if it cannot be written:
+    nested too deeply, or with a number that is not finite."""
     try:
         return None if is_too_deep(body) else len(dumps(body))
     except ValueError:
@@ -102,7 +103,7 @@ def _text(value: object) -> str | None:
 def allow_line(
     question: Question, updated_input: dict[str, Any] | None, granted: list[dict[str, Any]]
 ) -> bytes:
-    """`granted` are suggestions that hold from now on."""
+    """Return the answer that allows; `granted` are suggestions that hold from now on."""
     tool_input = question.shown.input if updated_input is None else updated_input
     return allow_tool_line(question.request_id, tool_input, granted)
 
@@ -112,8 +113,9 @@ def deny_line(question: Question, message: str) -> bytes:
 
 
 class Remembered:
-    """What was allowed for the rest of one session: the CLI's process keeps it, and whatever takes
-    its place is told again. In memory: a restart of the server asks again."""
+    """What users have allowed for the rest of one session. The CLI's process keeps it, and a
+    process that takes its place is told again. In memory only: after a restart the server asks
+    again."""
 
     def __init__(self) -> None:
         self.rules = NO_RULES
@@ -123,10 +125,11 @@ class Remembered:
         return bool(self.rules) or self.mode is not None
 
     def grant(self, question: Question) -> list[dict[str, Any]]:
-        """Takes a question's suggestions; the same, for this session and nothing longer.
+        """Take a question's suggestions; return them for this session and nothing longer.
 
-        A mode would allow more than what was asked about (`acceptEdits` for one `touch`), and each
-        prompt sets its own: it is kept beyond the turn only where there is no narrower suggestion.
+        A mode would allow more than the question (`acceptEdits` for one `touch`), and each prompt
+        sets its own mode. So a mode is kept beyond the turn only if there is no narrower
+        suggestion.
         """
         granted = [{**s, "destination": "session"} for s in question.shown.suggestions]
         narrower = [s for s in granted if s.get("type") != "setMode"]
@@ -153,6 +156,6 @@ def _dicts(value: object) -> list[dict[str, Any]]:
 
 
 def _rule(rule: dict[str, Any]) -> str:
-    """As the CLI writes rules: `Bash(git *)`, or the tool alone."""
+    """Return a rule as the CLI writes it: `Bash(git *)`, or the tool alone."""
     content = rule.get("ruleContent")
     return f"{rule.get('toolName')}({content})" if content else str(rule.get("toolName"))

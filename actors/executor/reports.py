@@ -1,4 +1,4 @@
-"""Lines on their way from the Executor to its Project, in order with everything else it is told."""
+"""What the Executor tells its Project: lines, in order with everything else."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from protocol.claude import AgentLine
 
 
 class Reports:
-    """Lines of one execution, or of none, go together; anything else goes behind them. A Project
-    that has ended is told nothing more."""
+    """Lines of one execution, or of none, go together; other messages go behind them. A Project
+    that has ended is told nothing more. `lines` wait to be sent."""
 
     def __init__(self, project: Ref) -> None:
         self._project = project
@@ -30,8 +30,8 @@ class Reports:
         tell_if_alive(self._project, message)
 
     def flush(self, size_bytes: int = 0) -> bool:
-        """Sends what waits; `size_bytes` is what the reader is owed for it. Whether there was
-        anything."""
+        """Send the pending lines; return True if there were any. `size_bytes` is the credit to give
+        back to the reader."""
         if not self.lines:
             return False
         lines, self.lines = tuple(self.lines), []

@@ -1,4 +1,4 @@
-"""What every executor of a server shares."""
+"""What all executors of a server share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from actors.executor.walls import NO_WALLS, Walls
 @dataclass(frozen=True, slots=True)
 class ExecutorSettings:
     """`command` is CLAUDE_CMD, split; `run_id` names this run of the server; `permission_mode` is
-    PERMISSION_MODE, `background` AGENT_BACKGROUND, `timeout_s` EXEC_TIMEOUT; `keeps_warm`:
+    PERMISSION_MODE, `background` AGENT_BACKGROUND, `timeout_s` EXEC_TIMEOUT. `keeps_warm`:
     WARM_SESSIONS is not 0."""
 
     command: Sequence[str]

@@ -1,4 +1,4 @@
-"""Starting a CLI process for a session and for what a prompt asks of it."""
+"""Starts a CLI process for a session and for what a prompt asks."""
 
 import logging
 import secrets
@@ -50,15 +50,15 @@ class Starter:
         return claude.settings_of(options, self._settings.permission_mode, mode)
 
     def fits(self, worker: Worker, options: Options) -> bool:
-        """Whether a process that there is can run such a prompt: started as it must be, and in
-        folders that are still what they were."""
+        """Return True if the present process can run such a prompt: it was started as it must be,
+        and all folders are still the same."""
         launch, wanted = self.wanted(options)
         if worker.launch != launch or not worker.process.is_in_place():
             return False
         try:
             return all(identity(folder) for folder in wanted.rules.folders)
         except OSError:
-            return False  # a new one will say so
+            return False  # a new process reports it
 
     def start(
         self,
@@ -68,13 +68,13 @@ class Starter:
         *,
         model_named: bool,
     ) -> Worker:
-        """`model_named`: --resume would bring back a model of an earlier prompt. Raises OSError,
-        ValueError."""
+        """Start a process. `model_named`: --resume would bring back a model of an earlier prompt.
+        Raises OSError and ValueError."""
         for folder in wanted.rules.folders:
             identity(folder)
         process = AgentProcess(self._spec(session, launch, wanted), self._owner)
         logger.info("%s: process %d", self._name, process.pid)
-        # Rules are told, never arguments.
+        # Rules are sent to the process and are never arguments.
         comes_back = session.resume is not None and model_named
         known = wanted.model is not None or not comes_back
         told = Preparation(replace(wanted, rules=NO_RULES), model_is_known=known)

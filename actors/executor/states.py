@@ -1,7 +1,7 @@
 """How a CLI process goes from prompt to prompt and to its end: one table. Pure.
 
-Every wish to end something goes through the table: agent_interrupt, agent_kill, the watchdog, a
-process that is let go, deletion and shutdown. docs/agent.md has its picture, made from it.
+Every reason to end something goes through the table: agent_interrupt, agent_kill, the watchdog, a
+process that is let go, deletion and shutdown. docs/agent.md has a picture of it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a process is."""
+    """The state of a process."""
 
     IDLE = "idle"
     RUNNING = "running"
@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What happens to it, or is wanted of it."""
+    """What happens to a process, or is wanted of it."""
 
     PROMPT = "prompt"
     RESULT = "result"
@@ -66,8 +66,8 @@ _TERM = Step(State.TERMINATING, Action.SIGTERM)
 _KILL = Step(State.KILLING, Action.SIGKILL)
 _SWEEP = Step(State.SWEEPING, Action.SWEEP)
 
-# What is not in the table changes nothing: asking again, a late timer, a result after SIGINT
-# (the CLI writes it and only then exits: it must not be taken for a process that stays).
+# An event without a row changes nothing: a repeated request, a late timer, a result after SIGINT
+# (the CLI writes it and only then exits, so the process does not stay).
 TABLE: Mapping[tuple[State, Event], Step] = {
     (State.IDLE, Event.PROMPT): Step(State.RUNNING),
     (State.IDLE, Event.RELEASE): Step(State.LEAVING, Action.ASK_TO_END),
@@ -83,7 +83,7 @@ TABLE: Mapping[tuple[State, Event], Step] = {
     (State.INTERRUPTING, Event.EXIT): _SWEEP,
     (State.TIDYING, Event.CLEAN): Step(State.IDLE),
     (State.TIDYING, Event.EXIT): _SWEEP,
-    # An idle process has no tools that SIGINT would end.
+    # An idle process runs no tools that SIGINT would end.
     (State.LEAVING, Event.GRACE): _TERM,
     (State.LEAVING, Event.KILL): _TERM,
     (State.LEAVING, Event.EXIT): _SWEEP,
@@ -96,7 +96,7 @@ TABLE: Mapping[tuple[State, Event], Step] = {
     (State.KILLING, Event.EXIT): _SWEEP,
     (State.SWEEPING, Event.SWEPT): Step(State.GONE),
 }
-# States that a grace ends.
+# The states that have a time limit.
 LIMITED = frozenset(state for state, event in TABLE if event is Event.GRACE)
-# States in which a turn has its say.
+# The states in which a turn runs.
 IN_TURN = frozenset((State.RUNNING, State.INTERRUPTING))

@@ -1,4 +1,4 @@
-"""One turn of a CLI process: the execution that a prompt asked for, or one that the CLI began."""
+"""One turn of a CLI process, for a prompt or begun by the CLI, and the verdict on how it ended."""
 
 import uuid
 from collections.abc import Sequence
@@ -21,13 +21,14 @@ class EndReason(StrEnum):
 
 
 def stronger(current: EndReason | None, new: EndReason) -> EndReason:
-    """A kill overrides what is under way; otherwise the first reason stays."""
+    """Return the reason that counts: a kill overrides the first reason, otherwise the first one
+    stays."""
     return new if current is None or new is EndReason.KILLED else current
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What execution_finished says. `exit_code`: 128 + n for signal n, None for a process that
+    """What execution_finished says. `exit_code` is 128 + n for signal n, None for a process that
     lives on."""
 
     outcome: Outcome
@@ -44,9 +45,10 @@ def judge(
     timeout_s: float,
     cost_usd: float | None = None,
 ) -> Verdict:
-    """A turn that ended by itself with success is a success, whatever was on its way.
+    """Return the verdict. A turn that ended by itself with success is a success, whatever was on
+    its way.
 
-    The exit code at closing says nothing about the turn: that was its `result`.
+    The exit code of a process that was closed says nothing about the turn: its `result` did.
     """
     exit_code = None if return_code is None else _exit_code(return_code)
     text = turn_end.text if turn_end is not None and not turn_end.aborted else ""
@@ -77,8 +79,8 @@ def _without_text(turn_end: TurnEnd | None, exit_code: int | None) -> str:
 
 @dataclass(slots=True)
 class Turn:
-    """`order` is None for one that the CLI began by itself; `uuid` that of its user line, once that
-    is written; `has_output`: the CLI has begun with it, as far as it has said."""
+    """`order` is None for a turn that the CLI began by itself. `uuid` is that of its user line,
+    once it is written. `has_output`: the CLI has said that it has begun with it."""
 
     execution_id: str
     order: StartRun | None
@@ -94,15 +96,16 @@ class Turn:
 
     @property
     def is_preparing(self) -> bool:
-        """Nothing of the prompt has reached the CLI yet."""
+        """Return True while nothing of the prompt has reached the CLI."""
         return self.order is not None and self.uuid is None
 
     def wish(self, reason: EndReason) -> None:
         self.reason = stronger(self.reason, reason)
 
     def owns(self, line: AgentLine) -> bool:
-        """By uuid where the CLI tells it (2.1.331), else by turn (2.1.197): there a `result` with
-        an origin is another's. That a session is forgotten comes before any prompt."""
+        """Return True if a line belongs to this turn: by uuid if the CLI names one (2.1.331), else
+        by order (2.1.197). There a `result` with an origin belongs to another turn. The line that
+        says that the session is forgotten comes before any prompt."""
         if self.order is None:
             return True
         if line.uuids:
@@ -117,8 +120,8 @@ class Turn:
         self.has_output = self.has_output or not line.is_queued
 
     def take_plain(self, lines: Sequence[AgentLine], begin: int) -> int:
-        """Take the lines from `begin` on that are the turn's and are only passed on; return where
-        they end. Most lines are: the others say something that somebody must act on."""
+        """Take the lines from `begin` on that belong to the turn and are only passed on; return
+        where they end. Most lines are of this kind; the others need a decision."""
         for at in range(begin, len(lines)):
             line = lines[at]
             if not _is_plain(line) or self.end is not None or not self.owns(line):
@@ -128,19 +131,20 @@ class Turn:
 
     @property
     def was_forgotten(self) -> bool:
-        """The CLI did not know the session, and nobody wanted the execution to end."""
+        """Return True if the CLI did not know the session, and nobody wanted the execution to
+        end."""
         forgotten = self.end is not None and self.end.forgotten
         return forgotten and self.reason is None and self.session.resume is not None
 
     @property
     def may_be_repeated(self) -> bool:
-        """Where its process had been kept: it ended without a word to the prompt, so it had died
-        before."""
+        """Return True if the turn may run again because its kept process ended without a word about
+        it: then the process had died before."""
         said_nothing = self.end is None and not self.has_output
         return said_nothing and self.reason is None and not self.was_repeated
 
     def verdict(self, return_code: int | None = None) -> Verdict:
-        """`return_code`: of its process, where that has ended."""
+        """Return the verdict; `return_code` is that of its process, if the process has ended."""
         return judge(
             self.reason,
             self.end,
@@ -150,14 +154,15 @@ class Turn:
         )
 
     def prompt_line(self) -> bytes:
-        """The prompt for the CLI, which has it from now on."""
+        """Return the prompt for the CLI, which has it from now on."""
         assert self.order is not None
         content = self.order.content
         self.uuid = str(uuid.uuid4())
         return user_line(content if isinstance(content, str) else list(content), self.uuid)
 
     def begin_again(self, session: SessionChoice) -> None:
-        """The same prompt in another process, within the same time limit, with a fresh uuid."""
+        """Prepare the same prompt for another process, within the same time limit, with a new
+        uuid."""
         self.session = session
         self.uuid = self.end = None
         self.has_output = False
@@ -170,7 +175,7 @@ def _is_plain(line: AgentLine) -> bool:
 
 
 def run_ended(execution_id: str, verdict: Verdict, stderr: str) -> RunEnded:
-    """The one end, for the Project."""
+    """Return the one end, for the Project."""
     return RunEnded(
         execution_id=execution_id,
         outcome=verdict.outcome,

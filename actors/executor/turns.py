@@ -1,6 +1,6 @@
 """Which turn runs in which process: starting, preparing, finishing, keeping warm, letting go.
 
-A plain class of the Executor. There is one process at a time: never two on one session.
+There is one process at a time, so two processes never work on one session.
 """
 
 import logging
@@ -31,8 +31,8 @@ _EVENTS = {
 
 
 class Turns:
-    """`worker` is the process that there is, `turn` what runs in it; a prompt waits where the
-    process must first end, or is at work of its own."""
+    """`worker` is the present process, `turn` what runs in it. A prompt waits while the process
+    must end first, or works on a turn of its own."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class Turns:
         self.go_on()
 
     def warm_up(self, session: SessionChoice) -> None:
-        """A process before there is a prompt; harmless where there is one."""
+        """Start a process before there is a prompt; do nothing if there is one."""
         if self.worker is not None or self._waiting is not None or not self._settings.keeps_warm:
             return
         launch, wanted = self._starter.wanted(NO_OPTIONS)
-        try:  # nobody says here whether a model was named
+        try:  # whether a model was named is not known here
             self.worker = self._starter.start(session, launch, wanted, model_named=True)
         except (OSError, ValueError) as error:
             logger.warning("%s: no process ahead: %s", self._name, error)
@@ -80,7 +80,7 @@ class Turns:
             worker.handle(Event.RELEASE)
 
     def end(self, execution_id: str, reason: EndReason) -> None:
-        """Harmless where another one, or none, runs."""
+        """End an execution; do nothing if another one, or none, runs."""
         if self._waiting is not None and self._waiting.execution_id == execution_id:
             self._waiting = None
             verdict = judge(reason, None, return_code=None, timeout_s=0.0)
@@ -95,14 +95,15 @@ class Turns:
     # -- what the CLI says -------------------------------------------------------------------
 
     def turn_of(self, worker: Worker, line: AgentLine) -> Turn | None:
-        """The turn that a line belongs to; one that the CLI begins by itself begins here."""
+        """Return the turn that a line belongs to; a turn that the CLI begins by itself begins
+        here."""
         if line.begins_turn and self._settings.background:
             self._begin_own_if_it_is(worker)
         turn = self.turn
         if turn is None or not turn.owns(line):
             return None
         if turn.end is not None:
-            return turn if line.uuids else None  # its end is not told yet
+            return turn if line.uuids else None  # the Project does not know its end yet
         turn.note(line)
         return turn
 
@@ -112,20 +113,23 @@ class Turns:
             return
         turn.cost_usd = cost_usd
         self._end_turn(worker, turn, end)
-        if end.forgotten:  # the process ends by itself; if not, it is no use
+        if end.forgotten:  # the process ends by itself; if not, it is useless
             worker.handle(Event.KILL)
         self.go_on()
 
     def on_response(self, worker: Worker, response: ControlResponse) -> None:
-        """The answer to a request of ours: of the preparation, or of an interrupt. That may come
-        before the prompt was written, or take it back before it began (there is no result then)."""
+        """Handle the answer to a request of ours: of the preparation, or of an interrupt. The
+        answer to an interrupt may come before the prompt was written, or take the prompt back
+        before it began (then there is no result)."""
         refusal = worker.preparation.answered(response)
         turn = self.turn
         if turn is None or turn.end is not None:
             return
         cancelled = response.body.get("cancelled")
         is_taken_back = isinstance(cancelled, list) and turn.uuid in cancelled
-        hears = turn.is_preparing and worker.state is State.INTERRUPTING  # and has nothing to stop
+        hears = (
+            turn.is_preparing and worker.state is State.INTERRUPTING
+        )  # nothing has begun that it could stop
         if is_taken_back or hears:
             self._end_turn(worker, turn, _ABORTED)
         elif turn.is_preparing and worker.state is State.RUNNING:
@@ -135,20 +139,21 @@ class Turns:
                 worker.process.write(turn.prompt_line())
 
     def _begin_own_if_it_is(self, worker: Worker) -> None:
-        """An `init` where no prompt has been written is that of a turn of the CLI's own."""
+        """Begin a turn of the CLI's own at an `init` for which no prompt was written."""
         turn = self.turn
         if turn is not None and turn.end is not None and worker.state is State.TIDYING:
-            # What the last turn left is killed by now; its end waits no longer for a look at that.
+            # The processes that the last turn left are killed by now; its end no longer waits for a
+            # look.
             worker.handle(Event.CLEAN)
             self._finish_idle(worker, turn)
-        # Where a prompt is to end, the state is another: it must not run behind anything.
+        # While a prompt is being ended, the state is another: the turn must not run behind it.
         is_free = self.turn is None or self.turn.is_preparing
         if is_free and worker.state in (State.IDLE, State.RUNNING):
             self._begin_own(worker)
 
     def _begin_own(self, worker: Worker) -> None:
-        """Where a prompt was about to run, it waits: a line that is written into a turn becomes
-        part of it."""
+        """Begin a turn of the CLI's own. A prompt that was about to run waits: a line that is
+        written into a turn would become part of it."""
         if self.turn is not None:
             self._waiting = self.turn.order
             self.turn.watchdog.cancel()
@@ -163,7 +168,7 @@ class Turns:
     # -- the course of a turn ----------------------------------------------------------------
 
     def go_on(self) -> None:
-        """Whatever can be done now: an end that is due, the next prompt."""
+        """Do what can be done now: an end that is due, the next prompt."""
         worker = self.worker
         if worker is not None and worker.is_over:
             self._on_over(worker)
@@ -195,7 +200,7 @@ class Turns:
         return Turn(execution_id, order, timeout_s, watchdog, session)
 
     def _run(self, turn: Turn, order: messages.StartRun) -> None:
-        """In the process that there is, or in a new one."""
+        """Run a turn in the present process, or in a new one."""
         launch, wanted = self._starter.wanted(order.options)
         worker = self.worker
         if worker is None:
@@ -224,7 +229,7 @@ class Turns:
             worker.handle(Event.RESULT)
 
     def _take_back(self, worker: Worker) -> None:
-        """The prompt's settings hold no more, and nobody waits for what it asked of the process."""
+        """Take back the settings of the prompt, and stop waiting for its requests."""
         worker.preparation.give_up()
         _, usual = self._starter.wanted(NO_OPTIONS)
         for line in worker.preparation.restore(replace(usual, rules=worker.base_rules)):
@@ -233,7 +238,8 @@ class Turns:
     # -- ends --------------------------------------------------------------------------------
 
     def _finish_idle(self, worker: Worker, turn: Turn) -> None:
-        """The turn is over and the process lives on; where none is kept, the turn ends with it."""
+        """Finish a turn whose process lives on. If no process is kept, the turn ends with its
+        process."""
         if not self._settings.keeps_warm and not worker.has_tasks:
             worker.handle(Event.RELEASE)
             return
@@ -259,11 +265,12 @@ class Turns:
         self._reports.tell(messages.ProcessChanged(pid=None))
 
     def _may_run_again(self, worker: Worker, turn: Turn) -> bool:
-        """In another process: the session was forgotten, or the process had died before."""
+        """Run the turn in another process if its session was forgotten, or if its process had died
+        before."""
         if turn.order is None:
             return False
         if turn.was_forgotten:
-            # In a new session; `-c` would bring the old conversation back.
+            # In a new session: `-c` would bring the old conversation back.
             self._reports.tell(messages.SessionForgotten(execution_id=turn.execution_id))
             self._permission_requests.forget()
             turn.begin_again(SessionChoice())
@@ -283,10 +290,10 @@ class Turns:
     # -- between turns -----------------------------------------------------------------------
 
     def keep(self) -> None:
-        """Announce a process that is idle by now, and give it its time (WARM_IDLE).
+        """Announce a process that is idle now, and give it its time (WARM_IDLE).
 
-        One with live tasks is not idle. Where none is kept (WARM_SESSIONS=0) this is about a process
-        whose background work has ended: its last turn may still come.
+        A process with background tasks is not idle. If no process is kept (WARM_SESSIONS=0), this
+        is about one whose background work has ended: its last turn may still come.
         """
         worker, settings = self.worker, self._settings
         if worker is None or self.turn is not None:

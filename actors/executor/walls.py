@@ -1,4 +1,4 @@
-"""What stands between an agent and the rest of the machine: another user, and limits."""
+"""What separates an agent from the rest of the machine: another user, and resource limits."""
 
 import os
 import pwd
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from actors.executor import launcher
 
-# Of the server's session, and perhaps not for another user's eyes.
+# These belong to the server's user, and another user may not be allowed to see them.
 _OF_THE_SERVERS_USER = frozenset(("TMPDIR",))
 
 
 @dataclass(frozen=True, slots=True)
 class AgentUser:
-    """As the system knows it."""
+    """A user as the system knows it."""
 
     name: str
     uid: int
@@ -26,7 +26,7 @@ class AgentUser:
 
     @staticmethod
     def find(name: str) -> "AgentUser":
-        """Raises KeyError."""
+        """Return a user by name. Raises KeyError."""
         found = pwd.getpwnam(name)
         groups = tuple(os.getgrouplist(found.pw_name, found.pw_gid))
         return AgentUser(
@@ -34,13 +34,13 @@ class AgentUser:
         )
 
     def as_argument(self) -> str:
-        """For the launcher."""
+        """Return the user as the launcher reads it."""
         return f"{self.uid}:{self.gid}:{','.join(map(str, self.groups))}"
 
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """`limits`: names of setrlimit(2) in lower case. With none of both, agents run as the
+    """`limits` has names of setrlimit(2) in lower case. Without limits and user, agents run as the
     server does."""
 
     limits: Sequence[tuple[str, int]] = ()
@@ -48,12 +48,13 @@ class Walls:
 
     @property
     def uid(self) -> int:
-        """Whom agents run as."""
+        """Return the uid that agents run as."""
         return os.geteuid() if self.user is None else self.user.uid
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """What is really started. A launcher costs 11 ms, so there is none where it has nothing to
-        do; it is isolated (-I -S), so that nothing in the agent's folder or environment is run."""
+        """Return the command that is really started. A launcher costs 11 ms, so there is none if it
+        has nothing to do. It runs isolated (-I -S), so it runs nothing from the agent's folder or
+        environment."""
         if not self.limits and self.user is None:
             return list(argv)
         limits = ",".join(f"{name}={number}" for name, number in self.limits)
@@ -61,7 +62,7 @@ class Walls:
         return [sys.executable, "-I", "-S", launcher.__file__, limits, user, *argv]
 
     def environment(self, ours: Mapping[str, str]) -> dict[str, str]:
-        """With the names and the home of the agents' user."""
+        """Return the environment with the names and the home of the agents' user."""
         if self.user is None:
             return dict(ours)
         kept = {name: value for name, value in ours.items() if name not in _OF_THE_SERVERS_USER}
@@ -73,7 +74,7 @@ NO_WALLS = Walls()
 
 
 def faults(limits: Sequence[tuple[str, int]], user: str | None) -> list[str]:
-    """What the system has against AGENT_LIMITS and AGENT_USER."""
+    """Return what the system has against AGENT_LIMITS and AGENT_USER."""
     found = []
     for name, number in limits:
         _, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))
@@ -97,5 +98,5 @@ def faults(limits: Sequence[tuple[str, int]], user: str | None) -> list[str]:
 
 
 def raised_by(limits: Sequence[tuple[str, int]], user: str | None) -> Walls:
-    """Raises KeyError where the user is gone since `faults` looked."""
+    """Return the walls. Raises KeyError if the user has disappeared since `faults` looked."""
     return Walls(limits=limits, user=None if user is None else AgentUser.find(user))

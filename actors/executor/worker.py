@@ -1,6 +1,7 @@
-"""One CLI process from its start to its last descendant's end: the table of ending.py, carried out.
+"""One CLI process from its start to the end of its last descendant: carries out the table of
+states.py.
 
-A plain class of the Executor; its timers tell the Executor, which hands them back.
+Its timers tell the Executor, which hands them back.
 """
 
 import logging
@@ -29,11 +30,11 @@ from protocol.claude import (
 
 logger = logging.getLogger("claudehub.executor")
 
-# What is left behind is killed and looked at again, so often and so far apart.
+# Processes that are left behind are killed and looked for again, that often and in these steps.
 SWEEPS_MAX = 40
 SWEEP_PAUSE_S = 0.05
 UNSURE_LOOKS_MAX = 2
-# After the process's end its pipe gets this long to end as well, and the other way round.
+# After the end of the process its pipe gets this long to end, too, and the other way round.
 DRAIN_S = 1.0
 _SIGNALS = {
     Action.SIGINT: signal.SIGINT,
@@ -43,11 +44,13 @@ _SIGNALS = {
 
 
 class Worker:
-    """`state` is the process's; `is_over` once it, its descendants and its output are gone.
+    """`state` is the state of the process; `is_over` once it, its descendants and its output are
+    gone.
 
-    `session_id`: the newest that it has named; `turns`: how many it has begun; `was_kept`: it may
-    have died before a prompt that it gets; `is_spent`: it gets none any more; `remembered`: what
-    was allowed in its session, of which it was told `base_rules` at its start.
+    `session_id` is the newest session that it has named; `turns` counts the turns that it has
+    begun. `was_kept`: it may have died before a prompt that it gets. `is_spent`: it gets no more
+    prompts. `remembered` is what users have allowed in its session; it got `base_rules` of that at
+    its start.
     """
 
     def __init__(
@@ -96,17 +99,17 @@ class Worker:
 
     @property
     def has_tasks(self) -> bool:
-        """Background work goes on in it. Where that is switched off there is none, whatever is
-        said: what a turn has begun is over with it."""
+        """Return True while background work goes on in it. If that is switched off there is none,
+        whatever the CLI says: what a turn has begun ends with it."""
         return self._background and bool(self._tasks)
 
     @property
     def present_session(self) -> str | None:
-        """The one that it is in, or was started for; None where nobody has named it."""
+        """Return the session that it is in, or was started for; None if nobody has named it."""
         return self.session_id or self._session.resume
 
     def is_in(self, session: SessionChoice) -> bool:
-        """Whether a prompt of that session may run here."""
+        """Return True if a prompt of that session may run here."""
         if self.is_spent:
             return False
         if self.session_id is None:
@@ -114,7 +117,7 @@ class Worker:
         return session.resume == self.session_id
 
     def note(self, line: AgentLine) -> None:
-        """The facts in a line that are the process's own."""
+        """Note the facts in a line that concern the process."""
         if line.session_id is not None:
             self.session_id = line.session_id
         if line.mode is not None:
@@ -129,8 +132,9 @@ class Worker:
             self._tasks -= {news.ended} if news.ended is not None else set()
 
     def cost_of(self, end: TurnEnd) -> float | None:
-        """What the turn has cost: as the CLI says since its last result, else by the difference of
-        its running total (which a process of 2.1.197 begins at 0, and `/clear` sets back)."""
+        """Return what the turn has cost: what the CLI says since its last result, else the
+        difference of its running total (which a process of 2.1.197 begins at 0, and `/clear`
+        resets)."""
         before, total = self._total_cost_usd, end.total_cost_usd
         if total is not None:
             self._total_cost_usd = total
@@ -141,7 +145,7 @@ class Worker:
     # -- the table ---------------------------------------------------------------------------
 
     def handle(self, event: Event) -> None:
-        """One row of the table; what is not in it changes nothing."""
+        """Take one row of the table; an event without a row changes nothing."""
         taken = TABLE.get((self.state, event))
         if taken is None:
             return
@@ -149,7 +153,7 @@ class Worker:
         self._changes += 1
         if event is Event.PROMPT:
             self.turns += 1
-            if self.turns > 1:  # what it said at its start is of its first turn
+            if self.turns > 1:  # its words at the start belong to its first turn
                 self.process.begin_errors()
         self._act(taken.action)
         if self.state in LIMITED:
@@ -157,7 +161,7 @@ class Worker:
             self._later(self._kill_grace_s, due)
 
     def on_rung_due(self, change: int) -> None:
-        """A timer of an earlier state is void: a kill may have overtaken it."""
+        """Handle a timer, unless it belongs to an earlier state: a kill may have overtaken it."""
         if change == self._changes:
             self.handle(Event.GRACE)
 
@@ -181,24 +185,25 @@ class Worker:
     # -- what is left ------------------------------------------------------------------------
 
     def tidy(self) -> None:
-        """Ends what a turn has left behind, while the process stays with its helpers. Where
-        background work goes on, nothing tells the one from the other."""
+        """End what a turn has left behind, while the process stays with its helpers. While
+        background work goes on, the two cannot be told apart."""
         left = [] if self.has_tasks else self.process.left_by_turn()
         if not self._kill_again(left):
             self.process.settle_turn()
             self.handle(Event.CLEAN)
 
     def sweep(self) -> None:
-        """Ends what the process left behind, before anything waits for the pipe: a grandchild may
-        hold it open."""
+        """End what the process has left behind, before anything waits for the pipe: a grandchild
+        may hold it open."""
         if not self._kill_again(self.process.leftovers()):
             self.handle(Event.SWEPT)
             if not self._output_ended:
                 self._later(DRAIN_S, messages._DrainDue(process_name=self.process.process_name))
 
     def _kill_again(self, left: list[psutil.Process]) -> bool:
-        """Whether one must look once more: something was left, or could not be read (it may be one
-        that is being started just now; what has wiped its environment stays so)."""
+        """Kill what is left; return True if one must look once more. That is so if something was
+        left, or could not be read: it may be a process that is just starting. (A process that has
+        cleared its environment stays unreadable.)"""
         unsure = not left and not self.process.look_was_sure and self._unsure < UNSURE_LOOKS_MAX
         if (left or unsure) and self._sweeps < SWEEPS_MAX:
             self._sweeps += 1
@@ -223,7 +228,7 @@ class Worker:
     def on_drain_due(self) -> None:
         if not self._output_ended:
             self.process.stop_output()
-        else:  # it lives on, and will never say that it is done
+        else:  # it lives on and will never report an end
             self.handle(Event.RELEASE if self.state is State.IDLE else Event.KILL)
 
     def on_output_ended(self) -> None:

@@ -1,4 +1,4 @@
-"""Closed segments on their way to a compressed form: one child process at a time."""
+"""Compresses closed segments, with one child process at a time."""
 
 import logging
 import os
@@ -15,12 +15,12 @@ logger = logging.getLogger("claudehub.rotator")
 
 POLL_S = 0.5
 CANCEL_WAIT_S = 2.0
-# Where `storage` is imported from: the checkout, or where the program is installed.
+# The folder that holds `storage`: the checkout, or where the program is installed.
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 class Compressing:
-    """For the Rotator's thread. A segment that could not be compressed is left as it is, and not
+    """For the Rotator's thread. A segment that could not be compressed stays as it is, and is not
     tried again before the next start."""
 
     def __init__(
@@ -34,7 +34,8 @@ class Compressing:
         self._done: set[tuple[str, str]] = set()
 
     def go_on(self) -> float | None:
-        """Starts or looks after the child; in how many seconds to look again, None for no work."""
+        """Start or look after the child; return in how many seconds to look again, None if there is
+        no work."""
         if self._compression is Compression.OFF:
             return None
         if self._child is not None and self._child.poll() is None:
@@ -47,7 +48,7 @@ class Compressing:
         return POLL_S
 
     def cancel(self) -> None:
-        """The child ends when its standard input does; one that does not is killed."""
+        """End the child, which ends when its standard input does; kill it if it does not."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -65,7 +66,7 @@ class Compressing:
         for project_id, _ in self._directory.projects():
             try:
                 closed = list_segments(self._layout.log(project_id))[:-1]
-            except OSError:  # deleted, or unreadable: its owner says so
+            except OSError:  # deleted, or unreadable: its owner reports it
                 continue
             for segment in closed:
                 is_plain = segment.compression is Compression.OFF
@@ -75,7 +76,8 @@ class Compressing:
 
     def _start(self, project_id: str, segment: Segment) -> None:
         target = str(self._target(segment))
-        # -P, and / below: where the server was started an agent may write a storage/ of its own.
+        # -P, and the folder `/`: an agent may write a storage/ of its own where the server was
+        # started.
         module = ("-P", "-m", "storage.compressor")
         command = [sys.executable, *module, str(segment.path), target]
         self._under_way = project_id, segment
@@ -87,7 +89,7 @@ class Compressing:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(_ROOT)},
-            start_new_session=True,  # Ctrl-C in the terminal is the server's
+            start_new_session=True,  # Ctrl-C in the terminal is for the server
         )
 
     def _target(self, segment: Segment) -> Path:

@@ -6,12 +6,13 @@ from storage.pages import MissingRecords
 from storage.recovery import Recovered
 
 SHOWN_MAX = 3
-# A log that is rotten through and through is not kept count of hole by hole.
+# A log that is damaged everywhere is not recorded hole by hole.
 HOLES_MAX = 200
 
 
 class Damage:
-    """Grows; `known` is what the metadata knows, `found` what the opening has found."""
+    """The known holes, which only grow. `known` come from the metadata, `found` from the
+    opening."""
 
     def __init__(self, known: Iterable[MissingRecords], found: Recovered) -> None:
         self.holes: list[MissingRecords] = []
@@ -21,8 +22,7 @@ class Damage:
             self._add(hole)
 
     def note(self, missing: Sequence[MissingRecords], first_seq: int) -> bool:
-        """Whether something new is among it. A reader may also miss what was just deleted, below
-        `first_seq`."""
+        """Add holes; return True if one is new. Holes below `first_seq` were deleted on purpose."""
         added = [self._add(hole) for hole in missing if hole.first_seq >= first_seq]
         return any(added)
 
@@ -33,7 +33,7 @@ class Damage:
         return True
 
     def problem(self, first_seq: int) -> str | None:
-        """For people, or None. `first_seq`: what lies before was deleted on purpose."""
+        """Return a text for people, or None. Records before `first_seq` were deleted on purpose."""
         holes = [hole for hole in self.holes if hole.last_seq >= first_seq]
         shown = [
             f"record {hole.first_seq}"

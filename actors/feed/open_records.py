@@ -1,8 +1,7 @@
 """What has begun in a log and has no durable end yet: executions, and questions of the agent.
 
-One mapping holds all of it. While the server runs, the feed fills it with what it logs. After a crash
-the same code fills it with what the log has (`read_open`), and the project logs the ends that are
-missing.
+One mapping holds all of it. While the server runs, the feed fills it with what it logs. After a
+crash the same code fills it from the log (`read_open`), and the project logs the missing ends.
 """
 
 from collections.abc import Iterator

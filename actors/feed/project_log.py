@@ -1,7 +1,7 @@
 """A project's log and its metadata, kept in step.
 
 The metadata says how far the log is flushed, since when something is open, and what is damaged. The
-Feed writes through this class; others read `meta`, `bounds` and `reader`, and `change` the metadata.
+Feed writes through this class; others read `meta`, `bounds` and `reader`, and `change` metadata.
 """
 
 import logging
@@ -204,5 +204,6 @@ class ProjectLog:
             logger.error("project %s: closing: %s", self.meta.project_id, error)
 
     def abandon(self) -> None:
-        """Give the file back as a crash would leave it; the next start looks for what is missing."""
+        """Give the file back as a crash would leave it: the next start looks for what is
+        missing."""
         self._log.abandon()

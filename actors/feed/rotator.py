@@ -1,6 +1,6 @@
-"""Has logs rolled by age, trimmed and compressed.
+"""Rolls logs by age, trims them and compresses them.
 
-It only tells: a project's owner alone changes its files. What is compressed are closed segments.
+It only tells: the owner of a log alone changes its files. Only closed segments are compressed.
 """
 
 import logging
@@ -25,8 +25,8 @@ FIRST_CHECK_S = 10.0
 CHECK_PERIOD_S = 60.0
 # Rolls by age are spread over this time, so that hundreds of logs do not roll in one minute.
 SPREAD_S = 3600
-# A clock that jumps further than this may be wrong. For the time below, after such a jump and after
-# the start, no more than one segment of a log is deleted for its age.
+# A clock that jumps further than this may be wrong. For CAUTION_S after such a jump, and after the
+# start, at most one segment of a log is deleted for its age.
 CLOCK_JUMP_MAX = timedelta(days=1)
 CAUTION_S = 3600.0
 _NAME_FORMAT = "%Y%m%dT%H%M%SZ"
@@ -44,7 +44,7 @@ class RotationSettings:
 
 
 class Rotator(Actor):
-    """Child of the Hub, restarted whenever it fails."""
+    """Child of the Hub, which restarts it when it fails."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Rotator(Actor):
         return RetentionRules(older_than, total, at_most)
 
     def _aged_at_most(self, now: datetime) -> int:
-        """How many segments of a log may be deleted for their age in this pass."""
+        """Return how many segments of a log may be deleted for their age in this pass."""
         monotonic_s = self._clock.monotonic()
         last, self._last_check = self._last_check, (now, monotonic_s)
         if last is not None:
@@ -112,6 +112,6 @@ class Rotator(Actor):
         return 1
 
     def _compress(self) -> None:
-        """One segment at a time, and the next as soon as it is done."""
+        """Compress one segment at a time, and begin the next as soon as one is done."""
         if (poll_s := self._compressing.go_on()) is not None:
             self._timers.after(poll_s, self.actor_ref, messages._CompressionDue())

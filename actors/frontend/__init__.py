@@ -1,8 +1,8 @@
-"""The front end: the only room that knows sockets, and no actor.
+"""The front end: the only room that knows sockets. It knows one actor, the Client of a connection.
 
-`listener.py` accepts and starts a thread for each connection, `places.py` says how many there may
-be; `connection.py` is that thread: it reads, and only tells. `handshake.py` decides who comes in,
-`conversation.py` is what is said then, `heartbeat.py` who is still there. `socket_transport.py` and
-`tls_transport.py` are what an outbox sends through, `certificates.py` the server's own; `wire.py`
-is RFC 6455 without a socket, `rate.py` limits on requests.
+`listener.py` accepts, and starts a thread for each connection; `connection.py` is that thread: it
+reads, and only tells. `handshake.py` decides who may connect, `conversation.py` turns messages into
+requests, `heartbeat.py` notices a peer that is gone. `socket_transport.py` and `tls_transport.py`
+send for an outbox, `certificates.py` loads the server's certificate, and `wire.py` is RFC 6455
+without a socket.
 """

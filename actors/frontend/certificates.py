@@ -1,4 +1,4 @@
-"""The certificate of the server: loaded, checked, and loaded again when its files change."""
+"""The server's certificate: loaded, checked, and loaded again when its files change."""
 
 import os
 import ssl
@@ -8,17 +8,18 @@ from actors.watch.stamps import ReloadFailed, Stamp, stamp_of
 
 
 class CertificateError(ReloadFailed):
-    """The certificate cannot be used; the text begins with the variable to set right."""
+    """The certificate cannot be used; the text begins with the variable to correct."""
 
 
 class Certificates:
-    """`context` is for one connection's handshake; replaced, never changed, by `reload`."""
+    """`context` is for the handshake of one connection; `reload` replaces it and never changes
+    it."""
 
     name = "certificate"
     failure = "the old one stays"
 
     def __init__(self, certificate: Path, key: Path) -> None:
-        """Loads both. Raises CertificateError."""
+        """Load both files. Raises CertificateError."""
         self._certificate = certificate
         self._key = key
         self._stamps: list[Stamp] = []
@@ -32,14 +33,14 @@ class Certificates:
         return self._context
 
     def reload(self) -> bool:
-        """Loads them again where they have changed; whether they had. Raises CertificateError, and
-        then the old ones stay."""
+        """Load the files again if they have changed; return True if they had. Raises
+        CertificateError, and then the old certificate stays."""
         if self._look() == self._stamps:
             return False
         try:
             self._context = self._load()
         except CertificateError:
-            self._stamps = []  # the next look tries again: what was wrong may lie outside the files
+            self._stamps = []  # the next look tries again: the cause may lie outside the files
             raise
         return True
 
@@ -47,13 +48,13 @@ class Certificates:
         return [_stamp(path) for path in self.files]
 
     def _load(self) -> ssl.SSLContext:
-        # Before they are read: what changes meanwhile is seen as a change later.
+        # Before the files are read, so that a change during the reading is seen later.
         self._stamps = self._look()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION
-        # No tickets: connections are long, and records that hold no data of ours make clients that
-        # wait with select and read with another thread hang (the blocking one of `websockets`: 4 of
+        # No session tickets: connections are long, and records without data make clients hang that
+        # wait with select and read with another thread (the blocking client of `websockets`: 4 of
         # 1,800 connects).
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0
@@ -94,7 +95,7 @@ class _KeyIsEncrypted(Exception):
 
 
 def _no_password() -> str:
-    # Without this OpenSSL asks on the terminal, and the start hangs.
+    # Without a callback OpenSSL asks on the terminal, and the start hangs.
     raise _KeyIsEncrypted
 
 

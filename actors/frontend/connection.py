@@ -1,7 +1,7 @@
-"""The thread of one connection: reads, and only tells.
+"""The thread of one connection: it reads, and only tells.
 
-Only this thread touches the ServerProtocol. Everything that is sent, its pongs and close replies
-too, goes through the outbox, whose order is the order on the wire.
+Only this thread uses the ServerProtocol. Everything that is sent, also pongs and close replies,
+goes through the outbox, whose order is the order on the wire.
 """
 
 import http
@@ -29,20 +29,21 @@ from actors.runtime.clock import Clock
 logger = logging.getLogger("claudehub.frontend")
 
 RECEIVE_BYTES = 64 * 1024
-# Who has just said something may say more: this long the thread waits by itself, which is quicker.
+# A peer that has just sent something may send more. The thread waits by itself for that long, which
+# is quicker.
 EAGER_S = 1.0
-# After the last byte: reading on keeps a RST from eating the close frame.
+# After the last byte the thread reads on: a RST would destroy the close frame.
 LINGER_S = 2.0
-# The kernel gives a connection up later than the hub would: a close frame says more than a RST.
+# The kernel gives a connection up later than the hub: a close frame says more than a RST.
 USER_TIMEOUT_MARGIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionContext:
-    """What every connection of a server shares. `tls` gives the certificate of now; None: plain.
-    `readiness`: None where every thread polls for itself; `refused` is told the status of a
-    handshake that was. `needs_key`: who a peer is, is known only once it has authenticated, which
-    `converse` is given something to say with, that answers whether there is a place."""
+    """What all connections of a server share. `tls` returns the present certificate; None: no TLS.
+    `readiness` is None if every thread polls for itself. `refused` gets the status of a refused
+    handshake. `needs_key`: peers must authenticate. `converse` gets a callback to call after
+    authentication; it returns False when MAX_CONN is reached."""
 
     rules: HandshakeRules
     converse: Callable[[Outbox, Peer, Callable[[], bool]], Conversation]
@@ -58,8 +59,8 @@ class ConnectionContext:
 
 
 class Connection:
-    """`run` is the thread's whole life; `known` is called when the handshake is done and, where
-    that is asked for, the peer has authenticated and has a place among MAX_CONN."""
+    """`run` is the thread's whole life. `known` is called when the handshake is done and, if keys
+    are needed, the peer has authenticated and MAX_CONN is not reached."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class Connection:
         context: ConnectionContext,
         known: Callable[[], None],
     ) -> None:
-        """`known` gives back the place among the unfinished."""
+        """Prepare the connection. `known` takes it out of the pending ones."""
         self._context = context
         self._peer = peer
         self._known = known
@@ -91,11 +92,11 @@ class Connection:
         self._early = b""
 
     def run(self) -> None:
-        """Handshake, messages, close. Raises nothing but bugs."""
+        """Do handshake, messages and close. Raises nothing but bugs."""
         try:
             self._run()
         finally:
-            # Nobody may send on a descriptor that is about to be another connection's.
+            # Nobody may send on a descriptor that may soon belong to another connection.
             self._outbox.abort()
             self._transport.leave()
             self._place.leave()
@@ -123,7 +124,8 @@ class Connection:
     # -- handshake ---------------------------------------------------------------------------
 
     def _shake_hands(self) -> bool:
-        """Whether the connection is open; else a refusal is sent, or the peer said too little."""
+        """Return True if the connection is open. Otherwise a refusal is sent, or the peer sent too
+        little."""
         clock = self._context.clock
         deadline = clock.monotonic() + self._context.handshake_timeout_s
 
@@ -134,7 +136,7 @@ class Connection:
             if self._tls.was_refused:
                 self._context.refused(self._peer, http.HTTPStatus.BAD_REQUEST)
             return False
-        # A stranger takes no place from those who have a key.
+        # An unauthenticated connection does not count against MAX_CONN.
         admit = self._place.has_room if self._context.needs_key else self._place.take
         reader = RequestReader(self._protocol, self._context.rules, admit)
         answer = None
@@ -147,7 +149,7 @@ class Connection:
             elif left_s() <= 0:
                 answer = reader.timed_out()
         if answer:
-            self._transport.send(answer)  # small: the socket's buffer takes it
+            self._transport.send(answer)  # it is small, so the socket's buffer takes it
         if answer and self._protocol.state is not OPEN:
             self._context.refused(self._peer, int(answer.split(None, 2)[1]))
         self._outbox.inflater = self._protocol.inflater
@@ -155,7 +157,7 @@ class Connection:
         return self._protocol.state is OPEN
 
     def _on_authenticated(self) -> bool:
-        """From any thread. Whether there is a place for it."""
+        """Return True if MAX_CONN leaves room. Any thread may call it."""
         if not self._place.take():
             return False
         self._known()
@@ -164,7 +166,7 @@ class Connection:
     # -- messages ----------------------------------------------------------------------------
 
     def _serve(self) -> str:
-        """Reads until the connection closes; why it did."""
+        """Read until the connection closes; return why it did."""
         if not self._conversation.begin(self._protocol.subprotocol):
             return "no thread for it"
         self._heartbeat.restart()
@@ -200,8 +202,8 @@ class Connection:
         self._conversation.wake()
 
     def _handle_events(self) -> bool:
-        """In their order; a close that the protocol sends by itself comes behind what was good.
-        Whether there was a message, or a part of one."""
+        """Handle events in order; a close that the protocol sends by itself comes behind the valid
+        messages. Return True if there was a message, or a part of one."""
         had_message = False
         for event in self._protocol.events_received():
             assert isinstance(event, Frame)
@@ -232,7 +234,7 @@ class Connection:
     # -- heartbeat and close -----------------------------------------------------------------
 
     def _beat(self) -> bool:
-        """Sends the ping that is due; False where the last one was not answered."""
+        """Send the ping that is due; return False if the last one was not answered."""
         heartbeat, outbox = self._heartbeat, self._outbox
         delivered_bytes = outbox.sent_bytes - self._transport.unacknowledged_bytes()
         if not heartbeat.is_alive(delivered_bytes):
@@ -252,8 +254,7 @@ class Connection:
         return "no code"
 
     def _linger(self) -> None:
-        """Lets what waits go out, then reads and drops until the peer closes, for a bounded
-        time."""
+        """Let what waits go out, then read and drop until the peer closes, for a bounded time."""
         clock = self._context.clock
         deadline = clock.monotonic() + LINGER_S
         while (left := deadline - clock.monotonic()) > 0:
@@ -263,7 +264,7 @@ class Connection:
 
 
 def cut_off(sock: socket.socket) -> None:
-    """Without a word: its thread finds it closed."""
+    """Close without a word; the connection's thread finds the socket closed."""
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError as error:

@@ -28,41 +28,43 @@ from protocol.versions import DIALECTS
 
 logger = logging.getLogger("claudehub.frontend")
 
-# Requests of one connection that are not answered yet; above that nothing more is read, so that
-# TCP pushes back.
+# The requests of one connection that are not answered yet. Above that nothing more is read, so that
+# TCP slows the peer down.
 REQUESTS_IN_FLIGHT_MAX = 64
 REQUEST_BYTES_IN_FLIGHT_MAX = 1024 * 1024
-# Of a peer that nobody knows yet; a key and a signature of any kind are far below it.
+# The limit for a peer that has not authenticated; a key and a signature of any kind are far
+# smaller.
 LOCKED_MESSAGE_BYTES_MAX = 64 * 1024
-# Of such a peer before it is closed (1008): far more than somebody needs who has a key.
+# The messages of such a peer before it is closed (1008): far more than a client with a key needs.
 LOCKED_MESSAGES_MAX = 256
 
 
 class Conversation(Protocol):
-    """For the connection's thread, but for `wake`."""
+    """For the connection's thread; only `wake` may come from another one."""
 
     def begin(self, subprotocol: str | None) -> bool:
-        """Begin: the connection is open, with that WebSocket subprotocol. Return False where it
-        cannot go on; then a close is sent."""
+        """Begin: the connection is open, with that WebSocket subprotocol. Return False if it cannot
+        continue; then a close is sent."""
 
     @property
     def message_bytes_max(self) -> int | None:
-        """A limit of now, below the connection's own; None: there is none."""
+        """Return the present limit if it is below the connection's own, else None."""
 
     def receive(self, message: str | bytes) -> bool:
-        """A message has come. Returns whether it had to wait, a bounded time, before it could be
-        taken: nothing was read meanwhile."""
+        """Take a message. Return True if it had to wait, a bounded time: nothing was read
+        meanwhile."""
 
     def wake(self) -> None:
-        """Something waits in the outbox; from any thread, under its lock."""
+        """Note that something waits in the outbox. Any thread may call it, holding the outbox's
+        lock."""
 
     def end(self, reason: str) -> None:
-        """The connection is gone."""
+        """Note that the connection is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubContext:
-    """What every conversation with the hub shares."""
+    """What all conversations with the hub share."""
 
     hub: Ref
     directory: Directory
@@ -77,10 +79,10 @@ class HubContext:
 
 
 class RequestCredit:
-    """Requests that are not answered yet: so many, and so many bytes (one is taken whatever its
-    size). They are answered in order, so the size of the oldest is what comes back.
+    """The requests that are not answered yet: a number, and a size in bytes (one request is taken
+    whatever its size). Answers come in order, so the size of the oldest request comes back.
 
-    One thread takes. (A Condition would do; it takes a KiB of every connection.)
+    One thread takes. (A Condition would be simpler; it costs a KiB for every connection.)
     """
 
     __slots__ = ("_bytes", "_bytes_max", "_lock", "_requests_max", "_sizes", "_waiter")
@@ -94,7 +96,7 @@ class RequestCredit:
         self._waiter: threading.Lock | None = None
 
     def take(self, size_bytes: int, timeout_s: float) -> bool:
-        """False where there was no room in that time."""
+        """Take credit for a request; return False if there was none in that time."""
         waiter = self._take(size_bytes)
         if waiter is None:
             return True
@@ -110,7 +112,7 @@ class RequestCredit:
                 self._waiter = None
 
     def _take(self, size_bytes: int) -> "threading.Lock | None":
-        """None where there was room; else what is released when there is."""
+        """Return None if there was room; else a lock that is released when there is."""
         with self._lock:
             self._waiter = None
             if self._has_room():
@@ -126,7 +128,7 @@ class RequestCredit:
 
 
 class HubConversation:
-    """Requests become messages to a Client, which answers through the outbox."""
+    """Turns messages into requests for a Client, which answers through the outbox."""
 
     def __init__(
         self, context: HubContext, outbox: Outbox, peer: Peer, has_place: Callable[[], bool]
@@ -160,7 +162,7 @@ class HubConversation:
                 auth_timeout_s=context.auth_timeout_s,
                 answered=self._credit.answered,
             )
-        except RuntimeError as error:  # no thread can be started
+        except RuntimeError as error:  # no thread could be started
             logger.error("no thread for a client: %s; raise `ulimit -u` (docs/tuning.md)", error)
             self._outbox.close(CloseCode.TRY_AGAIN_LATER, "too many connections")
             return False
@@ -178,7 +180,7 @@ class HubConversation:
                 close = messages.CloseClient(
                     code=CloseCode.POLICY_VIOLATION, reason="too many messages without a key"
                 )
-                self._tell(close)  # who waits for a bounded time until it is closed
+                self._tell(close)  # the Client closes it within a bounded time
                 return False
         request: codec.Undecodable | requests.Request
         try:
@@ -207,9 +209,9 @@ class HubConversation:
             tell_if_alive(self._client, messages.ConnectionLost(reason=reason))
 
     def _take_credit(self, size_bytes: int) -> bool:
-        """Waits until an earlier request is answered; whether it had to. A peer that sends requests
-        and reads no answer for the time of a heartbeat is closed: its pongs cannot be read
-        meanwhile."""
+        """Wait until an earlier request is answered; return True if that was necessary. A peer that
+        sends requests and reads no answer for the time of a heartbeat is closed: its pongs cannot
+        be read meanwhile."""
         waited, sent_bytes = False, self._outbox.sent_bytes
         while not self._credit.take(size_bytes, self._context.heartbeat_s):
             waited = True

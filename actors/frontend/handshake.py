@@ -1,4 +1,4 @@
-"""The opening handshake: read within limits, and who comes in, in the order of docs/protocol.md."""
+"""The opening handshake: read within limits, and checked in the order of docs/protocol.md."""
 
 import http
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ class HandshakeRules:
 
 
 def new_protocol(rules: HandshakeRules, clock: Clock) -> HubProtocol:
-    """A protocol that waits for a request."""
+    """Return a protocol that waits for a request."""
     return HubProtocol(
         rules.limits,
         clock,
@@ -51,9 +51,9 @@ def _select_subprotocol(
 
 
 class RequestReader:
-    """The request of one connection, in any pieces. `rest` is what came behind it: frames of a
-    client that did not wait for the answer, for the protocol once it is open. `admit` takes a place
-    among MAX_CONN connections where there is one."""
+    """Reads the request of one connection, in any pieces. `rest` is what follows it: frames of a
+    client that did not wait for the answer, for the protocol once it is open. `admit` counts the
+    connection against MAX_CONN and returns False if there is no room."""
 
     def __init__(
         self, protocol: HubProtocol, rules: HandshakeRules, admit: Callable[[], bool]
@@ -66,7 +66,8 @@ class RequestReader:
         self._tail = b""
 
     def feed(self, data: bytes) -> bytes | None:
-        """The answer, once there is one; the protocol is open then, or it never will be."""
+        """Take bytes; return the answer once there is one. The protocol is open then, or never will
+        be."""
         protocol = self._protocol
         data = self._cut(data)
         self._size_bytes += len(data)
@@ -81,7 +82,7 @@ class RequestReader:
             protocol.send_response(respond(protocol, events[0], self._rules, self._admit))
             return b"".join(protocol.data_to_send())
         if protocol.handshake_exc is not None:
-            # Too long a line is answered by the protocol itself; what is no HTTP is not.
+            # The protocol answers a line that is too long; it does not answer what is no HTTP.
             return b"".join(protocol.data_to_send()) or self._refusal(
                 http.HTTPStatus.BAD_REQUEST,
                 "This is no HTTP request of a WebSocket client: use one.\n",
@@ -89,8 +90,8 @@ class RequestReader:
         return None
 
     def _cut(self, data: bytes) -> bytes:
-        """Up to the end of the request: the protocol would read frames by rules that are not agreed
-        on yet."""
+        """Return the bytes up to the end of the request: the protocol would read later frames by
+        rules that are not agreed on yet."""
         end = (self._tail + data).find(END)
         if end >= 0:
             at = end + len(END) - len(self._tail)
@@ -99,7 +100,7 @@ class RequestReader:
         return data
 
     def timed_out(self) -> bytes:
-        """The answer to a peer that has not ended its request in time; none where it said
+        """Return the answer to a peer whose request did not end in time; nothing if it sent
         nothing."""
         if not self._size_bytes:
             return b""
@@ -115,7 +116,7 @@ class RequestReader:
 def respond(
     protocol: HubProtocol, request: Request, rules: HandshakeRules, admit: Callable[[], bool]
 ) -> Response:
-    """The answer: 101, or a refusal whose body says what to do."""
+    """Return the answer: 101, or a refusal whose body says what to do."""
     status = http.HTTPStatus
     if request.path.partition("?")[0] != PATH:
         return protocol.reject(status.NOT_FOUND, f"Not here: connect to {PATH}\n")

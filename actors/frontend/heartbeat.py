@@ -1,10 +1,11 @@
-"""When a ping is due, and whether the peer is still there. No timer: the reading thread asks."""
+"""When a ping is due, and whether the peer is still there. There is no timer: the reading thread
+asks."""
 
 from actors.runtime.clock import Clock
 
 
 class Heartbeat:
-    """Bytes are counted as in the outbox: over the life of the connection."""
+    """Byte positions are counted as in the outbox: since the connection began."""
 
     def __init__(self, interval_s: float, clock: Clock) -> None:
         self._interval_s = interval_s
@@ -15,7 +16,7 @@ class Heartbeat:
         self.restart()
 
     def restart(self) -> None:
-        """From now on; a pong that may not have been read is not missed."""
+        """Begin again from now; do not miss a pong that may not have been read."""
         self._due_s = self._clock.monotonic() + self._interval_s
         self._awaited_until = None
 
@@ -24,8 +25,8 @@ class Heartbeat:
         return self._due_s - self._clock.monotonic()
 
     def is_alive(self, delivered_bytes: int) -> bool:
-        """At the time of a ping: whether the last one was answered, or is still on its way through
-        what waits before it, and that moves. `delivered_bytes`: what the peer's TCP has."""
+        """Return True if the last ping was answered, or is still on its way behind other bytes, and
+        those move. Called when a ping is due; `delivered_bytes` is what the peer's TCP has."""
         on_its_way = self._awaited_until is not None and delivered_bytes < self._awaited_until
         moves = delivered_bytes > self._delivered_bytes
         self._delivered_bytes = delivered_bytes
@@ -36,16 +37,17 @@ class Heartbeat:
         return self._awaited_until is not None
 
     def pinged(self, until_bytes: int) -> None:
-        """A ping was sent, or waits to be: it ends at that byte."""
+        """Note that a ping was sent, or waits to be sent, and ends at that byte."""
         self.postponed()
         self._awaited_until = until_bytes
 
     def postponed(self) -> None:
-        """The last ping is still on its way: another would only wait behind it."""
-        # From now and not from when it was due: after a pause of the whole machine the peer has as
-        # long as ever.
+        """Send no ping now: the last one is still on its way, and another would only wait behind
+        it."""
+        # From now, not from when it was due: after a pause of the whole machine the peer has its
+        # full time.
         self._due_s = self._clock.monotonic() + self._interval_s
 
     def answered(self) -> None:
-        """A pong came."""
+        """Note a pong."""
         self._awaited_until = None

@@ -18,12 +18,12 @@ from actors.limits.peer import Peer
 logger = logging.getLogger("claudehub.frontend")
 
 ACCEPT_BACKLOG = 1024
-# With no descriptor left accept fails at once: without a pause the loop would spin.
+# Without descriptors accept fails at once; without a pause the loop would spin.
 DESCRIPTOR_PAUSE_S = 0.2
 
 
 class _Handler(socketserver.BaseRequestHandler):
-    """One connection. Never touches the library's clients list or its send methods."""
+    """One connection. It never touches the library's list of clients or its send methods."""
 
     def handle(self) -> None:
         listener = self.server
@@ -39,7 +39,7 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
     context: ConnectionContext
 
     def __init__(self, host: str, port: int) -> None:
-        """Binds and listens. Raises OSError."""
+        """Bind and listen. Raises OSError."""
         if ":" in host:
             self.address_family = socket.AF_INET6
         super().__init__(host=host, port=port)
@@ -55,18 +55,18 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
         self._thread.start()
 
     def stop_accepting(self, timeout_s: float) -> None:
-        """Open connections go on."""
+        """Stop accepting; open connections continue."""
         if self._thread.is_alive():
             self.shutdown()
             self._thread.join(timeout_s)
         self.socket.close()
 
     def peer_of(self, _request: socket.socket, client_address: Any) -> Peer:
-        """Who has connected."""
+        """Return where a connection comes from."""
         return Peer(address=client_address[0])
 
     def known(self, request: socket.socket) -> None:
-        """Its handshake is finished, and it is known who it is."""
+        """Note that the handshake is finished and that the peer has authenticated, if it must."""
         self._pending.leave(request)
 
     # -- websocket-server's and socketserver's -----------------------------------------------

@@ -1,8 +1,8 @@
-"""One thread that waits for all connections which say nothing, and wakes theirs a few at a time.
+"""One thread that waits for all silent connections, and wakes their threads a few at a time.
 
-When thousands of peers go away in one moment, thousands of threads would want the interpreter's
-lock, and each that waits for it asks again every 5 ms: 2,000 connections took a minute to end. So a
-thread waits on a lock of its own, and is woken when one of few turns is free. On systems without
+When thousands of peers leave in one moment, thousands of threads would want the interpreter's lock,
+and each that waits for it asks again every 5 ms: 2,000 connections took a minute to end. So a
+thread waits on a lock of its own, and is woken when one of a few turns is free. On systems without
 epoll every thread polls for itself.
 """
 
@@ -12,17 +12,17 @@ import select
 import socket
 import threading
 
-# Threads that were woken and have not yet read.
+# Threads that were woken and have not read yet.
 TURNS = 16
 _EVENTS_AT_ONCE = 64
 
 
-# A socket that is closed (at the stop, by another thread) has left by that.
+# A socket that another thread has closed, at the stop, has left.
 _HAS_LEFT = frozenset((errno.EBADF, errno.ENOENT))
 
 
 class Readiness:
-    """For the reading threads of a server; `start` before the first waits."""
+    """For the reading threads of a server; call `start` before the first of them waits."""
 
     def __init__(self, turns: int = TURNS) -> None:
         self._epoll = select.epoll()
@@ -40,7 +40,7 @@ class Readiness:
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Nobody is woken any more."""
+        """Wake nobody any more."""
         self._is_stopped = True
         self._stop_sender.send(b"x")
         self._turns.put(None)
@@ -51,14 +51,15 @@ class Readiness:
             self._epoll.close()
 
     def seat(self, sock: socket.socket) -> "Seat":
-        """A place for one connection's thread."""
+        """Return a seat for one connection's thread."""
         seat = Seat(self, sock.fileno())
-        # A hang-up is reported also to who waits for nothing: once, and not for ever.
+        # epoll reports a hang-up even without events to wait for; one-shot, so that it does so
+        # once.
         self._epoll.register(seat.fd, select.EPOLLONESHOT)
         return seat
 
     def arm(self, seat: "Seat") -> None:
-        """Raises OSError once it has stopped."""
+        """Wait for the seat's socket. Raises OSError after `stop`."""
         with self._lock:
             self._waiting[seat.fd] = seat
         try:
@@ -67,7 +68,7 @@ class Readiness:
             raise OSError(errno.EBADF, "the server stops") from None
 
     def disarm(self, seat: "Seat") -> bool:
-        """False where the seat is about to be woken."""
+        """Stop waiting; return False if the seat is about to be woken."""
         with self._lock:
             return self._waiting.pop(seat.fd, None) is not None
 
@@ -99,7 +100,7 @@ class Readiness:
 
 
 class Seat:
-    """Where the thread of one connection waits; for that thread, but for `wake`."""
+    """Where the thread of one connection waits. Only `wake` may come from another thread."""
 
     __slots__ = ("_has_turn", "_readiness", "_signal", "fd")
 
@@ -111,7 +112,8 @@ class Seat:
         self._has_turn = False
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether there is something to read; then it is this thread's turn, until `end_turn`."""
+        """Return True if there is something to read; then this thread has a turn, until
+        `end_turn`."""
         self.end_turn()
         self._readiness.arm(self)
         if not self._signal.acquire(timeout=timeout_s):
@@ -122,13 +124,13 @@ class Seat:
         return True
 
     def end_turn(self) -> None:
-        """Others may be woken."""
+        """Give the turn back: another thread may be woken."""
         if self._has_turn:
             self._has_turn = False
             self._readiness.end_turn()
 
     def leave(self) -> None:
-        """Before the socket is closed."""
+        """Leave, before the socket is closed."""
         self._readiness.remove(self)
         self.end_turn()
 

@@ -1,4 +1,4 @@
-"""A connected socket behind an outbox."""
+"""A connected socket, behind an outbox."""
 
 import fcntl
 import select
@@ -9,14 +9,15 @@ from collections.abc import Callable
 
 from actors.frontend.readiness import Seat
 
-# Without a fixed size the kernel alone hides some 4 MB of backlog a client. (It doubles this.)
+# Without a fixed size the kernel holds some 4 MB of backlog for each client. (It doubles this
+# value.)
 SEND_BUFFER_BYTES = 256 * 1024
 INT_MAX = 2**31 - 1
 
 
 class SocketTransport:
-    """`send` is the socket's own, without a call of ours between: it is called for every subscriber
-    and message."""
+    """`send` is the socket's own method, without a call of ours between: every subscriber and
+    message uses it."""
 
     __slots__ = ("_seat", "_socket", "send")
     holds_back = False
@@ -24,8 +25,8 @@ class SocketTransport:
     def __init__(
         self, sock: socket.socket, *, user_timeout_s: float, seat: Seat | None = None
     ) -> None:
-        """`user_timeout_s`: how long what was sent may stay unacknowledged (RFC 5482). `seat`:
-        where to wait when nothing is expected soon."""
+        """Prepare the socket. `user_timeout_s` is how long sent bytes may stay unacknowledged (RFC
+        5482); `seat` is where to wait when nothing is expected soon."""
         sock.setblocking(False)  # every send is tried, and a recv comes after a wait
         self.send: Callable[[bytes | memoryview], int] = sock.send
         self._socket = sock
@@ -48,8 +49,8 @@ class SocketTransport:
             del error  # the peer was faster
 
     def unacknowledged_bytes(self) -> int:
-        """What the socket took and the peer's TCP has not confirmed; 0 where the system has no
-        answer."""
+        """Return what the socket took and the peer's TCP has not confirmed; 0 if the system does
+        not say."""
         try:
             answer = fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4))
         except OSError:
@@ -58,12 +59,13 @@ class SocketTransport:
         return count
 
     def receive(self, size_bytes: int, timeout_s: float) -> bytes | None:
-        """What has arrived; b"" at the end; None where nothing comes in time. Raises OSError."""
+        """Return what has arrived, b"" at the end, None if nothing comes in time. Raises
+        OSError."""
         return self._read(size_bytes, _poll(self._socket, select.POLLIN, timeout_s))
 
     def receive_some_time(self, size_bytes: int, timeout_s: float) -> bytes | None:
-        """The same for a wait that may be long. At the end it is still this connection's turn, so
-        that not all end at once."""
+        """Do the same for a wait that may be long. At the end of the connection it keeps its turn,
+        so that not all connections end at once."""
         if self._seat is None:
             return self.receive(size_bytes, timeout_s)
         data = self._read(size_bytes, self._seat.wait(max(timeout_s, 0)))
@@ -72,7 +74,7 @@ class SocketTransport:
         return data
 
     def leave(self) -> None:
-        """Before the socket is closed."""
+        """Leave, before the socket is closed."""
         if self._seat is not None:
             self._seat.leave()
 
@@ -82,12 +84,12 @@ class SocketTransport:
         except BlockingIOError:
             return None
 
-    # Once nothing that comes is of use any more.
+    # Drop what comes, when it is of no more use.
     discard = receive
 
 
 def _poll(sock: socket.socket, event: int, timeout_s: float) -> bool:
-    # Made anew each time: ten thousand of these that nobody uses are memory.
+    # Created for each wait: ten thousand unused ones would cost memory.
     poll = select.poll()
     try:
         poll.register(sock, event)

@@ -1,8 +1,8 @@
 """TLS between an outbox and a socket, through memory buffers.
 
-An SSLSocket does not fit: it takes no flags, and reading and writing it from two threads deadlocks
-in some versions of Python (cpython#137583). Here both sides go through one lock, and only bytes
-that are encrypted already touch the socket, without waiting.
+An SSLSocket does not fit: it takes no flags, and using it from two threads deadlocks in some
+versions of Python (cpython#137583). Here both directions go through one lock, and only encrypted
+bytes touch the socket, without waiting.
 """
 
 import logging
@@ -14,10 +14,10 @@ from actors.frontend.socket_transport import SocketTransport
 
 logger = logging.getLogger("claudehub.frontend")
 
-# As much is encrypted before the socket is tried again: what it does not take is held back.
+# The amount that is encrypted before the socket is tried again; the rest is held back.
 CHUNK_BYTES = 64 * 1024
 RECEIVE_BYTES = 64 * 1024
-# A ClientHello with all its extensions is far below this.
+# A ClientHello with all its extensions is far smaller.
 HANDSHAKE_BYTES_MAX = 64 * 1024
 PLAIN_HTTP_ANSWER = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -52,8 +52,9 @@ class TlsTransport:
         self.was_refused = False
 
     def shake_hands(self, left_s: Callable[[], float]) -> bool:
-        """The handshake, within a time; whether it succeeded, and in `was_refused` whether what the
-        peer said was not TLS, or none that is spoken. Raises OSError where the peer is gone."""
+        """Do the handshake within a time; return True if it succeeded. `was_refused`: the peer's
+        bytes were not TLS, or no version that the server speaks. Raises OSError if the peer is
+        gone."""
         size_bytes = 0
         while True:
             try:
@@ -84,12 +85,12 @@ class TlsTransport:
         return self._raw.wait_writable(timeout_s)
 
     def half_close(self) -> None:
-        """With a close_notify before it."""
+        """End the sending side, with a close_notify before it."""
         with self._lock:
             try:
                 self._tls.unwrap()
             except ssl.SSLError as error:
-                del error  # it wants the peer's, which nobody waits for
+                del error  # it wants the peer's close_notify, and nobody waits for that
             self._flush()
         self._raw.half_close()
 
@@ -100,7 +101,8 @@ class TlsTransport:
         return self._raw.unacknowledged_bytes() + len(self._held)
 
     def receive(self, size_bytes: int, timeout_s: float) -> bytes | None:
-        """As SocketTransport's; None also where what came is not a whole record yet."""
+        """Do what SocketTransport.receive does; return None also if the bytes are not a whole
+        record yet."""
         return self._receive(size_bytes, timeout_s, self._raw.receive)
 
     def receive_some_time(self, size_bytes: int, timeout_s: float) -> bytes | None:
@@ -148,7 +150,7 @@ class TlsTransport:
             return taken
 
     def _flush(self) -> bool:
-        """Sends what is encrypted; whether nothing is left."""
+        """Send what is encrypted; return True if nothing is left."""
         while True:
             if not self._held and self._outgoing.pending:
                 self._held = memoryview(self._outgoing.read(CHUNK_BYTES * 2))

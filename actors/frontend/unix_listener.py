@@ -1,4 +1,4 @@
-"""A door without a network: a Unix socket that only its owner, and root, may use."""
+"""A Unix socket that only its owner, and root, may use."""
 
 import contextlib
 import http
@@ -23,36 +23,36 @@ _XUCRED_BYTES = 76
 
 
 class SocketTaken(OSError):
-    """Somebody listens there, or something else lies there."""
+    """Another server listens there, or something else has that name."""
 
 
 class UnixListener(Listener):
-    """`path` is made with mode 0600, and taken away at the end."""
+    """Creates `path` with mode 0600, and removes it at the end."""
 
     address_family = socket.AF_UNIX
 
     def __init__(self, path: Path) -> None:
-        """Binds and listens. Raises OSError."""
+        """Bind and listen. Raises OSError."""
         self.path = path
         _make_room(path)
         super().__init__(host="", port=0)
         self._made = _identity(path)
 
     def server_bind(self) -> None:
-        """Nobody can connect before the mode is set: it does not listen yet."""
+        """Bind, and set the mode. Nobody can connect in between: the socket does not listen yet."""
         self.server_address = str(self.path)
         self.socket.bind(self.server_address)
         os.chmod(self.path, 0o600)
 
     def close(self) -> None:
-        """The path too, where it is still ours."""
+        """Close the socket; remove the path if it is still ours."""
         self.socket.close()
         if _identity(self.path) == self._made:
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
 
     def get_request(self) -> Any:
-        """Its address is the uid of the peer."""
+        """Accept a connection; its address is the uid of the peer."""
         request, _ = super().get_request()
         return request, _uid_of(request)
 
@@ -60,7 +60,8 @@ class UnixListener(Listener):
         return Peer(uid=client_address)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Only root and the server's own user: the mode says so too, but can be changed."""
+        """Accept only root and the server's own user: the mode says the same, but others can change
+        it."""
         if client_address in (os.geteuid(), 0):
             return True
         logger.warning("refused a connection of uid %s to %s", client_address, self.path)
@@ -79,7 +80,7 @@ def _refusal() -> bytes:
 
 
 def _uid_of(sock: socket.socket) -> int:
-    """Of the peer, as the kernel knows it. Raises OSError."""
+    """Return the uid of the peer, as the kernel knows it. Raises OSError."""
     if hasattr(socket, "SO_PEERCRED"):  # Linux
         size = struct.calcsize("3i")
         found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
@@ -91,7 +92,7 @@ def _uid_of(sock: socket.socket) -> int:
 
 
 def _make_room(path: Path) -> None:
-    """Takes away the socket of a server that is gone. Raises SocketTaken."""
+    """Remove the socket of a server that is gone. Raises SocketTaken."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -99,7 +100,7 @@ def _make_room(path: Path) -> None:
     if not stat.S_ISSOCK(found.st_mode):
         raise SocketTaken(f"{path} is there and no socket; choose another path or take it away")
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)  # a listener whose queue is full is one, too
+        probe.setblocking(False)  # the queue of a listener is full
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:

@@ -18,15 +18,15 @@ from actors.limits.quotas import TokenBucket
 from actors.runtime.clock import Clock
 from protocol.inflater import Inflater
 
-# A flood of empty fragments would otherwise pass every limit in bytes.
+# Without this limit a flood of empty fragments would pass every limit in bytes.
 FRAGMENTS_MAX = 4096
-# Pings, pongs and closes a second, with bursts of twice that: each ping wants an answer.
+# Pings and pongs a second, with bursts of twice that: each ping needs an answer.
 CONTROL_FRAMES_PER_S = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLimits:
-    """Of one connection. `message_bytes` holds before and after inflating."""
+    """The limits of one connection. `message_bytes` holds before and after inflating."""
 
     message_bytes: int
     fragments: int = FRAGMENTS_MAX
@@ -35,8 +35,8 @@ class FrameLimits:
 
 
 class HubProtocol(ServerProtocol):
-    """ServerProtocol with one answer mended, a close inside a fragmented message is a close and no
-    protocol error (Autobahn 7.1.5; docs/decisions/0004), and control frames counted."""
+    """ServerProtocol with two changes: a close inside a fragmented message is a close and no
+    protocol error (Autobahn 7.1.5; docs/decisions/0004), and control frames are counted."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class HubProtocol(ServerProtocol):
             self.fail(CloseCode.POLICY_VIOLATION, "too many pings and pongs a second")
             return
         if frame.opcode is Opcode.PING:
-            self.events.append(frame)  # whose pong goes out in its turn
+            self.events.append(frame)  # its pong goes out in its turn
             return
         if frame.opcode is Opcode.CLOSE:
             self.current_size = None
@@ -66,7 +66,8 @@ class HubProtocol(ServerProtocol):
 
     @property
     def inflater(self) -> Inflater | None:
-        """What was agreed on for messages to the peer; None: they go out as they are."""
+        """Return what the handshake agreed on for messages to the peer; None: they go out
+        uncompressed."""
         for extension in self.extensions:
             assert isinstance(extension, PerMessageDeflate)
             return Inflater(
@@ -77,9 +78,9 @@ class HubProtocol(ServerProtocol):
 
 
 class _DeflateFactory(ServerPerMessageDeflateFactory):
-    """permessage-deflate (RFC 7692). Messages to the peer are compressed elsewhere, for all its
-    fellows at once, so nothing is kept for that here; and the peer is told to keep no context
-    (section 7.1.1.2), since an inflater takes 40 KiB and requests are short."""
+    """permessage-deflate (RFC 7692). The feed compresses messages to the peer, for all subscribers
+    at once, so nothing is kept for that here. The peer is told to keep no context (section
+    7.1.1.2), because an inflater costs 40 KiB and requests are short."""
 
     def __init__(self) -> None:
         super().__init__(client_no_context_takeover=True)
@@ -91,11 +92,11 @@ class _DeflateFactory(ServerPerMessageDeflateFactory):
     ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
         answer, extension = super().process_request_params(params, accepted_extensions)
         if not extension.local_no_context_takeover:
-            del extension.encoder  # 260 KiB, for data frames, which this protocol never sends
+            del extension.encoder  # 260 KiB for data frames, which this protocol never sends
         return answer, extension
 
 
-_DEFLATE = _DeflateFactory()  # it keeps nothing of a connection
+_DEFLATE = _DeflateFactory()  # it has no state of a connection
 
 
 class MessageRefused(Exception):
@@ -109,7 +110,7 @@ class MessageRefused(Exception):
 
 @dataclass(slots=True)
 class Assembler:
-    """Messages from data frames; text strictly UTF-8 over fragments."""
+    """Makes messages from data frames; text must be UTF-8 across fragments."""
 
     limits: FrameLimits
     _parts: list[Any] = field(default_factory=list)
@@ -119,7 +120,7 @@ class Assembler:
     )
 
     def add(self, frame: Frame) -> str | bytes | None:
-        """The message that a frame completes. Raises MessageRefused."""
+        """Return the message that a frame completes, or None. Raises MessageRefused."""
         if frame.opcode is not Opcode.CONT:
             self._binary = frame.opcode is Opcode.BINARY
         if self._binary and not self.limits.takes_binary:

@@ -31,14 +31,14 @@ from storage.projects import ProjectStore
 logger = logging.getLogger("claudehub.hub")
 
 PROJECT_LIST_TIMEOUT_S = 2.0
-# Creates that wait for a deletion; more are refused.
+# Creates that wait for a deletion; further ones are refused.
 WAITING_CREATES_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """`progress(done, total)` is called while the projects are opened (hub/startup.py); `died` when
-    the Hub fails."""
+    """`progress(done, total)` is called while the projects open (hub/startup.py); `died` when the
+    Hub fails."""
 
     project: ProjectSettings
     max_projects: int
@@ -103,7 +103,7 @@ class Hub(Actor):
         )
 
     def release(self) -> None:
-        """The Hub holds everything: without it the server cannot go on."""
+        """Report the failure: the Hub holds everything, and the server cannot go on without it."""
         if self._rotator is not None:
             self._rotator.stop(block=False)
         if self._stopping is None:
@@ -165,7 +165,7 @@ class Hub(Actor):
         except WireError as error:
             message.reply_to.error(error)
         except Exception:
-            # The Hub holds everything: a bug in one request must not end the server.
+            # A bug in one request must not end the Hub, and with it the server.
             logger.exception("%s: a request failed", self)
             message.reply_to.error(HubFault(ErrorCode.INTERNAL, "the request failed; see the log"))
 
@@ -212,7 +212,8 @@ class Hub(Actor):
             entry.status, entry.problem = message.status, message.problem
 
     def _on_project_opened(self, message: messages.ProjectOpened) -> None:
-        """Whoever had it made is answered here: now the directory has it, for what follows."""
+        """Answer the client that created the project: the directory has it now, for the next
+        requests."""
         if (entry := self._registry.get(message.info.project_id)) is None:
             return
         entry.status = message.info.status
@@ -253,7 +254,8 @@ class Hub(Actor):
             self._settings.died("the rotator failed too often")
 
     def _on_project_died(self, entry: Entry, message: messages.ActorDied) -> None:
-        """Rebuilt from disk; one that cannot even start, or fails again and again, is set aside."""
+        """Rebuild the project from disk. Set it aside if it cannot start, or fails again and
+        again."""
         project_id = entry.meta.project_id
         entry.ref = None
         self._project_lists.gone(project_id)
@@ -262,7 +264,7 @@ class Hub(Actor):
             tell_if_alive(client, messages.ProjectFailed(project_id=project_id))
         if entry.created_for is not None:
             entry.created_for.error(HubFault(ErrorCode.STORAGE_FAILED, message.reason))
-        if entry.deleted_for is not None:  # where the project has answered, this is nothing
+        if entry.deleted_for is not None:  # a second answer does nothing
             entry.deleted_for.result({"project_id": project_id})
         if entry.is_deleting or entry.created_for is not None:
             self._finish_deletion(entry)

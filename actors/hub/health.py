@@ -13,7 +13,7 @@ def health_of(
     claude: str | None,
     warm_sessions: list[WarmSession],
 ) -> Health:
-    """`degraded` while a project has a problem."""
+    """Return the answer; `degraded` while a project has a problem."""
     entries = list(registry.values())
     problems = [f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem]
     return Health(

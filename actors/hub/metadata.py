@@ -1,4 +1,4 @@
-"""The metadata of projects that begin, or that cannot be opened."""
+"""The metadata of new projects, and of projects that cannot be opened."""
 
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from storage.projects import ProjectMeta
 def new_meta(
     request: ProjectCreate, project_id: str, path: Path, now: str, kept: ProjectMeta | None
 ) -> ProjectMeta:
-    """A new project; with a kept history its log and its numbers go on, its session does not."""
+    """Return the metadata of a new project. With a kept history its log and its numbers continue;
+    its session does not."""
     name = request.name if request.name is not None else path.name
     fresh = not request.continue_
     if kept is not None:
@@ -28,14 +29,14 @@ def new_meta(
 
 
 def placeholder_meta(project_id: str, now: str) -> ProjectMeta:
-    """For a project whose metadata cannot be read; its folder is not known."""
+    """Return metadata for a project whose own cannot be read; its folder is unknown."""
     return ProjectMeta(
         project_id=project_id, name=project_id, path="", created_at=now, last_active=now
     )
 
 
 def error_info(meta: ProjectMeta) -> ProjectInfo:
-    """A project that cannot work, in a list."""
+    """Return the entry of a project that cannot work, for a list."""
     return ProjectInfo(
         project_id=meta.project_id,
         name=meta.name,

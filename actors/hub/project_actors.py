@@ -1,4 +1,4 @@
-"""The Hub's projects as actors: begun, rebuilt, set aside, closed, deleted."""
+"""The Hub's projects as actors: started, rebuilt, set aside, closed, deleted."""
 
 import logging
 from pathlib import Path
@@ -43,8 +43,8 @@ class ProjectActors:
         self._timers = timers
 
     def create(self, request: requests.ProjectCreate, reply_to: ReplyTo) -> None:
-        """Make a project; `reply_to` is answered once it is open. Raises WireError, and
-        BeingDeleted where the answer depends on a deletion that is under way."""
+        """Make a project; answer once it is open. Raises WireError, and BeingDeleted if the answer
+        depends on a deletion that is under way."""
         path = self._resolved(request.path)
         project_id = self._registry.admit(path, request.project_id)
         now = timestamp(self._clock.now())
@@ -68,7 +68,7 @@ class ProjectActors:
             raise RequestRefused(ErrorCode.INVALID_PATH, str(error), details) from None
 
     def open(self, entry: Entry) -> None:
-        """Starts the project's actor, which opens the log; it answers with ProjectOpened."""
+        """Start the project's actor, which opens the log and answers with ProjectOpened."""
         entry.status = None
         entry.ref = Project.start(
             hub=self._hub,
@@ -81,25 +81,25 @@ class ProjectActors:
         self._directory.put(entry.meta.project_id, LocalProject(entry.ref))
 
     def rebuild(self, entry: Entry) -> None:
-        """After the death of its actor: from what is on the disk."""
+        """Start the project again from disk, after the death of its actor."""
         entry.meta = self._store.load(entry.meta.project_id) or entry.meta
         self.open(entry)
 
     def set_aside(self, entry: Entry, problem: str) -> None:
-        """A project that cannot work: it is listed, and can be deleted."""
+        """Keep a project that cannot work: it is listed, and can be deleted."""
         entry.ref, entry.status, entry.problem = None, ProjectStatus.ERROR, problem
         self._registry.add(entry)
         fault = HubFault(ErrorCode.STORAGE_FAILED, f"the project cannot work: {problem}")
         self._directory.put(entry.meta.project_id, UnavailableProject(fault))
 
     def close(self, entry: Entry) -> None:
-        """The server stops, and the project's actor is gone."""
+        """Note that the project's actor is gone: the server stops."""
         entry.ref, entry.status = None, ProjectStatus.IDLE
         fault = HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
         self._directory.put(entry.meta.project_id, UnavailableProject(fault))
 
     def delete(self, entry: Entry) -> None:
-        """Its actor is gone: now its data goes, or is put aside."""
+        """Delete the data of a project whose actor is gone, or put it aside."""
         entry.ref = None
         project_id = entry.meta.project_id
         try:

@@ -1,4 +1,4 @@
-"""One answer that needs every project: project_list."""
+"""Answers project_list, which needs every project."""
 
 from dataclasses import dataclass
 
@@ -19,14 +19,14 @@ class _Listing:
 
 
 class ProjectLists:
-    """Answers when all have said what they are, or when their time is over."""
+    """Answers when all projects have described themselves, or when their time is over."""
 
     def __init__(self) -> None:
         self._open: dict[int, _Listing] = {}
         self._next = 1
 
     def begin(self, reply_to: ReplyTo, rights: Rights, registry: Registry) -> int:
-        """Asks every project that can answer and may be seen; returns the listing's number."""
+        """Ask every project that the client may see; return the number of the list."""
         number = self._next
         self._next += 1
         listed = [
@@ -50,13 +50,13 @@ class ProjectLists:
             self._finish_if_complete(number)
 
     def gone(self, project_id: str) -> None:
-        """A project that will not answer any more."""
+        """Stop waiting for a project: it will not answer any more."""
         for number, listing in list(self._open.items()):
             listing.missing.discard(project_id)
             self._finish_if_complete(number)
 
     def expire(self, number: int, registry: Registry) -> None:
-        """For a project that has not answered in time, what was last known of it."""
+        """Answer now; use what was last known of projects that have not answered."""
         if (listing := self._open.get(number)) is None:
             return
         for project_id in listing.missing:

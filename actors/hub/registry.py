@@ -20,7 +20,7 @@ _FALLBACK_ID = "project"
 
 @dataclass(slots=True)
 class Entry:
-    """A project. `ref` is None for one that cannot work; `meta` may be old but for the path."""
+    """A project. `ref` is None if it cannot work; `meta` may be outdated, except for the path."""
 
     meta: ProjectMeta
     ref: Ref | None = None
@@ -34,7 +34,7 @@ class Entry:
 
 
 class BeingDeleted(Exception):
-    """The folder or the id is still held by a project whose deletion is under way: wait."""
+    """A project whose deletion is under way still holds the folder or the id: wait for it."""
 
 
 class Registry(dict[str, Entry]):
@@ -54,9 +54,9 @@ class Registry(dict[str, Entry]):
         return None
 
     def admit(self, path: Path, project_id: str | None) -> str:
-        """The id of a project that may be made for a resolved folder.
+        """Return the id for a project in a resolved folder.
 
-        Raises RequestRefused, and BeingDeleted where the answer depends on a deletion.
+        Raises RequestRefused, and BeingDeleted if the answer depends on a deletion.
         """
         for entry in self.values():
             self._check_against(entry, path)
@@ -86,7 +86,7 @@ class Registry(dict[str, Entry]):
 
 
 def _is_same_folder(path: Path, other: Path) -> bool:
-    """On file systems that ignore case, two spellings are one folder."""
+    """Return True for one folder with two names, as on file systems that ignore case."""
     try:
         return path.samefile(other)
     except OSError:
@@ -94,8 +94,9 @@ def _is_same_folder(path: Path, other: Path) -> bool:
 
 
 def _lies_inside(path: Path, folder: Path) -> bool:
-    """Where names that differ in case, or in their Unicode form, are the same. The names are
-    compared first: asking the system about every parent of every project would take long."""
+    """Return True if a path lies inside a folder whose name differs in case, or in its Unicode
+    form. Names are compared first: asking the system about every parent of every project would take
+    long."""
     above = len(path.parts) - len(folder.parts)
     if above <= 0:
         return False
@@ -114,7 +115,7 @@ def _conflict(entry: Entry, code: ErrorCode, message: str) -> Exception:
 
 
 def free_id(folder_name: str, taken: Iterable[str]) -> str:
-    """An id made from a folder's name, with `-2`, `-3` … where it is taken."""
+    """Return an id made from a folder's name, with `-2`, `-3` … if it is taken."""
     base = re.sub(r"[^a-z0-9_-]+", "-", folder_name.lower()).strip("-_") or _FALLBACK_ID
     base = base[:_ID_LENGTH_MAX]
     used = set(taken)

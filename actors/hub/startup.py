@@ -1,4 +1,4 @@
-"""The projects that a server finds when it starts: opened a few at a time, side by side."""
+"""Opens the projects that a server finds when it starts, a few at a time."""
 
 import logging
 from collections import deque
@@ -11,16 +11,16 @@ from storage.projects import ProjectMeta, Unreadable
 
 logger = logging.getLogger("claudehub.hub")
 
-# After a crash each reads and flushes its log: a disk gains from a few at once, and loses from
-# hundreds. After a clean stop there is nothing to wait for, and threads only hinder each other
-# (bench/log.py, row 8).
+# After a crash each project reads and flushes its log: a disk gains from a few at once, and loses
+# from hundreds. After a clean stop there is nothing to wait for, and more threads only hinder each
+# other (bench/log.py, row 8).
 OPENING_AT_ONCE = 3
 CLEAN_AT_ONCE = 1
 
 
 class Startup:
-    """`progress(done, total)` is called after each; when done equals total, all are open or have
-    failed to. For the Hub's thread only."""
+    """`progress(done, total)` is called after each project. When the two are equal, all are open or
+    have failed to open. For the Hub's thread only."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class Startup:
         self._go_on()
 
     def settled(self, project_id: str) -> None:
-        """It is open, or has failed to."""
+        """Note that a project is open, or has failed to open."""
         if project_id in self._opening:
             self._opening.discard(project_id)
             self._go_on()
 
     def cancel(self) -> None:
-        """The server stops: what waits is not opened any more."""
+        """Open no further projects: the server stops."""
         self._waiting.clear()
 
     def _go_on(self) -> None:
@@ -68,6 +68,6 @@ class Startup:
 
 
 def at_once(meta: ProjectMeta) -> int:
-    """How many may be opened side by side, this one among them."""
+    """Return how many projects may be opened at once, with this one among them."""
     is_clean = meta.log is not None and meta.log.clean is not None
     return CLEAN_AT_ONCE if is_clean else OPENING_AT_ONCE

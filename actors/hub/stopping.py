@@ -1,4 +1,4 @@
-"""The server's stop, as far as it is the Hub's: projects first, then clients, each with a time."""
+"""The Hub's part of the server's stop: projects first, then clients, each with a time limit."""
 
 import logging
 import threading
@@ -15,18 +15,19 @@ from actors.runtime.refs import Ref
 
 logger = logging.getLogger("claudehub.hub")
 
-# Beyond the ladder's graces: to log the ends, flush and close.
+# Beyond the time that ending an execution takes: to log the ends, flush and close.
 STOP_PROJECTS_MARGIN_S = 5.0
 STOP_CLIENTS_S = 4.0
-# Told in one go; more are told in slices, since each wakes a thread or two, and thousands that all
-# want the interpreter's lock get nowhere.
+# This many clients are told at once, more in slices: each wakes a thread or two, and thousands that
+# want the interpreter's lock block each other.
 CLIENTS_AT_ONCE = 256
 SLICE_S = 0.1
 _PROJECTS, _SLICE, _CLIENTS = "projects", "slice", "clients"
 
 
 class Stopping:
-    """Made when the stop begins; `finish` is called once, when nothing is left or time is up."""
+    """Made when the stop begins; `finish` is called once, when nothing is left or the time is
+    over."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class Stopping:
         self._untold: deque[Ref] = deque()
 
     def begin(self) -> None:
-        """Executions end, their ends are logged and sent, logs are flushed and closed."""
+        """End the executions, log and send their ends, flush and close the logs."""
         for entry in self._registry.values():
             if entry.ref is not None:
                 tell_if_alive(entry.ref, messages.StopProject())
@@ -58,7 +59,7 @@ class Stopping:
         self.go_on()
 
     def go_on(self) -> None:
-        """A project or a client is gone."""
+        """Continue: a project or a client is gone."""
         if any(entry.ref is not None for entry in self._registry.values()):
             return
         if not self._closing_clients:
@@ -80,7 +81,7 @@ class Stopping:
             self._close_clients()
 
     def _close_clients(self) -> None:
-        """In parallel, under one common deadline; thousands, in slices before it."""
+        """Close all clients under one deadline; thousands, in slices before it."""
         self._closing_clients = True
         self._untold.extend(self._clients.values())
         self._tell_some()
@@ -103,6 +104,6 @@ class Stopping:
 
 
 def close_client(client: Ref) -> None:
-    """Tells a client that the server stops."""
+    """Tell a client that the server stops."""
     close = messages.CloseClient(code=CloseCode.GOING_AWAY, reason="the server is shutting down")
     tell_if_alive(client, close)

@@ -15,15 +15,16 @@ class WarmProcesses:
     def __init__(self, registry: Registry, kept_max: int) -> None:
         self._registry = registry
         self._kept_max = kept_max
-        self._kept: dict[str, tuple[float, WarmSession]] = {}  # with the time of the last use
+        self._kept: dict[str, tuple[float, WarmSession]] = {}  # and when it was last used
 
     @property
     def sessions(self) -> list[WarmSession]:
-        """The least recently used first."""
+        """Return the sessions, the least recently used first."""
         return [session for _, session in sorted(self._kept.values(), key=itemgetter(0))]
 
     def on_changed(self, message: messages.WarmProcess) -> None:
-        """A process has become idle, is in use again, or is gone."""
+        """Note that a process is idle, is in use again, or is gone; let the oldest go if there are
+        too many."""
         self.forget(message.project_id)
         if message.pid is None:
             return

@@ -6,20 +6,21 @@ from collections.abc import Callable
 
 from actors.runtime.clock import Clock
 
-# Connections in the handshake, or that have not authenticated yet. Beyond it the one that has taken
-# longest makes room, if it had this long; so a crowd that comes at once only waits, and a peer that
-# says nothing keeps nobody out. (A busy server needs up to seconds of its own for a crowd of a
-# thousand: 256 places for a second each cut off honest ones.)
+# Connections in the handshake, or without authentication. Beyond this the one that has taken
+# longest is cut off, if it has had HANDSHAKE_GRACE_S. So a crowd that comes at once only waits, and
+# a silent peer keeps nobody out. (A busy server needs seconds for a crowd of a thousand: with 256
+# connections and one second, honest clients were cut off.)
 HANDSHAKES_MAX = 1024
 HANDSHAKE_GRACE_S = 2.0
-# Of one address. The next one is cut off at once: it must not make others wait.
+# The limit for one address. The next one is cut off at once: it must not make others wait.
 HANDSHAKES_PER_ADDRESS_MAX = 256
-# Of MAX_CONN, what one address may have: no single place keeps everybody else out.
+# The share of MAX_CONN for one address, so that no single address keeps everybody else out.
 ADDRESS_SHARE = 0.75
 
 
 class _Addresses:
-    """How many there are of each, at most so many; those of this machine are not counted."""
+    """Counts connections by address, up to a limit; connections from this machine are not
+    counted."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -36,12 +37,12 @@ class _Addresses:
         if origin is None:
             return
         self._counts[origin] -= 1
-        if not self._counts[origin]:  # nothing stays of addresses that are gone
+        if not self._counts[origin]:  # forget addresses without connections
             del self._counts[origin]
 
 
 class ConnectionPermit:
-    """One connection's among MAX_CONN."""
+    """One connection's permit to count against MAX_CONN."""
 
     def __init__(self, places: "ConnectionLimit", origin: str | None) -> None:
         self._places = places
@@ -49,22 +50,23 @@ class ConnectionPermit:
         self.is_over = False
 
     def has_room(self) -> bool:
-        """Whether there is one now, for the answer to a handshake."""
+        """Return True if MAX_CONN leaves room now, for the answer to a handshake."""
         return self._places.has_room(self)
 
     def take(self) -> bool:
-        """It is known who this is. Whether there was one."""
+        """Count the connection: its peer is known. Return False if there is no room."""
         return self._places.take(self)
 
     def leave(self) -> None:
-        """The connection is gone: gives it back, and takes none any more. Asking again changes
-        nothing."""
+        """Give the permit back, and take none any more: the connection is gone. Calling it again
+        changes nothing."""
         self._places.leave(self)
 
 
 class ConnectionLimit:
-    """Open connections of whom it is known who they are: MAX_CONN of them. Others have none, so
-    that nobody without a key keeps those out who have one; PendingConnections limits them."""
+    """Counts open connections whose peers are known, up to MAX_CONN. Unauthenticated connections do
+    not count, so that nobody without a key keeps clients with a key out; PendingConnections limits
+    them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -73,7 +75,7 @@ class ConnectionLimit:
         self._taken: set[ConnectionPermit] = set()
 
     def new(self, origin: str | None) -> ConnectionPermit:
-        """For a connection from there; None: no limit by address."""
+        """Return a permit for a connection from that address; None: no limit by address."""
         return ConnectionPermit(self, origin)
 
     @property
@@ -94,7 +96,7 @@ class ConnectionLimit:
 
     def leave(self, place: ConnectionPermit) -> None:
         with self._lock:
-            place.is_over = True  # a key may be found to be good only now, by another thread
+            place.is_over = True  # another thread may find its key to be valid only now
             if place not in self._taken:
                 return
             self._taken.remove(place)
@@ -128,8 +130,8 @@ class PendingConnections:
         return len(self._since)
 
     def enter(self, key: object, origin: str | None, abort: Callable[[], None]) -> bool:
-        """Takes a place; waits for one, for the grace at most, and then takes it from the oldest,
-        whose `abort` is called. False where its address has too many already; `origin` None has no
+        """Add a connection. If there is no room, wait at most the grace, then cut off the oldest
+        one by calling its `abort`. Return False if its address has too many; `origin` None has no
         such limit."""
         with self._changed:
             if not self._addresses.has_room(origin):
@@ -146,7 +148,8 @@ class PendingConnections:
             return True
 
     def leave(self, key: object) -> None:
-        """It is known who it is, or it is gone; asking again changes nothing."""
+        """Take a connection out: its peer is known, or it is gone. Calling it again changes
+        nothing."""
         with self._changed:
             self._take_out(key)
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""Limits on what one connection, one address and all together may ask for in a time."""
+"""Limits on what one connection, one address and all clients together may ask for in a time."""
 
 import threading
 from collections import OrderedDict
@@ -7,22 +7,22 @@ from actors.limits.peer import Peer
 from actors.runtime.clock import Clock
 
 BURST_S = 2.0
-# Addresses that are remembered, the last ones seen.
+# How many addresses are remembered, the most recent ones.
 ADDRESSES_MAX = 1024
-# Times RATE_LIMIT, which is one connection's.
+# As multiples of RATE_LIMIT, the limit of one connection.
 REQUESTS_PER_ADDRESS = 20
 REQUESTS_IN_ALL = 200
-# Times RATE_LIMIT: executions of one connection in a minute. Enough for any program that waits for
-# answers; one that has gone wild is stopped before it costs a fortune.
+# Executions of one connection in a minute, as a multiple of RATE_LIMIT. Enough for any program that
+# waits for answers; a runaway program is stopped before it costs a fortune.
 EXECUTIONS_A_MINUTE = 20
-# Times what one connection may.
+# As multiples of the limit of one connection.
 EXECUTIONS_PER_ADDRESS = 2
 EXECUTIONS_IN_ALL = 6
 _MINUTE_S = 60.0
 
 
 class TokenBucket:
-    """`per_second` tokens a second, with bursts of what comes in `burst_s`."""
+    """Allows `per_second` tokens a second, with bursts of what comes in `burst_s`."""
 
     def __init__(self, per_second: float, clock: Clock, *, burst_s: float = BURST_S) -> None:
         self._per_second = per_second
@@ -31,7 +31,7 @@ class TokenBucket:
         self._filled_at = clock.monotonic()
 
     def take(self) -> bool:
-        """Whether there was a token."""
+        """Take a token; return False if there was none."""
         now = self._clock.monotonic()
         gained = (now - self._filled_at) * self._per_second
         self._tokens = min(self._capacity, self._tokens + gained)
@@ -43,7 +43,7 @@ class TokenBucket:
 
 
 class AddressBuckets:
-    """A bucket for each address, for a caller who has a lock."""
+    """A bucket for each address. The caller holds a lock."""
 
     def __init__(self, per_second: float, clock: Clock, *, burst_s: float = BURST_S) -> None:
         self._per_second = per_second
@@ -52,7 +52,7 @@ class AddressBuckets:
         self._buckets: OrderedDict[str | None, TokenBucket] = OrderedDict()
 
     def of(self, origin: str | None) -> TokenBucket:
-        """Those without an address, this machine's, share one."""
+        """Return the bucket of an address; connections from this machine share one."""
         found = self._buckets.get(origin)
         if found is None:
             found = TokenBucket(self._per_second, self._clock, burst_s=self._burst_s)
@@ -64,8 +64,8 @@ class AddressBuckets:
 
 
 class Allowance:
-    """So much in a time for each connection, each address and all together; from any thread.
-    Connections of this machine have no address, and count with all."""
+    """Limits for each connection, each address and all together; any thread may use it. Connections
+    from this machine have no address, and count with all."""
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class Allowance:
         per_address: float,
         in_all: float,
     ) -> None:
-        """`per_second`: of one connection; `burst_s`: that of so many seconds may come at once.
-        `per_address`, `in_all`: how many times that."""
+        """`per_second` is the limit of one connection; `burst_s` seconds of it may come at once.
+        `per_address` and `in_all` are multiples of it."""
         self._what = what
         self._clock = clock
         self._per_second = per_second
@@ -88,12 +88,12 @@ class Allowance:
         self._addresses = AddressBuckets(per_second * per_address, clock, burst_s=burst_s)
 
     def of_connection(self) -> TokenBucket:
-        """For one connection's thread."""
+        """Return a bucket for one connection's thread."""
         return TokenBucket(self._per_second, self._clock, burst_s=self._burst_s)
 
     def refusal(self, bucket: TokenBucket, peer: Peer, *, shared: bool = True) -> str | None:
-        """Counts one more of a connection with that bucket; what to say where it is too many. Not
-        `shared`: nobody else's is touched, as for those of whom nobody knows who they are."""
+        """Count one more; return what to say if it is too many. If not `shared`, the shared limits
+        are left alone: unauthenticated connections do not use them up."""
         if not bucket.take():
             return f"too many {self._what}; wait a little"
         if not shared:

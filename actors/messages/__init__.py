@@ -1,6 +1,6 @@
-"""Every message between actors: one module a receiver, one union a receiver.
+"""All messages between actors: one module and one union for each receiver.
 
-Frozen and slotted, fields immutable. Orders are imperatives, facts are in the past tense; a leading
+Messages are frozen and slotted. Orders are imperatives, facts are in the past tense. A leading
 underscore marks what an actor, or a thread of its own, tells itself.
 """
 

@@ -6,8 +6,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One line. `ok`: None where the outcome is not known; `key`: a fingerprint; `uid`: of a peer
-    over the Unix socket; `suppressed`: so many, of any kind, came before it and were not
+    """One line. `ok` is None if the outcome is unknown; `fingerprint` is that of an SSH key; `uid`
+    that of a peer over the Unix socket; `suppressed` counts the entries before it that were not
     written."""
 
     timestamp: str
@@ -27,12 +27,12 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AuditSyncDue:
-    """What was written is to be made durable."""
+    """Make durable what was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AuditCheckDue:
-    """Look at the age and the size of the files."""
+    """Check the age and the size of the files."""
 
 
 AuditorMessage = AuditEntry | _AuditSyncDue | _AuditCheckDue

@@ -9,8 +9,8 @@ from protocol.claude import RawLine, SessionChoice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun:
-    """`content`: text, or content blocks. `model_named`: an earlier prompt of the session has named
-    a model, which the CLI would bring back with it."""
+    """Run a prompt. `content` is text, or content blocks. `model_named`: an earlier prompt of the
+    session has named a model, which the CLI would bring back with it."""
 
     execution_id: str
     content: str | tuple[dict[str, Any], ...]
@@ -29,20 +29,20 @@ class WarmUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetGo:
-    """End a process that is idle. One that works is left alone, and one with work in the background
-    too, unless `tasks_too`."""
+    """End a process that is idle. A working process is left alone, and so is one with background
+    work, unless `tasks_too`."""
 
     tasks_too: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetPermissions:
-    """The session is over, and with it what was allowed for its rest."""
+    """Forget what was allowed for the rest of the session: the session is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerPermission:
-    """From the Project, once the answer is durable. `message` is for the agent, where denied."""
+    """From the Project, once the answer is durable. `message` is for the agent if it is denied."""
 
     permission_id: str
     allow: bool
@@ -53,21 +53,21 @@ class AnswerPermission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterruptRun:
-    """Ask the CLI to stop the turn. Harmless when another one, or none, runs."""
+    """Ask the CLI to stop the turn; do nothing if another one, or none, runs."""
 
     execution_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillRun:
-    """End the execution, beginning at SIGTERM. Harmless when another one, or none, runs."""
+    """End the execution, beginning with SIGTERM; do nothing if another one, or none, runs."""
 
     execution_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputStored:
-    """From the Project: that much of the output is durable; the reader may go on."""
+    """From the Project: that much output is durable, so the reader may go on."""
 
     process_name: str
     size_bytes: int
@@ -84,7 +84,7 @@ class _OutputRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _OutputEnded:
-    """From a process's reader; `rest` is a last line that was left without an end."""
+    """From a process's reader: the pipe has ended; `rest` is a last line without an end."""
 
     process_name: str
     rest: RawLine | None
@@ -92,7 +92,7 @@ class _OutputEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ProcessExited:
-    """From a process's waiter; negative: ended by that signal."""
+    """From a process's waiter; a negative code is the signal that ended it."""
 
     process_name: str
     return_code: int
@@ -105,7 +105,7 @@ class _WatchdogFired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RungDue:
-    """The process had its grace in the state that its change of that number brought."""
+    """The process has had its time in the state that its change of that number brought."""
 
     process_name: str
     change: int
@@ -113,7 +113,7 @@ class _RungDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DrainDue:
-    """The process is gone and its pipe had its moment."""
+    """The process is gone, and its pipe has had its time."""
 
     process_name: str
 

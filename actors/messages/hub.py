@@ -13,7 +13,7 @@ from storage.projects import ProjectMeta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubRequest:
-    """A request that is not about an existing project's inside."""
+    """A request that does not go to an existing project."""
 
     reply_to: ReplyTo
     caller: Caller
@@ -33,19 +33,20 @@ class ClientGone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysChanged:
-    """From the reloader of AUTHORIZED_KEYS: connections may be open that are allowed no more."""
+    """From the reloader of AUTHORIZED_KEYS: open connections may no longer be allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectOpened:
-    """From a Project: its log is open, it takes requests."""
+    """From a Project: its log is open, and it takes requests."""
 
     info: updates.ProjectInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectStatusChanged:
-    """From a Project, whenever it changes. `problem`: why the status is `error`, or a warning."""
+    """From a Project, at every change. `problem` says why the status is `error`, or is a
+    warning."""
 
     project_id: str
     status: updates.ProjectStatus
@@ -55,7 +56,7 @@ class ProjectStatusChanged:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmProcess:
     """From a Project: its CLI process is idle and kept; without a pid it is in use, or gone.
-    `used_at_s`: the clock's monotonic time of its last use."""
+    `used_at_s` is the monotonic time of its last use."""
 
     project_id: str
     used_at_s: float
@@ -73,7 +74,7 @@ class ProjectDescribed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectClosed:
-    """From a Project that has ended its work: its log is closed, its actor stops."""
+    """From a Project that has ended its work: its log is closed, and its actor stops."""
 
     project_id: str
     meta: ProjectMeta | None

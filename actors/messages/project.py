@@ -14,7 +14,7 @@ from storage.segments import Compression
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectRequest:
-    """A client's request. `subscriber` is what a join registers, and only then given."""
+    """A client's request. Only a join has a `subscriber`, to be registered."""
 
     reply_to: ReplyTo
     caller: Caller
@@ -50,7 +50,7 @@ class StopProject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotateLog:
-    """From the Rotator: roll a segment that began before that time (as in its name)."""
+    """From the Rotator: roll a segment that began before that time (as its name writes it)."""
 
     created_before: str
 
@@ -79,8 +79,8 @@ class DamageSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOutput:
-    """From the Executor: lines in order; of no execution where the CLI said them by itself.
-    `size_bytes` is what the reader is owed for them."""
+    """From the Executor: lines in order; `execution_id` is None if the CLI said them outside of an
+    execution. `size_bytes` is the credit to give back to the reader."""
 
     execution_id: str | None
     process_name: str
@@ -105,8 +105,8 @@ class BackgroundBegan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermissionAsked:
-    """From the Executor: the CLI waits for an answer. `outlives_turn`: also when the execution has
-    ended, since an agent in the background asks."""
+    """From the Executor: the CLI waits for an answer. `outlives_turn`: also after the end of the
+    execution, because an agent in the background asks."""
 
     request: updates.PermissionRequest
     outlives_turn: bool
@@ -121,8 +121,8 @@ class PermissionWithdrawn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessChanged:
-    """From the Executor. `pid`: None where there is no process; `is_idle`: it is kept between
-    prompts, with that much memory."""
+    """From the Executor. `pid` is None if there is no process. `is_idle`: it is kept between
+    prompts, and uses `memory_bytes`."""
 
     pid: int | None
     is_idle: bool = False
@@ -131,13 +131,13 @@ class ProcessChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetProcessGo:
-    """From the Hub: others are kept warm in its place."""
+    """From the Hub: other processes are kept warm in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
-    """From the Executor: the one end of an execution; what it has started is gone, but for the CLI
-    itself where it is kept."""
+    """From the Executor: the one end of an execution. All that it started is gone, except a kept
+    CLI."""
 
     execution_id: str
     outcome: updates.Outcome
@@ -164,7 +164,7 @@ class _PermissionExpired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FlushFeed:
-    """Write what has been gathered since the first message behind the last flush."""
+    """Write what has been gathered since the last flush."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ class _RotationDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PathsChanged:
-    """From the file system's watcher: look at what it gathered."""
+    """From the watchdog thread: look at what it has gathered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +25,12 @@ class _CompressionDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FileTouched:
-    """From the file system's watcher: something changed near a file that is read again."""
+    """From the watchdog thread: something changed near a file that is read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FileLookDue:
-    """`again`: the one that comes now and then."""
+    """Look at the files. `again`: this is the periodic look."""
 
     again: bool
 

@@ -1,8 +1,8 @@
-"""A process beside the server that does one thing: when the server dies, it ends the agents.
+"""A process beside the server with one task: when the server dies, it ends the agents.
 
-It is told by the end of a pipe, which the kernel closes however the server dies, `kill -9`
-included. That needs no thread of ours between fork and exec, as PR_SET_PDEATHSIG would, reaches
-grandchildren, and works on every Unix. Whatever it misses is ended at the next start.
+The end of a pipe tells it, which the kernel closes however the server dies, also after `kill -9`.
+This needs no thread of ours between fork and exec, as PR_SET_PDEATHSIG would, reaches
+grandchildren, and works on every Unix. The next start ends what the guardian misses.
 """
 
 import logging
@@ -21,9 +21,9 @@ _SCRIPT = "import sys; from actors.process_tree.guardian import guard; guard(sys
 
 
 class Guardian:
-    """Started by the constructor, which raises OSError. `stop` says that all is in order.
+    """The constructor starts it, and raises OSError. `stop` says that all is in order.
 
-    `prefix` is that of the marks of this run of the server: the next one may be up already.
+    `prefix` is that of the marks of this run of the server: the next run may have begun.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -40,7 +40,7 @@ class Guardian:
         )
 
     def stop(self) -> None:
-        """The agents are gone: there is nothing to be guarded any more."""
+        """End the guardian: the agents are gone, so there is nothing to guard."""
         assert self._popen.stdin is not None
         try:
             self._popen.stdin.write(b".")
@@ -53,6 +53,6 @@ class Guardian:
 
 
 def guard(prefix: str) -> None:
-    """The guardian's own main: waits for a word, or for the end of the pipe."""
+    """Wait for a word, or for the end of the pipe: the guardian's own main function."""
     if not sys.stdin.buffer.read(1):
         tree.end_strays(prefix, STRAYS_TIMEOUT_S)

@@ -1,7 +1,7 @@
 """What an agent's process has started: its descendants, and whatever carries its mark.
 
-Each alone misses some: a double fork leaves the family, a child that was started between the look
-and the signal is not noted, a process may wipe its environment or begin a session of its own.
+Each way alone misses some: a double fork leaves the tree, a child that starts between the look and
+the signal is not noted, a process may clear its environment or begin a session of its own.
 """
 
 import logging
@@ -19,18 +19,18 @@ STRAY_LOOKS_MAX = 8
 # A process in the middle of an exec is through by then.
 EXEC_PAUSE_S = 0.05
 GENERATIONS_MAX = 64
-# A machine where something is always being started must not keep a look from its end.
+# A machine where processes start all the time must not keep a look from ending.
 LISTINGS_MAX = 16
 _HAS_PROC = os.path.exists("/proc/self/stat")
 
 
 def mark_of(data_id: str, process_name: str) -> str:
-    """The value of MARK for one process of one data folder."""
+    """Return the value of MARK for one process of one data folder."""
     return f"{data_id}:{process_name}"
 
 
 def descendants(leader: psutil.Process) -> list[psutil.Process]:
-    """Every process below `leader` now; none once it is gone."""
+    """Return every process below `leader`; none once it is gone."""
     try:
         return leader.children(recursive=True)
     except psutil.Error:
@@ -38,8 +38,8 @@ def descendants(leader: psutil.Process) -> list[psutil.Process]:
 
 
 def rounds(listing: Callable[[], Iterable[int]]) -> Iterator[list[int]]:
-    """What a listing names, and then, again and again, what it names beside that, until it is
-    nothing: one may fork while the others are read, and be gone before its turn comes."""
+    """Yield what a listing names, and then what it names in addition, until that is nothing: a
+    process may fork while others are read, and be gone before its turn comes."""
     looked_at: set[int] = set()
     for _ in range(LISTINGS_MAX):
         new = [pid for pid in listing() if pid not in looked_at]
@@ -51,16 +51,16 @@ def rounds(listing: Callable[[], Iterable[int]]) -> Iterator[list[int]]:
 
 @dataclass(slots=True)
 class Look:
-    """What one look has found, and still runs. `unreadable`: those whose environment read as empty:
-    a process in the middle of an exec, and one that has wiped it. The first carries the mark a
-    moment later. `fleeting`: one was found and is gone, who knows whether without a child."""
+    """What one look has found that still runs. `unreadable` are processes whose environment read as
+    empty: in the middle of an exec (they carry the mark a moment later), or cleared. `fleeting`: a
+    process was found and is gone, perhaps leaving a child."""
 
     found: list[psutil.Process] = field(default_factory=list)
     unreadable: set[int] = field(default_factory=set)
     fleeting: bool = False
 
     def mark_of(self, process: psutil.Process) -> str:
-        """Read once: what is readable now may be in an exec a moment later."""
+        """Read a mark, once: a process that is readable now may be in an exec a moment later."""
         try:
             seen = process.environ()
             if not seen and process.status() != psutil.STATUS_ZOMBIE:
@@ -70,7 +70,7 @@ class Look:
         return str(seen.get(MARK, ""))
 
     def close(self) -> "Look":
-        """Nothing more is looked at."""
+        """End the look."""
         running = alive(self.found)
         self.fleeting = len(running) < len(self.found)
         self.found = running
@@ -78,7 +78,7 @@ class Look:
 
 
 def look_for(prefix: str) -> Look:
-    """Every process whose MARK begins with `prefix`, as far as it can be seen."""
+    """Return every visible process whose MARK begins with `prefix`."""
     look = Look()
     for pids in rounds(psutil.pids):
         for pid in pids:
@@ -92,12 +92,12 @@ def look_for(prefix: str) -> Look:
 
 
 def left_by_turn(newcomers: Callable[[], Iterable[int]], own: list[int], mark: str) -> Look:
-    """Of those that are new, what a turn has left behind: its own, and not part of the CLI. `own`
-    is what `own_of` has found.
+    """Return what a turn has left behind: new processes that carry its mark or descend from the
+    CLI, and are not part of the CLI. `own` comes from `own_of`.
 
-    The CLI's helpers (MCP servers, and what those have started) hang on a child that shares its
-    session; each Bash command has a session of its own (seen with both versions), and an orphan
-    hangs on nothing.
+    The CLI's helpers (MCP servers, and what those have started) are below a child that shares its
+    session. Each Bash command has a session of its own (observed with both versions), and an orphan
+    has no parent here.
     """
     look = Look()
     for pids in rounds(newcomers):
@@ -115,15 +115,16 @@ def left_by_turn(newcomers: Callable[[], Iterable[int]], own: list[int], mark: s
 
 
 def own_of(leader_pid: int) -> list[int]:
-    """The agent itself: the leader and, where that is a sandbox with a PID namespace, the first
-    process in there, to which orphans are given, and the CLI."""
+    """Return the agent itself: the leader and, if that is a sandbox with a PID namespace, the first
+    process in it, which inherits orphans, and the CLI."""
     first = next((pid for pid in _children(leader_pid) if _begins_namespace(pid)), None)
     inside = [] if first is None else [first, *_children(first)[:1]]
     return [leader_pid, *inside]
 
 
 def _children(pid: int) -> list[int]:
-    """The oldest first; none where the system does not tell (proc(5), `children`)."""
+    """Return the children, the oldest first; none if the system does not tell (proc(5),
+    `children`)."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
             return [int(word) for word in file.read().split()]
@@ -132,7 +133,8 @@ def _children(pid: int) -> list[int]:
 
 
 def _begins_namespace(pid: int) -> bool:
-    """Whether it is number 1 to itself, and another to us (proc(5), `NSpid`)."""
+    """Return True if the process is number 1 to itself and another number to us (proc(5),
+    `NSpid`)."""
     try:
         with open(f"/proc/{pid}/status", "rb") as file:
             named = next((line for line in file if line.startswith(b"NSpid:")), b"")
@@ -143,7 +145,7 @@ def _begins_namespace(pid: int) -> bool:
 
 
 def _branch(pid: int, own: list[int]) -> int | None:
-    """The child of the CLI that a process is, or descends from; None where it is neither."""
+    """Return the child of the CLI that a process is or descends from; None if there is none."""
     parent = _parent(pid)
     for _ in range(GENERATIONS_MAX):
         if parent == own[-1]:
@@ -153,14 +155,14 @@ def _branch(pid: int, own: list[int]) -> int | None:
         pid = parent
         try:
             parent = _parent(pid)
-        except (OSError, psutil.Error):  # it has gone meanwhile: an orphan, which its mark tells
+        except (OSError, psutil.Error):  # it is gone, so this is an orphan, which its mark tells
             return None
     return None
 
 
 def _parent(pid: int) -> int:
-    """Read here: psutil's parents() looks ten times at each ancestor, and this is in the way of
-    every turn's end (bench/agent.py). Raises OSError, psutil.Error."""
+    """Return the parent's pid. psutil's parents() reads each ancestor ten times, and every turn's
+    end waits for this (bench/agent.py). Raises OSError and psutil.Error."""
     if not _HAS_PROC:
         return psutil.Process(pid).ppid()
     with open(f"/proc/{pid}/stat", "rb") as file:
@@ -168,25 +170,25 @@ def _parent(pid: int) -> int:
 
 
 class Census:
-    """Which processes are new since the last look, without reading every one of them: a look costs
-    a fraction of a millisecond, where reading all environments takes many."""
+    """Which processes are new since the last look, without reading each of them: a look costs a
+    fraction of a millisecond, reading all environments costs many."""
 
     def __init__(self) -> None:
         self._look()
         self.settle()
 
     def _look(self) -> None:
-        # In this order: a number that is given in between counts as new.
+        # In this order: a pid that is assigned in between counts as new.
         self._newest_seen = _newest_pid()
         self._seen = psutil.pids()
 
     def settle(self) -> None:
-        """What the last look saw is known, and no more than that."""
+        """Count what the last look saw as known, and nothing more."""
         self._newest_pid = self._newest_seen
         self._known = frozenset(self._seen)
 
     def newcomers(self) -> list[int]:
-        """All, where numbers may have been given again since the last look."""
+        """Return the new processes; all, if pids may have been reused since the last look."""
         self._look()
         newest, before = self._newest_seen, self._newest_pid
         if newest is None or before is None or newest < before:
@@ -195,7 +197,7 @@ class Census:
 
 
 def _newest_pid() -> int | None:
-    """The number that was given last; None where the system does not tell (not Linux)."""
+    """Return the pid that was assigned last; None if the system does not tell (not Linux)."""
     try:
         with open("/proc/loadavg", "rb") as file:
             return int(file.read().split()[-1])
@@ -204,7 +206,7 @@ def _newest_pid() -> int | None:
 
 
 def in_session(session_id: int) -> list[psutil.Process]:
-    """Every process of a session (POSIX): an agent's is led by its own pid."""
+    """Return every process of a POSIX session; an agent's session has the pid of its leader."""
     found = []
     for pid in psutil.pids():
         try:
@@ -216,9 +218,9 @@ def in_session(session_id: int) -> list[psutil.Process]:
 
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run. A zombie is gone: only its parent has not looked yet.
+    """Return the processes that still run. A zombie is gone: only its parent has not looked yet.
 
-    psutil compares the start time, so a pid that was given again is not taken for the old one.
+    psutil compares the start time, so a reused pid is not taken for the old process.
     """
     running = []
     for process in processes:
@@ -231,7 +233,7 @@ def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """SIGKILL to each; one that is gone already is a success."""
+    """Send SIGKILL to each; a process that is gone already is a success."""
     for process in processes:
         try:
             process.kill()
@@ -242,9 +244,9 @@ def kill(processes: Iterable[psutil.Process]) -> None:
 
 
 def end_strays(prefix: str, timeout_s: float) -> int:
-    """Ends every process whose mark begins so; how many there were. It looks again until nothing is
-    found: one may have started another meanwhile, which shows no mark in the middle of its exec.
-    Waits a bounded time."""
+    """End every process whose mark begins so; return how many there were. Look again until nothing
+    is found: a process may have started another one, which shows no mark during its exec. Wait a
+    bounded time."""
     ended: set[int] = set()
     without_mark: set[int] = set()
     for _ in range(STRAY_LOOKS_MAX):
@@ -253,7 +255,9 @@ def end_strays(prefix: str, timeout_s: float) -> int:
         if not strays:
             if look.unreadable <= without_mark and not look.fleeting:
                 return len(ended)
-            without_mark = look.unreadable  # what stays so has none, or has wiped it
+            without_mark = (
+                look.unreadable
+            )  # a process that stays unreadable has no mark, or has cleared it
             time.sleep(EXEC_PAUSE_S)
             continue
         kill(strays)

@@ -1,4 +1,4 @@
-"""A Project's side of its Executor: started when it is first needed, owed credit, and mourned."""
+"""A Project's side of its Executor: it starts it, gives it credit, and handles its death."""
 
 from typing import Any
 
@@ -95,10 +95,10 @@ class ExecutorLink:
     # -- what it says ------------------------------------------------------------------------
 
     def on_process_changed(self, message: messages.ProcessChanged) -> None:
-        """Pass on to the Hub whether a process is kept, and since when.
+        """Tell the Hub whether a process is kept, and since when.
 
-        The Executor may say that a process is idle long after its turn's end was shown, when another
-        project has been used since: the end's time is what counts.
+        The Executor may report an idle process long after its turn's end was shown, when another
+        project has been used since. The time of the end counts.
         """
         if not (message.is_idle and self.has_process):
             self.used_at_s = self._clock.monotonic()

@@ -1,4 +1,4 @@
-"""Which of Claude's sessions a project's next prompt runs in, and what is logged when it changes."""
+"""Which of Claude's sessions the next prompt runs in, and what is logged when that changes."""
 
 from collections.abc import Callable
 

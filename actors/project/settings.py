@@ -1,4 +1,4 @@
-"""What every project of a server shares."""
+"""What all projects of a server share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from storage.message_log import LogSettings
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """`roots` is PROJECT_ROOTS, `max_queue` MAX_QUEUE, and so on: each by its variable."""
+    """`roots` is PROJECT_ROOTS, `max_queue` MAX_QUEUE, and so on: each field has the name of its
+    variable."""
 
     layout: DataLayout
     log: LogSettings

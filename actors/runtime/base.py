@@ -41,8 +41,8 @@ class Actor(pykka.ThreadingActor):
 
     @staticmethod
     def _create_actor_inbox() -> "queue.SimpleQueue[Any]":
-        """Return the inbox. pykka lets a subclass choose; SimpleQueue is written in C, and a message
-        costs less than half of what it does in queue.Queue (bench/log.py, rows 2 and 11)."""
+        """Return the inbox. pykka lets a subclass choose it. SimpleQueue is written in C: a message
+        costs less than half of what it costs in queue.Queue (bench/log.py, rows 2 and 11)."""
         return queue.SimpleQueue()
 
     def _start_actor_loop(self) -> None:

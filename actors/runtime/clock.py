@@ -16,10 +16,10 @@ class Clock(Protocol):
     """Two times: one for stamps, one for deadlines."""
 
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """Return the time, aware, in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds; never goes back."""
+        """Return seconds that never go back."""
 
 
 class SystemClock:
@@ -32,7 +32,7 @@ class SystemClock:
 
 
 def timestamp(moment: datetime) -> str:
-    """As the log and the wire write times: RFC 3339, UTC, microseconds, `Z`."""
+    """Return a time as the log and the wire write it: RFC 3339, UTC, microseconds, `Z`."""
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
@@ -40,8 +40,8 @@ class Timer(Protocol):
     """One message on its way."""
 
     def cancel(self) -> None:
-        """Harmless when it has fired. One that was cancelled late may still come: the receiver
-        checks the id in the message."""
+        """Cancel it; do nothing if it has fired. A timer that is cancelled late may still come, so
+        the receiver checks the id in the message."""
 
 
 class Timers(Protocol):
@@ -61,7 +61,7 @@ class _Entry:
 
 
 class ThreadTimers:
-    """All timers of the server on one thread."""
+    """All timers of the server, on one thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -75,7 +75,7 @@ class ThreadTimers:
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """No timer fires after this."""
+        """Stop the thread; no timer fires after this."""
         with self._changed:
             self._stopped = True
             self._changed.notify()

@@ -1,4 +1,5 @@
-"""How often a child may be restarted before its supervisor gives up (Erlang's intensity)."""
+"""How often a child may be restarted before its supervisor gives up (Erlang's restart
+intensity)."""
 
 from collections import deque
 
@@ -7,13 +8,13 @@ RESTART_PERIOD_S = 60.0
 
 
 class RestartIntensity:
-    """Counts failures; at most RESTARTS_MAX restarts in RESTART_PERIOD_S seconds."""
+    """Counts failures: at most RESTARTS_MAX restarts in RESTART_PERIOD_S seconds."""
 
     def __init__(self) -> None:
         self._failures: deque[float] = deque()
 
     def may_restart(self, now_s: float) -> bool:
-        """Notes a failure at a monotonic time; whether a restart is still allowed."""
+        """Note a failure at a monotonic time; return True if a restart is still allowed."""
         self._failures.append(now_s)
         while self._failures[0] <= now_s - RESTART_PERIOD_S:
             self._failures.popleft()

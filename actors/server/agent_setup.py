@@ -1,4 +1,4 @@
-"""What is got ready for agents before the first is started, and cleared up behind the last."""
+"""Prepares what agents need before the first one starts, and clears up after the last."""
 
 import contextlib
 import logging
@@ -33,7 +33,7 @@ AS_ROOT = (
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """What this run of the server knows of its agents: their marks, environment, walls and CLI."""
+    """What this run of the server knows of its agents: marks, environment, walls and CLI."""
 
     data_id: str
     run_id: str
@@ -43,7 +43,7 @@ class AgentFacts:
 
 
 def faults(config: Config) -> list[str]:
-    """What the system has against the settings of agents."""
+    """Return what the system has against the settings of agents."""
     found = walls.faults(config.agent_limits, config.agent_user)
     command = config.claude_cmd[0]
     if shutil.which(command) is None:
@@ -52,13 +52,13 @@ def faults(config: Config) -> list[str]:
 
 
 def end_strays(data_id: str) -> None:
-    """What an earlier server on this data folder has left behind."""
+    """End what an earlier server on this data folder has left behind."""
     if strays := tree.end_strays(tree.mark_of(data_id, ""), STRAYS_TIMEOUT_S):
         logger.warning("ended %d processes that an earlier server left behind", strays)
 
 
 def prepare(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentFacts:
-    """Raises StartFailed."""
+    """Prepare everything. Raises StartFailed."""
     around = _walls(config)
     environment = around.environment(_environment(config))
     if (problem := home_problem(environment, around.uid)) is not None:
@@ -77,7 +77,7 @@ def prepare(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentF
 def _walls(config: Config) -> Walls:
     try:
         around = walls.raised_by(config.agent_limits, config.agent_user)
-    except KeyError as error:  # the user was there a moment ago
+    except KeyError as error:  # the user existed a moment ago
         raise StartFailed(f"AGENT_USER: {error}") from None
     if around.uid == 0:
         logger.warning("%s", AS_ROOT)
@@ -94,7 +94,7 @@ def _environment(config: Config) -> dict[str, str]:
 
 
 def _guard(data_id: str, stack: contextlib.ExitStack) -> str:
-    """Stops behind those whom it guards. Returns the name of this run."""
+    """Start the guardian, which stops behind the agents. Return the name of this run."""
     run_id = secrets.token_hex(4)
     marks = tree.mark_of(data_id, f"{run_id}-")
     try:
@@ -107,13 +107,14 @@ def _guard(data_id: str, stack: contextlib.ExitStack) -> str:
 
 
 def _look_once_more(marks: str) -> None:
-    """Each end has looked for what it left; this finds what has hidden from that."""
+    """End what has hidden from the look at each end."""
     if found := tree.end_strays(marks, STRAYS_TIMEOUT_S):
         logger.warning("ended %d processes that agents had left behind", found)
 
 
 def _ask_cli(config: Config, environment: Mapping[str, str], around: Walls) -> CliFacts:
-    """In a thread: the CLI may take its time, and the port need not wait for it."""
+    """Ask the CLI for its version, in a thread: it may take its time, and the port need not
+    wait."""
     facts = CliFacts()
     asked = (config.claude_cmd, environment, around)
     threading.Thread(target=facts.probe, args=asked, name="claude-facts", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Where clients come in: a TCP port, with TLS or without, and a Unix socket."""
+"""Where clients connect: a TCP port, with or without TLS, and a Unix socket."""
 
 import contextlib
 import logging
@@ -29,7 +29,7 @@ ACCEPT_STOP_S = 2.0
 
 
 def check(config: Config) -> None:
-    """What only the files can tell. Raises ConfigurationError with all faults."""
+    """Check what only the files can tell. Raises ConfigurationError with all faults."""
     faults = []
     try:
         _certificates(config)
@@ -50,22 +50,22 @@ def check(config: Config) -> None:
 
 
 class Doors:
-    """Bound by the constructor, before anything is opened, so that a taken port costs nothing;
-    clients come in from `open` on."""
+    """The constructor binds, before anything is opened, so that a taken port costs nothing. Clients
+    can connect from `open` on."""
 
     def __init__(self, config: Config, stack: contextlib.ExitStack) -> None:
-        """Raises StartFailed."""
+        """Bind. Raises StartFailed."""
         self._config = config
         self._tcp = None if config.ws_port is None else _listen(config, config.ws_port, stack)
         self._unix = None if config.socket is None else _listen_locally(config.socket, stack)
         try:
             self._certificates = _certificates(config)
             self._keyring = _keyring(config)
-        except ReloadFailed as error:  # it was good a moment ago
+        except ReloadFailed as error:  # it was valid a moment ago
             raise StartFailed(str(error)) from None
 
     def announce(self, say: Callable[[str], None]) -> None:
-        """One line of the first door; that of another one goes to the log."""
+        """Say one line for the first door; log a line for another one."""
         tcp = [] if self._tcp is None else [f"listening on {self._url(self._tcp.port)}"]
         unix = [] if self._unix is None else [f"listening on unix:{self._unix.path}"]
         first, *others = tcp + unix
@@ -81,7 +81,7 @@ class Doors:
         died: Callable[[str], None],
         stack: contextlib.ExitStack,
     ) -> None:
-        """From here on clients come in; the stack shuts the doors again."""
+        """Accept clients from now on; the stack closes the doors again."""
         for reloader in self.reloaders(hub, timers, front.trail, died):
             stack.callback(reloader.stop, block=False)
         if self._tcp is not None:
@@ -94,8 +94,8 @@ class Doors:
     def reloaders(
         self, hub: Ref, timers: Timers, trail: AuditTrail, died: Callable[[str], None]
     ) -> Iterator[Ref]:
-        """Starts them. Without that of the certificate the old one stays; without that of the keys
-        one that is taken out would stay good, so nothing goes on."""
+        """Start the reloaders. Without the reloader of the certificate the old one stays. Without
+        the reloader of the keys a removed key would stay valid, so the server stops."""
         start = partial(FileReloader.start, hub=hub, timers=timers, trail=trail)
         if self._certificates is not None:
             yield start(subject=self._certificates)
@@ -115,14 +115,14 @@ def _open(listener: Listener, context: ConnectionContext, stack: contextlib.Exit
 
 
 def _certificates(config: Config) -> Certificates | None:
-    """Raises CertificateError."""
+    """Return the certificate, None without TLS. Raises CertificateError."""
     if config.tls_cert is None or config.tls_key is None:
         return None
     return Certificates(Path(config.tls_cert), Path(config.tls_key))
 
 
 def _keyring(config: Config) -> Keyring | None:
-    """Raises ReloadFailed."""
+    """Return the keyring, None without keys. Raises ReloadFailed."""
     return None if config.authorized_keys is None else Keyring(Path(config.authorized_keys))
 
 

@@ -1,4 +1,4 @@
-"""The server's own log lines, on standard error: text for people, JSON for machines."""
+"""The server's log lines, on standard error: text for people, JSON for machines."""
 
 import logging
 import sys
@@ -33,12 +33,13 @@ def _stamp(record: logging.LogRecord) -> str:
 
 
 def configure(level: str, log_format: str) -> None:
-    """Sets up the root logger with our one handler: websocket-server adds one when imported."""
+    """Set up the root logger with our one handler: websocket-server adds one when it is
+    imported."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Libraries report what we report ourselves.
+    # These libraries report what we report ourselves.
     for name in ("websockets", "pykka", "watchdog", "websocket_server"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

@@ -42,13 +42,13 @@ TIMERS_STOP_S = 2.0
 LEFT_STOP_S = 2.0
 READINESS_STOP_S = 2.0
 AUDIT_STOP_S = 5.0
-# Over the Hub's own deadlines, which depend on KILL_GRACE.
+# Beyond the Hub's own deadlines, which depend on KILL_GRACE.
 STOP_MARGIN_S = 15.0
 DESCRIPTORS_WANTED = 65536
 
 
 def check(config: Config) -> None:
-    """What only the system can tell of the configuration. Raises ConfigurationError."""
+    """Check what only the system can tell about the configuration. Raises ConfigurationError."""
     faults = agent_setup.faults(config)
     try:
         doors.check(config)
@@ -59,10 +59,10 @@ def check(config: Config) -> None:
 
 
 def serve(config: Config, announce: Callable[[str], None]) -> int:
-    """Runs the server until SIGTERM or SIGINT; returns the exit code.
+    """Run the server until SIGTERM or SIGINT; return the exit code.
 
-    `announce` gets the one line for standard output, once clients can connect. To be called on the
-    main thread. Raises StartFailed.
+    `announce` gets the one line for standard output, once clients can connect. Call it on the main
+    thread. Raises StartFailed.
     """
     problem = no_new_privileges.forgo()  # before there are other threads
     logs.configure(config.log_level, config.log_format)
@@ -89,14 +89,14 @@ def _run(
     stop_request: StopRequest,
     stack: contextlib.ExitStack,
 ) -> None:
-    """Start, in this order; the stack stops in the other."""
+    """Start, in this order; the stack stops everything in the reverse order."""
     layout, data_id = _take_data_folder(config, stack)
     front_doors = Doors(config, stack)
     agent_setup.end_strays(data_id)
     clock, timers = _clock_and_timers(stack)
     facts = agent_setup.prepare(config, data_id, stack)
     trail = _start_auditor(config, layout, clock, timers, stop_request, stack)
-    readiness = _readiness(stack)  # stops after those whom it wakes
+    readiness = _readiness(stack)  # it stops after the threads that it wakes
     progress = StartProgress(_say_progress)
     directory = LocalDirectory()
     settings = hub_settings(
@@ -139,7 +139,7 @@ def _start_auditor(
     stop_request: StopRequest,
     stack: contextlib.ExitStack,
 ) -> AuditTrail:
-    """Stops behind all that may still have something to say."""
+    """Start the auditor, which stops behind everybody who may still have something to say."""
     trail = AuditTrail(clock)
     settings = audit_settings(config, layout)
     try:
@@ -155,7 +155,8 @@ def _start_auditor(
 
 
 def _note_configuration(config: Config, layout: DataLayout, trail: AuditTrail) -> None:
-    """Where it is another than at the last start: which settings are not the default's."""
+    """Record which settings differ from the defaults, if the configuration has changed since the
+    last start."""
     named = config.model_dump(mode="json", exclude_defaults=True)
     digest = hashlib.sha256(codec.dumps(config.model_dump(mode="json"))).hexdigest()
     try:
@@ -191,7 +192,7 @@ def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[Data
 
 
 def _stop_actors(hub: Ref, timeout_s: float) -> None:
-    """The Hub ends everything below it; whatever is alive after that is a bug, and said to be."""
+    """Have the Hub end everything below it; report whatever is alive after that as a bug."""
     done = threading.Event()
     if tell_if_alive(hub, messages.StopHub(done=done)):
         done.wait(timeout_s)
@@ -199,7 +200,7 @@ def _stop_actors(hub: Ref, timeout_s: float) -> None:
     for ref in left:
         ref.stop(block=False)
     clock = SystemClock()
-    deadline_s = clock.monotonic() + LEFT_STOP_S  # one for all
+    deadline_s = clock.monotonic() + LEFT_STOP_S  # one deadline for all
     for ref in left:
         if not ref.actor_stopped.wait(max(0.0, deadline_s - clock.monotonic())):
             logger.error("bug: %s is still alive", ref)
@@ -214,7 +215,7 @@ def _raise_descriptor_limit() -> None:
 
 
 def say(line: str) -> None:
-    """To standard output; a closed one does not stop the server."""
+    """Write to standard output; a closed one does not stop the server."""
     with contextlib.suppress(OSError):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Nothing that the server starts can become more than it is: no set-uid program, no sudo."""
+"""Nothing that the server starts can gain privileges: no set-uid program, no sudo."""
 
 import ctypes
 import os
@@ -8,9 +8,9 @@ _PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 
 
 def forgo() -> str | None:
-    """For this thread and all that are made from now on, so on the main thread before there are
-    others; inherited for ever, and never taken back (prctl(2), PR_SET_NO_NEW_PRIVS). The problem
-    where it could not be done."""
+    """Give privileges up for this thread and all later ones; so call it on the main thread before
+    there are others. Children inherit it for ever (prctl(2), PR_SET_NO_NEW_PRIVS). Return the
+    problem if it failed, else None."""
     if sys.platform != "linux":
         return "this system knows no no_new_privs: agents can use set-uid programs"
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""How far the opening of the projects is: told by the Hub, waited for by main."""
+"""How far the opening of the projects is: the Hub notes it, main waits for it."""
 
 import threading
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from actors.server.stop_request import StopRequest
 POLL_S = 0.05
 QUIET_S = 2.0
 BETWEEN_LINES_S = 2.0
-# Without any progress; a log of many gigabytes behind a lost checkpoint takes minutes.
+# Without any progress. A log of many gigabytes behind a lost checkpoint takes minutes.
 STALLED_S = 600.0
 
 
 class StartProgress:
-    """`say` gets a line now and then, once it takes longer than QUIET_S."""
+    """`say` gets a line now and then, once the opening takes longer than QUIET_S."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -21,13 +21,13 @@ class StartProgress:
         self._state = (0, 0)
 
     def note(self, done: int, total: int) -> None:
-        """From any thread."""
+        """Note the progress; any thread may call it."""
         self._state = (done, total)
         if done == total:
             self._all_open.set()
 
     def wait(self, stop_request: StopRequest) -> None:
-        """Until every project is open or has failed to, or a stop is wished for."""
+        """Wait until every project is open or has failed, or until a stop is requested."""
         waited_s = stalled_s = 0.0
         line_due_s, seen = QUIET_S, self._state
         while not self._all_open.wait(POLL_S) and not stop_request.wait(0):

@@ -1,8 +1,8 @@
-"""What ends the server: a signal, or a failure of what everything rests on.
+"""What ends the server: a signal, or the failure of something that it cannot do without.
 
 The main thread waits on a pipe and not on an Event: the kernel may hand a signal to any thread, and
-then nothing would wake a main thread that waits for a lock, so that Python never ran the handler.
-(Blocking the signals in the other threads would be inherited by the agents.)
+then nothing would wake a main thread that waits for a lock, so Python would never run the handler.
+(If the other threads blocked the signals, the agents would inherit that.)
 """
 
 import contextlib
@@ -15,7 +15,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """`failure` says why, where it was no signal. To be made on the main thread."""
+    """`failure` says why, if it was no signal. Create it on the main thread."""
 
     def __init__(self) -> None:
         self.failure: str | None = None
@@ -28,14 +28,15 @@ class StopRequest:
         return self._wanted
 
     def fail(self, reason: str) -> None:
-        """From any thread."""
+        """Request a stop because of a failure; any thread may call it."""
         self.failure = reason
         self._wanted = True
         self._wake()
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """Within it SIGTERM and SIGINT are a stop_request; asking again changes nothing."""
+        """Turn SIGTERM and SIGINT into a request, within this context; a second signal changes
+        nothing."""
         before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
         fd_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         try:
@@ -48,15 +49,15 @@ class StopRequest:
             os.close(self._writing)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether a stop is wanted, by then at the latest. On the main thread."""
+        """Wait; return True once a stop is requested. For the main thread."""
         if not self._wanted:
             ready, _, _ = select.select([self._reading], [], [], timeout_s)
             if ready:
-                os.read(self._reading, 1024)  # and now the handler has run
+                os.read(self._reading, 1024)  # the handler has run by now
         return self._wanted
 
     def wait_for_ever(self) -> None:
-        """Other signals wake it too, and change nothing."""
+        """Wait until a stop is requested; other signals wake it, too, and change nothing."""
         while not self.wait():
             continue
 
@@ -64,5 +65,5 @@ class StopRequest:
         self._wanted = True
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full, or the server has stopped
+        with contextlib.suppress(OSError):  # the pipe is full, or the server has stopped
             os.write(self._writing, b"x")

@@ -1,4 +1,4 @@
-"""What the system must allow for MAX_CONN connections; docs/tuning.md tells how to raise it."""
+"""What the system must allow for MAX_CONN connections; docs/tuning.md says how to raise it."""
 
 import os
 import resource
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from actors.limits.connections import HANDSHAKES_MAX
 
-# Per connection: a descriptor, its reading thread and its Client's.
+# For each connection: a descriptor, its reading thread and its Client's.
 THREADS_PER_CONNECTION = 2
 # Each thread's stack is a mapping, and so is the guard page below it.
 MAPPINGS_PER_THREAD = 2
-# A project: its log, and while an agent runs its pipes; its actors and the agent's threads.
+# For each project: its log, and while an agent runs its pipes; its actors and the agent's threads.
 DESCRIPTORS_PER_PROJECT = 8
 THREADS_PER_PROJECT = 8
 DESCRIPTORS_BESIDE = 64
@@ -20,9 +20,9 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def warnings(max_conn: int, busy_projects: int = 16) -> list[str]:
-    """One line for each limit that `max_conn` connections would reach, with the remedy.
+    """Return one line, with the remedy, for each limit that `max_conn` connections would reach.
 
-    `busy_projects`: as many projects are reckoned with that run an agent at the same time.
+    `busy_projects` is how many projects are assumed to run an agent at the same time.
     """
     descriptors = (
         max_conn + HANDSHAKES_MAX + DESCRIPTORS_PER_PROJECT * busy_projects + DESCRIPTORS_BESIDE
@@ -60,13 +60,14 @@ def warnings(max_conn: int, busy_projects: int = 16) -> list[str]:
 
 def _soft(which: int) -> int | None:
     if which == resource.RLIMIT_NPROC and os.geteuid() == 0:
-        return None  # root's threads are not counted
+        return None  # the limit does not apply to root
     soft, _ = resource.getrlimit(which)
     return None if soft == resource.RLIM_INFINITY else soft
 
 
 def _number(path: Path) -> int | None:
-    """None where there is no such file, as on other systems, or no limit in it."""
+    """Return a number from a file; None if there is no such file, as on other systems, or no limit
+    in it."""
     try:
         return int(path.read_text())
     except (OSError, ValueError):

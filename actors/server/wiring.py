@@ -1,4 +1,4 @@
-"""From the configuration to what each room wants to know."""
+"""From the configuration to the settings of each room."""
 
 import secrets
 from collections.abc import Callable
@@ -108,7 +108,7 @@ def _rotation_settings(config: Config, layout: DataLayout) -> RotationSettings:
 
 
 class FrontEnd:
-    """What the connections of every door share: their number, and what they lead to."""
+    """What the connections of all doors share: their limits, and the actors that they talk to."""
 
     def __init__(
         self,
@@ -138,7 +138,8 @@ class FrontEnd:
         self.trail = trail
 
     def context(self, keyring: Keyring | None) -> ConnectionContext:
-        """For a door whose peers need a key of `keyring`; None: they need none. Without TLS."""
+        """Return the context of a door, without TLS. Its peers need a key of `keyring`; None: they
+        need none."""
         config = self._config
         hub, directory, timers = self._actors
         conversation = HubContext(

@@ -1,7 +1,7 @@
 """Watches a project's folder while someone has joined, and tells the Project what changed.
 
-watchdog's thread only notes paths, within a bound; this actor reports them a moment later, without
-what git ignores.
+watchdog's thread only notes paths, within a bound. The actor reports them a moment later, without
+those that git ignores.
 """
 
 import errno
@@ -27,17 +27,17 @@ from storage.ignore_rules import IgnoreRules
 logger = logging.getLogger("claudehub.files")
 
 REPORT_DELAY_S = 0.5
-# Where nothing tells of changes: a report comes within 2 s of one.
+# Without inotify: a report comes within 2 s of a change.
 POLL_S = 1.0
 _NO_MORE_WATCHES = frozenset((errno.ENOSPC, errno.EMFILE))
 PATHS_MAX = 100
-# Paths noted between two reports, before the ignored ones are taken out.
+# Paths that are noted between two reports, before the ignored ones are taken out.
 NOTED_MAX = 10_000
 _READING = frozenset(("opened", "closed_no_write"))
 
 
 class _Notes(FileSystemEventHandler):
-    """Called by watchdog's thread."""
+    """watchdog's thread calls it."""
 
     def __init__(self, watcher: Ref) -> None:
         self._watcher = watcher
@@ -62,7 +62,7 @@ class _Notes(FileSystemEventHandler):
             tell_if_alive(self._watcher, messages._PathsChanged())
 
     def take(self) -> tuple[list[str], bool, bool]:
-        """What was noted, whether more happened than was noted, and whether a folder is new."""
+        """Return the paths, whether more happened than was noted, and whether a folder is new."""
         with self._lock:
             taken = list(self._paths), self._overflowed, self._has_folders
             self._paths.clear()
@@ -71,7 +71,7 @@ class _Notes(FileSystemEventHandler):
 
 
 class FileWatcher(Actor):
-    """Child of a Project. Where the system has no watches left it looks by itself."""
+    """Child of a Project. If the system has no inotify watches left, it looks by itself."""
 
     def __init__(self, *, project: Ref, folder: str, timers: Timers) -> None:
         super().__init__(parent=project, name=f"file watcher {folder}")
@@ -93,7 +93,8 @@ class FileWatcher(Actor):
             self._look_instead(error)
 
     def _look_instead(self, error: OSError) -> None:
-        """Where the system has no watches left. Raises another fault as it is."""
+        """Poll, because the system has no inotify watches left. Raises any other error
+        unchanged."""
         if error.errno not in _NO_MORE_WATCHES:
             raise error
         logger.warning(
@@ -114,12 +115,12 @@ class FileWatcher(Actor):
         return observer
 
     def _worth_a_look(self, path: str | None) -> Iterator["os.DirEntry[str]"]:
-        """What a look goes into: a dependency folder of 100,000 files is not to be read each time.
-        Called by watchdog's thread."""
+        """Yield what a look goes into: a dependency folder of 100,000 files must not be read each
+        time. watchdog's thread calls it."""
         folder = str(self._folder) if path is None else path
         if not self._is_in_place():
             return
-        if self._rules is None or folder == str(self._folder):  # a new look, with today's rules
+        if self._rules is None or folder == str(self._folder):  # a new look reads the rules again
             self._rules = IgnoreRules(self._folder)
         ignored = self._rules
         with os.scandir(folder) as entries:
@@ -132,7 +133,8 @@ class FileWatcher(Actor):
                 yield entry
 
     def _is_in_place(self) -> bool:
-        """A link that has come into the way since would show names from outside of the roots."""
+        """Return True if the folder has not become a link since: a link could show names from
+        outside the roots."""
         return os.path.realpath(self._folder) == str(self._folder)
 
     def release(self) -> None:
@@ -162,11 +164,12 @@ class FileWatcher(Actor):
                 self._look_instead(error)
         paths, has_more = self._told(noted)
         truncated = overflowed or has_more
-        if paths or truncated:  # more has changed than was noted: it may be something of note
+        if paths or truncated:  # some changes were not noted and may matter
             self._project.tell(messages.FilesChanged(paths=tuple(paths), truncated=truncated))
 
     def _told(self, noted: list[str]) -> tuple[list[str], bool]:
-        """What git does not ignore, as much of it as is told; and whether there may be more."""
+        """Return the paths that git does not ignore, as many as are reported, and whether there may
+        be more."""
         ignored = IgnoreRules(self._folder)
         paths: list[str] = []
         for path in sorted(noted):
@@ -180,8 +183,8 @@ class FileWatcher(Actor):
 
 
 def _take_one_more_watch() -> None:
-    """Raises OSError where the system has none left. For every folder but the first one, watchdog
-    does not say so; the limit is one for all of a user's watches."""
+    """Raise OSError if the system has no watch left. watchdog reports that only for the first
+    folder; the limit is one for all watches of a user."""
     with tempfile.TemporaryDirectory() as elsewhere:
         probe = Observer()
         probe.schedule(FileSystemEventHandler(), elsewhere)
@@ -197,5 +200,5 @@ def _relative(path: str, folder: Path) -> str:
     relative = os.path.relpath(path, folder)
     if relative in (".", "..") or relative.startswith("../"):
         return ""
-    # A name that is not UTF-8 cannot go over the wire as it is.
+    # A name that is not UTF-8 cannot go over the wire unchanged.
     return relative.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

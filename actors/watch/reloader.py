@@ -1,8 +1,7 @@
 """Reads something again when its files change: the certificate, the keys of users.
 
 Such files are renewed by replacing them, their folders, or links to folders, so the folders of the
-names and of what they lead to are watched; and what watchdog misses is found by a look now and
-then.
+names and of their targets are watched. A periodic look finds what watchdog misses.
 """
 
 import logging
@@ -24,14 +23,14 @@ from actors.watch.stamps import Reloadable, ReloadFailed, steps
 
 logger = logging.getLogger("claudehub.files")
 
-# Several files may belong together (certificate and key): all shall be there before they are read.
+# Several files may belong together (certificate and key): all must be there before they are read.
 SETTLE_S = 0.5
 LOOK_S = 30.0
 STOP_S = 1.0
 
 
 class _Notice(FileSystemEventHandler):
-    """Called by watchdog's thread."""
+    """watchdog's thread calls it."""
 
     def __init__(self, reloader: Ref) -> None:
         self._reloader = reloader
@@ -42,8 +41,8 @@ class _Notice(FileSystemEventHandler):
 
 
 class FileReloader(Actor):
-    """Child of the Hub, which is told `notice` after each change, also after one that failed.
-    `died`: called when it fails, where nobody may go on without it."""
+    """Child of the Hub. With `tells_hub` it tells the Hub after each change, also after one that
+    failed. `died` is called when it fails, if the server cannot go on without it."""
 
     def __init__(
         self,
@@ -70,7 +69,7 @@ class FileReloader(Actor):
 
     def started(self) -> None:
         self._watch()
-        self._reload()  # a change of before the watch is heard by nobody
+        self._reload()  # nobody has noticed a change from before the watch
         self._timers.after(LOOK_S, self.actor_ref, messages._FileLookDue(again=True))
 
     def release(self) -> None:
@@ -99,7 +98,7 @@ class FileReloader(Actor):
     def _look(self) -> None:
         changed = self._reload()
         if changed or _folders(self._subject) != self._folders:
-            # A folder may have been replaced by another of the same name.
+            # A folder may have been replaced by another one of the same name.
             self._watch()
             self._reload()
 
@@ -125,7 +124,7 @@ class FileReloader(Actor):
             tell_if_alive(self._hub, messages.KeysChanged())
 
     def _watch(self) -> None:
-        """What cannot be watched is still looked at now and then."""
+        """Watch the folders; the periodic look covers what cannot be watched."""
         self._unwatch()
         self._folders = _folders(self._subject)
         observer = Observer()
@@ -135,7 +134,7 @@ class FileReloader(Actor):
                 observer.schedule(self._handler, str(folder))
             observer.start()
         except OSError as error:
-            observer.stop()  # those of its watches that have begun
+            observer.stop()  # end the watches that have begun
             logger.warning("%s: looked at every %.0f s only: %s", self._subject.name, LOOK_S, error)
             return
         self._observer = observer
@@ -148,8 +147,8 @@ class FileReloader(Actor):
 
 
 def _folders(subject: Reloadable) -> set[Path]:
-    """Where a change can make the names lead to other files: the folders of every link on the way,
-    and of what they lead to. A loop of links leads nowhere, and is no fault of ours."""
+    """Return the folders in which a change can make the names lead to other files: those of every
+    link on the way, and of the target. A loop of links leads nowhere, which is not our fault."""
     found: set[Path] = set()
     for path in subject.files:
         for place in steps(path.absolute()):

@@ -7,17 +7,17 @@ from typing import Protocol
 
 # As the kernel follows (path_resolution(7)).
 LINKS_MAX = 40
-# What a file was when it was looked at; a change of any of these means that it is another now.
+# What identifies a version of a file: if any part changes, the file is another one.
 Stamp = tuple[int, int, int, int]
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """Of a file that was looked at."""
+    """Return the stamp in a status."""
     return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
 
 
 class ReloadFailed(Exception):
-    """What the files say now cannot be used; the text is for people."""
+    """The files cannot be used as they are now; the text is for people."""
 
 
 class Reloadable(Protocol):
@@ -28,14 +28,14 @@ class Reloadable(Protocol):
 
     @property
     def files(self) -> Sequence[Path]:
-        """Where it comes from."""
+        """Return the files that it comes from."""
 
     def reload(self) -> bool:
-        """Reads again where something has changed; whether it has. Raises ReloadFailed."""
+        """Read again if something has changed; return True if it had. Raises ReloadFailed."""
 
 
 def steps(path: Path) -> Iterator[Path]:
-    """The name, each link on its way, and what it leads to in the end."""
+    """Yield the name, each link on its way, and its target in the end."""
     yield path
     left = LINKS_MAX
     done, ahead = Path("/"), list(path.parts[1:])
@@ -47,7 +47,7 @@ def steps(path: Path) -> Iterator[Path]:
         done /= part
         try:
             target = os.readlink(done)
-        except OSError:  # no link, or not ours to see
+        except OSError:  # no link, or not visible to us
             continue
         yield done
         left -= 1
