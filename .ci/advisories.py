@@ -1,5 +1,5 @@
-"""Runs pip-audit on the environment that it is run in: 1 where something in it has a known hole.
-What could not be looked up, as behind a mirror without advisories, is said, and is no failure.
+"""Run pip-audit on the running environment; exit with 1 if a package has a known vulnerability.
+A failed look-up, as behind a mirror without advisories, is reported and is not a failure.
 """
 
 import subprocess

@@ -1,9 +1,9 @@
-"""The agent's way through the hub, against the agent alone.
+"""Measure the agent through the hub, against the agent alone.
 
     python -m bench.agent [--rounds 5] [--only turn,line,…] [--real 2.1.331=/path/to/claude]…
 
-Each row is a ratio of medians, of so many interleaved rounds; what is compared stands in it. The
-real CLI talks to tests/fake_messages_api.py on loopback; without --real the mock is measured.
+Each row is a ratio of medians over the interleaved rounds, and says what it compares. With --real
+the rows use the real CLI against tests/fake_messages_api.py on loopback, otherwise the mock CLI.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Ratios as bars: SVG, from the data of performance.py."""
+"""Draw ratios as bars in SVG, from the data of performance.py."""
 
 import math
 import statistics
@@ -11,7 +11,7 @@ NAMES = {"hub": "LOG_SYNC=always", "hub-never": "LOG_SYNC=never"}
 
 
 def _x(ratio: float) -> float:
-    """On a logarithmic scale: 2 and 1/2 are equally far from 1."""
+    """Return the place on a logarithmic scale, where 2 and 1/2 are equally far from 1."""
     share = math.log(min(max(ratio, LOWEST), HIGHEST) / LOWEST) / math.log(HIGHEST / LOWEST)
     return LEFT + share * (WIDTH - LEFT - RIGHT)
 
@@ -56,7 +56,7 @@ def _bar(hub: str, ratios: list[float], target: float | None, y: float) -> list[
 
 
 def draw(rows: list, results: list) -> str:
-    """Bars from 1 to the median, a line over the range, a red mark at the target."""
+    """Draw a bar from 1 to the median, a line over the range, and a red mark at the target."""
     height = TOP + ROW_HEIGHT * len(rows) + 24
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""From a line that the agent writes to the frame at a client, log on, against its limit.
+"""Measure from the agent's write of a line to the frame at a client, log on, against its limit.
 
     bench/latency.py [--rounds 5] [--lines 400] [--size 200] [--sync always]
 
-The way of a line: pipe, executor, project, log (one fdatasync), socket, client. The limit, measured
-in turn with it in the same run: append as many bytes to a file, one fdatasync, one send over a
-loopback socket. Prints the median over the rounds of p50 and p99, and of the ratios within a round.
+A line passes pipe, executor, project, log (one fdatasync), socket and client. The limit, interleaved
+in the same run: append as many bytes to a file, one fdatasync, one send over a loopback socket. The
+program prints the medians over the rounds of p50, p99, and the ratios within a round.
 """
 
 import argparse
@@ -24,7 +24,7 @@ sys.path.insert(0, str(HERE / "fanout"))
 from server import running
 
 HUB_SPEC = json.loads((HERE / "fanout" / "servers.json").read_text())["hub"]
-PAUSE_S = 0.002  # between lines: one at a time, so that nothing can be batched
+PAUSE_S = 0.002  # pause between lines: the hub gets one at a time and cannot batch
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -32,7 +32,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 class Watcher:
-    """A client on a bare socket, so that a library's own time is not measured."""
+    """A client on a bare socket, so that no library's time counts."""
 
     def __init__(self, url: str) -> None:
         host, port = url.split("//")[1].strip("/").split(":")
@@ -58,7 +58,7 @@ class Watcher:
 
 
 def measure_hub(lines: int, size: int, sync: str) -> list[float]:
-    """Seconds for each line."""
+    """Return seconds for each line."""
     spec = {**HUB_SPEC, "env": {"HUB_ENV": json.dumps({"LOG_SYNC": sync, "MIN_FREE_BYTES": "0"})}}
     with running(spec, str(HERE.parent)) as (url, _pid, options):
         watcher = Watcher(url)
@@ -79,7 +79,7 @@ def measure_hub(lines: int, size: int, sync: str) -> list[float]:
 
 
 def measure_limit(lines: int, size: int) -> list[float]:
-    """Seconds for one append with fdatasync and one loopback send and receive."""
+    """Return seconds for one append with fdatasync and one loopback send and receive."""
     listener = socket.create_server(("127.0.0.1", 0))
     sender = socket.create_connection(listener.getsockname())
     sender.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

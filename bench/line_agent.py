@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""An agent for measurements: it speaks as much stream-json as the hub needs, and writes lines.
+"""An agent for measurements: speak as much stream-json as the hub needs, and write lines.
 
-A prompt is `burst COUNT SIZE`: so many lines of so many bytes at once; or `ticks COUNT PAUSE`: so
-many lines, each with the monotonic time in nanoseconds at which it was written.
+The prompt `burst COUNT SIZE` asks for COUNT lines of SIZE bytes at once. `ticks COUNT PAUSE` asks for
+COUNT lines, PAUSE seconds apart, each with its monotonic time in nanoseconds.
 """
 
 import json

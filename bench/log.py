@@ -3,8 +3,8 @@
 
     bench/log.py [--rounds 5] [--size 1GiB-in-bytes] [--rows 6,7]
 
-Every figure is a ratio within a round; the median over the rounds counts. Exit code 1: a target was
-missed. A comparison that could not be made ends the run.
+Every figure is the median over the rounds of a ratio within a round. Exit code 1: a figure missed its
+target. The run ends if a comparison is impossible.
 """
 
 import argparse
@@ -31,7 +31,7 @@ Round = Callable[[], Iterator[tuple[str, float]]]
 
 @dataclass(frozen=True)
 class Target:
-    """`at_least`: more is better, else less is."""
+    """The limit of a figure: a minimum with `at_least`, else a maximum."""
 
     what: str
     bound: float
@@ -66,7 +66,7 @@ TARGETS = {
 
 
 def measure(rounds: list[Round], wanted: set[str], count: int) -> dict[str, list[float]]:
-    """Round by round, row by row."""
+    """Measure the rows, round by round."""
     found: dict[str, list[float]] = {}
     for number in range(count):
         for row in rounds:
@@ -78,7 +78,7 @@ def measure(rounds: list[Round], wanted: set[str], count: int) -> dict[str, list
 
 
 def report(found: dict[str, list[float]]) -> bool:
-    """The table; whether every target was met."""
+    """Print the table; return True if every figure met its target."""
     print("| row | what | target | median | range | |")
     print("| --- | --- | --- | --- | --- | --- |")
     all_met = True
@@ -98,7 +98,7 @@ def report(found: dict[str, list[float]]) -> bool:
 
 
 def one_flush_s(folder: Path) -> float:
-    """What a flush costs here: say it beside every figure."""
+    """Return the median seconds of a flush on this machine."""
     fd = os.open(folder / "flush", os.O_WRONLY | os.O_CREAT)
     times = []
     for _ in range(50):
@@ -132,7 +132,7 @@ def main() -> int:
 
 
 def chosen(folder: Path, size_bytes: int, wanted: set[str]) -> list[Round]:
-    """The rounds of the rows that are wanted; the corpus is only made for those that read it."""
+    """Return the rounds of the chosen rows. Only rows that read the corpus have it made."""
     appending = Appending(folder)
     rows: list[tuple[str, Round]] = [
         ("1", appending.raw_write),

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The table and the picture of docs/performance.md: the hub beside gorilla, row by row.
+"""Make the table and the picture of docs/performance.md: the hub beside gorilla, row by row.
 
     bench/performance.py --rounds 5 --out docs/performance.json --picture docs/performance.svg
 
-For each row every server is started afresh in each round, in random order, measured once and
-stopped. A ratio is the hub's figure to gorilla's of the same round; the median over the rounds is
-shown. Needs bench/fanout built with its peer gorilla (bench/fanout/README.md).
+For each row, each round starts the servers in random order, measures each once and stops it. A ratio
+is the hub's figure to gorilla's of the same round; the table shows the median over the rounds. Needs
+bench/fanout built with its peer gorilla (bench/fanout/README.md).
 """
 
 import argparse
@@ -29,7 +29,8 @@ JOIN = ["--join", '{"type":"join"}', "--joined", "joined"]
 
 @dataclass(frozen=True)
 class Row:
-    """`key` of fanload's report is compared; `targets`: of `hub` and of `hub-never`."""
+    """`key` names the compared figure of fanload's report; `targets` are those of `hub` and
+    `hub-never`."""
 
     name: str
     subs: int
@@ -107,7 +108,7 @@ ROWS = [
 
 @dataclass
 class Result:
-    """Ratios by round, and what was measured."""
+    """The ratios by round, and the figures behind them."""
 
     name: str
     ratios: dict[str, list[float]] = field(default_factory=dict)
@@ -116,7 +117,7 @@ class Result:
 
 
 def measure(row: Row, server: str, servers: dict, checkout: str, *, stall: bool = False) -> dict:
-    """One run. Raises SystemExit where it fails."""
+    """Make one run. Raises SystemExit if it fails."""
     messages = row.messages or max(20, DELIVERIES // row.subs)
     with running(servers[server], checkout) as (url, pid, args):
         command = [str(FANOUT / "build/fanload"), "--url", url, "--subs", str(row.subs)]

@@ -1,9 +1,9 @@
-"""Makes the virtual environment of a checkout from its setup.cfg; standard library only.
+"""Make the virtual environment of a checkout from its setup.cfg; standard library only.
 
     set_up.py CHECKOUT VENV run|dev|fuzz|audit
 
-May be started twice at once (the second waits), and interrupted at any point (the next one goes
-on): the stamp that says "done" is written last.
+Two may start at once: the second waits. An interrupted run does no harm: the stamp that says "done"
+comes last, and the next run continues.
 """
 
 import configparser
@@ -24,7 +24,7 @@ def say(text: str) -> None:
 
 
 def requirements(setup_cfg: Path, kind: str) -> list[str]:
-    """What setup.cfg asks for, as pip wants it."""
+    """Return the requirements in setup.cfg as pip wants them."""
     config = configparser.ConfigParser(interpolation=None)
     config.read_string(setup_cfg.read_text("utf-8"))
     text = config["options"]["install_requires"]
@@ -35,7 +35,7 @@ def requirements(setup_cfg: Path, kind: str) -> list[str]:
 
 
 def check_python() -> None:
-    """Debian and Ubuntu split venv and pip off."""
+    """Exit with advice if venv or pip is missing: Debian and Ubuntu package them apart."""
     for module in ("venv", "ensurepip"):
         if importlib.util.find_spec(module) is None:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -46,7 +46,7 @@ def check_python() -> None:
 
 
 def make_venv(folder: Path) -> None:
-    """A new one, unless there is one already; one that was left half made begins again."""
+    """Make an environment, unless a complete one exists."""
     half_made = folder / ".claudehub-half-made"
     if half_made.exists() or (is_ours(folder) and not has_python(folder)):
         shutil.rmtree(folder)
@@ -74,11 +74,11 @@ def is_ours(folder: Path) -> bool:
 
 
 def install(folder: Path, wanted: list[str]) -> None:
-    """Runs pip, shows what it is at, and everything it said where it fails."""
+    """Run pip and show its progress; if it fails, show its whole output."""
     say(f"installing {len(wanted)} packages and what they need (once)")
     command = [
         str(folder / "bin" / "python"),
-        "-P",  # started in somebody's folder, a pip/ that lies there is not run
+        "-P",  # a folder pip/ in the current folder must not run
         "-m",
         "pip",
         "install",

@@ -1,1 +1,1 @@
-"""The one name that others import: a client, and the command line."""
+"""The name that others import: the client, and the command line."""

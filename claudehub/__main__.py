@@ -1,10 +1,11 @@
-"""`python -m claudehub`, and the file that bin/claudehub runs."""
+"""Run the command line: for `python -m claudehub`, and for bin/claudehub, which runs this file."""
 
 import sys
 from pathlib import Path
 
 if not __package__:
-    # Run by its path: then the folder of this file stands first, and it holds no packages.
+    # When Python runs this file by its path, sys.path begins with this folder, which holds no
+    # packages.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from claudehub.cli.main import main

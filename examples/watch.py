@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Joins a project and prints every message: examples/watch.py PROJECT [PROMPT]
+"""Join a project and print every message: examples/watch.py PROJECT [PROMPT]
 
 Needs `websockets`. CLAUDEHUB_URL names the hub, by default ws://127.0.0.1:8080.
 """

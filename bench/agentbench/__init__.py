@@ -1,1 +1,2 @@
-"""The rows of bench/agent.py: `turns.py` and `lines.py`; `clients.py` what drives a hub."""
+"""The rows of bench/agent.py in `turns.py` and `lines.py`, and in `clients.py` what drives a
+hub."""

@@ -1,4 +1,4 @@
-"""Clients without a library's own time, and how a row is reported."""
+"""Clients on bare sockets, so that no library's time counts, and the report of a row."""
 
 import json
 import socket
@@ -33,7 +33,7 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 class BareClient:
-    """A client on a bare socket, joined: a library's own time is not measured."""
+    """A client on a bare socket that has joined a project."""
 
     def __init__(self, hub: HubProcess, project_id: str) -> None:
         host, port = hub.url.split("//")[1].split(":")
@@ -68,7 +68,7 @@ class BareClient:
 
 
 class Reader(threading.Thread):
-    """Reads to the end of the next execution."""
+    """Read to the end of the next execution."""
 
     def __init__(self, hub: HubProcess, project_id: str) -> None:
         super().__init__()

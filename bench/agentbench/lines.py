@@ -1,4 +1,4 @@
-"""Lines of an agent that writes as fast, or as regularly, as it is told (bench/line_agent.py)."""
+"""Rows with an agent that writes at full speed or at a steady rate (bench/line_agent.py)."""
 
 import os
 import socket
@@ -33,7 +33,8 @@ def line_hub(**settings: str) -> Iterator[HubProcess]:
 
 
 def line(rounds: int) -> None:
-    """From the agent's write to a client's frame, against one fdatasync and one loopback send."""
+    """Measure from the agent's write to a client's frame, against one fdatasync and one loopback
+    send."""
     through, limit = [], []
     with line_hub(LOG_SYNC="always") as hub, hub.client() as client:
         project_id = make(hub, client, "p")
@@ -58,7 +59,7 @@ def line(rounds: int) -> None:
 
 
 def sync_and_send(folder: Path) -> list[float]:
-    """The same in the plainest way: a line in at one end, flushed, and out at the other."""
+    """Do the same in the plainest way: read a line, flush it, send it."""
     ours, theirs = socket.socketpair()
     record = b"x" * 250
     found = []
@@ -75,7 +76,7 @@ def sync_and_send(folder: Path) -> list[float]:
 
 
 def burst(rounds: int) -> None:
-    """100 MB of lines to ten clients, against `cat` through a pipe into flushed batches."""
+    """Measure 100 MB of lines to ten clients, against `cat` through a pipe into flushed batches."""
     prompt = f"burst {BURST_LINES} {LINE_BYTES}"
     size_mb = BURST_LINES * LINE_BYTES / 1e6
     through, limit = [], []
@@ -114,7 +115,7 @@ def piped(folder: Path) -> float:
 
 
 def many(rounds: int) -> None:
-    """20 projects at once against one: all their lines, and the slowest of them."""
+    """Measure 20 projects at once against one: all lines, and the slowest project."""
     lines = 12_800
     one, all_of_them, fairness = [], [], []
     with (

@@ -1,4 +1,5 @@
-"""A turn through the hub, on the bare process, and with a process each time; and 2,000 deltas."""
+"""Rows of whole turns: through the hub, on the bare process, with a process for each; and
+deltas."""
 
 import json
 import os
@@ -19,13 +20,13 @@ from tests.agents import QUIET, Agent, fake_api, hub_with
 from tests.harness import HubProcess
 
 TURNS = 20
-# Before each turn: what is done behind an end is not part of the next turn's time.
+# A pause before each turn: the hub's work after an end does not count in the next turn.
 PAUSE_S = 0.02
 PROMPT = "[[text:HELLO]]"
 
 
 class Bare:
-    """The CLI with a pipe and nothing else."""
+    """The CLI on a pipe, without a hub."""
 
     ARGUMENTS = ("-p", "--input-format=stream-json", "--output-format=stream-json", "--verbose")
 
@@ -70,7 +71,7 @@ def environment_of(agent: Agent, scratch: Path) -> Iterator[dict[str, str]]:
 
 
 def turn(agent: Agent, rounds: int) -> None:
-    """Reports a warm turn through the hub against the two others."""
+    """Report a warm turn through the hub against the two others."""
     through, bare, cold = (1000 * median(seconds) for seconds in _turns(agent, rounds))
     report(f"{agent}: warm turn / claude -p each time", through / cold, "<= 0.1", cold_ms=cold)
     report(f"{agent}: hub's share of a warm turn, ms", through - bare, "<= 2", bare_ms=bare)
@@ -79,7 +80,7 @@ def turn(agent: Agent, rounds: int) -> None:
 
 
 def _turns(agent: Agent, rounds: int) -> tuple[list[float], list[float], list[float]]:
-    """Seconds: through the hub, on the bare process, a process each time."""
+    """Return seconds: through the hub, on the bare process, with a process for each turn."""
     through: list[float] = []
     bare: list[float] = []
     cold: list[float] = []
@@ -106,7 +107,7 @@ def _turns(agent: Agent, rounds: int) -> tuple[list[float], list[float], list[fl
 
 
 def _once(agent: Agent, folder: Path, environment: dict[str, str]) -> None:
-    """One process for one prompt."""
+    """Run one process for one prompt."""
     subprocess.run(
         [*agent.command.split(), *Bare.ARGUMENTS],
         input=user_line(PROMPT, str(uuid.uuid4())),
@@ -118,7 +119,7 @@ def _once(agent: Agent, folder: Path, environment: dict[str, str]) -> None:
 
 
 def deltas(agent: Agent, rounds: int) -> None:
-    """The hub's processor time for 2,000 deltas, with DELTA_HOLD against without."""
+    """Report the hub's processor time for 2,000 deltas with DELTA_HOLD, against without."""
     spent: dict[str, list[float]] = {"50ms": [], "0": []}
     for _ in range(rounds):
         for hold, found in spent.items():

@@ -2,10 +2,10 @@
 """Run fanload against several servers, interleaved, and print medians as ratios.
 
 A servers file is JSON: {"name": {"cmd": ["prog", "{port}", ...], "env": {...}, "args": [fanload options],
-"ready": "file that shows it has started"}}; {port}, {checkout} and {scratch} (a new folder each run) are filled in.
-For each cell (subscribers x size x window x deflate) and each round every server is started
-afresh in turn, measured once, and stopped. The table gives the median of the rounds and the ratio
-to --base (the median of the per-round ratios, so that a slow spell of the machine cancels out).
+"ready": "file that shows it has started"}}; {port}, the program fills in {checkout} and {scratch} (a new folder for each run).
+For each cell (subscribers x size x window x deflate), each round starts every server in turn,
+measures it once and stops it. The table gives the median over the rounds, and the ratio to --base:
+the median of the ratios within a round, so that a slow spell of the machine cancels out.
 """
 
 import argparse

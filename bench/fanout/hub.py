@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Starts the hub for a fan-out run: hub.py CHECKOUT PORT SOCKET READY
+"""Start the hub for a fan-out run: hub.py CHECKOUT PORT SOCKET READY
 
-Becomes the hub (so that its pid is the hub's); a child makes project `bench` in a folder of its own, starts
-an execution of line_agent.py on SOCKET, and creates the file READY. Needs `websockets` in its own Python.
+This process becomes the hub, so that its pid is the hub's. A child makes project `bench` in a folder
+of its own, starts an execution of line_agent.py on SOCKET, and creates the file READY. Needs
+`websockets` in its own Python.
 """
 
 import json

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Stands in for the CLI in fan-out runs: what a load client writes to a Unix socket, it prints.
+"""Stand in for the CLI in fan-out runs: print what a load client writes to a Unix socket.
 
     CLAUDE_CMD="line_agent.py /path/of/socket"
 
 On the first user line (stream-json) it prints system/init, listens on the socket, and copies whole
-lines from there to standard output, untouched, until the load client hangs up; then the result. So
-`fanload --pub-unix` measures the way of a line: pipe, hub, log, every subscriber.
+lines unchanged from there to standard output. It prints the result when the load client hangs up.
+`fanload --pub-unix` so measures the whole path of a line: pipe, hub, log, every subscriber.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Starts one server of a servers file in a scratch folder of its own, and ends it."""
+"""Start one server of a servers file in a scratch folder of its own, and end it."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ def wait_until(condition, seconds):
 
 @contextlib.contextmanager
 def running(spec, checkout="."):
-    """Yields (url, pid, fanload options) of a server that is ready."""
+    """Yield (url, pid, fanload options) of a server that is ready."""
     with tempfile.TemporaryDirectory() as scratch:
         port = free_port()
 

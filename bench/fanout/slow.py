@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One of N subscribers never reads: what the others see, the server's memory, and the slow one's fate.
+"""One of N subscribers never reads: measure the others, the server's memory, and the slow one's end.
 
 Each server runs twice a round, without and with a stalled subscriber, in one interleaved run.
 """

@@ -1,4 +1,4 @@
-"""Rows 1 to 5 and 11: what it costs to store."""
+"""Rows 1 to 5 and 11: the cost of storing."""
 
 import functools
 import os
@@ -73,7 +73,7 @@ class LogActor(Actor):
 
 
 class Appending:
-    """For one bench run; every method is one round of one row."""
+    """One round of one row per method."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -100,7 +100,7 @@ class Appending:
         fd = os.open(place / "raw", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         log = open_log(place / "log", settings(SyncPolicy.NEVER), None)
         raw, ours = [], []
-        for _ in range(REPEATS):  # by turns: one takes milliseconds, and the machine is shared
+        for _ in range(REPEATS):  # interleaved: one takes milliseconds, on a shared machine
             raw.append(timed(lambda: [os.write(fd, line) for line in encoded]))
             ours.append(
                 timed(lambda: [log.append_many(b, stamp(1)) for b in batches(self._bodies)])
@@ -116,12 +116,12 @@ class Appending:
         yield "3", naive_s / self._produce(1, PRODUCERS, 1, gathers=True)
 
     def many_logs(self) -> Iterator[tuple[str, float]]:
-        """Row 11: one producer a log, as many records in all."""
+        """Row 11: one producer per log, and as many records in total."""
         yield "11", self._keep_busy(1) / self._keep_busy(100)
 
     def _keep_busy(self, logs: int) -> float:
-        """Seconds for MANY_RECORDS, eight outstanding in each log. Each acknowledgement sends the
-        next record, so that no thread of the bench's competes with those of the logs."""
+        """Return seconds for MANY_RECORDS, eight outstanding in each log. Each acknowledgement
+        sends the next record, so that no thread of the bench competes with the logs' threads."""
         place, each = self._place(), MANY_RECORDS // logs
         actors = [LogActor.start(place / str(n), self._timers, gathers=True) for n in range(logs)]
         done = [threading.Event() for _ in actors]
@@ -153,7 +153,7 @@ class Appending:
         return seconds
 
     def _warm_up(self, actors: list[pykka.ActorRef[LogActor]]) -> None:
-        """The segments are made before the clock runs."""
+        """Make the segments before the clock runs."""
         made: queue.SimpleQueue[None] = queue.SimpleQueue()
         for actor in actors:
             actor.tell((self._lines[0], functools.partial(made.put, None)))
@@ -169,7 +169,7 @@ class Appending:
         gathers: bool,
         each: int = PER_PRODUCER,
     ) -> float:
-        """Seconds until everything is acknowledged."""
+        """Return seconds until the last acknowledgement."""
         place = self._place()
         actors = [
             LogActor.start(place / str(n), self._timers, gathers=gathers) for n in range(logs)
@@ -197,7 +197,7 @@ class Appending:
         return seconds
 
     def sqlite(self) -> Iterator[tuple[str, float]]:
-        """Row 4: batches of 64, durable each."""
+        """Row 4: batches of 64, each durable."""
         place = self._place()
         place.mkdir()
         database = sqlite3.connect(place / "rows.sqlite")
@@ -221,7 +221,7 @@ class Appending:
         yield "4", sqlite_s / log_s
 
     def encoding(self) -> Iterator[tuple[str, float]]:
-        """Row 5, and that nothing is dumped on the way."""
+        """Row 5, and a check that nothing is encoded twice on the way."""
         loads_s = timed(lambda: [simplejson.loads(line) for line in self._lines])
         stamped = stamp(1).encode()
 
@@ -239,7 +239,7 @@ class Appending:
 
 
 def _send_all(actor: pykka.ActorRef[LogActor], lines: Iterator[bytes], outstanding: int) -> None:
-    """So many at a time; returns when all are acknowledged."""
+    """Send with a number outstanding; return when all are acknowledged."""
     slots: queue.SimpleQueue[None] = queue.SimpleQueue()
     stored = functools.partial(slots.put, None)
     for _ in range(outstanding):

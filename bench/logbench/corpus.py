@@ -1,4 +1,4 @@
-"""What is written and read: lines as Claude Code writes them, 1.1 KB in the mean."""
+"""What the rows write and read: lines as Claude Code writes them, 1.1 KB in the mean."""
 
 import os
 import random
@@ -25,12 +25,12 @@ _WORDS = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_tex
 
 
 def stamp(number: int) -> str:
-    """The time of the record with that number."""
+    """Return the time of the record with that number."""
     return (START + number * STEP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def agent_lines(count: int, seed: int = 1) -> list[bytes]:
-    """Texts, tool uses and tool results in the CLI's own shapes, real words inside."""
+    """Yield texts, tool uses and tool results in the CLI's shapes, with real words."""
     chooser = random.Random(seed)
     return [simplejson.dumps(_agent_line(chooser)).encode() for _ in range(count)]
 
@@ -114,7 +114,7 @@ class Corpus:
         return next(self.log_folder.glob("*.jsonl"))
 
     def _compress(self, compression: Compression) -> Path:
-        """A log folder whose closed segment is compressed; an empty one follows."""
+        """Make a log folder with a compressed segment and an empty one after it."""
         folder = self.folder / compression
         folder.mkdir()
         name = self.segment.name + compression.suffix
@@ -134,7 +134,7 @@ class Corpus:
         return database
 
     def evict(self, path: Path) -> None:
-        """Out of this system's page cache."""
+        """Remove the files from this system's page cache."""
         fd = os.open(path, os.O_RDONLY)
         os.fsync(fd)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -142,7 +142,7 @@ class Corpus:
 
 
 def timed(work: object, *arguments: object) -> float:
-    """Seconds that a call takes."""
+    """Return the seconds that a call takes."""
     assert callable(work)
     start = time.perf_counter()
     work(*arguments)

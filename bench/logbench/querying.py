@@ -1,4 +1,4 @@
-"""Rows 6, 7 and 9: what it costs to read."""
+"""Rows 6, 7 and 9: the cost of reading."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ HISTORY_BYTES = 8 << 20
 
 
 class Querying:
-    """Each query gives 100 records of a log of one segment."""
+    """Queries of 100 records in a log of one segment."""
 
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
@@ -65,7 +65,7 @@ class Querying:
 
     @staticmethod
     def _best_s(query: Callable[[], int], prepare: Callable[[], None] = lambda: None) -> float:
-        """The middle of five: a query is short, and the machine is shared."""
+        """Return the median of five: a query is short, and the machine is shared."""
         times = []
         for _ in range(REPEATS):
             prepare()
@@ -100,7 +100,7 @@ class Querying:
         return timed(lambda: subprocess.run(command, check=True, capture_output=True))
 
     def history(self) -> Iterator[tuple[str, float]]:
-        """Row 9: 8 MiB as frames, to loads and dumps of the same lines."""
+        """Row 9: 8 MiB as frames, against loads and dumps of the same lines."""
         reader, lines, now = LogReader(self._corpus.log_folder), [], datetime.now(UTC)
         position = size = 0
         while size < HISTORY_BYTES:
@@ -119,7 +119,7 @@ class Querying:
             for line in lines:
                 simplejson.dumps(simplejson.loads(line))
 
-        times = [(timed(send), timed(parse)) for _ in range(5)]  # by turns
+        times = [(timed(send), timed(parse)) for _ in range(5)]  # interleaved
         send_s, parse_s = (sorted(each)[2] for each in zip(*times, strict=True))
         yield "9", parse_s / send_s
 

@@ -1,4 +1,4 @@
-"""Row 8: how long it takes to open a hundred logs."""
+"""Row 8: the time to open a hundred logs."""
 
 import os
 import subprocess
@@ -17,7 +17,8 @@ SMALL_BYTES = 16 << 20
 
 
 class Starting:
-    """A hundred logs whose one segment is a hard link to the corpus: they are only read."""
+    """A hundred logs, each with a hard link to the corpus as its only segment; nothing writes to
+    them."""
 
     def __init__(self, corpus: Corpus, folder: Path) -> None:
         self._corpus = corpus
@@ -49,7 +50,7 @@ class Starting:
 
     @staticmethod
     def _states(folder: Path) -> tuple[LogState, LogState]:
-        """After a clean stop, and after a crash just before a checkpoint was due."""
+        """Measure after a clean stop, and after a crash just before a checkpoint was due."""
         path = next(folder.glob("*.jsonl"))
         size = path.stat().st_size
         fd = os.open(path, os.O_RDONLY)

@@ -46,7 +46,7 @@ class Together:
         return place
 
     def readers(self) -> Iterator[tuple[str, float]]:
-        """Row 10: the writer alone, and with four readers of long history running flat out."""
+        """Row 10: the writer alone, and with four readers of long history at full speed."""
         batch = bodies(agent_lines(64))
         alone_rate, alone_p99 = self._write(batch)
         stop = threading.Event()
@@ -61,7 +61,7 @@ class Together:
         yield "10 p99", p99 / alone_p99
 
     def _write(self, batch: list[bytes]) -> tuple[float, float]:
-        """Batches a second, and the 99th percentile of one, in seconds."""
+        """Return batches per second, and the 99th percentile of one in seconds."""
         log = open_log(self._place(), settings(SyncPolicy.ALWAYS), None)
         times = []
         end = time.perf_counter() + WRITE_S
@@ -81,8 +81,8 @@ class Together:
             position = page.last_seq if page.last_seq < self._corpus.count else 0
 
     def slow_client(self) -> Iterator[tuple[str, float]]:
-        """Row 9: the growth of the hub's resident memory, in MiB, while it streams the whole log
-        to a client that stops now and then."""
+        """Row 9: return the growth of the hub's resident memory in MiB while it streams the whole
+        log to a client that stops now and then."""
         place = self._place()
         layout = DataLayout(place / "data")
         layout.create()
@@ -122,8 +122,8 @@ class Together:
             hub.wait(30)
 
     def kills(self) -> Iterator[tuple[str, float]]:
-        """Row 12: acknowledged records that are lost, or others under their numbers, after kill
-        -9. The other faults are the test suite's."""
+        """Row 12: return the number of acknowledged records that kill -9 lost or changed. The test
+        suite covers the other faults."""
         place = self._place()
         acknowledged: list[tuple[int, str]] = []
         for _ in range(KILLS):
@@ -157,7 +157,7 @@ def _killed_run(place: Path) -> list[tuple[int, str]]:
 
 
 def _stream(port: int, hub: psutil.Process, last_seq: int) -> float:
-    """A client on a bare socket; MiB by which the hub grew."""
+    """Read as a client on a bare socket; return the MiB by which the hub grew."""
     with socket.create_connection(("127.0.0.1", port)) as client:
         key = "dGhlIHNhbXBsZSBub25jZQ=="
         client.sendall(

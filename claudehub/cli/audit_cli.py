@@ -1,4 +1,4 @@
-"""`claudehub audit`: who did what, from the files; beside a running server or without one."""
+"""`claudehub audit`: show who did what, from the audit files, with or without a running server."""
 
 import sys
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def audit(
 
 
 def _lines(folder: Path) -> Iterator[tuple[str, Line]]:
-    """Those that can be read; the others are named."""
+    """Yield the lines that can be read, and print the number of each that cannot."""
     for number, raw in enumerate(read_lines(folder), start=1):
         text = raw.decode("utf-8", errors="replace").rstrip("\n")
         try:

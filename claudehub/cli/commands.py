@@ -1,4 +1,4 @@
-"""What the client commands do. Each returns an exit code."""
+"""What the commands of a client do. Each function returns an exit code."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -145,7 +145,7 @@ def _until_deleted(updates: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]
 
 
 def _project_id(hub: HubClient, project: str) -> str:
-    """An id as it is; a path becomes a project where it is none."""
+    """Return an id unchanged. Make a project of a path, unless its folder has one."""
     if "/" not in project and project not in (".", ".."):
         return project
     path = str(Path(project).expanduser().absolute())

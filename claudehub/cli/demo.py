@@ -1,7 +1,8 @@
-"""`claudehub demo`: the whole job, for real, but for the agent.
+"""`claudehub demo`: the whole job with a stand-in for the agent.
 
-A server on a free port with a data folder of its own, two clients over sockets, one prompt,
-streamed; then kill -9, a restart, and the history read back and compared, number by number.
+The demo starts a server on a free port with a data folder of its own. Two clients join over
+sockets, and one prompt streams to both. Then the demo kills the server with SIGKILL, starts it
+again, reads the history back and compares it number by number.
 """
 
 import os
@@ -32,11 +33,11 @@ Update = dict[str, Any]
 
 
 class DemoFailed(Exception):
-    """Something was not as it should be; the text says what."""
+    """Something was not as the demo promises; the text says what."""
 
 
 class Server:
-    """A `claudehub serve` of our own."""
+    """A `claudehub serve` that the demo started."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own words
@@ -63,7 +64,7 @@ class Server:
         return line.split()[-1]
 
     def stop(self, number: int) -> int:
-        """Sends a signal and waits; the exit code."""
+        """Send a signal, wait for the end, and return the exit code."""
         self._process.send_signal(number)
         try:
             return self._process.wait(STOP_TIMEOUT_S)
@@ -75,7 +76,7 @@ class Server:
 
 
 class Watcher:
-    """A client that has joined and keeps what it is sent, in a thread of its own."""
+    """A client that has joined, and whose thread keeps every update."""
 
     def __init__(self, url: str, project_id: str) -> None:
         self._hub = HubClient(Target(url))
@@ -95,7 +96,7 @@ class Watcher:
 
 
 def run_demo(*, use_claude: bool) -> int:
-    """Shows everything; returns the exit code: 0 where all was as promised."""
+    """Run the demo and return the exit code: 0 if everything was as promised."""
     with tempfile.TemporaryDirectory(prefix="claudehub-demo-") as scratch:
         try:
             _show(Path(scratch).resolve(), use_claude)
@@ -159,7 +160,7 @@ def _running(environment: dict[str, str]) -> Iterator[Server]:
 
 
 def _stream(url: str, folder: Path) -> tuple[list[Update], list[Update]]:
-    """What the one client saw, and the other; only what has a number."""
+    """Return the numbered updates that each of the two clients got."""
     with HubClient(Target(url)) as hub:
         hub.request("project_create", path=str(folder), project_id="demo")
         hub.request("project_join", project_id="demo")
@@ -193,7 +194,7 @@ def _history(hub: HubClient) -> list[Update]:
 
 
 def _compare(what: str, one: list[Update], other: list[Update]) -> None:
-    """Raises DemoFailed at the first difference, or where the numbers are not 1, 2, 3 …"""
+    """Raise DemoFailed at the first difference, or if the numbers are not 1, 2, 3 …"""
     for number, (left, right) in enumerate(zip(one, other, strict=False), start=1):
         if left != right or left["seq"] != number:
             raise DemoFailed(f"{what} differ at update {number}: {left} / {right}")

@@ -1,4 +1,4 @@
-"""Following one execution on a terminal: its output, its questions, and Ctrl-C."""
+"""Follow one execution on a terminal: its output, its questions, and Ctrl-C."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ _ANSWERS: dict[str, dict[str, Any]] = {
 def follow_execution(
     hub: HubClient, project_id: str, execution_id: str, show: Callable[[dict[str, Any]], Any]
 ) -> dict[str, Any]:
-    """Until its end; the data of its execution_finished. Ctrl-C interrupts it, a second one kills
-    it."""
+    """Show an execution's updates until its end; return the data of its execution_finished. The
+    first Ctrl-C interrupts the execution, the second kills it."""
     updates = hub.updates()
     requests = iter(("agent_interrupt", "agent_kill"))
     while True:
@@ -45,7 +45,7 @@ def follow_execution(
 
 
 def _end(hub: HubClient, requests: Iterator[str], project_id: str, execution_id: str) -> None:
-    """A Ctrl-C while the hub is being asked is one more."""
+    """Ask the hub to end the execution. A Ctrl-C during the request counts as the next one."""
     asked = False
     while not asked:
         try:
@@ -56,7 +56,7 @@ def _end(hub: HubClient, requests: Iterator[str], project_id: str, execution_id:
 
 
 def _ask_to_end(hub: HubClient, request: str, project_id: str, execution_id: str) -> bool:
-    """Whether that was all that can be done for now."""
+    """Send one request to end the execution; return False if the next Ctrl-C has more to do."""
     again = "; again to kill it" if request == "agent_interrupt" else ""
     click.echo(f"\nending the execution{again}", err=True)
     try:
@@ -64,13 +64,14 @@ def _ask_to_end(hub: HubClient, request: str, project_id: str, execution_id: str
     except RequestFailed as error:
         if error.code != "nothing_running":
             raise
-        # It waits, and agent_kill takes it out of the queue; or it has just ended.
+        # It may wait in the queue, from which agent_kill takes it, or it has just ended.
         return request == "agent_kill"
     return True
 
 
 def _ask(hub: HubClient, project_id: str, question: dict[str, Any]) -> None:
-    """On a terminal; elsewhere it says how to answer, and another client may."""
+    """Ask the user on a terminal. Elsewhere print the command that answers; another client may
+    answer too."""
     permission_id = question["permission_id"]
     if not sys.stdin.isatty():
         command = f"claudehub answer {project_id} {permission_id} allow"
@@ -90,7 +91,8 @@ def _ask(hub: HubClient, project_id: str, question: dict[str, Any]) -> None:
 def answer_permission(
     hub: HubClient, project_id: str, permission_id: str, **answer: Any
 ) -> dict[str, Any]:
-    """`decision`, and `message` or `remember`. Raises RequestFailed where it comes too late."""
+    """Send `decision`, and `message` or `remember`. Raises RequestFailed if the answer comes too
+    late."""
     return hub.request(
         "permission_answer", project_id=project_id, permission_id=permission_id, **answer
     )

@@ -1,4 +1,4 @@
-"""`claudehub log`: looks at the message logs in a data folder, beside a running server or not."""
+"""`claudehub log`: look at the message logs in a data folder, with or without a running server."""
 
 import sys
 from collections.abc import Callable
@@ -129,7 +129,7 @@ def export(project: str, output: Path | None, since: str | None, data_dir: Path 
 def new_id(projects: tuple[str, ...], data_dir: Path | None) -> None:
     """Give the logs of all projects, or of PROJECTS, a new id: after a backup was restored.
 
-    Clients that saw more than the backup holds are then told so (history_gone), and do not take
+    Clients that saw more than the backup holds then learn it (history_gone), and do not mistake
     new updates for those they know. The server must not run.
 
     \b
@@ -151,7 +151,7 @@ def _run(command: Callable[..., int], data_dir: Path | None, *arguments: Any) ->
     except LogCommandError as error:
         click.echo(f"claudehub: {error}", err=True)
         sys.exit(EXIT_FAILED)
-    except BrokenPipeError:  # `| head`
+    except BrokenPipeError:  # the reader has gone, as `head` does
         sys.stderr.close()
         sys.exit(EXIT_FAILED)
     except OSError as error:

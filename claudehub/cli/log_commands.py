@@ -1,4 +1,4 @@
-"""What `claudehub log` does. Each command returns an exit code."""
+"""What `claudehub log` does. Each function returns an exit code."""
 
 import os
 import sys
@@ -35,7 +35,7 @@ class LogCommandError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin; at most one is given."""
+    """Where to begin. The caller gives at most one field."""
 
     since: str | None = None
     after_seq: int | None = None
@@ -92,12 +92,12 @@ def _row(facts: LogFacts) -> tuple[str, ...]:
         str(facts.segments),
         local_time(facts.first) if facts.first else "-",
         local_time(facts.last) if facts.last else "-",
-        "-" if rate is None or rate > facts.records * 24 else f"{rate:.0f}",  # from an hour on
+        "-" if rate is None or rate > facts.records * 24 else f"{rate:.0f}",  # too short a time tells nothing: an hour at least
     )
 
 
 def _rate(facts: LogFacts) -> float | None:
-    """Records a day, over the time from the first to the last."""
+    """Return the records per day between the first and the last, or None."""
     if facts.first is None or facts.last is None or facts.records < 2:
         return None
     span = datetime.fromisoformat(facts.last) - datetime.fromisoformat(facts.first)
@@ -147,7 +147,7 @@ def export_log(data_dir: Path, name: str, output: Path | None, since: str | None
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:
         code = _export(log, since, file)
-    part.replace(output)  # half an export never looks like a whole one
+    part.replace(output)  # only a complete export gets the name
     return code
 
 
@@ -192,7 +192,7 @@ def _head(item: Item) -> bytes:
 
 
 def _payload(item: Item, project_id: str) -> bytes:
-    """An update as clients get it."""
+    """Return an item as the update that clients get, encoded."""
     if isinstance(item, bytes):
         return codec.update_payload(item)
     gap = Gap(first_seq=item.first_seq, last_seq=item.last_seq)
@@ -201,7 +201,8 @@ def _payload(item: Item, project_id: str) -> bytes:
 
 
 def parse_since(text: str, now: datetime) -> str:
-    """A moment as the log writes it: RFC 3339, a date (local), or a duration back from `now`."""
+    """Return a moment as the log writes it. Reads RFC 3339, a local date, or a duration back from
+    `now`."""
     try:
         moment = now - durationpy.from_str(text)
     except (durationpy.DurationError, ValueError):
@@ -221,7 +222,7 @@ def parse_since(text: str, now: datetime) -> str:
 def renew_ids(data_dir: Path, names: Sequence[str]) -> int:
     layout = DataLayout(data_dir)
     lock = DataLock(layout.lock_file)
-    _chosen(data_dir, names)  # says what is wrong before anything is locked
+    _chosen(data_dir, names)  # raises if a name is wrong, before the lock
     try:
         lock.acquire()
     except AlreadyLocked as error:
@@ -241,7 +242,7 @@ def renew_ids(data_dir: Path, names: Sequence[str]) -> int:
 
 
 def _chosen(data_dir: Path, names: Sequence[str]) -> list[StoredLog]:
-    """All logs, or those with a name or a folder. Raises LogCommandError."""
+    """Return all logs, or those of the given names and folders. Raises LogCommandError."""
     logs = stored_logs(data_dir)
     if not logs:
         raise LogCommandError(f"there are no logs in {data_dir}; --data-dir says where to look")

@@ -1,4 +1,4 @@
-"""The command line: `claudehub serve`, `demo`, and plain clients of a running server."""
+"""The command line: `claudehub serve`, `demo`, and the commands of a client."""
 
 import functools
 import sys
@@ -23,7 +23,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print updates as J
 
 
 def _hub(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every client: which hub, and with which key. The command gets a Target."""
+    """Add the options of every client: which hub, and with which key. The command gets a Target."""
 
     @click.option(
         "--url",
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for each variable of the configuration."""
+    """Add one option for each variable of the configuration."""
     from actors.config.settings import Config
 
     for name, field in reversed(Config.model_fields.items()):

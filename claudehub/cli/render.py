@@ -6,19 +6,19 @@ from datetime import datetime
 from typing import Any
 
 _SUMMARY_LENGTH = 100
-# Output of agents is not to move the cursor or set the title of whoever looks at it, nor to show a
-# command in another order than it has (the directional controls of Unicode, CVE-2021-42574).
+# An agent's output must not move the cursor, set the title, or show a command in another order than
+# the real one (the directional controls of Unicode, CVE-2021-42574).
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: str) -> str:
-    """Without control characters, but for newline and tab."""
+    """Remove control characters, except newline and tab."""
     return _CONTROL.sub("", text)
 
 
 def shortened(text: str, length: int) -> str:
-    """Its beginning and its end, and how much is left out between: nothing may hide behind a
-    length unsaid."""
+    """Return the beginning and the end, and state the length of the omitted part: nothing may hide
+    behind a length that is not shown."""
     if len(text) <= length:
         return text
     head = length * 3 // 4
@@ -27,20 +27,20 @@ def shortened(text: str, length: int) -> str:
 
 
 def local_time(timestamp: str) -> str:
-    """An update's time as a person near this machine would write it."""
+    """Return an update's time in the local time zone, for people."""
     return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def _text_of(content: Any) -> str:
-    """Content blocks, the text of them and the kind of the others."""
+    """Return the text of content blocks; a block without text shows its kind."""
     blocks = content if isinstance(content, list) else []
     return " ".join(block.get("text") or f"({block.get('type')})" for block in blocks)
 
 
 class Renderer:
-    """Streams partial text as it comes, and then does not repeat the whole.
+    """Print updates. Print partial text as it arrives, and do not repeat it with the whole message.
 
-    `echo(text, nl)` prints. `with_time`: each line begins with its update's local time.
+    `echo(text, nl)` prints. With `with_time`, each line begins with the update's local time.
     """
 
     def __init__(self, echo: Callable[..., Any], *, with_time: bool = False) -> None:

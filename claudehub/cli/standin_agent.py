@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A stand-in for the Claude Code CLI, for `claudehub demo`: scripted, no model behind it.
+"""A stand-in for the Claude Code CLI in `claudehub demo`: it follows a script and uses no model.
 
-It reads one prompt as a stream-json line and writes lines of the shapes that the CLI writes: what
-it "says" is fixed. Standard library only.
+It reads one prompt as a stream-json line and writes lines with the shapes of the CLI's. The text is
+fixed. Standard library only.
 """
 
 import json
@@ -21,7 +21,7 @@ VERSION = "0.0.0 (claudehub stand-in agent)"
 
 
 class Turn:
-    """One answer."""
+    """One answer to a prompt."""
 
     def __init__(self, session_id: str) -> None:
         self._session_id = session_id

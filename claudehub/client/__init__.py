@@ -1,1 +1,1 @@
-"""TODO."""
+"""The client of a hub: addresses, keys, and one blocking connection."""

@@ -1,7 +1,4 @@
-"""A small blocking client: requests, and the stream of updates. For the commands of this package.
-
-A later version makes a library of it.
-"""
+"""A small blocking client: requests, and the stream of updates."""
 
 import itertools
 import ssl
@@ -25,15 +22,15 @@ REPLY_TIMEOUT_S = 60.0
 
 
 class ClientError(Exception):
-    """Base class."""
+    """Base class of the client's errors."""
 
 
 class ConnectFailed(ClientError):
-    """There is no hub at that address, or it refused."""
+    """No hub answers at that address, or it refused the connection."""
 
 
 class ConnectionEnded(ClientError):
-    """The connection is gone; joining again with `after_seq` goes on without a gap."""
+    """The connection has ended. A new one that joins with `after_seq` misses nothing."""
 
 
 class RequestFailed(ClientError):
@@ -46,10 +43,10 @@ class RequestFailed(ClientError):
 
 
 class HubClient:
-    """One connection. Updates that arrive while a reply is awaited are kept for `updates`."""
+    """One connection. While it waits for a reply, it keeps arriving updates for `updates`."""
 
     def __init__(self, target: Target) -> None:
-        """Connects, and authenticates where the hub asks for it; raises ConnectFailed."""
+        """Connect, and authenticate if the hub asks for it. Raises ConnectFailed."""
         self._updates: deque[dict[str, Any]] = deque()
         self._ids = itertools.count(1)
         self._stack = ExitStack()
@@ -91,7 +88,8 @@ class HubClient:
         self._stack.close()
 
     def request(self, kind: str, **payload: Any) -> dict[str, Any]:
-        """Sends a request and waits for its reply. Raises RequestFailed and ConnectionEnded."""
+        """Send a request and return the data of its reply. Raises RequestFailed and
+        ConnectionEnded."""
         request_id = str(next(self._ids))
         self._send({"type": kind, "id": request_id, "payload": payload})
         while True:
@@ -106,8 +104,8 @@ class HubClient:
         return answer
 
     def updates(self, timeout_s: float | None = None) -> Iterator[dict[str, Any]]:
-        """Payloads of updates as they come. Raises TimeoutError after that long without one, and
-        ConnectionEnded."""
+        """Yield the payloads of updates as they arrive. Raises TimeoutError after `timeout_s`
+        seconds without one, and ConnectionEnded."""
         while True:
             while self._updates:
                 yield self._updates.popleft()
@@ -116,7 +114,7 @@ class HubClient:
                 yield message["payload"]
 
     def _authenticate(self, target: Target) -> None:
-        """With one key after the other. Raises RequestFailed with the last refusal."""
+        """Try one key after the other. Raises RequestFailed with the last refusal."""
         refusal: RequestFailed | None = None
         for proof in target.identity.proofs(self.welcome["auth"]["challenge"]):
             try:
@@ -146,7 +144,8 @@ def _connect(target: Target) -> ClientConnection:
         "subprotocols": [Subprotocol(name) for name in SUBPROTOCOLS],
         "open_timeout": OPEN_TIMEOUT_S,
         "max_size": None,
-        # Else reading stops after a few messages, of pings too, while a user is asked something.
+        # By default the library stops reading after a few messages, pings included, while the user
+        # answers a question.
         "max_queue": None,
     }
     connection: ClientConnection

@@ -1,26 +1,26 @@
-"""Signing a hub's challenge with an SSH key, by the system's ssh-keygen: it knows the agent, asks
-for passphrases, and waits for the touch of a security key."""
+"""Sign a hub's challenge with an SSH key, through the system's ssh-keygen. ssh-keygen uses the
+agent, asks for passphrases, and waits for the touch of a security key."""
 
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Never the one that a server names: a signature for another purpose must not come out of this.
+# Never the namespace that a server names: a signature for another purpose must not come from here.
 NAMESPACE = "claudehub"
-# Somebody may have to find their security key.
+# The user may have to fetch a security key.
 SIGN_TIMEOUT_S = 60.0
-# In ssh's order.
+# In the order that ssh uses.
 DEFAULT_NAMES = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 
 
 class SigningFailed(Exception):
-    """The text says why, and what helps."""
+    """No signature; the text says why and what helps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What `authenticate` takes."""
+    """The parameters of `authenticate`."""
 
     public_key: str
     signature: str
@@ -28,14 +28,14 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`key`: a private key's file, or a public one's whose other half an agent has; None: those of
-    ~/.ssh with the usual names."""
+    """The keys of a user. `key` is the file of a private key, or of a public key whose private half
+    an agent holds; None means the usual files in ~/.ssh."""
 
     key: Path | None = None
 
     def proofs(self, challenge: str) -> Iterator[Proof]:
-        """One for each key, and before it one for its certificate where it has one, made when it is
-        asked for. Raises SigningFailed."""
+        """Yield a proof for each key, preceded by one for the key's certificate if it has one. Each
+        signature is made on demand. Raises SigningFailed."""
         if not challenge.startswith(f"{NAMESPACE} "):
             raise SigningFailed("this is no challenge of a claudehub; it is not signed")
         keys = [self.key] if self.key is not None else _default_keys()

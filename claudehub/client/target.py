@@ -1,4 +1,4 @@
-"""Which hub is meant, and who asks."""
+"""Which hub a command addresses, and with which key."""
 
 import os
 import socket
@@ -15,7 +15,8 @@ PROBE_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`url`: ws://, wss://, or unix: and the path of a socket."""
+    """The address and key of a hub. `url` begins with ws:// or wss://, or is unix: and the path of
+    a socket."""
 
     url: str = DEFAULT_URL
     identity: Identity = field(default=Identity())
@@ -26,8 +27,8 @@ class Target:
 
 
 def target(url: str | None, key: Path | None) -> Target:
-    """What was named, else the socket of a server of the same configuration (SOCKET), else one at
-    the usual place, else the usual port."""
+    """Return the hub that the user named. Otherwise take the socket of the same configuration
+    (SOCKET), then a socket in the usual place, then the usual port."""
     if url is None:
         path = local_socket() or _usual_socket()
         url = f"{UNIX}{path}" if path is not None and os.path.exists(path) else DEFAULT_URL
@@ -35,7 +36,8 @@ def target(url: str | None, key: Path | None) -> Target:
 
 
 def _usual_socket() -> str | None:
-    """Where docs/security.md puts it, if it is this user's, and somebody listens."""
+    """Return the socket where docs/security.md puts it, if it is this user's and a server listens;
+    or None."""
     folder = os.environ.get("XDG_RUNTIME_DIR")
     if not folder:
         return None

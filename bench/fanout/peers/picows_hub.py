@@ -1,4 +1,4 @@
-"""Upper anchor in Python: picows (Cython) on uvloop, one loop."""
+"""Upper limit in Python: picows (Cython) on uvloop, one loop."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Peer: websocket-server 0.6.4 as it is, send_message_to_all (one thread per connection)."""
+"""Peer: websocket-server 0.6.4 unchanged, send_message_to_all (one thread per connection)."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Upper anchor: socketify (uWebSockets, C++): topic publish."""
+"""Upper limit: socketify (uWebSockets, C++), topic publish."""
 
 import json
 import sys
