@@ -3,9 +3,9 @@
 
     bench/latency.py [--rounds 5] [--lines 400] [--size 200] [--sync always]
 
-A line passes pipe, executor, project, log (one fdatasync), socket and client. The limit, interleaved
-in the same run: append as many bytes to a file, one fdatasync, one send over a loopback socket. The
-program prints the medians over the rounds of p50, p99, and the ratios within a round.
+A line passes pipe, executor, project, log (one fdatasync), socket and client. The limit is measured
+in turn, in the same run: append as many bytes to a file, one fdatasync, one send over a loopback
+socket. The program prints the medians over the rounds of p50, p99, and the ratios within a round.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """An agent for measurements: speak as much stream-json as the hub needs, and write lines.
 
-The prompt `burst COUNT SIZE` asks for COUNT lines of SIZE bytes at once. `ticks COUNT PAUSE` asks for
-COUNT lines, PAUSE seconds apart, each with its monotonic time in nanoseconds.
+The prompt `burst COUNT SIZE` asks for COUNT lines of SIZE bytes at once. `ticks COUNT PAUSE` asks
+for COUNT lines, PAUSE seconds apart, each with its monotonic time in nanoseconds.
 """
 
 import json

@@ -3,8 +3,8 @@
 
     bench/log.py [--rounds 5] [--size 1GiB-in-bytes] [--rows 6,7]
 
-Every figure is the median over the rounds of a ratio within a round. Exit code 1: a figure missed its
-target. The run ends if a comparison is impossible.
+Every figure is the median over the rounds of a ratio within a round. Exit code 1: a figure missed
+its target. The run ends if a comparison is impossible.
 """
 
 import argparse

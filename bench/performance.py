@@ -3,9 +3,9 @@
 
     bench/performance.py --rounds 5 --out docs/performance.json --picture docs/performance.svg
 
-For each row, each round starts the servers in random order, measures each once and stops it. A ratio
-is the hub's figure to gorilla's of the same round; the table shows the median over the rounds. Needs
-bench/fanout built with its peer gorilla (bench/fanout/README.md).
+For each row, each round starts the servers in random order, measures each once and stops it. A
+ratio is the hub's figure to gorilla's of the same round; the table shows the median over the
+rounds. Needs bench/fanout built with its peer gorilla (bench/fanout/README.md).
 """
 
 import argparse

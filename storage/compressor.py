@@ -1,4 +1,4 @@
-"""Compresses one closed segment, in a process of its own: `python -m storage.compressor`.
+"""Compress one closed segment, in a process of its own: `python -m storage.compressor`.
 
 The process works at the lowest priority and ends when its standard input does, so it never outlives
 the server. The log's owner takes the file that it writes (MessageLog.take_compressed).

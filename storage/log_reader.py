@@ -19,7 +19,7 @@ _OPENINGS_MAX = 3
 
 
 class LogReader:
-    """Reads pages of the log in `folder`. Two threads must not use one reader at once."""
+    """Read pages of the log in `folder`. Two threads must not use one reader at once."""
 
     def __init__(self, folder: Path, landmarks: Landmarks | None = None) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Writes the audit log (storage/audit.py), and limits its size."""
+"""Write the audit log (storage/audit.py), and limit its size."""
 
 import logging
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class AuditSettings:
 
 
 class Auditor(Actor):
-    """Starts before everybody who has something to say, and stops behind them. `died` is called
+    """It starts before every actor that writes an entry, and stops after them. `died` is called
     when it fails: a hub without an audit log must not go on."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Takes entries for the audit log, from any thread and without waiting."""
+"""Take entries for the audit log, from any thread and without waiting."""
 
 import threading
 from typing import Any

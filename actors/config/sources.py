@@ -1,4 +1,4 @@
-"""Reads the configuration, and lists its faults: all at once, each with a remedy.
+"""Read the configuration, and list its faults: all at once, each with a remedy.
 
 precedence.py says which value wins.
 """

@@ -1,4 +1,4 @@
-"""Reads the standard output of a process: in a thread of its own, as lines, within a credit."""
+"""Read the standard output of a process: in a thread of its own, as lines, within a credit."""
 
 import os
 import select
@@ -103,7 +103,7 @@ class LineSplitter:
 
 
 class OutputReader:
-    """Reads a pipe until its end, or until `stop` and what is in the pipe then.
+    """Read a pipe until its end, or until `stop` and what is in the pipe then.
 
     `read` gets whole lines and what they cost in credit; `ended` gets a last line without an end.
     Both are called in the reader's thread, which runs `run`.

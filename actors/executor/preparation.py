@@ -1,4 +1,4 @@
-"""Brings a process to what a prompt asks: which control requests are needed, and their answers."""
+"""Bring a process to what a prompt asks: which control requests are needed, and their answers."""
 
 import secrets
 from dataclasses import replace

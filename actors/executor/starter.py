@@ -1,4 +1,4 @@
-"""Starts a CLI process for a session and for what a prompt asks."""
+"""Start a CLI process for a session and for what a prompt asks."""
 
 import logging
 import secrets

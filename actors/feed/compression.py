@@ -1,4 +1,4 @@
-"""Compresses closed segments, with one child process at a time."""
+"""Compress closed segments, with one child process at a time."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Rolls logs by age, trims them and compresses them.
+"""Roll logs by age, trim them and compress them.
 
 It only tells: the owner of a log alone changes its files. Only closed segments are compressed.
 """

@@ -128,7 +128,7 @@ class RequestCredit:
 
 
 class HubConversation:
-    """Turns messages into requests for a Client, which answers through the outbox."""
+    """Turn messages into requests for a Client, which answers through the outbox."""
 
     def __init__(
         self, context: HubContext, outbox: Outbox, peer: Peer, has_place: Callable[[], bool]

@@ -51,7 +51,7 @@ def _select_subprotocol(
 
 
 class RequestReader:
-    """Reads the request of one connection, in any pieces. `rest` is what follows it: frames of a
+    """Read the request of one connection, in any pieces. `rest` is what follows it: frames of a
     client that did not wait for the answer, for the protocol once it is open. `admit` counts the
     connection against MAX_CONN and returns False if there is no room."""
 

@@ -27,7 +27,7 @@ class SocketTaken(OSError):
 
 
 class UnixListener(Listener):
-    """Creates `path` with mode 0600, and removes it at the end."""
+    """Create `path` with mode 0600, and remove it at the end."""
 
     address_family = socket.AF_UNIX
 

@@ -110,7 +110,7 @@ class MessageRefused(Exception):
 
 @dataclass(slots=True)
 class Assembler:
-    """Makes messages from data frames; text must be UTF-8 across fragments."""
+    """Make messages from data frames; text must be UTF-8 across fragments."""
 
     limits: FrameLimits
     _parts: list[Any] = field(default_factory=list)

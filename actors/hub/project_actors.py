@@ -21,7 +21,7 @@ logger = logging.getLogger("claudehub.hub")
 
 
 class ProjectActors:
-    """Keeps registry, directory and disk in step. For the Hub's thread only."""
+    """Keep registry, directory and disk in step. For the Hub's thread only."""
 
     def __init__(
         self,

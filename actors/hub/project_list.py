@@ -1,4 +1,4 @@
-"""Answers project_list, which needs every project."""
+"""Answer project_list, which needs every project."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class _Listing:
 
 
 class ProjectLists:
-    """Answers when all projects have described themselves, or when their time is over."""
+    """Answer when all projects have described themselves, or when their time is over."""
 
     def __init__(self) -> None:
         self._open: dict[int, _Listing] = {}

@@ -1,4 +1,4 @@
-"""Opens the projects that a server finds when it starts, a few at a time."""
+"""Open the projects that a server finds when it starts, a few at a time."""
 
 import logging
 from collections import deque

@@ -19,7 +19,7 @@ ADDRESS_SHARE = 0.75
 
 
 class _Addresses:
-    """Counts connections by address, up to a limit; connections from this machine are not
+    """Count connections by address, up to a limit; connections from this machine are not
     counted."""
 
     def __init__(self, limit: int) -> None:
@@ -64,7 +64,7 @@ class ConnectionPermit:
 
 
 class ConnectionLimit:
-    """Counts open connections whose peers are known, up to MAX_CONN. Unauthenticated connections do
+    """Count open connections whose peers are known, up to MAX_CONN. Unauthenticated connections do
     not count, so that nobody without a key keeps clients with a key out; PendingConnections limits
     them."""
 

@@ -22,7 +22,7 @@ _MINUTE_S = 60.0
 
 
 class TokenBucket:
-    """Allows `per_second` tokens a second, with bursts of what comes in `burst_s`."""
+    """Allow `per_second` tokens a second, with bursts of what comes in `burst_s`."""
 
     def __init__(self, per_second: float, clock: Clock, *, burst_s: float = BURST_S) -> None:
         self._per_second = per_second

@@ -27,7 +27,7 @@ def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
 
 
 class Actor(pykka.ThreadingActor):
-    """Subclasses give `on_receive`, and `started` and `release` where they need them."""
+    """A subclass defines `on_receive`, and `started` and `release` where it needs them."""
 
     # The process must be able to end after a stop has run out of time; main logs what is left.
     use_daemon_thread = True

@@ -45,7 +45,7 @@ class Timer(Protocol):
 
 
 class Timers(Protocol):
-    """Tells an actor something later."""
+    """Tell an actor something later."""
 
     def after(self, delay_s: float, receiver: pykka.ActorRef[Any], message: object) -> Timer: ...
 

@@ -8,7 +8,7 @@ RESTART_PERIOD_S = 60.0
 
 
 class RestartIntensity:
-    """Counts failures: at most RESTARTS_MAX restarts in RESTART_PERIOD_S seconds."""
+    """Count failures: at most RESTARTS_MAX restarts in RESTART_PERIOD_S seconds."""
 
     def __init__(self) -> None:
         self._failures: deque[float] = deque()

@@ -1,4 +1,4 @@
-"""Prepares what agents need before the first one starts, and clears up after the last."""
+"""Prepare what agents need before the first one starts, and clear up after the last."""
 
 import contextlib
 import logging

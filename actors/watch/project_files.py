@@ -1,4 +1,4 @@
-"""Watches a project's folder while someone has joined, and tells the Project what changed.
+"""Watch a project's folder while a client has joined, and tell the Project what changed.
 
 watchdog's thread only notes paths, within a bound. The actor reports them a moment later, without
 those that git ignores.

@@ -1,4 +1,4 @@
-"""Reads something again when its files change: the certificate, the keys of users.
+"""Read something again when its files change: the certificate, the keys of users.
 
 Such files are renewed by replacing them, their folders, or links to folders, so the folders of the
 names and of their targets are watched. A periodic look finds what watchdog misses.

@@ -34,8 +34,8 @@ DONE_S = 60.0
 
 
 class LogActor(Actor):
-    """A project's journal, feed and log, without the rest of a project. `gathers`: False
-    flushes for each record, as a naive actor would."""
+    """A project's feed and log, without the rest of a project. Without `gathers` it flushes each
+    record, as a naive actor would."""
 
     def __init__(self, root: Path, timers: ThreadTimers, *, gathers: bool) -> None:
         super().__init__(parent=None, name="log")
@@ -45,31 +45,27 @@ class LogActor(Actor):
             project_id="p", name="p", path="/", created_at="2026", last_active="2026"
         )
         self._gathers = gathers
-        self._ledger, _ = ProjectLog.open(layout, settings(SyncPolicy.ALWAYS), meta)
         self._feed = Feed(
             project=self.actor_ref,
-            ledger=self._ledger,
-            layout=layout,
+            log=ProjectLog(layout, settings(SyncPolicy.ALWAYS), meta),
+            data_folder=root,
             sync=SyncPolicy.ALWAYS,
             clock=SystemClock(),
             timers=timers,
-            changed=lambda: None,
             stored=lambda: None,
         )
 
     def receive(self, message: object) -> None:
-        if isinstance(message, messages._FlushJournal):
+        if isinstance(message, messages._FlushFeed):
             self._feed.on_flush_due()
             return
         line, stored = message  # type: ignore[misc]
-        self._ledger.journal.log(UpdateType.CLAUDE, line, on_stored=stored)
-        if self._gathers:
-            self._feed.flush_soon()
-        else:
-            self._feed.flush()
+        self._feed.log(UpdateType.CLAUDE, line, on_stored=stored)
+        if not self._gathers:
+            self._feed.on_flush_due()
 
     def release(self) -> None:
-        self._ledger.close(stamp(1))
+        self._feed.close()
 
 
 class Appending:

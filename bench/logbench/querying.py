@@ -7,8 +7,9 @@ from pathlib import Path
 
 import simplejson
 
-from actors.client.history import replay_frames
+from actors.client.history import updates_of
 from bench.logbench.corpus import Corpus, stamp, timed
+from protocol.dialect import VERSION_1, broadcast
 from storage.landmarks import Landmarks
 from storage.log_reader import LogReader
 from storage.segments import Compression
@@ -112,7 +113,8 @@ class Querying:
             sending, at = LogReader(self._corpus.log_folder), 0
             while at < position:
                 page = sending.read_after(at, position)
-                replay_frames(page, "p", now)
+                updates = updates_of(page, "p", now)
+                broadcast(VERSION_1, updates, last_seq=page.last_seq, deflation=None)
                 at = page.last_seq
 
         def parse() -> None:

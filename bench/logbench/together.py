@@ -16,9 +16,10 @@ from pathlib import Path
 
 import psutil
 
-from actors.client.history import one_reader, replay_frames
+from actors.client.history import one_reader, updates_of
 from actors.runtime.clock import SystemClock
 from bench.logbench.corpus import Corpus, agent_lines, bodies, settings, stamp
+from protocol.dialect import VERSION_1, broadcast
 from storage.layout import DataLayout
 from storage.log_reader import LogReader
 from storage.log_state import LogState, SyncPolicy
@@ -77,7 +78,8 @@ class Together:
         while not stop.is_set():
             with one_reader(clock):
                 page = reader.read_after(position, self._corpus.count)
-                replay_frames(page, "p", now)
+                updates = updates_of(page, "p", now)
+                broadcast(VERSION_1, updates, last_seq=page.last_seq, deflation=None)
             position = page.last_seq if page.last_seq < self._corpus.count else 0
 
     def slow_client(self) -> Iterator[tuple[str, float]]:

@@ -92,7 +92,9 @@ def _row(facts: LogFacts) -> tuple[str, ...]:
         str(facts.segments),
         local_time(facts.first) if facts.first else "-",
         local_time(facts.last) if facts.last else "-",
-        "-" if rate is None or rate > facts.records * 24 else f"{rate:.0f}",  # too short a time tells nothing: an hour at least
+        "-"
+        if rate is None or rate > facts.records * 24
+        else f"{rate:.0f}",  # too short a time tells nothing: an hour at least
     )
 
 
