@@ -17,12 +17,6 @@ from protocol import requests
 from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
 
-TO_HUB = (
-    requests.ProjectCreate,
-    requests.ProjectDelete,
-    requests.ProjectList,
-    requests.HealthCheck,
-)
 # Each may bring a replay, and a project looks at every subscriber for each batch.
 SUBSCRIPTIONS_MAX = 1024
 
@@ -103,7 +97,7 @@ class Routing:
             self._authenticate(number, body)
         elif isinstance(body, requests.Ping):
             self._answer(messages.Replied(number=number, payload=body.payload))
-        elif isinstance(body, TO_HUB):
+        elif isinstance(body, requests.ToHub):
             self._to_hub(number, body)
         else:
             self._to_project(number, body)

@@ -85,6 +85,7 @@ def show_stats(data_dir: Path, names: Sequence[str], as_json: bool) -> int:
 
 def _row(facts: LogFacts) -> tuple[str, ...]:
     rate = _rate(facts)
+    is_known = rate is not None and rate <= facts.records * 24  # from one hour on
     return (
         facts.name,
         str(facts.records),
@@ -92,9 +93,7 @@ def _row(facts: LogFacts) -> tuple[str, ...]:
         str(facts.segments),
         local_time(facts.first) if facts.first else "-",
         local_time(facts.last) if facts.last else "-",
-        "-"
-        if rate is None or rate > facts.records * 24
-        else f"{rate:.0f}",  # too short a time tells nothing: an hour at least
+        f"{rate:.0f}" if is_known else "-",
     )
 
 

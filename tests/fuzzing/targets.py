@@ -10,7 +10,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 
 from actors.config.sources import ConfigurationError, load
-from actors.frontend.handshake import HandshakeRules, Opening, new_protocol
+from actors.frontend.handshake import HandshakeRules, RequestReader, new_protocol
 from actors.frontend.wire import Assembler, FrameLimits, MessageRefused
 from actors.limits.peer import Peer
 from actors.runtime.clock import SystemClock
@@ -53,7 +53,7 @@ class Target:
 def handshake(data: bytes) -> None:
     """In two pieces, so that every border is met."""
     protocol = new_protocol(_RULES, SystemClock())
-    opening = Opening(protocol, _RULES, lambda: True)
+    opening = RequestReader(protocol, _RULES, lambda: True)
     cut = data[0] if data else 0
     for piece in (data[1 : 1 + cut], data[1 + cut :]):
         answer = opening.feed(piece) if piece else None
@@ -66,7 +66,7 @@ def handshake(data: bytes) -> None:
 def frames(data: bytes) -> None:
     """What a peer sends once it is in, compressed or not, as Connection reads it."""
     protocol = new_protocol(_RULES, SystemClock())
-    opening = Opening(protocol, _RULES, lambda: True)
+    opening = RequestReader(protocol, _RULES, lambda: True)
     opening.feed(seeds.HANDSHAKE_DEFLATE if data[:1] < b"\x80" else seeds.HANDSHAKE)
     assembler = Assembler(_LIMITS)
     protocol.receive_data(data[1:])
