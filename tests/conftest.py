@@ -16,7 +16,10 @@ import trustme
 
 from tests.harness import HubProcess, TlsFiles
 
-freezegun.configure(extend_ignore_list=["pykka", "subprocess", "websockets", "threading"])
+# pytest's own clock is left alone as well, so that `--durations` prints true times.
+freezegun.configure(
+    extend_ignore_list=["pykka", "subprocess", "websockets", "threading", "_pytest.timing"]
+)
 
 LEFTOVER_WAIT_S = 5.0
 # Carried by every process that a test's agents start, and by their children.
