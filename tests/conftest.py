@@ -14,7 +14,7 @@ import pykka
 import pytest
 import trustme
 
-from tests.harness import HubProcess, TlsFiles
+from tests.harness import HubProcess, SharedHubs, TlsFiles
 
 # pytest's own clock is left alone as well, so that `--durations` prints true times.
 freezegun.configure(
@@ -49,6 +49,24 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    report = yield
+    if report.failed:
+        SharedHubs.doubt_all()
+    return report
+
+
+def of_shared_hubs() -> set[psutil.Process]:
+    """Those hubs, and their agents: they are looked at when the module ends."""
+    found: set[psutil.Process] = set()
+    for hub in HubProcess.running:
+        if hub.is_shared and hub.is_running():
+            process = psutil.Process(hub.pid)
+            found |= {process, *process.children(recursive=True)}
+    return found
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     """Fails a test that leaves a thread, an actor or a child process."""
@@ -57,7 +75,7 @@ def nothing_is_left() -> Iterator[None]:
     shared_hubs = set(HubProcess.running)
     yield
     # Of a test that has failed in the middle: ended in order, or its agents would fail others.
-    forgotten = HubProcess.running - shared_hubs
+    forgotten = {hub for hub in HubProcess.running - shared_hubs if not hub.is_shared}
     for hub in forgotten:
         hub.stop()
     assert not forgotten, "a hub was not stopped"
@@ -67,7 +85,7 @@ def nothing_is_left() -> Iterator[None]:
     for thread in set(threading.enumerate()) - before:
         thread.join(LEFTOVER_WAIT_S)
         assert not thread.is_alive(), f"{thread} is left"
-    children = set(psutil.Process().children(recursive=True)) - shared
+    children = set(psutil.Process().children(recursive=True)) - shared - of_shared_hubs()
     _, alive = psutil.wait_procs(children, timeout=LEFTOVER_WAIT_S)
     assert not alive, f"{alive} are left"
 
@@ -95,22 +113,46 @@ def make_tls_files(folder: Path) -> TlsFiles:
 
 
 @pytest.fixture
-def tls() -> TlsFiles | None:
-    """A module that is to run over wss as well gives this fixture two values."""
-    return None
+def tls(request: pytest.FixtureRequest) -> TlsFiles | None:
+    """Files for a test that is parametrized with "wss"; a hub speaks ws without them."""
+    if getattr(request, "param", "ws") == "ws":
+        return None
+    return request.getfixturevalue("tls_files")
+
+
+@pytest.fixture(scope="module")
+def shared_hubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHubs]:
+    hubs = SharedHubs(lambda: tmp_path_factory.mktemp("hub").resolve())
+    yield hubs
+    hubs.close()
 
 
 @pytest.fixture
-def hub(scratch: Path, tls: TlsFiles | None) -> Iterator[HubProcess]:
-    """A running hub; it must stop in order."""
-    process = HubProcess(scratch, tls).start()
-    yield process
-    assert process.stop() == 0
+def share_hub(shared_hubs: SharedHubs, tls: TlsFiles | None) -> Iterator[Any]:
+    """Gives the module's hub of these settings. For a test that leaves it running, and that makes
+    projects of its own: their names must be unique in the module."""
+    used: list[HubProcess] = []
+
+    def share(**settings: str) -> HubProcess:
+        hub = shared_hubs.get(tls, **settings)
+        used.append(hub)
+        return hub
+
+    yield share
+    assert all(hub.is_running() for hub in used), "the test has ended a hub that others use"
+
+
+@pytest.fixture
+def hub(share_hub: Any) -> HubProcess:
+    """The module's hub without settings of its own."""
+    shared: HubProcess = share_hub()
+    return shared
 
 
 @pytest.fixture
 def start_hub(scratch: Path, tls: TlsFiles | None) -> Iterator[Any]:
-    """Starts a hub with settings of its own; it must stop in order, unless the test ended it."""
+    """Starts a hub that is the test's own, for one that ends it, restarts it, or needs settings
+    that no other test has; it must stop in order, unless the test ended it."""
     started: list[HubProcess] = []
 
     def start(**settings: str) -> HubProcess:

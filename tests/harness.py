@@ -8,12 +8,15 @@ import ssl
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import psutil
 from websockets.sync.client import ClientConnection, connect, unix_connect
+
+from tests.processes import marked
 
 ROOT = Path(__file__).resolve().parent.parent
 MOCK = Path(__file__).with_name("mock_claude.py")
@@ -36,6 +39,7 @@ class HubProcess:
     """`claudehub serve` with the mock CLI; `url` once it listens. With `tls` it speaks wss."""
 
     running: ClassVar[set["HubProcess"]] = set()
+    is_shared = False
 
     def __init__(self, scratch: Path, tls: TlsFiles | None = None, **settings: str) -> None:
         self.scratch = scratch
@@ -100,6 +104,9 @@ class HubProcess:
         assert self._process is not None
         return self._process.pid
 
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill_guardian(self) -> None:
         """Then nobody ends the agents of a server that dies."""
         for child in psutil.Process(self.pid).children():
@@ -131,6 +138,59 @@ class HubProcess:
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
+
+
+class SharedHubs:
+    """The hubs that a module's tests share: one for each set of settings.
+
+    A hub that has died, or that a failed test has used, is replaced by a new one, so that it does
+    not fail the tests behind it.
+    """
+
+    _opened: ClassVar[set["SharedHubs"]] = set()
+
+    def __init__(self, new_folder: Callable[[], Path]) -> None:
+        self._new_folder = new_folder
+        self._hubs: dict[object, HubProcess] = {}
+        self._doubtful: set[HubProcess] = set()
+        self._opened.add(self)
+
+    @classmethod
+    def doubt_all(cls) -> None:
+        """After a failure: nobody knows what it has left in them."""
+        for shared in cls._opened:
+            shared._doubtful |= set(shared._hubs.values())
+
+    def get(self, tls: TlsFiles | None = None, **settings: str) -> HubProcess:
+        key = (tls, *sorted(settings.items()))
+        hub = self._hubs.get(key)
+        if hub is not None and hub.is_running() and hub not in self._doubtful:
+            return hub
+        if hub is not None:
+            self._end(hub)
+        hub = HubProcess(self._new_folder(), tls, **settings)
+        hub.is_shared = True
+        self._hubs[key] = hub.start()
+        return hub
+
+    def _end(self, hub: HubProcess) -> None:
+        """However it ends: the failure has been told."""
+        self._doubtful.discard(hub)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            hub.stop()
+
+    def close(self) -> None:
+        """Each must end in order, have told of no fault of its own, and leave no process."""
+        self._opened.discard(self)
+        for hub in [hub for hub in self._hubs.values() if hub in self._doubtful]:
+            self._end(hub)
+        left = [hub for hub in self._hubs.values() if hub.is_running()]
+        codes = [hub.stop() for hub in left]
+        assert codes == [0] * len(left)
+        for hub in left:
+            said = hub.errors.read_text()
+            assert "Traceback" not in said, said
+            assert marked(hub.data) == []
 
 
 class WireClient:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from claudehub.cli import standin_agent
 from claudehub.cli.main import main
 from claudehub.cli.render import Renderer
-from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess
+from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess, WireClient
 from tests.processes import wait_until
 
 
@@ -34,7 +34,8 @@ def spawn(*arguments: str, **options: Any) -> subprocess.Popen[str]:
         signal.signal(signal.SIGINT, before)
 
 
-def test_projects_are_made_listed_and_deleted(hub: HubProcess) -> None:
+def test_projects_are_made_listed_and_deleted(start_hub: Any) -> None:
+    hub = start_hub()
     assert "no projects" in run(hub, "projects", "list").output
     made = run(hub, "projects", "create", hub.folder("site"), "--id", "s")
     assert (made.exit_code, made.output) == (0, "s\n")
@@ -53,29 +54,29 @@ def test_projects_are_made_listed_and_deleted(hub: HubProcess) -> None:
 )
 def test_the_exit_code_of_a_run_is_its_outcome(hub: HubProcess, prompt: str, code: int) -> None:
     limit = ("--timeout", "0.5") if "hang" in prompt else ()
-    ran = run(hub, "run", hub.folder("p") + "/", prompt, *limit)
+    ran = run(hub, "run", hub.folder(f"ends-{code}") + "/", prompt, *limit)
     assert ran.exit_code == code, ran.output
     if code == 0:
-        assert "made project p" in ran.output and "\nHI\n[success in" in ran.output
+        assert f"made project ends-{code}" in ran.output and "\nHI\n[success in" in ran.output
 
 
 def test_a_run_streams_and_takes_its_prompt_from_anywhere(hub: HubProcess) -> None:
-    folder = hub.folder("p") + "/"
+    folder = hub.folder("streams") + "/"
     assert "--odd" in run(hub, "run", folder, "--json", "--", "--odd").output
-    ran = run(hub, "run", "p", "-", text="[[text:FROM-STDIN]]")
+    ran = run(hub, "run", "streams", "-", text="[[text:FROM-STDIN]]")
     assert ran.exit_code == 0 and "FROM-STDIN" in ran.output
     lines = run(hub, "run", folder, "[[deltas:1]]", "--json").stdout.splitlines()
     assert len(lines) > 4 and all(line.startswith("{") for line in lines)
 
 
 def test_ctrl_c_ends_the_execution(hub: HubProcess) -> None:
-    folder = hub.folder("p") + "/"
+    folder = hub.folder("ended") + "/"
     process = spawn("run", folder, "[[hang]]", "--url", hub.url)
     with process:
         assert process.stdout is not None
         process.stdout.readline()
         with hub.client() as client:
-            client.request("project_join", project_id="p", after_seq=0)
+            client.request("project_join", project_id="ended", after_seq=0)
             client.wait_for("claude")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=TIMEOUT_S)
@@ -83,12 +84,16 @@ def test_ctrl_c_ends_the_execution(hub: HubProcess) -> None:
     assert "interrupted" in errors
 
 
+def project_ids(client: WireClient) -> list[str]:
+    return [found["project_id"] for found in client.request("project_list")["projects"]]
+
+
 def test_a_second_ctrl_c_kills(hub: HubProcess) -> None:
-    process = spawn("run", hub.folder("p") + "/", "[[stubborn]][[hang]]", "--url", hub.url)
+    process = spawn("run", hub.folder("killed") + "/", "[[stubborn]][[hang]]", "--url", hub.url)
     with process:
         with hub.client() as client:
-            wait_until(lambda: client.request("project_list")["projects"] != [])
-            client.request("project_join", project_id="p", after_seq=0)
+            wait_until(lambda: "killed" in project_ids(client))
+            client.request("project_join", project_id="killed", after_seq=0)
             client.wait_for("claude", subtype="status")
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
@@ -100,32 +105,32 @@ def test_a_second_ctrl_c_kills(hub: HubProcess) -> None:
 
 
 def test_a_permission_is_answered_from_another_terminal(hub: HubProcess) -> None:
-    process = spawn("run", hub.folder("p") + "/", "[[tool:Bash:touch made.txt]]", "--url", hub.url)
+    process = spawn("run", hub.folder("asked") + "/", "[[tool:Bash:touch made.txt]]", "--url", hub.url)
     with process:
         assert process.stderr is not None
         while "claudehub answer" not in (said := process.stderr.readline()):
             pass
         words = said.split("claudehub ")[1].split()
-        assert words[:2] == ["answer", "p"] and words[-1] == "allow"
+        assert words[:2] == ["answer", "asked"] and words[-1] == "allow"
         run(hub, *words)
         output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
     assert "[allow, by c-" in output
-    assert (hub.roots / "p" / "made.txt").exists()
+    assert (hub.roots / "asked" / "made.txt").exists()
     refused = run(hub, *words[:3], "deny")
     assert refused.exit_code == 1 and "answered already" in refused.output
 
 
 def test_tail_shows_what_was_and_what_comes(hub: HubProcess) -> None:
-    run(hub, "run", hub.folder("p") + "/", "[[text:BEFORE]]")
-    process = spawn("tail", "p", "--url", hub.url)
+    run(hub, "run", hub.folder("tailed") + "/", "[[text:BEFORE]]")
+    process = spawn("tail", "tailed", "--url", hub.url)
     with process:
         assert process.stdout is not None
         seen = ""
         while "success" not in seen:
             seen += process.stdout.readline()
         assert "BEFORE" in seen
-        run(hub, "run", "p", "[[text:AFTER]]")
+        run(hub, "run", "tailed", "[[text:AFTER]]")
         while "AFTER" not in seen:
             seen += process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -134,12 +139,12 @@ def test_tail_shows_what_was_and_what_comes(hub: HubProcess) -> None:
 
 
 def test_tail_ends_with_its_project_and_says_where_it_was(hub: HubProcess, scratch: Path) -> None:
-    run(hub, "run", hub.folder("p") + "/", "x")
-    process = spawn("tail", "p", "--last", "1", "--url", hub.url)
+    run(hub, "run", hub.folder("deleted") + "/", "x")
+    process = spawn("tail", "deleted", "--last", "1", "--url", hub.url)
     with process:
         assert process.stdout is not None
         assert "success" in process.stdout.readline()
-        run(hub, "projects", "delete", "p")
+        run(hub, "projects", "delete", "deleted")
         output, _ = process.communicate(timeout=TIMEOUT_S)
         assert "project_deleted" in output
     assert process.returncode == 0

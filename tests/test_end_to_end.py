@@ -1,17 +1,30 @@
 """The main job over real sockets: create, join, execute, stream, queue, kill, history."""
 
 import base64
+import itertools
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tests.harness import HubProcess, WireClient
 
+_numbers = itertools.count(1)
 
-def make(hub: HubProcess, client: WireClient, name: str = "p") -> str:
-    answer = client.request("project_create", path=hub.folder(name))
+
+def make(hub: HubProcess, client: WireClient) -> str:
+    """Create a project whose name no other test has."""
+    answer = client.request("project_create", path=hub.folder(f"p{next(_numbers)}"))
     project_id: str = answer["project"]["project_id"]
     return project_id
+
+
+def listed(client: WireClient, project_id: str) -> dict[str, Any]:
+    """What project_list says of it."""
+    projects = client.request("project_list")["projects"]
+    (found,) = [project for project in projects if project["project_id"] == project_id]
+    info: dict[str, Any] = found
+    return info
 
 
 def kinds(client: WireClient) -> list[str]:
@@ -59,7 +72,7 @@ def test_prompts_wait_for_their_turn(hub: HubProcess, scratch: Path) -> None:
         second = client.request("execute", project_id=project_id, prompt="[[text:TWO]]")
         assert (first["state"], first["position"]) == ("started", 0)
         assert (second["state"], second["position"]) == ("queued", 1)
-        info = client.request("project_list")["projects"][0]
+        info = listed(client, project_id)
         assert info["status"] == "executing"
         assert info["execution_id"] == first["execution_id"]
         assert [e["execution_id"] for e in info["queue"]] == [second["execution_id"]]
@@ -98,8 +111,8 @@ def test_a_queued_prompt_is_cancelled_and_a_running_one_killed(hub: HubProcess) 
         assert client.refused("agent_kill", project_id=project_id)["code"] == "nothing_running"
 
 
-def test_the_time_limit_ends_a_stubborn_agent_and_its_grandchildren(start_hub) -> None:
-    hub = start_hub(EXEC_TIMEOUT="2s", KILL_GRACE="200ms")
+def test_the_time_limit_ends_a_stubborn_agent_and_its_grandchildren(share_hub) -> None:
+    hub = share_hub(EXEC_TIMEOUT="1500ms", KILL_GRACE="200ms")
     with hub.client() as client:
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)
@@ -126,8 +139,8 @@ def test_a_child_without_an_environment_does_not_outlive_its_execution(hub: HubP
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"
 
 
-def test_an_agent_that_lingers_is_ended_and_the_result_stands(start_hub) -> None:
-    hub = start_hub(KILL_GRACE="200ms")
+def test_an_agent_that_lingers_is_ended_and_the_result_stands(share_hub) -> None:
+    hub = share_hub(EXEC_TIMEOUT="1500ms", KILL_GRACE="200ms")
     with hub.client() as client:
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)

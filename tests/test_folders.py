@@ -38,48 +38,48 @@ def test_a_folder_that_is_another_by_now_is_refused(scratch: Path, where: str) -
 
 def test_an_agent_does_not_follow_a_link_out_of_its_roots(hub: HubProcess) -> None:
     with hub.client() as client:
-        folder = hub.folder("p")
+        folder = hub.folder("linked")
         client.request("project_create", path=folder)
-        client.request("project_join", project_id="p")
-        assert client.run("p", "[[touch:here]]")["outcome"] == "success"
-        client.request("agent_new_session", project_id="p")  # its process goes
-        os.rename(folder, hub.roots / "away")
-        outside = hub.scratch / "outside"
+        client.request("project_join", project_id="linked")
+        assert client.run("linked", "[[touch:here]]")["outcome"] == "success"
+        client.request("agent_new_session", project_id="linked")  # its process goes
+        os.rename(folder, hub.roots / "linked-away")
+        outside = hub.scratch / "linked-outside"
         outside.mkdir()
         os.symlink(outside, folder)
-        end = client.run("p", "[[touch:there]]")
+        end = client.run("linked", "[[touch:there]]")
         assert end["outcome"] == "error" and "could not be started" in end["result"]
         assert list(outside.iterdir()) == []
         os.unlink(folder)
-        os.rename(hub.roots / "away", folder)
-        assert client.run("p", "[[touch:again]]")["outcome"] == "success"
+        os.rename(hub.roots / "linked-away", folder)
+        assert client.run("linked", "[[touch:again]]")["outcome"] == "success"
         assert sorted(os.listdir(folder)) == ["again", "here"]
 
 
 def test_a_process_that_was_kept_does_not_work_in_a_folder_that_was_moved(hub: HubProcess) -> None:
     with hub.client() as client:
-        folder = hub.folder("p")
+        folder = hub.folder("moved")
         client.request("project_create", path=folder)
-        client.request("project_join", project_id="p")
-        assert client.run("p", "[[touch:here]]")["outcome"] == "success"
-        away = hub.scratch / "away"
+        client.request("project_join", project_id="moved")
+        assert client.run("moved", "[[touch:here]]")["outcome"] == "success"
+        away = hub.scratch / "moved-away"
         os.rename(folder, away)
         os.symlink(away, folder)
-        end = client.run("p", "[[touch:there]]")
+        end = client.run("moved", "[[touch:there]]")
         assert end["outcome"] == "error" and "could not be started" in end["result"]
         assert sorted(os.listdir(away)) == ["here"]
 
 
 def test_a_folder_of_add_dirs_becomes_a_link_while_its_prompt_waits(hub: HubProcess) -> None:
     with hub.client() as client:
-        client.request("project_create", path=hub.folder("p"))
-        client.request("project_join", project_id="p")
+        client.request("project_create", path=hub.folder("waits"))
+        client.request("project_join", project_id="waits")
         extra, outside, go = hub.roots / "extra", hub.scratch / "outside", hub.scratch / "go"
         extra.mkdir()
         outside.mkdir()
-        client.request("execute", project_id="p", prompt=f"[[wait:{go}]]")
+        client.request("execute", project_id="waits", prompt=f"[[wait:{go}]]")
         options = {"add_dirs": [str(extra)]}
-        waiting = client.request("execute", project_id="p", prompt="x", options=options)
+        waiting = client.request("execute", project_id="waits", prompt="x", options=options)
         extra.rmdir()
         extra.symlink_to(outside)
         go.touch()
@@ -87,4 +87,4 @@ def test_a_folder_of_add_dirs_becomes_a_link_while_its_prompt_waits(hub: HubProc
         assert end["outcome"] == "error" and str(extra) in end["result"]
         extra.unlink()
         extra.mkdir()
-        assert client.run("p", "x", options=options)["outcome"] == "success"
+        assert client.run("waits", "x", options=options)["outcome"] == "success"

@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 from tests.harness import HubProcess, WireClient
+from tests.test_end_to_end import listed
 
 LINES = 4000
 JOINS = 25
@@ -12,7 +13,7 @@ JOINS = 25
 
 def follow(client: WireClient, after: int) -> list[int]:
     """Joins behind a number and reads to the end of the execution."""
-    client.request("project_join", project_id="p", after_seq=after)
+    client.request("project_join", project_id="live", after_seq=after)
     end = client.wait_for("execution_finished")
     seqs = [u["seq"] for u in client.updates if "seq" in u]
     return [seq for seq in seqs if seq <= end["seq"]]
@@ -27,9 +28,9 @@ def test_25_joins_at_random_positions_during_4000_lines(hub: HubProcess) -> None
             results[number] = (after, follow(client, after))
 
     with hub.client() as watcher:
-        watcher.request("project_create", path=hub.folder("p"))
-        watcher.request("project_join", project_id="p")
-        watcher.request("execute", project_id="p", prompt=f"[[lines:{LINES}]][[pace:0.0003]]")
+        watcher.request("project_create", path=hub.folder("live"))
+        watcher.request("project_join", project_id="live")
+        watcher.request("execute", project_id="live", prompt=f"[[lines:{LINES}]][[pace:0.0003]]")
         threads = []
         for number in range(JOINS):
             wanted = (number + 1) * LINES // (JOINS + 2)
@@ -50,14 +51,14 @@ def test_25_joins_at_random_positions_during_4000_lines(hub: HubProcess) -> None
 
 def test_positions_of_a_join(hub: HubProcess) -> None:
     with hub.client() as client:
-        client.request("project_create", path=hub.folder("p"))
-        client.request("project_join", project_id="p")
-        client.run("p", "[[lines:10]]")
+        client.request("project_create", path=hub.folder("positions"))
+        client.request("project_join", project_id="positions")
+        client.run("positions", "[[lines:10]]")
         seen = [u for u in client.take() if "seq" in u]
         last = seen[-1]["seq"]
 
         def joined(**position: Any) -> list[int]:
-            answer = client.request("project_join", project_id="p", **position)
+            answer = client.request("project_join", project_id="positions", **position)
             assert (answer["first_seq"], answer["last_seq"]) == (1, last)
             client.request("ping")
             while not position and client.updates:
@@ -83,24 +84,24 @@ def test_positions_of_a_join(hub: HubProcess) -> None:
 
 def test_a_position_that_the_log_cannot_go_on_from_is_history_gone(hub: HubProcess) -> None:
     with hub.client() as client:
-        client.request("project_create", path=hub.folder("p"))
-        answer = client.request("project_join", project_id="p")
+        client.request("project_create", path=hub.folder("gone"))
+        answer = client.request("project_join", project_id="gone")
         for position in ({"after_seq": 1}, {"after_seq": 10**30}, {"log_id": "other"}):
-            error = client.refused("project_join", project_id="p", **position)
+            error = client.refused("project_join", project_id="gone", **position)
             assert error["code"] == "history_gone"
             assert error["details"] == {
                 "log_id": answer["log_id"],
                 "first_seq": 1,
                 "last_seq": 0,
             }
-        client.request("project_join", project_id="p", after_seq=0, log_id=answer["log_id"])
+        client.request("project_join", project_id="gone", after_seq=0, log_id=answer["log_id"])
 
 
 def test_ephemeral_updates_can_be_left_out(hub: HubProcess) -> None:
     with hub.client() as client:
-        client.request("project_create", path=hub.folder("p"))
-        client.request("project_join", project_id="p", ephemeral=False)
-        client.run("p", "[[deltas:3]]")
+        client.request("project_create", path=hub.folder("ephemeral"))
+        client.request("project_join", project_id="ephemeral", ephemeral=False)
+        client.run("ephemeral", "[[deltas:3]]")
         kinds = {u["update_type"] for u in client.updates}
         assert "claude_delta" not in kinds
         assert "status" in kinds
@@ -108,27 +109,27 @@ def test_ephemeral_updates_can_be_left_out(hub: HubProcess) -> None:
 
 def test_leaving_ends_the_updates(hub: HubProcess) -> None:
     with hub.client() as client, hub.client() as other:
-        client.request("project_create", path=hub.folder("p"))
-        client.request("project_join", project_id="p")
-        assert client.request("project_leave", project_id="p") == {"project_id": "p"}
-        assert client.request("project_leave", project_id="p") == {"project_id": "p"}
-        other.request("project_join", project_id="p")
-        other.run("p", "x")
+        client.request("project_create", path=hub.folder("left"))
+        client.request("project_join", project_id="left")
+        assert client.request("project_leave", project_id="left") == {"project_id": "left"}
+        assert client.request("project_leave", project_id="left") == {"project_id": "left"}
+        other.request("project_join", project_id="left")
+        other.run("left", "x")
         client.request("ping")
         assert client.updates == []
-        assert client.request("project_list")["projects"][0]["subscribers"] == 1
+        assert listed(client, "left")["subscribers"] == 1
 
 
 def test_get_messages_pages_forwards_and_backwards(hub: HubProcess) -> None:
     with hub.client() as client:
-        client.request("project_create", path=hub.folder("p"))
-        client.request("project_join", project_id="p")
-        client.run("p", "[[lines:10]]")
+        client.request("project_create", path=hub.folder("pages"))
+        client.request("project_join", project_id="pages")
+        client.run("pages", "[[lines:10]]")
         seen = [u for u in client.updates if "seq" in u]
         last = seen[-1]["seq"]
 
         def page(**bounds: Any) -> tuple[list[int], bool]:
-            answer = client.request("get_messages", project_id="p", **bounds)
+            answer = client.request("get_messages", project_id="pages", **bounds)
             assert (answer["first_seq"], answer["last_seq"]) == (1, last)
             return [m["seq"] for m in answer["messages"]], answer["more"]
 
@@ -144,5 +145,5 @@ def test_get_messages_pages_forwards_and_backwards(hub: HubProcess) -> None:
         assert page(since=seen[0]["timestamp"], limit=2)[0] == [1, 2]
         assert page(until=seen[-1]["timestamp"]) == (list(range(1, last + 1)), False)
         assert page(until="2000-01-01T00:00:00Z") == ([], False)
-        answer = client.request("get_messages", project_id="p", limit=1000)
+        answer = client.request("get_messages", project_id="pages", limit=1000)
         assert answer["messages"] == seen

@@ -246,8 +246,9 @@ def test_beside_a_running_hub(hub: HubProcess) -> None:
             pipe.close()
 
 
-def test_a_copy_made_while_the_hub_runs_can_be_restored(hub: HubProcess, scratch: Path) -> None:
+def test_a_copy_made_while_the_hub_runs_can_be_restored(start_hub: Any, scratch: Path) -> None:
     """docs/message-log.md, Backup."""
+    hub = start_hub()
     with hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
         client.request("project_join", project_id="p")

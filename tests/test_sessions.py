@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.harness import HubProcess
-from tests.test_end_to_end import kinds, make
+from tests.test_end_to_end import kinds, listed, make
 
 
 def test_options_reach_the_agent_through_the_table(hub: HubProcess) -> None:
@@ -51,7 +51,7 @@ def test_the_agent_sees_little_of_the_servers_environment(start_hub) -> None:
         assert "CLAUDE_CMD" not in seen
         assert ":" in seen["CLAUDEHUB_PROCESS_ID"]
         cwd = json.loads(client.run(project_id, "[[show:cwd]]")["result"])
-        assert cwd == hub.folder("p")
+        assert cwd == hub.folder(project_id)
 
 
 def test_sessions_go_on_until_a_new_one_is_wanted(start_hub, scratch: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_running_execution_cannot_bring_an_old_session_back(
         client.request("agent_new_session", project_id=project_id)
         go.touch()
         client.wait_for("execution_finished")
-        assert client.request("project_list")["projects"][0]["session_id"] is None
+        assert listed(client, project_id)["session_id"] is None
 
 
 def test_a_control_request_that_we_do_not_know_is_answered(hub: HubProcess) -> None:
@@ -113,10 +113,10 @@ def test_a_control_request_that_we_do_not_know_is_answered(hub: HubProcess) -> N
 
 
 def test_files_changed_while_someone_has_joined(hub: HubProcess) -> None:
-    folder = Path(hub.folder("p"))
-    (folder / ".gitignore").write_text("*.tmp\nbuild/\n")
     with hub.client() as client:
         project_id = make(hub, client)
+        folder = Path(hub.folder(project_id))
+        (folder / ".gitignore").write_text("*.tmp\nbuild/\n")
         client.request("project_join", project_id=project_id)
         client.run(project_id, f"[[touch:{folder / 'x.tmp'}]]")
         client.run(project_id, f"[[touch:{folder / 'new.txt'}]]")
