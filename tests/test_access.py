@@ -59,9 +59,18 @@ def keys(scratch: Path) -> Keys:
     return Keys(scratch)
 
 
+@pytest.fixture(scope="module")
+def shared_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """Of the hub that tests share which change no keys. ann may everything, guest may be in b."""
+    made = Keys(tmp_path_factory.mktemp("keys").resolve())
+    guest = keygen(made.scratch, name="guest")
+    made.write(public(made.key) + 'claudehub="projects=b" ' + public(guest))
+    return made
+
+
 @pytest.fixture
-def locked_hub(keys: Keys, start_hub: Any) -> HubProcess:
-    hub: HubProcess = start_hub(AUTHORIZED_KEYS=str(keys.file), AUTH_TIMEOUT="3s")
+def locked_hub(shared_keys: Keys, share_hub: Any) -> HubProcess:
+    hub: HubProcess = share_hub(AUTHORIZED_KEYS=str(shared_keys.file), AUTH_TIMEOUT="1h")
     return hub
 
 
@@ -81,13 +90,13 @@ def close_of(client: WireClient) -> tuple[int, str]:
     return closed.value.rcvd.code, closed.value.rcvd.reason
 
 
-def test_a_key_opens_and_its_user_is_in_the_log(locked_hub: HubProcess, keys: Keys) -> None:
+def test_a_key_opens_and_its_user_is_in_the_log(locked_hub: HubProcess, shared_keys: Keys) -> None:
     with locked_hub.client() as client:
         assert client.refused("ping")["code"] == "unauthenticated"
-        assert enter(client, keys.key) == "ann@laptop"
-        path = locked_hub.folder("p")
+        assert enter(client, shared_keys.key) == "ann@laptop"
+        path = locked_hub.folder("entered")
         client.request("project_create", path=path)
-        client.run_after_join("p", "x")
+        client.run_after_join("entered", "x")
         prompts = [u for u in client.take() if u["update_type"] == "prompt"]
         assert [u["data"]["user"] for u in prompts] == ["ann@laptop"]
 
@@ -98,8 +107,9 @@ def test_what_is_wrong_with_the_keys_is_said_once(keys: Keys, start_hub: Any) ->
     assert hub.errors.read_text().count("line 2: ") == 1
 
 
-def test_who_does_not_authenticate_is_closed(locked_hub: HubProcess) -> None:
-    with locked_hub.client() as client:
+def test_who_does_not_authenticate_is_closed(start_hub: Any, shared_keys: Keys) -> None:
+    hub = start_hub(AUTHORIZED_KEYS=str(shared_keys.file), AUTH_TIMEOUT="500ms")
+    with hub.client() as client:
         assert close_of(client) == (CloseCode.POLICY_VIOLATION, "not authenticated in time")
 
 
@@ -111,9 +121,11 @@ def test_a_stranger_may_say_little(locked_hub: HubProcess) -> None:
         assert client.refused("authenticate", public_key="x" * 20_000, signature="")["code"]
 
 
-def test_one_that_has_come_in_may_say_as_much_as_ever(locked_hub: HubProcess, keys: Keys) -> None:
+def test_one_that_has_come_in_may_say_as_much_as_ever(
+    locked_hub: HubProcess, shared_keys: Keys
+) -> None:
     with locked_hub.client() as client:
-        enter(client, keys.key)
+        enter(client, shared_keys.key)
         assert len(client.request("ping", text="x" * 500_000)["text"]) == 500_000
 
 
@@ -154,14 +166,15 @@ def test_a_key_that_is_taken_out_closes_its_connections(
         enter(client, keys.key)
 
 
-def test_a_key_that_is_added_opens_at_once(locked_hub: HubProcess, keys: Keys) -> None:
+def test_a_key_that_is_added_opens_at_once(start_hub: Any, keys: Keys) -> None:
+    hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
     other = keygen(keys.scratch, name="other")
-    with locked_hub.client() as first:
+    with hub.client() as first:
         enter(first, keys.key)
         keys.write(public(keys.key) + public(other))
 
         def opens() -> bool:
-            with locked_hub.client() as client:
+            with hub.client() as client:
                 challenge = client.welcome["auth"]["challenge"].encode()
                 proof = {"public_key": public(other), "signature": signed(other, challenge)}
                 return bool(client.ask("authenticate", **proof)["type"] == "result")
@@ -170,13 +183,11 @@ def test_a_key_that_is_added_opens_at_once(locked_hub: HubProcess, keys: Keys) -
         assert first.request("ping") == {}
 
 
-def test_a_key_for_one_project_sees_that_one(start_hub: Any, keys: Keys) -> None:
-    other = keygen(keys.scratch, name="other")
-    keys.write(public(keys.key) + 'claudehub="projects=b" ' + public(other))
-    hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
+def test_a_key_for_one_project_sees_that_one(locked_hub: HubProcess, shared_keys: Keys) -> None:
+    hub = locked_hub
     with hub.client() as owner, hub.client() as guest:
-        enter(owner, keys.key)
-        enter(guest, other)
+        enter(owner, shared_keys.key)
+        enter(guest, shared_keys.scratch / "guest")
         for name in "ab":
             owner.request("project_create", path=hub.folder(name))
         listed = guest.request("project_list")["projects"]
@@ -356,10 +367,16 @@ def test_the_commands_find_the_socket_by_themselves(local_hub: HubProcess, scrat
     assert claudehub(scratch, "--help").returncode == 0
 
 
-def test_the_commands_sign_with_a_key(locked_hub: HubProcess, keys: Keys, scratch: Path) -> None:
+def test_the_commands_sign_with_a_key(
+    locked_hub: HubProcess, shared_keys: Keys, scratch: Path
+) -> None:
+    keys = shared_keys
+    with locked_hub.client() as client:
+        enter(client, keys.key)
+        client.request("project_create", path=locked_hub.folder("signed"))
     listing = ("projects", "list", "--url", locked_hub.url)
     done = claudehub(scratch, *listing, "--key", str(keys.key))
-    assert done.returncode == 0 and "no projects" in done.stderr
+    assert done.returncode == 0 and "signed" in done.stdout
     done = claudehub(scratch, *listing)
     assert done.returncode == 7 and "--key FILE" in done.stderr
     stranger = keygen(scratch, name="stranger")
@@ -385,17 +402,16 @@ def test_what_is_no_challenge_of_ours_is_not_signed(keys: Keys) -> None:
 def test_a_client_that_is_not_asked_for_updates_reads_on(hub: HubProcess) -> None:
     """While `claudehub run` asks its user something, pings must be answered."""
     with HubClient(Target(hub.url)) as quiet, hub.client() as other:
-        quiet.request("project_create", path=hub.folder("p"))
-        quiet.request("project_join", project_id="p")
+        quiet.request("project_create", path=hub.folder("quiet"))
+        quiet.request("project_join", project_id="quiet")
         for _ in range(10):
-            other.run_after_join("p", "x")
+            other.run_after_join("quiet", "x")
         frames = quiet._socket.recv_messages.frames
         wait_until(lambda: frames.qsize() >= 40)
 
 
-def test_a_web_page_that_rebinds_its_name_is_refused(start_hub: Any) -> None:
+def test_a_web_page_that_rebinds_its_name_is_refused(hub: HubProcess) -> None:
     """DNS rebinding: the page's name leads to loopback by now, and its Origin tells of it."""
-    hub = start_hub()
     page = "http://evil.example"
     with pytest.raises(InvalidStatus) as refused:
         hub.client(origin=page, additional_headers={"Host": "evil.example"})
@@ -432,10 +448,9 @@ def test_a_key_that_cannot_sign_is_passed_over(
         list(Identity().proofs("claudehub x"))
 
 
-def test_who_is_closed_for_its_messages_is_gone_in_time(start_hub: Any, keys: Keys) -> None:
+def test_who_is_closed_for_its_messages_is_gone_in_time(locked_hub: HubProcess) -> None:
     """Although it answers no close, and goes on."""
-    hub = start_hub(AUTHORIZED_KEYS=str(keys.file), AUTH_TIMEOUT="1h")
-    with upgraded(hub) as sock:
+    with upgraded(locked_hub) as sock:
         sock.sendall(frame(1, b'{"type":"ping"}') * (LOCKED_MESSAGES_MAX + 1))
         ended = threading.Event()
 

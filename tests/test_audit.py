@@ -394,7 +394,9 @@ def hub_kill(client: WireClient) -> None:
     client.wait_for("execution_finished", outcome="killed")
 
 
-def test_a_configuration_is_noted_when_it_is_another(hub: HubProcess) -> None:
+def test_a_configuration_is_noted_when_it_is_another(start_hub: Any) -> None:
+    hub = start_hub()
+
     def noted() -> list[Any]:
         found = lines_of(hub.data)
         return [e["details"]["set"] for e in found if e["action"] == "config_changed"]
@@ -407,7 +409,6 @@ def test_a_configuration_is_noted_when_it_is_another(hub: HubProcess) -> None:
     hub.start(MAX_QUEUE="3")
     hub.stop()
     assert len(noted()) == 2 and "MAX_QUEUE" in noted()[1]
-    hub.start()
 
 
 def test_a_change_of_the_keys_is_noted(scratch: Path, start_hub: Any) -> None:

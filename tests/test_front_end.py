@@ -1,10 +1,10 @@
-"""The handshake, close codes and heartbeat, over sockets; all of it over TLS as well."""
+"""The handshake, close codes and heartbeat, over sockets; over TLS as well where a connection is
+opened, refused or closed."""
 
 import contextlib
 import http.client
 import socket
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,24 +25,8 @@ from tests.sockets import (
 )
 
 
-@pytest.fixture(params=["ws", "wss"], scope="module")
-def tls(request: pytest.FixtureRequest) -> TlsFiles | None:
-    return request.getfixturevalue("tls_files") if request.param == "wss" else None
-
-
-@pytest.fixture(scope="module")
-def shared_hub(
-    tls: TlsFiles | None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[HubProcess]:
-    """One for all tests that want no settings of their own."""
-    process = HubProcess(tmp_path_factory.mktemp("hub").resolve(), tls).start()
-    yield process
-    assert process.stop() == 0
-
-
-@pytest.fixture
-def hub(shared_hub: HubProcess) -> HubProcess:
-    return shared_hub
+over_both = pytest.mark.parametrize("tls", ["ws", "wss"], indirect=True)
+over_tls = pytest.mark.parametrize("tls", ["wss"], indirect=True)
 
 
 def connecting(hub: HubProcess, path: str = "/", **options: Any) -> Any:
@@ -64,6 +48,7 @@ def answer_to(hub: HubProcess, request: bytes) -> bytes:
         return read_all(sock)
 
 
+@over_both
 def test_refusals_say_what_to_do(hub: HubProcess) -> None:
     assert refusal(hub, "/elsewhere").status_code == 404
     origin = refusal(hub, origin="https://evil.example")
@@ -87,7 +72,6 @@ ORDER = [  # each request has the faults of all that follow it, too
 ]
 
 
-@pytest.mark.parametrize("tls", ["ws"], indirect=True)
 def test_the_first_fault_in_the_order_of_the_protocol_is_the_answer(start_hub: Any) -> None:
     hub = start_hub(MAX_CONN="1")
     with upgraded(hub):
@@ -103,6 +87,7 @@ def test_the_first_fault_in_the_order_of_the_protocol_is_the_answer(start_hub: A
             assert (b"\r\nSec-WebSocket-Version: 13\r\n" in answer) == (status == 400)
 
 
+@over_both
 def test_the_subprotocol_is_chosen(hub: HubProcess) -> None:
     with connecting(hub, subprotocols=["x.y", "claudehub.v1"]) as ws:
         assert ws.subprotocol == "claudehub.v1"
@@ -120,8 +105,9 @@ def test_allowed_origins_and_the_number_of_connections(start_hub: Any) -> None:
     assert refusal(hub, origin="https://c.example").status_code == 403
 
 
-def test_a_handshake_ends_at_its_deadline(start_hub: Any) -> None:
-    hub = start_hub(AUTH_TIMEOUT="200ms")
+@over_both
+def test_a_handshake_ends_at_its_deadline(share_hub: Any) -> None:
+    hub = share_hub(AUTH_TIMEOUT="500ms")
     with raw(hub) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\n")
         answer = read_all(sock)
@@ -130,6 +116,7 @@ def test_a_handshake_ends_at_its_deadline(start_hub: Any) -> None:
         assert read_all(sock) == b""
 
 
+@over_both
 def test_a_handshake_in_single_bytes_is_a_handshake(hub: HubProcess) -> None:
     with raw(hub) as sock:
         for byte in UPGRADE:
@@ -137,6 +124,7 @@ def test_a_handshake_in_single_bytes_is_a_handshake(hub: HubProcess) -> None:
         assert b" 101 " in read_until(sock, b"}}")
 
 
+@over_both
 def test_what_is_no_handshake_is_answered(hub: HubProcess) -> None:
     assert b" 400 " in answer_to(hub, b"\x16\x03\x01 this is no HTTP\r\n\r\n")
     assert b" 400 " in answer_to(hub, b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello")
@@ -160,6 +148,7 @@ def test_a_handshake_has_16_kib_at_most(hub: HubProcess, size: int, status: int)
         assert sock.recv(65536).startswith(b"HTTP/1.1 %d " % status)
 
 
+@over_both
 def test_invalid_utf8_closes_with_1007_and_half_a_frame_waits(hub: HubProcess) -> None:
     with upgraded(hub) as sock:
         whole = frame(1, b'{"type":"ping"}')
@@ -178,25 +167,26 @@ def test_a_close_inside_a_fragmented_message_is_a_close(hub: HubProcess) -> None
         assert close_of(read_all(sock))[0] == 1000
 
 
-def test_a_peer_that_does_not_answer_pings_is_closed(start_hub: Any) -> None:
-    hub = start_hub(HEARTBEAT="200ms")
+def test_a_peer_that_does_not_answer_pings_is_closed(share_hub: Any) -> None:
+    hub = share_hub(HEARTBEAT="400ms")
     with upgraded(hub) as sock:
         data = read_all(sock)
         assert data[0] == 0x89
         assert close_of(data) == (1011, "no answer to pings")
 
 
-def test_a_silent_peer_that_answers_pings_stays(start_hub: Any) -> None:
-    hub = start_hub(HEARTBEAT="400ms")
+def test_a_silent_peer_that_answers_pings_stays(share_hub: Any) -> None:
+    hub = share_hub(HEARTBEAT="400ms")
     with hub.client() as watcher, hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
-        # Five heartbeats long; the stock client answers pings by itself.
-        client.request("execute", project_id="p", prompt="[[lines:200]][[pace:0.01]]")
+        # Three heartbeats long; the stock client answers pings by itself.
+        client.request("execute", project_id="p", prompt="[[lines:120]][[pace:0.01]]")
         client.request("project_join", project_id="p", after_seq=0)
         client.wait_for("execution_finished")
         assert watcher.request("ping") == {}
 
 
+@over_both
 def test_compressed_messages_are_understood(hub: HubProcess) -> None:
     with connecting(hub, compression="deflate") as ws:
         assert "permessage-deflate" in ws.response.headers["Sec-WebSocket-Extensions"]
@@ -210,6 +200,7 @@ def test_without_compression_none_is_agreed_on(start_hub: Any) -> None:
         assert "Sec-WebSocket-Extensions" not in ws.response.headers
 
 
+@over_both
 def test_frames_that_did_not_wait_for_the_handshake_are_heard(hub: HubProcess) -> None:
     ping, close = frame(1, b'{"type":"ping","id":"early"}'), frame(8, struct.pack("!H", 1000))
     for cut in (0, 3, len(UPGRADE) - 1, len(UPGRADE) + 4):
@@ -239,6 +230,7 @@ def test_a_pong_comes_back_with_what_the_ping_held(hub: HubProcess) -> None:
         assert read_until(sock, b"payload") == b"\x8a\x0a\x00\xff payload"
 
 
+@over_both
 def test_the_close_is_seen_although_much_was_sent_after_the_fault(hub: HubProcess) -> None:
     """A socket that is closed with unread input sends a RST, which eats what was not read yet."""
     with upgraded(hub) as sock:
@@ -246,6 +238,7 @@ def test_the_close_is_seen_although_much_was_sent_after_the_fault(hub: HubProces
         assert close_of(read_to_the_end(sock))[0] == 1003
 
 
+@over_both
 def test_all_are_told_of_the_end_at_the_same_time(scratch: Any, tls: TlsFiles | None) -> None:
     """Those that answer and those that do not, under one deadline."""
     hub = HubProcess(scratch, tls, MAX_CONN="1000").start()
@@ -256,7 +249,7 @@ def test_all_are_told_of_the_end_at_the_same_time(scratch: Any, tls: TlsFiles | 
             assert close_of(read_all(sock)) == (1001, "the server is shutting down")
 
 
-@pytest.mark.parametrize("tls", ["wss"], indirect=True)
+@over_tls
 def test_what_is_no_tls_is_in_the_audit_log(start_hub: Any) -> None:
     hub = start_hub()
     socket.create_connection(("127.0.0.1", port_of(hub))).close()  # a health check leaves none
@@ -267,7 +260,7 @@ def test_what_is_no_tls_is_in_the_audit_log(start_hub: Any) -> None:
     assert (hub.data / "audit.jsonl").read_text().count('"handshake_refused"') == 1
 
 
-@pytest.mark.parametrize("tls", ["wss"], indirect=True)
+@over_tls
 def test_plain_http_on_a_tls_port_is_told_so(hub: HubProcess) -> None:
     client = http.client.HTTPConnection("127.0.0.1", port_of(hub), timeout=10)
     client.request("GET", "/")
@@ -277,9 +270,9 @@ def test_plain_http_on_a_tls_port_is_told_so(hub: HubProcess) -> None:
     client.close()
 
 
-@pytest.mark.parametrize("tls", ["wss"], indirect=True)
-def test_a_tls_handshake_ends_at_the_deadline_and_keeps_nobody_waiting(start_hub: Any) -> None:
-    hub = start_hub(AUTH_TIMEOUT="500ms")
+@over_tls
+def test_a_tls_handshake_ends_at_the_deadline_and_keeps_nobody_waiting(share_hub: Any) -> None:
+    hub = share_hub(AUTH_TIMEOUT="500ms")
     with raw(hub, secure=False) as silent, upgraded(hub):
         assert read_all(silent) == b""
     with raw(hub, secure=False) as half:

@@ -282,7 +282,7 @@ def test_a_copy_made_while_the_hub_runs_can_be_restored(start_hub: Any, scratch:
 
 
 def test_a_closed_pipe_is_no_error_message(tmp_path: Path) -> None:
-    make(tmp_path, batches=400)
+    make(tmp_path, batches=400, rotate=1 << 20)
     command = f"{sys.executable} -m claudehub log export p --data-dir {tmp_path} | head -n 1"
     ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert ran.stdout.count("\n") == 1

@@ -146,15 +146,15 @@ def test_who_forks_while_others_are_looked_at_is_seen() -> None:
 def test_a_double_fork_at_the_moment_of_the_end_is_ended(hub: HubProcess, way: str) -> None:
     """At several moments around it. (Each waits for a second: the child holds the output open.)"""
     with hub.client() as client:
-        client.request("project_create", path=hub.folder("p"))
-        client.request("project_join", project_id="p")
+        client.request("project_create", path=hub.folder(way))
+        client.request("project_join", project_id=way)
         for number in range(2, 16, 3):
             words = "[[exit:3]]" if way == "exit" else "[[hang]]"
             prompt = f"[[latefork:{number}]]{words}"
-            answer = client.request("execute", project_id="p", prompt=prompt)
+            answer = client.request("execute", project_id=way, prompt=prompt)
             if way == "kill":
                 client.wait_for("claude", subtype="init")
-                client.request("agent_kill", project_id="p")
+                client.request("agent_kill", project_id=way)
             client.wait_for("execution_finished", execution_id=answer["execution_id"])
             client.take()
             assert marked(hub.data) == [], number

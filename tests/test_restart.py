@@ -220,19 +220,19 @@ def test_a_second_server_is_refused_and_names_the_first(scratch: Path) -> None:
 
 
 def test_a_deleted_project_is_gone_and_its_folder_is_not(hub: HubProcess) -> None:
-    folder = Path(hub.folder("p"))
+    folder = Path(hub.folder("deleted"))
     (folder / "mine").write_text("x")
     with hub.client() as client, hub.client() as watcher:
         client.request("project_create", path=str(folder))
         for each in (client, watcher):
-            each.request("project_join", project_id="p")
-        client.request("execute", project_id="p", prompt="[[hang]]")
+            each.request("project_join", project_id="deleted")
+        client.request("execute", project_id="deleted", prompt="[[hang]]")
         client.wait_for("claude")
-        assert client.request("project_delete", project_id="p") == {"project_id": "p"}
-        assert client.refused("project_join", project_id="p")["code"] == "project_not_found"
+        assert client.request("project_delete", project_id="deleted") == {"project_id": "deleted"}
+        assert client.refused("project_join", project_id="deleted")["code"] == "project_not_found"
         # Making it again waits for the deletion that is under way.
         made = client.request("project_create", path=str(folder))["project"]
-        assert (made["project_id"], made["last_seq"]) == ("p", 0)
+        assert (made["project_id"], made["last_seq"]) == ("deleted", 0)
         end = watcher.wait_for("execution_finished")
         assert end["data"]["outcome"] == "killed"
         gone = watcher.wait_for("project_deleted")

@@ -68,7 +68,7 @@ def test_one_is_started_when_a_project_is_joined(start_hub: Any) -> None:
 
 def test_a_deletion_ends_the_process(hub: HubProcess) -> None:
     with hub.client() as client:
-        project_id = make(hub, client, "p")
+        project_id = make(hub, client, "deleted")
         client.run(project_id, "x")
         client.request("project_delete", project_id=project_id)
         client.wait_for("project_deleted")
@@ -77,7 +77,7 @@ def test_a_deletion_ends_the_process(hub: HubProcess) -> None:
 
 def test_a_new_session_lets_the_old_process_go(hub: HubProcess) -> None:
     with hub.client() as client:
-        project_id = make(hub, client, "p")
+        project_id = make(hub, client, "anew")
         client.run(project_id, "x")
         client.request("agent_new_session", project_id=project_id)
         wait_until(lambda: marked(hub.data) == [])
