@@ -25,6 +25,8 @@ def connected(hub: HubProcess, *, receive_buffer: int = 0, secure: bool = True) 
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.connect(("127.0.0.1", port_of(hub)))
+    # Or the first bytes wait for the answer to the TLS handshake's last ones, 40 ms.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hub.tls is not None and secure:
         return hub.tls.trusting().wrap_socket(sock, server_hostname="localhost")
     return sock

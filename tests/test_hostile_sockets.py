@@ -16,7 +16,7 @@ from tests.sockets import UPGRADE, connected, frame, read_all, upgraded
 
 MEMORY_GROWTH_MAX = 40 * 1024 * 1024
 LOOKS_MAX = 3000
-CONNECTS = 5000
+CONNECTS = 2000
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def huge_announcements(hub: HubProcess) -> None:
 
 def connects_and_drops(hub: HubProcess) -> None:
     """Half of them with a reset."""
-    for number in range(CONNECTS if hub.tls is None else CONNECTS // 10):
+    for number in range(CONNECTS if hub.tls is None else CONNECTS // 4):
         sock = connected(hub, secure=bool(number % 2))
         if number % 4 < 2:
             with contextlib.suppress(OSError):
