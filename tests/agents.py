@@ -76,14 +76,20 @@ def hub_with(agent: Agent, scratch: Path, **settings: str) -> Iterator[HubProces
     """A hub whose agent has a home of its own; it must stop in order."""
     home = scratch / "home"
     home.mkdir(exist_ok=True)
-    ours = {"CLAUDE_CMD": agent.command, "HOME": str(home), "KILL_GRACE": "5s", **settings}
+    ours = {"CLAUDE_CMD": agent.command, "HOME": str(home), **settings}
     if not agent.is_real:
         ours["CLAUDE_MOCK_VERSION"] = agent.version
         with _running(HubProcess(scratch, **ours)) as hub:
             yield hub
         return
     with fake_api(scratch / "requests") as address:
-        real = {**QUIET, "ANTHROPIC_BASE_URL": address, "CLAUDE_ENV": ",".join(QUIET), **ours}
+        real = {
+            **QUIET,
+            "KILL_GRACE": "5s",
+            "ANTHROPIC_BASE_URL": address,
+            "CLAUDE_ENV": ",".join(QUIET),
+            **ours,
+        }
         with _running(HubProcess(scratch, **real)) as hub:
             yield hub
 

@@ -41,23 +41,21 @@ SECRETS = {
 }
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+def with_projects(hub: HubProcess, client: WireClient) -> HubProcess:
+    """p and q are there."""
+    if not client.request("project_list")["projects"]:
+        for name in ("p", "q"):
+            client.request("project_create", path=hub.folder(name), project_id=name)
+    return hub
+
+
+@pytest.fixture
+def hub(share_hub: Any) -> HubProcess:
     """Open to whoever is on loopback."""
-    scratch = tmp_path_factory.mktemp("open").resolve()
-    process = HubProcess(
-        scratch,
-        **SECRETS,
-        CLAUDE_ENV="OUR_TOKEN",
-        MAX_PROJECTS="1000",
-        WARM_SESSIONS="0",  # no agent outlives a test
-    ).start()
-    with process.client() as client:
-        client.request("project_create", path=process.folder("p"), project_id="p")
-        client.request("project_create", path=process.folder("q"), project_id="q")
-    yield process
-    assert process.stop() == 0
-    assert "Traceback" not in process.errors.read_text()
+    settings = {"CLAUDE_ENV": "OUR_TOKEN", "MAX_PROJECTS": "1000", "WARM_SESSIONS": "0"}
+    shared: HubProcess = share_hub(**SECRETS, **settings)
+    with shared.client() as client:
+        return with_projects(shared, client)
 
 
 @pytest.fixture(scope="module")
@@ -74,18 +72,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     return made
 
 
-@pytest.fixture(scope="module")
-def locked(keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+@pytest.fixture
+def locked(keys: Keys, share_hub: Any) -> HubProcess:
     """Behind keys."""
-    scratch = tmp_path_factory.mktemp("locked").resolve()
-    process = HubProcess(scratch, AUTHORIZED_KEYS=str(keys.file), AUTH_TIMEOUT="5s").start()
-    with process.client() as client:
+    shared: HubProcess = share_hub(AUTHORIZED_KEYS=str(keys.file))
+    with shared.client() as client:
         enter(client, keys.key)
-        for name in ("p", "q"):
-            client.request("project_create", path=process.folder(name), project_id=name)
-    yield process
-    assert process.stop() == 0
-    assert "Traceback" not in process.errors.read_text()
+        return with_projects(shared, client)
 
 
 @pytest.fixture

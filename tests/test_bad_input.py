@@ -58,12 +58,11 @@ BAD = [
 ]
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+@pytest.fixture
+def hub(share_hub: Any) -> HubProcess:
     """One for all, without a project at the beginning of each test."""
-    process = HubProcess(tmp_path_factory.mktemp("hub").resolve(), WARM_SESSIONS="0").start()
-    yield process
-    assert process.stop() == 0
+    shared: HubProcess = share_hub(WARM_SESSIONS="0")
+    return shared
 
 
 @pytest.fixture

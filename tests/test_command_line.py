@@ -105,7 +105,9 @@ def test_a_second_ctrl_c_kills(hub: HubProcess) -> None:
 
 
 def test_a_permission_is_answered_from_another_terminal(hub: HubProcess) -> None:
-    process = spawn("run", hub.folder("asked") + "/", "[[tool:Bash:touch made.txt]]", "--url", hub.url)
+    process = spawn(
+        "run", hub.folder("asked") + "/", "[[tool:Bash:touch made.txt]]", "--url", hub.url
+    )
     with process:
         assert process.stderr is not None
         while "claudehub answer" not in (said := process.stderr.readline()):

@@ -3,6 +3,7 @@ every run, and with both real programs in .ci/run, and must give the same kinds 
 same order."""
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -152,17 +153,42 @@ def agent(request: pytest.FixtureRequest) -> Agent:
 @pytest.fixture(scope="module")
 def shared(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     """One hub for all conversations of an agent, each in a project of its own."""
-    with hub_with(agent, tmp_path_factory.mktemp("hub").resolve()) as hub:
+    with hub_with(agent, tmp_path_factory.mktemp("hub").resolve(), AGENT_BACKGROUND="off") as hub:
+        hub.is_shared = True
         yield hub
+
+
+@pytest.fixture(scope="module")
+def with_background(agent: Agent, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    with hub_with(agent, tmp_path_factory.mktemp("hub").resolve(), AGENT_BACKGROUND="on") as hub:
+        hub.is_shared = True
+        yield hub
+
+
+@contextlib.contextmanager
+def talking(agent: Agent, hub: HubProcess, request: pytest.FixtureRequest) -> Iterator[Talk]:
+    if not hub.is_running():  # the test before has ended it
+        hub.stop()
+        hub.start()
+    with hub.client() as client:
+        held = Talk(agent, hub, client, request.function.__name__.replace("_", "-")[:50])
+        yield held
+        client.request("project_delete", project_id=held.project_id)
+        client.wait_for("project_deleted")  # and with it the process
 
 
 @pytest.fixture
 def talk(agent: Agent, shared: HubProcess, request: pytest.FixtureRequest) -> Iterator[Talk]:
-    with shared.client() as client:
-        held = Talk(agent, shared, client, request.function.__name__.replace("_", "-")[:50])
+    with talking(agent, shared, request) as held:
         yield held
-        client.request("project_delete", project_id=held.project_id)
-        client.wait_for("project_deleted")  # and with it the process
+
+
+@pytest.fixture
+def background_talk(
+    agent: Agent, with_background: HubProcess, request: pytest.FixtureRequest
+) -> Iterator[Talk]:
+    with talking(agent, with_background, request) as held:
+        yield held
 
 
 def test_text_and_a_warm_turn(talk: Talk) -> None:
@@ -533,19 +559,18 @@ def test_a_result_beyond_the_line_limit_ends_its_turn(agent: Agent, scratch: Pat
         assert talk.run("[[big:7]]")["result"] == "x" * 7
 
 
-def test_background_off_everything_happens_in_the_turn(agent: Agent, scratch: Path) -> None:
-    with hub_with(agent, scratch, AGENT_BACKGROUND="off") as hub, hub.client() as client:
-        talk = Talk(agent, hub, client, "p")
-        shell = {"command": "sleep 0.4; echo BG", "description": "x", "run_in_background": True}
-        execution_id = talk.start(calls(["Bash", shell]))
-        answer_all(talk, execution_id)
-        assert "unexpected parameter `run_in_background`" in talk.tool_results()[0]
-        called = ["Bash", {"command": "touch sub.txt", "description": "a command"}]
-        sub = {"description": "sub", "prompt": calls(called), "subagent_type": "general-purpose"}
-        execution_id = talk.start(calls(["Task", sub]))
-        answer_all(talk, execution_id)
-        client.request("ping")
-        assert [u for u in client.updates if u["data"].get("origin") == "background"] == []
+def test_background_off_everything_happens_in_the_turn(talk: Talk) -> None:
+    client = talk.client
+    shell = {"command": "sleep 0.4; echo BG", "description": "x", "run_in_background": True}
+    execution_id = talk.start(calls(["Bash", shell]))
+    answer_all(talk, execution_id)
+    assert "unexpected parameter `run_in_background`" in talk.tool_results()[0]
+    called = ["Bash", {"command": "touch sub.txt", "description": "a command"}]
+    sub = {"description": "sub", "prompt": calls(called), "subagent_type": "general-purpose"}
+    execution_id = talk.start(calls(["Task", sub]))
+    answer_all(talk, execution_id)
+    client.request("ping")
+    assert [u for u in client.updates if u["data"].get("origin") == "background"] == []
 
 
 def answer_all(talk: Talk, execution_id: str) -> None:
@@ -573,15 +598,14 @@ TASK_NEWS = [
 ]
 
 
-def test_background_on_a_shell_brings_a_turn_of_its_own(agent: Agent, scratch: Path) -> None:
-    with hub_with(agent, scratch, AGENT_BACKGROUND="on") as hub, hub.client() as client:
-        talk = Talk(agent, hub, client, "p")
-        shell = {"command": "sleep 0.5; echo BG", "description": "x", "run_in_background": True}
-        execution_id = talk.start(calls(["Bash", shell]))
-        own = wait_for_own(talk)
-        assert own["data"]["execution_id"] != execution_id
-        began = ["system/background_tasks_changed", "system/task_started"]
-        talk.expect([*TOOL_FIRST, *began, *THEN_DONE, *TASK_NEWS, *OWN_TURN])
+def test_background_on_a_shell_brings_a_turn_of_its_own(background_talk: Talk) -> None:
+    talk = background_talk
+    shell = {"command": "sleep 0.5; echo BG", "description": "x", "run_in_background": True}
+    execution_id = talk.start(calls(["Bash", shell]))
+    own = wait_for_own(talk)
+    assert own["data"]["execution_id"] != execution_id
+    began = ["system/background_tasks_changed", "system/task_started"]
+    talk.expect([*TOOL_FIRST, *began, *THEN_DONE, *TASK_NEWS, *OWN_TURN])
 
 
 def wait_for_own(talk: Talk) -> dict[str, Any]:
@@ -594,23 +618,24 @@ def wait_for_own(talk: Talk) -> dict[str, Any]:
         talk.client.updates.append(talk.client.receive()["payload"])
 
 
-def test_background_on_an_agents_question_outlives_the_turn(agent: Agent, scratch: Path) -> None:
-    with hub_with(agent, scratch, AGENT_BACKGROUND="on") as hub, hub.client() as client:
-        talk = Talk(agent, hub, client, "p")
-        called = ["Bash", {"command": "touch sub.txt", "description": "a command"}]
-        sub = {
-            "description": "sub",
-            "prompt": calls(called),
-            "subagent_type": "general-purpose",
-            "run_in_background": True,
-        }
-        execution_id = talk.start(calls(["Task", sub]))
-        talk.end_of(execution_id)
-        question = talk.question()
-        project = client.request("project_list")["projects"][0]
-        assert project["pending_permissions"] == [question]
-        talk.answer(question, "allow")
-        wait_for_own(talk)
-        assert (talk.folder / "sub.txt").exists() or not agent.is_real
-        resolved = [u["data"] for u in client.updates if u["update_type"] == "permission_resolved"]
-        assert [r["decision"] for r in resolved] == ["allow"]
+def test_background_on_an_agents_question_outlives_the_turn(
+    background_talk: Talk, agent: Agent
+) -> None:
+    talk, client = background_talk, background_talk.client
+    called = ["Bash", {"command": "touch sub.txt", "description": "a command"}]
+    sub = {
+        "description": "sub",
+        "prompt": calls(called),
+        "subagent_type": "general-purpose",
+        "run_in_background": True,
+    }
+    execution_id = talk.start(calls(["Task", sub]))
+    talk.end_of(execution_id)
+    question = talk.question()
+    (project,) = client.request("project_list")["projects"]
+    assert project["pending_permissions"] == [question]
+    talk.answer(question, "allow")
+    wait_for_own(talk)
+    assert (talk.folder / "sub.txt").exists() or not agent.is_real
+    resolved = [u["data"] for u in client.updates if u["update_type"] == "permission_resolved"]
+    assert [r["decision"] for r in resolved] == ["allow"]

@@ -24,7 +24,6 @@ from tests.sockets import (
     upgraded,
 )
 
-
 over_both = pytest.mark.parametrize("tls", ["ws", "wss"], indirect=True)
 over_tls = pytest.mark.parametrize("tls", ["wss"], indirect=True)
 

@@ -147,7 +147,14 @@ ATTACKS: list[Callable[[HubProcess], None]] = [
 ]
 
 
-OVER_TLS = [random_bytes, random_frames, half_handshakes, slow_handshakes, pings, connects_and_drops]
+OVER_TLS = [
+    random_bytes,
+    random_frames,
+    half_handshakes,
+    slow_handshakes,
+    pings,
+    connects_and_drops,
+]
 CASES = [("ws", attack) for attack in ATTACKS] + [("wss", attack) for attack in OVER_TLS]
 
 

@@ -31,13 +31,10 @@ def deflated(message: bytes) -> bytes:
     return bytes([whole[0] | 0x40]) + whole[1:]
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    process = HubProcess(
-        tmp_path_factory.mktemp("hub").resolve(), MAX_MESSAGE_BYTES=str(LIMIT)
-    ).start()
-    yield process
-    assert process.stop() == 0
+@pytest.fixture
+def hub(share_hub: Any) -> HubProcess:
+    shared: HubProcess = share_hub(MAX_MESSAGE_BYTES=str(LIMIT))
+    return shared
 
 
 @pytest.mark.parametrize("compressed", [False, True])
