@@ -4,11 +4,13 @@ import random
 import re
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from actors import messages
+from actors.client import one_reader
 from actors.client.outbox import Outbox
 from actors.client.replay import Replays
 from actors.client.subscription import Subscription
@@ -34,7 +36,7 @@ pytestmark = pytest.mark.no_cover
 JOINS = 10_000
 JOINERS = 10
 PRODUCERS = 20
-PACE_S = 0.02
+PACE_S = 0.05
 BACK_MAX = 40
 LIVE_UPDATES = 1
 RECORDS = 100_000
@@ -111,6 +113,8 @@ class Joiner:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A real project in its thread, with an executor that is a probe, that executes."""
+    # Readers do not rest between two pages (test_one_reader.py): half of the time would go there.
+    monkeypatch.setattr(one_reader, "_never", SimpleNamespace(wait=lambda _seconds: None))
     setup = ProjectSetup(tmp_path, monkeypatch, sync=SyncPolicy.NEVER)
     setup.project.release()
     timers = ThreadTimers(SystemClock())

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import sysconfig
+import venv as venv_module
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,10 @@ def test_one_that_was_left_half_made_begins_again(checkout: Path) -> None:
 
 def test_what_pip_says_is_shown_when_it_fails(checkout: Path) -> None:
     venv = checkout / "venv"
+    # Made without pip, which takes long, and lent ours.
+    venv_module.create(venv, symlinks=True)
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / "ours.pth").write_text(sysconfig.get_path("purelib"))
     (checkout / "setup.cfg").write_text(SETUP_CFG.replace("    pip\n", "    ./no-such-thing\n", 1))
     process = start(checkout, venv)
     _, errors = process.communicate(timeout=TIMEOUT_S)

@@ -1,5 +1,6 @@
 """The agent's walls, looked at from inside: what it inherits, and what it cannot become."""
 
+import contextlib
 import os
 import pwd
 import resource
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import simplejson
@@ -25,17 +27,33 @@ IS_ROOT = os.geteuid() == 0
 NOBODY = "nobody"
 
 
-def seen_inside(scratch: Path, script: str, **settings: str) -> str:
-    """What an agent that is this shell script says on standard error."""
-    command = shlex.join(["/bin/sh", "-c", f"exec >&2; {script}; exit 3", "agent"])
-    hub = HubProcess(scratch, CLAUDE_CMD=command, **settings).start()
+# An agent that is the shell script in the project's folder. (`.` would leave a descriptor open.)
+SCRIPTED = shlex.join(["/bin/sh", "-c", 'exec >&2; eval "$(cat agent.sh)"; exit 3', "agent"])
+
+
+def seen_inside(hub: HubProcess, script: str) -> str:
+    """What that agent says on standard error."""
+    name = f"p{len(list(hub.roots.iterdir()))}"
+    (Path(hub.folder(name)) / "agent.sh").write_text(script)
     with hub.client() as client:
-        name = f"p{len(list(hub.roots.iterdir()))}"
         client.request("project_create", path=hub.folder(name))
         end = client.run_after_join(name, "-x $(id) ; rm -rf /")
-    assert hub.stop() == 0
     assert (end["outcome"], end["exit_code"]) == ("error", 3), end
     return str(end["stderr"])
+
+
+@contextlib.contextmanager
+def scripted(scratch: Path, **settings: str) -> Iterator[HubProcess]:
+    hub = HubProcess(scratch, CLAUDE_CMD=SCRIPTED, **settings).start()
+    yield hub
+    assert hub.stop() == 0
+
+
+@pytest.fixture
+def hub(share_hub: Any) -> HubProcess:
+    """Without limits."""
+    shared: HubProcess = share_hub(CLAUDE_CMD=SCRIPTED)
+    return shared
 
 
 @pytest.mark.parametrize(
@@ -91,32 +109,34 @@ def test_the_environment_is_of_the_agents_user() -> None:
     assert home_problem({"HOME": "/nonexistent"}, 1) is not None
 
 
-def test_no_descriptor_of_the_servers_reaches_an_agent(scratch: Path) -> None:
-    for limits in ("", "nofile=64"):  # the launcher leaves none either
-        seen = seen_inside(scratch, "ls /proc/$$/fd", AGENT_LIMITS=limits)
+def test_no_descriptor_of_the_servers_reaches_an_agent(hub: HubProcess, start_hub: Any) -> None:
+    limited = start_hub(CLAUDE_CMD=SCRIPTED, AGENT_LIMITS="nofile=64")
+    for each in (hub, limited):  # the launcher leaves none either
+        seen = seen_inside(each, "ls /proc/$$/fd")
         assert seen.split() == ["0", "1", "2"]
 
 
-def test_limits_are_inherited_by_what_the_agent_starts(scratch: Path) -> None:
+def test_limits_are_inherited_by_what_the_agent_starts(start_hub: Any) -> None:
     limits = "nofile=77 core=0 cpu=1h as=4GiB"
     grandchild = "sh -c 'ulimit -Hn; ulimit -n; ulimit -Hc; ulimit -t; ulimit -v'"
-    seen = seen_inside(scratch, grandchild, AGENT_LIMITS=limits)
+    seen = seen_inside(start_hub(CLAUDE_CMD=SCRIPTED, AGENT_LIMITS=limits), grandchild)
     assert seen.split() == ["77", "77", "0", "3600", str(4 << 20)]
 
 
 def test_limits_cannot_be_raised(passable: Path) -> None:
     """By anybody but root."""
     user = {"AGENT_USER": NOBODY} if IS_ROOT else {}
-    seen = seen_inside(passable, "ulimit -Hn 78 || echo no", AGENT_LIMITS="nofile=77", **user)
+    with scripted(passable, AGENT_LIMITS="nofile=77", **user) as hub:
+        seen = seen_inside(hub, "ulimit -Hn 78 || echo no")
     assert seen.splitlines()[-1] == "no"
 
 
-def test_nothing_that_an_agent_starts_can_become_more(scratch: Path) -> None:
+def test_nothing_that_an_agent_starts_can_become_more(hub: HubProcess) -> None:
     if sys.platform == "linux":
-        assert "NoNewPrivs:\t1" in seen_inside(scratch, "sh -c 'cat /proc/self/status'")
+        assert "NoNewPrivs:\t1" in seen_inside(hub, "sh -c 'cat /proc/self/status'")
     else:
-        seen_inside(scratch, "true")
-        assert "no_new_privs" in (scratch / "stderr").read_text()
+        seen_inside(hub, "true")
+        assert "no_new_privs" in hub.errors.read_text()
 
 
 @pytest.fixture
@@ -138,13 +158,12 @@ def test_whom_an_agent_runs_as(passable: Path) -> None:
     nobody = pwd.getpwnam(NOBODY)
     script = "id -u; id -ru; id -G; echo $HOME $USER; ls /proc/$$/fd"
     for limits in ("", "nofile=64"):
-        seen = seen_inside(passable, script, AGENT_USER=NOBODY, AGENT_LIMITS=limits).split()
+        with scripted(passable, AGENT_USER=NOBODY, AGENT_LIMITS=limits) as hub:
+            seen = seen_inside(hub, script).split()
+            assert "Permission denied" in seen_inside(hub, f"cat {passable}/data/id")
         assert seen[:2] == [str(nobody.pw_uid)] * 2
         assert seen[2:] == [str(nobody.pw_gid), nobody.pw_dir, NOBODY, "0", "1", "2"]
     assert "RUNNING AGENTS AS ROOT" not in (passable / "stderr").read_text()
-    assert "Permission denied" in seen_inside(
-        passable, f"cat {passable}/data/id", AGENT_USER=NOBODY
-    )
 
 
 def test_a_folder_that_the_agents_user_may_not_enter_is_named(scratch: Path) -> None:
@@ -161,9 +180,9 @@ def test_a_folder_that_the_agents_user_may_not_enter_is_named(scratch: Path) -> 
     assert f"may not enter {folder}: make it that user's" in end["stderr"]
 
 
-def test_root_is_warned(scratch: Path) -> None:
-    assert seen_inside(scratch, "id -u").strip() == str(os.geteuid())
-    warned = "RUNNING AGENTS AS ROOT" in (scratch / "stderr").read_text()
+def test_root_is_warned(hub: HubProcess) -> None:
+    assert seen_inside(hub, "id -u").strip() == str(os.geteuid())
+    warned = "RUNNING AGENTS AS ROOT" in hub.errors.read_text()
     assert warned == IS_ROOT
 
 
