@@ -75,7 +75,7 @@ def ignored_by_git(repository: Path, paths: list[str]) -> list[str]:
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     lines=st.lists(_LINE, min_size=1, max_size=4),

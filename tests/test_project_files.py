@@ -65,6 +65,12 @@ def watch(scratch: Path) -> Iterator[Any]:
         each.stop()
 
 
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks and reports come sooner."""
+    monkeypatch.setattr(project_files, "POLL_S", 0.2)
+    monkeypatch.setattr(project_files, "REPORT_DELAY_S", 0.1)
+
+
 def test_a_burst_is_one_report_of_at_most_so_many(watch: Any, scratch: Path) -> None:
     watched = watch()
 
@@ -93,6 +99,7 @@ def test_without_watches_it_looks_by_itself(
         def schedule(self, *_: Any, **__: Any) -> None:
             raise OSError(number, os.strerror(number))
 
+    hurry(monkeypatch)
     monkeypatch.setattr(project_files, "Observer", NoWatches)
     (scratch / ".gitignore").write_text("node_modules/\n")
     (scratch / "node_modules").mkdir()
@@ -164,6 +171,7 @@ def test_watches_that_run_out_below_the_root_are_noticed(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    hurry(monkeypatch)
     monkeypatch.setattr(FewWatches, "left", left)
     monkeypatch.setattr(project_files, "Observer", FewWatches)
     watched = watch()
