@@ -22,6 +22,8 @@ PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"
     "AABJRU5ErkJggg=="
 )
+# Of this process alone: the same test may run in another at the same time.
+LONG = f"sleep 300.{os.getpid()}"
 QUESTION = {
     "question": "Which colour?",
     "header": "Colour",
@@ -376,11 +378,11 @@ def test_an_interrupt_before_the_turn_has_begun(talk: Talk) -> None:
 
 
 def test_an_interrupt_ends_a_tool(talk: Talk) -> None:
-    execution_id = talk.start("[[tool:Bash:sleep 300.25]]")
-    wait_until(lambda: running("sleep 300.25"))
+    execution_id = talk.start(f"[[tool:Bash:{LONG}]]")
+    wait_until(lambda: running(LONG))
     talk.interrupt()
     assert talk.end_of(execution_id)["outcome"] == "interrupted"
-    assert not running("sleep 300.25")
+    assert not running(LONG)
 
 
 def running(command: str) -> bool:
@@ -390,21 +392,21 @@ def running(command: str) -> bool:
 
 def test_what_a_turn_leaves_behind_ends_with_it(talk: Talk) -> None:
     """While the process stays."""
-    prompt = "[[tool:Bash:(setsid sleep 300.5 &) ; sleep 0.3]]"
+    prompt = f"[[tool:Bash:(setsid {LONG} &) ; sleep 0.3]]"
     end = talk.run(prompt, options={"allowed_tools": ["Bash"]})
     assert end["outcome"] == "success"
-    assert not running("sleep 300.5")
+    assert not running(LONG)
     assert psutil.pid_exists(warm_process(talk))
 
 
 def test_a_kill_ends_a_grandchild(talk: Talk) -> None:
-    prompt = "[[tool:Bash:(setsid sleep 300.75 &) ; sleep 300.75]]"
+    prompt = f"[[tool:Bash:(setsid {LONG} &) ; {LONG}]]"
     execution_id = talk.start(prompt, options={"allowed_tools": ["Bash"]})
-    wait_until(lambda: running("sleep 300.75"))
+    wait_until(lambda: running(LONG))
     talk.client.request("agent_kill", project_id=talk.project_id)
     end = talk.end_of(execution_id)
     assert (end["outcome"], end["exit_code"]) == ("killed", 143)
-    assert not running("sleep 300.75")
+    assert not running(LONG)
     assert talk.run("[[text:B]]")["outcome"] == "success"
 
 
@@ -530,11 +532,11 @@ def test_kill_9_of_the_server_ends_the_agent_at_once(agent: Agent, scratch: Path
     with hub_with(agent, scratch) as hub:
         with hub.client() as client:
             talk = Talk(agent, hub, client, "p")
-            prompt = "[[tool:Bash:(setsid sleep 301.5 &) ; sleep 301.5]]"
+            prompt = f"[[tool:Bash:(setsid {LONG} &) ; {LONG}]]"
             execution_id = talk.start(prompt, options={"allowed_tools": ["Bash"]})
-            wait_until(lambda: running("sleep 301.5"))
+            wait_until(lambda: running(LONG))
         hub.stop(signal.SIGKILL)
-        wait_until(lambda: not running("sleep 301.5") and not marked(hub.data))
+        wait_until(lambda: not running(LONG) and not marked(hub.data))
         hub.start()
         with hub.client() as client:
             client.request("project_join", project_id="p", after_seq=0)
