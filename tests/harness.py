@@ -12,10 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 import psutil
+from click.testing import CliRunner
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
+from actors.server import main as server_main
+from claudehub.cli.main import main
 from tests.processes import marked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,6 +93,16 @@ class HubProcess:
             if k == "CLAUDE_TEST_RUN" or not k.startswith(("CLAUDE", "ANTHROPIC"))
         }
         return {**kept, **ours, **self._settings, **settings}
+
+    def refusal(self) -> str:
+        """What `claudehub serve` says of settings that it does not begin with. In this process,
+        which takes no second; test_command_line.py starts one for it."""
+        environment: dict[str, str | None] = dict.fromkeys(os.environ)
+        begins = AssertionError("it takes these settings")
+        with patch.object(server_main, "serve", side_effect=begins):
+            ended = CliRunner().invoke(main, ["serve"], env={**environment, **self.environment()})
+        assert ended.exit_code == 2 and ended.stdout == "", ended
+        return ended.stderr
 
     def _read_line(self) -> str:
         assert self._process is not None and self._process.stdout is not None

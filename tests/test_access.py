@@ -8,7 +8,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import CloseCode
 
@@ -26,11 +26,12 @@ from actors.frontend.unix_listener import UnixListener
 from actors.limits.peer import Peer
 from actors.server.doors import Doors
 from actors.watch.reloader import FileReloader
+from claudehub.cli.main import main
 from claudehub.client.connection import HubClient
 from claudehub.client.identity import Identity, SigningFailed
 from claudehub.client.target import DEFAULT_URL, Target, target
 from tests.fakes import FrozenClock, ManualTimers, Probe
-from tests.harness import ROOT, HubProcess, WireClient
+from tests.harness import HubProcess, WireClient
 from tests.processes import wait_until
 from tests.sockets import close_of as close_frame
 from tests.sockets import frame, read_all, upgraded
@@ -284,8 +285,8 @@ def test_a_place_that_is_taken_is_not_taken_away(local_hub: HubProcess, scratch:
 def test_what_is_wrong_is_said_at_the_start(
     scratch: Path, settings: dict[str, str], said: str
 ) -> None:
-    code, line = refused_start(scratch, **settings)
-    assert code == 2 and said in line and "example: " in line
+    line = HubProcess(scratch, **settings).refusal().strip().splitlines()[-1]
+    assert said in line and "example: " in line
 
 
 def test_with_keys_it_may_listen_everywhere(keys: Keys, start_hub: Any) -> None:
@@ -346,14 +347,11 @@ def test_a_path_that_is_anothers_by_now_is_left(scratch: Path) -> None:
 # -- our own tools ---------------------------------------------------------------------------
 
 
-def claudehub(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "claudehub" / "__main__.py"), *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": str(home), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def claudehub(home: Path, *arguments: str, **environment: str) -> Result:
+    """In this process, which takes no second; test_command_line.py starts one."""
+    nothing: dict[str, str | None] = dict.fromkeys(os.environ)
+    given = {**nothing, "PATH": os.environ["PATH"], "HOME": str(home), **environment}
+    return CliRunner().invoke(main, arguments, env=given)
 
 
 def test_the_commands_find_the_socket_by_themselves(local_hub: HubProcess, scratch: Path) -> None:
@@ -363,8 +361,8 @@ def test_the_commands_find_the_socket_by_themselves(local_hub: HubProcess, scrat
     folder = scratch / ".config" / "claudehub"
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(f'socket = "{scratch}/s"\n')
-    assert claudehub(scratch, "run", "p", "x").returncode == 0
-    assert claudehub(scratch, "--help").returncode == 0
+    assert claudehub(scratch, "run", "p", "x").exit_code == 0
+    assert claudehub(scratch, "--help").exit_code == 0
 
 
 def test_the_commands_sign_with_a_key(
@@ -376,20 +374,20 @@ def test_the_commands_sign_with_a_key(
         client.request("project_create", path=locked_hub.folder("signed"))
     listing = ("projects", "list", "--url", locked_hub.url)
     done = claudehub(scratch, *listing, "--key", str(keys.key))
-    assert done.returncode == 0 and "signed" in done.stdout
+    assert done.exit_code == 0 and "signed" in done.stdout
     done = claudehub(scratch, *listing)
-    assert done.returncode == 7 and "--key FILE" in done.stderr
+    assert done.exit_code == 7 and "--key FILE" in done.stderr
     stranger = keygen(scratch, name="stranger")
     done = claudehub(scratch, *listing, CLAUDEHUB_KEY=str(stranger))
-    assert done.returncode == 7 and "does not take this key" in done.stderr
+    assert done.exit_code == 7 and "does not take this key" in done.stderr
     done = claudehub(scratch, *listing, "--key", str(scratch / "none"))
-    assert done.returncode == 7 and "cannot be read" in done.stderr
+    assert done.exit_code == 7 and "cannot be read" in done.stderr
     # One after the other: the first of the usual names is not among the hub's keys.
     (scratch / ".ssh").mkdir(mode=0o700)
     for source, name in ((stranger, "id_rsa"), (keys.key, "id_ed25519")):
         for end in ("", ".pub"):
             shutil.copy(f"{source}{end}", scratch / ".ssh" / f"{name}{end}")
-    assert claudehub(scratch, *listing).returncode == 0
+    assert claudehub(scratch, *listing).exit_code == 0
 
 
 def test_what_is_no_challenge_of_ours_is_not_signed(keys: Keys) -> None:
