@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.client import one_reader
+from actors.client import history
 from actors.client.outbox import Outbox
 from actors.client.replay import Replays
 from actors.client.subscription import Subscription
@@ -114,7 +114,7 @@ class Joiner:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A real project in its thread, with an executor that is a probe, that executes."""
     # Readers do not rest between two pages (test_one_reader.py): half of the time would go there.
-    monkeypatch.setattr(one_reader, "_never", SimpleNamespace(wait=lambda _seconds: None))
+    monkeypatch.setattr(history, "_never", SimpleNamespace(wait=lambda _seconds: None))
     setup = ProjectSetup(tmp_path, monkeypatch, sync=SyncPolicy.NEVER)
     setup.project.release()
     timers = ThreadTimers(SystemClock())
