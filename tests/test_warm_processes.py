@@ -15,7 +15,7 @@ import pytest
 from tests.harness import HubProcess, WireClient
 from tests.processes import marked, wait_until
 
-ROUNDS = int(os.environ.get("CLAUDEHUB_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("CLAUDEHUB_ROUNDS", "12"))
 
 
 def make(hub: HubProcess, client: WireClient, name: str) -> str:
