@@ -86,7 +86,7 @@ ROWS = [
         more_is_better=False,
     ),
     Row(
-        "CPU a delivery, window 64, 100 subscribers",
+        "CPU for each delivery, window 64, 100 subscribers",
         100,
         200,
         key="server_cpu_us_per_delivery",
@@ -94,7 +94,7 @@ ROWS = [
         more_is_better=False,
     ),
     Row(
-        "CPU a delivery, window 1, 1000 subscribers",
+        "CPU for each delivery, window 1, 1000 subscribers",
         1000,
         200,
         key="server_cpu_us_per_delivery",
