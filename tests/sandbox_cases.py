@@ -103,7 +103,7 @@ def test_nothing_is_left_of_a_sandbox(hub: HubProcess) -> None:
             wait_until(lambda: not marked(hub.data))
 
 
-def test_what_a_turn_leaves_behind_ends_with_it(hub: HubProcess) -> None:
+def test_processes_of_a_turn_end_with_it(hub: HubProcess) -> None:
     """While the sandbox stays, and the CLI in it."""
     with hub.client() as client:
         client.request("project_join", project_id="one")

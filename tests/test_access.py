@@ -102,19 +102,21 @@ def test_a_key_opens_and_its_user_is_in_the_log(locked_hub: HubProcess, shared_k
         assert [u["data"]["user"] for u in prompts] == ["ann@laptop"]
 
 
-def test_what_is_wrong_with_the_keys_is_said_once(keys: Keys, start_hub: Any) -> None:
+def test_the_hub_reports_each_fault_of_the_keys_file_once(keys: Keys, start_hub: Any) -> None:
     keys.write(public(keys.key) + "no-pty ssh-ed25519 AAAA broken\n")
     hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
     assert hub.errors.read_text().count("line 2: ") == 1
 
 
-def test_who_does_not_authenticate_is_closed(start_hub: Any, shared_keys: Keys) -> None:
+def test_the_hub_closes_a_connection_that_does_not_authenticate(
+    start_hub: Any, shared_keys: Keys
+) -> None:
     hub = start_hub(AUTHORIZED_KEYS=str(shared_keys.file), AUTH_TIMEOUT="500ms")
     with hub.client() as client:
         assert close_of(client) == (CloseCode.POLICY_VIOLATION, "not authenticated in time")
 
 
-def test_a_stranger_may_say_little(locked_hub: HubProcess) -> None:
+def test_a_stranger_has_small_limits(locked_hub: HubProcess) -> None:
     with locked_hub.client() as client:
         client.send("x" * 70_000)
         assert close_of(client)[0] == CloseCode.MESSAGE_TOO_BIG
@@ -122,7 +124,7 @@ def test_a_stranger_may_say_little(locked_hub: HubProcess) -> None:
         assert client.refused("authenticate", public_key="x" * 20_000, signature="")["code"]
 
 
-def test_one_that_has_come_in_may_say_as_much_as_ever(
+def test_an_authenticated_client_has_the_full_limits(
     locked_hub: HubProcess, shared_keys: Keys
 ) -> None:
     with locked_hub.client() as client:
@@ -153,7 +155,7 @@ def by_link(keys: Keys) -> None:
 
 
 @pytest.mark.parametrize("change", [by_renaming, in_place, by_removing, by_link])
-def test_a_key_that_is_taken_out_closes_its_connections(
+def test_removing_a_key_closes_its_connections(
     keys: Keys, start_hub: Any, scratch: Path, change: Any
 ) -> None:
     (scratch / "link").symlink_to(keys.file.parent)
@@ -167,7 +169,7 @@ def test_a_key_that_is_taken_out_closes_its_connections(
         enter(client, keys.key)
 
 
-def test_a_key_that_is_added_opens_at_once(start_hub: Any, keys: Keys) -> None:
+def test_a_new_key_works_at_once(start_hub: Any, keys: Keys) -> None:
     hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
     other = keygen(keys.scratch, name="other")
     with hub.client() as first:
@@ -184,7 +186,9 @@ def test_a_key_that_is_added_opens_at_once(start_hub: Any, keys: Keys) -> None:
         assert first.request("ping") == {}
 
 
-def test_a_key_for_one_project_sees_that_one(locked_hub: HubProcess, shared_keys: Keys) -> None:
+def test_a_key_for_one_project_sees_that_project_only(
+    locked_hub: HubProcess, shared_keys: Keys
+) -> None:
     hub = locked_hub
     with hub.client() as owner, hub.client() as guest:
         enter(owner, shared_keys.key)
@@ -209,7 +213,7 @@ def local_hub(scratch: Path, start_hub: Any) -> HubProcess:
     return hub
 
 
-def test_a_hub_without_a_port(local_hub: HubProcess, scratch: Path) -> None:
+def test_a_hub_without_a_port_listens_on_its_socket(local_hub: HubProcess, scratch: Path) -> None:
     assert local_hub.line == f"listening on unix:{scratch}/s"
     assert stat.S_IMODE(os.stat(scratch / "s").st_mode) == 0o600
     with local_hub.client() as client:
@@ -220,7 +224,7 @@ def test_a_hub_without_a_port(local_hub: HubProcess, scratch: Path) -> None:
     assert not (scratch / "s").exists()
 
 
-def test_a_path_with_a_colon(scratch: Path, start_hub: Any) -> None:
+def test_a_socket_path_may_hold_a_colon(scratch: Path, start_hub: Any) -> None:
     hub = start_hub(SOCKET=f"{scratch}/a:b", WS_PORT="off")
     with hub.client() as client:
         assert client.request("ping") == {}
@@ -239,7 +243,7 @@ def test_the_socket_needs_no_key_where_the_port_does(
         assert far.refused("ping")["code"] == "unauthenticated"
 
 
-def test_what_a_server_that_was_killed_left_is_taken_away(
+def test_a_start_removes_the_socket_of_a_killed_server(
     local_hub: HubProcess, scratch: Path
 ) -> None:
     local_hub.stop(signal.SIGKILL)
@@ -257,7 +261,9 @@ def refused_start(scratch: Path, **settings: str) -> tuple[int, str]:
     return done.returncode, done.stderr.strip().splitlines()[-1]
 
 
-def test_a_place_that_is_taken_is_not_taken_away(local_hub: HubProcess, scratch: Path) -> None:
+def test_a_start_leaves_a_socket_in_use_and_other_files_alone(
+    local_hub: HubProcess, scratch: Path
+) -> None:
     (scratch / "two").mkdir()
     code, line = refused_start(scratch / "two", SOCKET=str(scratch / "s"))
     assert code == 1 and "another server listens" in line
@@ -282,21 +288,21 @@ def test_a_place_that_is_taken_is_not_taken_away(local_hub: HubProcess, scratch:
         ({"BIND": "0.0.0.0"}, "AUTHORIZED_KEYS="),
     ],
 )
-def test_what_is_wrong_is_said_at_the_start(
+def test_a_start_names_a_faulty_setting_of_the_doors(
     scratch: Path, settings: dict[str, str], said: str
 ) -> None:
     line = HubProcess(scratch, **settings).refusal().strip().splitlines()[-1]
     assert said in line and "example: " in line
 
 
-def test_with_keys_it_may_listen_everywhere(keys: Keys, start_hub: Any) -> None:
+def test_with_keys_the_hub_may_listen_on_all_addresses(keys: Keys, start_hub: Any) -> None:
     hub = start_hub(AUTHORIZED_KEYS=str(keys.file), BIND="0.0.0.0")
     url = hub.url.replace("0.0.0.0", "127.0.0.1")
     with WireClient(url) as client:
         assert enter(client, keys.key) == "ann@laptop"
 
 
-def test_a_hub_that_hears_of_no_key_that_is_taken_out_stops(
+def test_a_hub_that_cannot_notice_revoked_keys_stops(
     keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     died: list[str] = []
@@ -316,7 +322,7 @@ def listener(scratch: Path) -> Iterator[UnixListener]:
     made.close()
 
 
-def test_another_users_process_is_refused(
+def test_the_socket_refuses_another_user(
     listener: UnixListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where somebody has opened the mode: what the kernel says of the peer is looked at."""
@@ -334,7 +340,7 @@ def test_another_users_process_is_refused(
         request.close()
 
 
-def test_a_path_that_is_anothers_by_now_is_left(scratch: Path) -> None:
+def test_a_stop_leaves_a_path_that_another_program_has_taken(scratch: Path) -> None:
     first = UnixListener(scratch / "s")
     os.unlink(scratch / "s")
     second = UnixListener(scratch / "s")
@@ -390,14 +396,14 @@ def test_the_commands_sign_with_a_key(
     assert claudehub(scratch, *listing).exit_code == 0
 
 
-def test_what_is_no_challenge_of_ours_is_not_signed(keys: Keys) -> None:
+def test_the_client_signs_no_challenge_of_another_kind(keys: Keys) -> None:
     """A server that is none must not get a signature for something else."""
     with pytest.raises(SigningFailed, match="no challenge"):
         list(Identity(keys.key).proofs("delete everything"))
     assert len(list(Identity(keys.key).proofs("claudehub x"))) == 1
 
 
-def test_a_client_that_is_not_asked_for_updates_reads_on(hub: HubProcess) -> None:
+def test_a_client_answers_pings_while_nobody_reads_its_updates(hub: HubProcess) -> None:
     """While `claudehub run` asks its user something, pings must be answered."""
     with HubClient(Target(hub.url)) as quiet, hub.client() as other:
         quiet.request("project_create", path=hub.folder("quiet"))
@@ -408,7 +414,7 @@ def test_a_client_that_is_not_asked_for_updates_reads_on(hub: HubProcess) -> Non
         wait_until(lambda: frames.qsize() >= 40)
 
 
-def test_a_web_page_that_rebinds_its_name_is_refused(hub: HubProcess) -> None:
+def test_the_hub_refuses_a_web_page_that_rebinds_its_name(hub: HubProcess) -> None:
     """DNS rebinding: the page's name leads to loopback by now, and its Origin tells of it."""
     page = "http://evil.example"
     with pytest.raises(InvalidStatus) as refused:
@@ -416,7 +422,7 @@ def test_a_web_page_that_rebinds_its_name_is_refused(hub: HubProcess) -> None:
     assert refused.value.response.status_code == 403
 
 
-def test_where_a_client_comes_from_counts_and_is_recorded(scratch: Path, start_hub: Any) -> None:
+def test_a_clients_address_is_checked_and_logged(scratch: Path, start_hub: Any) -> None:
     keys = Keys(scratch)
     keys.write(f'from="127.0.0.2" {public(keys.key)}')
     hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
@@ -432,7 +438,7 @@ def test_where_a_client_comes_from_counts_and_is_recorded(scratch: Path, start_h
     assert outcomes == [("127.0.0.1", False), ("127.0.0.2", True)]
 
 
-def test_a_key_that_cannot_sign_is_passed_over(
+def test_the_client_skips_a_key_that_cannot_sign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -446,7 +452,7 @@ def test_a_key_that_cannot_sign_is_passed_over(
         list(Identity().proofs("claudehub x"))
 
 
-def test_who_is_closed_for_its_messages_is_gone_in_time(locked_hub: HubProcess) -> None:
+def test_a_closed_stranger_that_sends_on_is_cut_off_in_time(locked_hub: HubProcess) -> None:
     """Although it answers no close, and goes on."""
     with upgraded(locked_hub) as sock:
         sock.sendall(frame(1, b'{"type":"ping"}') * (LOCKED_MESSAGES_MAX + 1))
@@ -466,7 +472,7 @@ def test_who_is_closed_for_its_messages_is_gone_in_time(locked_hub: HubProcess) 
             thread.join()
 
 
-def test_a_socket_at_the_usual_place_is_found(
+def test_the_commands_find_a_socket_in_the_usual_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SOCKET", raising=False)

@@ -144,7 +144,7 @@ def test_a_web_page_posts_a_form_that_looks_like_a_request(hub: HubProcess) -> N
         assert read_all(sock).startswith(b"HTTP/1.1 4")
 
 
-def test_a_second_request_is_smuggled_behind_the_first(hub: HubProcess) -> None:
+def test_a_client_smuggles_a_second_request_behind_the_first(hub: HubProcess) -> None:
     """Behind the handshake there are only frames: what is none closes the connection."""
     with raw(hub) as sock:
         sock.sendall(UPGRADE + UPGRADE)
@@ -194,7 +194,7 @@ def test_json_that_costs_much_to_read(client: WireClient, text: str) -> None:
     assert client.reply()["payload"]["code"] == "invalid_json"
 
 
-def test_a_field_is_there_twice(client: WireClient) -> None:
+def test_a_request_has_the_same_field_twice(client: WireClient) -> None:
     """One of the two counts, for the check and for what is done."""
     twice = '"path":"/etc","path":"/etc"'
     client.send('{"type":"ping","type":"project_create","payload":{' + twice + "}}")
@@ -235,7 +235,7 @@ def test_a_prompt_that_begins_with_a_dash_becomes_an_argument(hub: HubProcess, p
         assert "--dangerously-skip-permissions" not in expected
 
 
-def test_a_prompt_is_run_by_a_shell(hub: HubProcess, client: WireClient) -> None:
+def test_a_prompt_reaches_a_shell(hub: HubProcess, client: WireClient) -> None:
     victim = hub.roots / "victim"
     for words in (
         "; touch {}",
@@ -337,9 +337,7 @@ def test_a_folder_outside_of_the_roots_becomes_a_project(
         ), path  # fmt: skip
 
 
-def test_a_folder_outside_of_the_roots_is_added_to_one_inside(
-    hub: HubProcess, client: WireClient
-) -> None:
+def test_add_dirs_names_a_folder_outside_of_the_roots(hub: HubProcess, client: WireClient) -> None:
     (hub.roots / "other-way-out").symlink_to("/etc")
     for path in ("/etc", f"{hub.roots}/..", f"{hub.roots}/other-way-out", str(hub.data), "."):
         refusal = client.refused(
@@ -405,7 +403,7 @@ def test_an_agent_reads_the_servers_environment(hub: HubProcess, client: WireCli
     assert not {"DATA_DIR", "PROJECT_ROOTS", "CLAUDE_CMD"} & set(json.loads(seen))
 
 
-def test_an_agent_writes_to_the_terminal_of_who_looks_on() -> None:
+def test_an_agent_writes_control_characters_to_a_watching_terminal() -> None:
     evil = "\x1b]52;c;cm0gLXJmIH4=\x07\x1b[2J\x9b31m rm -rf \u202egpj.x\u2066 \x08\x08ok\r"
     assert plain(evil) == "]52;c;cm0gLXJmIH4=[2J31m rm -rf gpj.x ok"
 
@@ -417,7 +415,7 @@ def test_an_agent_hides_the_end_of_a_long_command() -> None:
     assert shortened(command, 6000) == command
 
 
-def test_an_answer_is_given_for_a_question_of_another_project(
+def test_somebody_answers_a_question_of_another_project(
     hub: HubProcess, client: WireClient
 ) -> None:
     client.request("project_join", project_id="p")
@@ -472,7 +470,7 @@ def test_a_strangers_key_has_anns_name(stranger: WireClient, keys: Keys, tmp_pat
     assert "is not among" in refused_proof(stranger, other, challenge_of(stranger))
 
 
-def test_anns_key_is_shown_and_another_signs(
+def test_somebody_shows_anns_key_and_signs_with_another(
     stranger: WireClient, keys: Keys, tmp_path: Path
 ) -> None:
     signature = signed(keygen(tmp_path), challenge_of(stranger).encode())
@@ -480,7 +478,7 @@ def test_anns_key_is_shown_and_another_signs(
     assert refusal["code"] == "unauthenticated" and "another key" in refusal["message"]
 
 
-def test_a_signature_of_another_connection_is_shown_again(
+def test_somebody_shows_the_signature_of_another_connection(
     locked: HubProcess, stranger: WireClient, keys: Keys
 ) -> None:
     with locked.client() as other:
@@ -489,7 +487,7 @@ def test_a_signature_of_another_connection_is_shown_again(
     assert "not made by that key" in refused_proof(stranger, keys.key, challenge)
 
 
-def test_a_signature_is_used_twice(stranger: WireClient, keys: Keys) -> None:
+def test_somebody_uses_a_signature_twice(stranger: WireClient, keys: Keys) -> None:
     proof = {
         "public_key": public(keys.key),
         "signature": signed(keys.key, challenge_of(stranger).encode()),
@@ -499,7 +497,7 @@ def test_a_signature_is_used_twice(stranger: WireClient, keys: Keys) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["git", "file", "claudehub2", "CLAUDEHUB", "claudehub\x00"])
-def test_a_signature_for_another_purpose_is_shown(
+def test_somebody_shows_a_signature_for_another_purpose(
     stranger: WireClient, keys: Keys, namespace: str
 ) -> None:
     """A commit that ann has signed opens nothing."""
@@ -508,7 +506,7 @@ def test_a_signature_for_another_purpose_is_shown(
         assert "namespace" in message
 
 
-def test_a_challenge_is_chosen_by_the_attacker(stranger: WireClient, keys: Keys) -> None:
+def test_the_attacker_chooses_the_challenge(stranger: WireClient, keys: Keys) -> None:
     """What ann has signed elsewhere, whatever it says."""
     real = challenge_of(stranger)
     for challenge in ("", "x", real[:-1], real + " ", real.upper(), real.replace("claudehub", "x")):
@@ -523,19 +521,19 @@ def test_challenges_repeat(locked: HubProcess) -> None:
     assert len(seen) == 20 and all(len(nonce) == 64 for nonce in seen)
 
 
-def test_a_certificate_is_signed_by_anybody(stranger: WireClient, tmp_path: Path) -> None:
+def test_somebody_signs_their_own_certificate(stranger: WireClient, tmp_path: Path) -> None:
     key, _ = certify(tmp_path)
     signature = signed(key, challenge_of(stranger).encode())
     refusal = stranger.refused("authenticate", public_key=line_of(key), signature=signature)
     assert refusal["code"] == "unauthenticated" and "is not among" in refusal["message"]
 
 
-def test_a_weak_key_is_let_in(locked: HubProcess, stranger: WireClient, tmp_path: Path) -> None:
+def test_somebody_uses_a_weak_key(locked: HubProcess, stranger: WireClient, tmp_path: Path) -> None:
     weak = keygen(tmp_path, "rsa", "1024")
     assert "2048 to 16384 bits" in refused_proof(stranger, weak, challenge_of(stranger))
 
 
-def test_one_tries_every_key_there_is(stranger: WireClient, tmp_path: Path) -> None:
+def test_somebody_tries_many_keys(stranger: WireClient, tmp_path: Path) -> None:
     """Until its time is over: no try brings it nearer, or holds up the others."""
     body = keygen(tmp_path)
     signature = signed(body, b"x")
@@ -545,7 +543,7 @@ def test_one_tries_every_key_there_is(stranger: WireClient, tmp_path: Path) -> N
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
 
 
-def test_a_key_that_may_look_acts(locked: HubProcess, keys: Keys) -> None:
+def test_a_read_only_key_acts(locked: HubProcess, keys: Keys) -> None:
     with locked.client() as client:
         enter(client, keys.scratch / "wall")
         client.request("project_join", project_id="p")
@@ -577,7 +575,7 @@ def test_others_may_write_the_list_of_keys(keys: Keys, start_hub: Any, scratch: 
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.0.2.7"])
-def test_an_open_hub_is_put_on_the_network(scratch: Path, bind: str) -> None:
+def test_an_open_hub_listens_on_the_network(scratch: Path, bind: str) -> None:
     hub = HubProcess(scratch, BIND=bind)
     assert "BIND: without authentication only a loopback" in hub.refusal()
 
@@ -585,7 +583,7 @@ def test_an_open_hub_is_put_on_the_network(scratch: Path, bind: str) -> None:
 # -- on files and records --------------------------------------------------------------------
 
 
-def test_a_line_is_forged_in_the_audit_log(hub: HubProcess, client: WireClient) -> None:
+def test_a_client_forges_a_line_of_the_audit_log(hub: HubProcess, client: WireClient) -> None:
     forged = '\n{"action":"key_revoked","ok":true}\n'
     client.refused("project_join", project_id=forged)
     client.ask(forged)
@@ -596,7 +594,7 @@ def test_a_line_is_forged_in_the_audit_log(hub: HubProcess, client: WireClient) 
         assert json.loads(line)["action"] != "key_revoked"
 
 
-def test_secrets_are_found_in_what_the_hub_has_written(scratch: Path, keys: Keys) -> None:
+def test_somebody_searches_the_hubs_output_for_secrets(scratch: Path, keys: Keys) -> None:
     """Its logs at their most talkative, its audit log, its answers, its files, and what `ps` shows
     to every user. (An agent that is asked to says what it knows: this one is not.)"""
     settings = {**SECRETS, "CLAUDE_ENV": "OUR_TOKEN", "LOG_LEVEL": "debug"}
@@ -637,7 +635,7 @@ def command_lines(hub: HubProcess) -> bytes:
     return shown
 
 
-def test_a_setting_that_is_wrong_is_repeated_with_its_secret(scratch: Path) -> None:
+def test_an_error_message_repeats_a_secret(scratch: Path) -> None:
     """A variable that is not ours is not looked at; one that is, is named with its value, and no
     setting of ours is a secret: keys and certificates are names of files."""
     hub = HubProcess(scratch, MAX_CONN="none", **SECRETS)

@@ -90,7 +90,7 @@ def test_files_roll_by_age_and_are_deleted(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_roll_while_it_is_read_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+def test_a_reader_beside_a_roll_sees_each_line_once(tmp_path: Path) -> None:
     log = AuditLog(tmp_path, rotate_bytes=1 << 20)
     written = []
     for number in range(4):
@@ -108,7 +108,7 @@ def test_a_roll_while_it_is_read_loses_nothing_and_doubles_nothing(tmp_path: Pat
     log.close()
 
 
-def test_a_roll_between_opening_and_listing_doubles_nothing(
+def test_a_roll_between_opening_and_listing_repeats_no_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = AuditLog(tmp_path, rotate_bytes=1 << 20)
@@ -123,7 +123,7 @@ def test_a_roll_between_opening_and_listing_doubles_nothing(
     log.close()
 
 
-def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:
+def test_a_torn_line_damages_no_other_line(tmp_path: Path) -> None:
     (tmp_path / "audit.jsonl").write_bytes(line() + b'{"timestamp":"20')
     log = AuditLog(tmp_path, rotate_bytes=1 << 20)
     log.append(line("next"), NOW)
@@ -131,9 +131,7 @@ def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:
     assert list(read_lines(tmp_path))[-1] == line("next")
 
 
-def test_what_was_written_by_half_is_taken_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_half_written_line_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = AuditLog(tmp_path, rotate_bytes=1 << 20)
     log.append(line("first"), NOW)
     write = os.write
@@ -153,7 +151,7 @@ def test_what_was_written_by_half_is_taken_back(
     assert [json.loads(found)["a"] for found in read_lines(tmp_path)] == ["first", "third"]
 
 
-def test_a_file_that_could_not_be_begun_is_begun_later(
+def test_a_failed_roll_is_tried_again_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = AuditLog(tmp_path, rotate_bytes=1 << 20)
@@ -205,7 +203,7 @@ def test_lines_are_written_at_once_and_flushed_together(tmp_path: Path) -> None:
     audited.auditor.on_stop()
 
 
-def test_what_could_not_be_written_is_counted(
+def test_the_next_line_counts_lines_that_could_not_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     audited = Audited(tmp_path)
@@ -223,7 +221,7 @@ def test_what_could_not_be_written_is_counted(
     audited.auditor.on_stop()
 
 
-def test_after_a_flush_that_failed_a_new_file_is_begun(
+def test_a_new_file_begins_after_a_failed_flush(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audited = Audited(tmp_path)
@@ -243,7 +241,7 @@ def test_a_hub_without_an_audit_log_does_not_go_on(tmp_path: Path) -> None:
     assert audited.died == ["the audit log failed: ValueError: bug"]
 
 
-def test_who_may_flood_is_kept_by_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strangers_write_a_limited_number_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     auditor, trail = Probe(), AuditTrail(FrozenClock())
     trail.goes_to(auditor.actor_ref)
     monkeypatch.setattr(trail_module, "WAITING_MAX", 10_000)
@@ -323,7 +321,7 @@ def test_every_refusal_leaves_a_line(tmp_path: Path, kind: str) -> None:
     assert (entry.action, entry.ok, entry.code) == (kind, False, "unauthenticated")
 
 
-def test_who_has_come_in_and_who_has_not(tmp_path: Path) -> None:
+def test_authentications_and_failures_leave_a_line(tmp_path: Path) -> None:
     locked = Locked(tmp_path)
     stranger = locked.proof()
     stranger["signature"] = "x"
@@ -340,7 +338,7 @@ def test_who_has_come_in_and_who_has_not(tmp_path: Path) -> None:
     assert last_entry(locked.setup).action == "key_revoked"
 
 
-def test_what_nobody_answers_any_more_leaves_a_line_too() -> None:
+def test_a_request_without_an_answer_leaves_a_line() -> None:
     setup = Setup()
     setup.say("execute", project_id="p", prompt="x")
     setup.client.release()
@@ -348,7 +346,7 @@ def test_what_nobody_answers_any_more_leaves_a_line_too() -> None:
     assert (entry.action, entry.ok, entry.code) == ("execute", None, "unanswered")
 
 
-def test_what_is_no_request_is_not_repeated() -> None:
+def test_a_malformed_message_is_not_copied_into_the_log() -> None:
     setup = Setup()
     setup.say(SECRET)
     assert last_entry(setup).action == "unknown"
@@ -357,7 +355,7 @@ def test_what_is_no_request_is_not_repeated() -> None:
 # -- the whole -------------------------------------------------------------------------------
 
 
-def test_a_course_is_in_the_log_and_no_secret_is(scratch: Path, start_hub: Any) -> None:
+def test_a_whole_session_leaves_lines_without_secrets(scratch: Path, start_hub: Any) -> None:
     keys = Keys(scratch)
     hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
     with pytest.raises(InvalidStatus):
@@ -394,7 +392,7 @@ def hub_kill(client: WireClient) -> None:
     client.wait_for("execution_finished", outcome="killed")
 
 
-def test_a_configuration_is_noted_when_it_is_another(start_hub: Any) -> None:
+def test_a_changed_configuration_leaves_a_line(start_hub: Any) -> None:
     hub = start_hub()
 
     def noted() -> list[Any]:
@@ -411,7 +409,7 @@ def test_a_configuration_is_noted_when_it_is_another(start_hub: Any) -> None:
     assert len(noted()) == 2 and "MAX_QUEUE" in noted()[1]
 
 
-def test_a_change_of_the_keys_is_noted(scratch: Path, start_hub: Any) -> None:
+def test_a_change_of_the_keys_leaves_a_line(scratch: Path, start_hub: Any) -> None:
     keys = Keys(scratch)
     hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
     keys.write("# nobody\n")
@@ -447,7 +445,7 @@ def test_the_command_shows_and_filters(hub: HubProcess) -> None:
     assert nowhere.exit_code == 1 and "no audit log" in nowhere.output
 
 
-def test_what_was_too_much_or_held_back_leaves_its_own_line() -> None:
+def test_a_client_over_a_limit_leaves_a_line() -> None:
     setup = Setup()
     body = requests.AgentKill(project_id="p")
     meant = requests.Request("agent_kill", "1", body)

@@ -132,7 +132,7 @@ def test_bad_options_are_refused_by_name(
     assert error["details"] == {"field": f"payload.options.{field}"}
 
 
-def test_paths_get_their_codes(client: WireClient, hub: HubProcess) -> None:
+def test_each_bad_path_has_its_error_code(client: WireClient, hub: HubProcess) -> None:
     inside = Path(hub.folder("inside"))
     (inside / "file").write_text("x")
     (hub.roots / "out").symlink_to("/etc")
@@ -176,7 +176,7 @@ def test_one_folder_is_one_project(client: WireClient, hub: HubProcess) -> None:
     assert second["project_id"] == "some-folder-2"
 
 
-def test_limits_are_answered(start_hub: Any) -> None:
+def test_requests_over_a_limit_get_an_error(start_hub: Any) -> None:
     hub = start_hub(MAX_PROJECTS="1", MAX_QUEUE="0", RATE_LIMIT="5")
     with hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
@@ -218,7 +218,7 @@ def test_replies_come_in_the_order_of_the_requests(client: WireClient, hub: HubP
     ("frame", "code"),
     [(b"\x00\x01", 1003), ("x" * (1024 * 1024 + 1), 1009)],
 )
-def test_frames_that_cannot_be_messages_close(
+def test_frames_that_are_no_messages_close_the_connection(
     client: WireClient, frame: bytes | str, code: int
 ) -> None:
     client.socket.send(frame)

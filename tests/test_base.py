@@ -55,7 +55,7 @@ def started(where: str) -> tuple[Fragile, Probe]:
 @pytest.mark.parametrize(
     ("where", "reason"), [("start", "ValueError: at the start"), ("run", "RuntimeError: boom")]
 )
-def test_a_death_is_told_to_the_parent_and_released_once(where: str, reason: str) -> None:
+def test_a_dead_actor_tells_its_parent_and_releases_once(where: str, reason: str) -> None:
     actor, parent = started(where)
     tell_if_alive(actor.actor_ref, "boom")
     assert actor.actor_stopped.wait(WAIT_S) and actor.ended.wait(WAIT_S)
@@ -67,14 +67,14 @@ def test_a_death_is_told_to_the_parent_and_released_once(where: str, reason: str
 
 
 @pytest.mark.parametrize("where", ["nowhere", "release"])
-def test_a_stop_releases_once_and_tells_nobody(where: str) -> None:
+def test_a_stopped_actor_releases_once_and_tells_nobody(where: str) -> None:
     actor, parent = started(where)
     actor.actor_ref.stop(timeout=WAIT_S)
     assert actor.releases == 1
     assert parent.take() == []
 
 
-def test_timers_tell_in_order_and_not_when_cancelled() -> None:
+def test_timers_tell_in_order_unless_cancelled() -> None:
     timers, probe = ThreadTimers(SystemClock()), Probe()
     timers.start()
     late = timers.after(0.02, probe.actor_ref, "second")
@@ -90,7 +90,7 @@ def test_stamps_have_a_fixed_width() -> None:
     assert len(timestamp(SystemClock().now())) == 27
 
 
-def test_an_actor_that_gets_no_thread_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_actor_without_a_thread_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_thread(_: object) -> None:
         raise RuntimeError("can't start new thread")
 

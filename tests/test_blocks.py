@@ -20,7 +20,7 @@ def lines(first: int, count: int = 3) -> bytes:
 
 
 @pytest.mark.parametrize("compression", COMPRESSED)
-def test_a_head_with_any_bit_flipped_is_none(compression: Compression) -> None:
+def test_a_block_head_with_a_flipped_bit_is_not_recognised(compression: Compression) -> None:
     data = blocks.encode(compression, (7, STAMP), lines(7))
     assert blocks.parse_head(compression, data, 0) == blocks.Block(
         0, (7, STAMP), len(lines(7)), len(data)
@@ -63,12 +63,12 @@ def test_a_block_is_found_from_every_offset_and_damage_costs_itself(
         ]
 
 
-def test_gzip_reads_what_it_is_given() -> None:
+def test_gzip_reads_our_blocks() -> None:
     data = b"".join(blocks.encode(Compression.GZIP, (n, STAMP), lines(n)) for n in (1, 4))
     assert gzip.decompress(data) == lines(1) + lines(4)
 
 
-def test_a_damaged_body_is_none(tmp_path: Path) -> None:
+def test_a_damaged_block_body_is_an_error(tmp_path: Path) -> None:
     for compression in COMPRESSED:
         data = bytearray(blocks.encode(compression, (1, STAMP), lines(1, 50)))
         data[len(data) // 2 + blocks.HEAD_BYTES // 2 : -9] = b"\xff" * len(
@@ -82,7 +82,7 @@ def test_a_damaged_body_is_none(tmp_path: Path) -> None:
             assert blocks.read(compression, fd, block) != lines(1, 50)
 
 
-def test_what_may_still_change_is_not_remembered() -> None:
+def test_landmarks_forget_what_may_still_change() -> None:
     landmarks = Landmarks()
     probes = landmarks.probes(Segment(1, "t", Path("a.jsonl")), upto=10)
     probes.put(0, (0, (10, STAMP)))

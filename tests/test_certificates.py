@@ -35,7 +35,7 @@ def fault(certificate: Path, key: Path) -> str:
     return str(refused.value)
 
 
-def test_what_is_wrong_is_named_with_its_variable(files: TlsFiles, tmp_path: Path) -> None:
+def test_a_certificate_fault_names_its_variable(files: TlsFiles, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     foreign = make_tls_files(other)
@@ -48,14 +48,14 @@ def test_what_is_wrong_is_named_with_its_variable(files: TlsFiles, tmp_path: Pat
     assert all("example: " in fault(path, path) for path in (files.key, files.certificate))
 
 
-def test_an_encrypted_key_is_refused_and_nobody_is_asked(files: TlsFiles, tmp_path: Path) -> None:
+def test_an_encrypted_key_is_refused_without_a_prompt(files: TlsFiles, tmp_path: Path) -> None:
     encrypted = tmp_path / "encrypted.key"
     command = ["openssl", "pkey", "-in", str(files.key), "-out", str(encrypted)]
     subprocess.run([*command, "-aes256", "-passout", "pass:secret"], check=True)
     assert "is encrypted" in fault(files.certificate, encrypted)
 
 
-def test_a_start_with_a_key_that_does_not_fit_ends_with_one_line(
+def test_a_key_for_another_certificate_ends_the_start_with_one_line(
     files: TlsFiles, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
@@ -66,7 +66,7 @@ def test_a_start_with_a_key_that_does_not_fit_ends_with_one_line(
     assert said.count("\n") == 1 and "TLS_KEY: " in said
 
 
-def test_only_what_has_changed_is_read_again(files: TlsFiles, tmp_path: Path) -> None:
+def test_only_changed_files_are_read_again(files: TlsFiles, tmp_path: Path) -> None:
     certificates = Certificates(files.certificate, files.key)
     first = certificates.context()
     assert first.minimum_version is ssl.TLSVersion.TLSv1_2
@@ -186,7 +186,9 @@ def test_a_new_certificate_is_used_within_seconds(
     assert hub.stop() == 0
 
 
-def test_some_may_not_be_missed(files: TlsFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_stops_without_the_reloader_of_keys(
+    files: TlsFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the reloader of keys, one that is taken out would stay good."""
     died: list[str] = []
     reloader = FileReloader(

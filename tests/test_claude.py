@@ -73,7 +73,7 @@ def test_arguments_are_single_words_with_their_values() -> None:
     assert "--system-prompt-snapshot=off" in arguments(options, knows_snapshots=True)
 
 
-def test_rules_are_told_and_not_arguments() -> None:
+def test_permission_rules_are_messages_and_not_arguments() -> None:
     _, turn = claude.settings_of(Options(allowed_tools=["Read"], add_dirs=["/a"]), "ask")
     line = json.loads(claude.permissions_line("r", turn.rules))
     assert line["request"]["settings"] == {
@@ -92,7 +92,7 @@ def test_rules_are_told_and_not_arguments() -> None:
         ("dontAsk", "acceptEdits", "plan", "dontAsk"),
     ],
 )
-def test_the_permission_mode_is_always_said(
+def test_the_permission_mode_is_always_an_argument(
     option: str | None, remembered: str | None, default: str, mode: str
 ) -> None:
     _, turn = claude.settings_of(Options(permission_mode=option), default, remembered)
@@ -114,14 +114,14 @@ def test_input_lines_are_one_line_each() -> None:
     assert json.loads(claude.refuse_control_line("r"))["response"]["subtype"] == "error"
 
 
-def test_a_result_ends_the_turn_wherever_its_type_stands() -> None:
+def test_a_result_is_recognised_wherever_its_type_stands() -> None:
     line = parsed(RESULT_331)
     assert line.turn_end == claude.TurnEnd(False, "ONE", 0.375, 0.5)
     assert (line.update_type, line.session_id, line.data) == (UpdateType.CLAUDE, "s1", RESULT_331)
     assert parsed(RESULT_197).turn_end == claude.TurnEnd(False, "ok", None, 0.5)
 
 
-def test_errors_of_a_turn() -> None:
+def test_each_error_of_a_turn_has_its_text() -> None:
     assert parsed(MAX_TURNS).turn_end == claude.TurnEnd(True, "Reached maximum number of turns (2)")
     unknown = parsed(UNKNOWN_SESSION)
     assert unknown.turn_end is not None and unknown.turn_end.forgotten
@@ -139,23 +139,23 @@ def test_errors_of_a_turn() -> None:
         b'"errors":5',
     ],
 )
-def test_a_strange_result_is_a_result_all_the_same(cost: bytes) -> None:
+def test_an_unusual_result_still_ends_the_turn(cost: bytes) -> None:
     line = parsed(b'{"type":"result","is_error":false,"result":"x",%b}' % cost)
     assert line.turn_end == claude.TurnEnd(False, "x")
 
 
 @pytest.mark.parametrize("name", ["\\ud800", "a\\u0000b", "-x", "", "x" * 200])
-def test_a_session_must_be_able_to_be_an_argument(name: str) -> None:
+def test_a_session_id_that_cannot_be_an_argument_is_ignored(name: str) -> None:
     line = parsed(b'{"type":"system","subtype":"init","session_id":"%b"}' % name.encode())
     assert line.session_id is None
 
 
-def test_a_control_request_with_an_endless_id_is_not_answered() -> None:
+def test_a_control_request_with_a_huge_id_gets_no_answer() -> None:
     line = parsed(b'{"type":"control_request","request_id":"%b"}' % (b"r" * 1000))
     assert (line.update_type, line.control) == (None, None)
 
 
-def test_lines_by_their_kind() -> None:
+def test_each_kind_of_line_becomes_its_update() -> None:
     assert parsed(b'{"a":1,"type":"stream_event"}').update_type is UpdateType.CLAUDE_DELTA
     assert parsed(b'{"type":"whatever"}').update_type is UpdateType.CLAUDE
     assert parsed(b'{"no":"type"}').update_type is UpdateType.CLAUDE
@@ -175,7 +175,7 @@ def test_lines_by_their_kind() -> None:
     assert parsed(b'{"type":"assistant","session_id":"s3"}').session_id is None
 
 
-def test_white_space_and_empty_lines() -> None:
+def test_white_space_and_empty_lines_are_ignored() -> None:
     assert claude.parse_line(b"", MAX) is None
     assert claude.parse_line(b" \r", MAX) is None
     assert parsed(b'{"a":1}\r').data == b'{"a":1}'
@@ -192,7 +192,7 @@ def test_white_space_and_empty_lines() -> None:
         (b"[" * 5000, "[" * 5000),
     ],
 )
-def test_what_is_no_object_is_kept_as_text(raw: bytes, text: str) -> None:
+def test_a_line_that_is_no_object_becomes_text(raw: bytes, text: str) -> None:
     line = parsed(raw)
     assert line.update_type is UpdateType.CLAUDE_TEXT
     assert json.loads(line.data) == {"text": text}
@@ -208,7 +208,7 @@ def test_long_lines_are_cut_and_say_so() -> None:
     assert json.loads(line.data)["size_bytes"] == MAX
 
 
-def test_what_is_cut_keeps_the_bound_that_clients_were_told() -> None:
+def test_a_cut_line_stays_below_the_announced_size() -> None:
     """Control characters grow six times."""
     for line in (
         claude.long_line(b"\x01" * 1000, b"\x01", 5000),
@@ -224,7 +224,7 @@ LOOKS_LIKE_A_QUESTION = b'{"type":"control_request","request_id":"r","blob":"'
 
 
 @pytest.mark.parametrize("inner", [LOOKS_LIKE_A_RESULT, LOOKS_LIKE_A_QUESTION])
-def test_what_a_tool_is_given_is_not_taken_for_the_line_itself(inner: bytes) -> None:
+def test_a_tools_input_is_not_mistaken_for_the_line(inner: bytes) -> None:
     head = b'{"type":"assistant","message":{"content":[{"input":' + inner + b"x" * 5000
     behind = inner.replace(b',"blob":"', b"}") + b',"uuid":"u"}]}}'
     line = claude.long_line(head, b"x" * 5000 + b'"}' + behind, 20_000)
@@ -233,7 +233,7 @@ def test_what_a_tool_is_given_is_not_taken_for_the_line_itself(inner: bytes) -> 
 
 
 @pytest.mark.parametrize("kind_first", [True, False])
-def test_a_long_result_is_known_by_either_end(kind_first: bool) -> None:
+def test_a_long_result_is_recognised_by_either_end(kind_first: bool) -> None:
     """Also behind braces, quotation marks and backslashes in its text."""
     text = rb"\"{\\" + b'","structured":{"a":[{"num_turns":1}]},"x":"'
     ends = b'"is_error":true,"num_turns":2,"user_message_uuid":"u","session_id":"s"'
@@ -247,7 +247,7 @@ def test_a_long_result_is_known_by_either_end(kind_first: bool) -> None:
     assert (line.session_id, line.uuids) == ("s", ("u",))
 
 
-def test_a_cost_is_a_number_that_can_be_one() -> None:
+def test_a_cost_is_a_finite_number() -> None:
     for cost in (b"-3", b"true", b'"1"', b"1e999"):
         line = parsed(b'{"type":"result","num_turns":1,"total_cost_usd":%b}' % cost)
         assert line.turn_end is not None and line.turn_end.total_cost_usd is None

@@ -100,7 +100,7 @@ def setup() -> Setup:
     return Setup()
 
 
-def test_it_makes_itself_known_and_says_when_it_goes(setup: Setup) -> None:
+def test_a_client_tells_the_hub_when_it_starts_and_ends(setup: Setup) -> None:
     setup.client.started()
     assert setup.hub.take() == [
         messages.ClientConnected(client=setup.client.actor_ref, client_id="c1")
@@ -138,7 +138,7 @@ def test_a_second_answer_is_ignored(setup: Setup) -> None:
     assert [a["payload"] for a in setup.sent()] == [{"execution_id": "1"}]
 
 
-def test_what_follows_a_create_waits_for_it(setup: Setup) -> None:
+def test_a_request_after_a_create_waits_for_it(setup: Setup) -> None:
     setup.say("project_create", "1", path="/x")
     setup.say("project_join", "2", project_id="new")
     create = setup.hub.take()[0]
@@ -150,7 +150,7 @@ def test_what_follows_a_create_waits_for_it(setup: Setup) -> None:
     assert [a["id"] for a in setup.sent()] == ["1"]
 
 
-def test_unknown_projects_and_dead_ones(setup: Setup) -> None:
+def test_requests_to_unknown_and_failed_projects_get_an_error(setup: Setup) -> None:
     setup.say("execute", "1", project_id="none", prompt="x")
     setup.project.actor_stopped.set()
     setup.say("execute", "2", project_id="p", prompt="x")
@@ -170,7 +170,7 @@ def test_requests_to_a_stopped_hub_are_answered(setup: Setup) -> None:
     assert setup.sent()[0]["payload"]["code"] == "shutting_down"
 
 
-def test_what_cannot_be_echoed_is_refused(setup: Setup) -> None:
+def test_a_ping_that_cannot_be_echoed_is_refused(setup: Setup) -> None:
     nested: Any = 1
     for _ in range(600):
         nested = [nested]
@@ -240,7 +240,7 @@ def test_a_leave_ends_a_replay(setup: Setup, tmp_path: Path) -> None:
     assert setup.sent() == []
 
 
-def test_a_join_after_a_leave_is_given_up_with_the_connection(setup: Setup, tmp_path: Path) -> None:
+def test_a_lost_connection_gives_up_a_join_after_a_leave(setup: Setup, tmp_path: Path) -> None:
     setup.say("project_join", project_id="p")
     setup.say("project_leave", project_id="p")
     setup.say("project_join", project_id="p")
@@ -263,7 +263,7 @@ def test_a_log_that_cannot_be_read_closes_the_connection(setup: Setup, tmp_path:
     assert setup.transport.aborted
 
 
-def test_history_is_read_here_and_its_failure_answered(setup: Setup, tmp_path: Path) -> None:
+def test_the_client_reads_history_and_answers_a_failure(setup: Setup, tmp_path: Path) -> None:
     log = a_log(tmp_path / "log", 3)
     setup.say("get_messages", "1", project_id="p")
     setup.say("get_messages", "2", project_id="p")
@@ -283,7 +283,7 @@ def test_history_is_read_here_and_its_failure_answered(setup: Setup, tmp_path: P
     assert second["payload"]["code"] == "storage_failed"
 
 
-def test_replies_wait_while_much_waits_in_the_outbox(setup: Setup) -> None:
+def test_replies_wait_while_the_outbox_is_full(setup: Setup) -> None:
     setup.transport.room = 0
     setup.outbox.write(b"x" * (REPLY_BACKLOG_BYTES + 1), counts=True)
     setup.say("ping", "1")
@@ -301,7 +301,9 @@ def test_a_close_has_a_deadline(setup: Setup) -> None:
     assert setup.transport.aborted
 
 
-def test_an_overflow_or_a_failed_project_closes_with_a_reason(setup: Setup, tmp_path: Path) -> None:
+def test_a_slow_client_or_a_failed_project_closes_with_a_reason(
+    setup: Setup, tmp_path: Path
+) -> None:
     subscription = join(setup, a_log(tmp_path, 1), 0)
     setup.handle_own()
     setup.sent()
@@ -315,7 +317,7 @@ def test_an_overflow_or_a_failed_project_closes_with_a_reason(setup: Setup, tmp_
     assert b"\x03\xf5slow consumer; join p again, after_seq 7" in again.transport.sent
 
 
-def test_a_leave_is_noted_when_it_is_sent(setup: Setup, tmp_path: Path) -> None:
+def test_a_leave_counts_from_when_the_client_sends_it(setup: Setup, tmp_path: Path) -> None:
     join(setup, a_log(tmp_path, 1), 0)
     memberships = setup.client._routing.memberships
     assert list(memberships) == ["p"]
@@ -334,7 +336,7 @@ def test_too_many_projects_on_a_connection_are_refused(setup: Setup) -> None:
     assert setup.sent() == []  # in the order of the requests: the first is not answered yet
 
 
-def test_a_slow_client_is_told_the_last_number_that_it_was_sent() -> None:
+def test_the_close_of_a_slow_client_names_its_last_number() -> None:
     lines = [record.encode(n, STAMP, body_of("p", "claude", b"{}")) for n in (8, 9)]
     shown = VERSION_1.messages([Update(line, is_stored=True, is_kept=True) for line in lines])
     frames = text_frames([message for message, _ in shown])
@@ -349,7 +351,7 @@ def test_a_slow_client_is_told_the_last_number_that_it_was_sent() -> None:
         assert setup.transport.sent.endswith(wanted.encode())
 
 
-def test_a_client_that_takes_nothing_is_closed_after_a_while() -> None:
+def test_a_client_that_reads_nothing_is_closed_after_a_while() -> None:
     with freezegun.freeze_time("2026-11-25") as now:
         setup = Setup()
         setup.transport.room = 0

@@ -57,7 +57,7 @@ def damage_record_2(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("way", [join, ask_for_history])
-def test_what_could_not_be_read_is_reported_to_the_project(
+def test_the_client_reports_unreadable_records_to_the_project(
     setup: Setup, tmp_path: Path, way: Any
 ) -> None:
     log = a_log(tmp_path, 3)
@@ -84,7 +84,7 @@ def test_history_is_read_in_turns(
     assert turns == ["taken", "given back"]
 
 
-def test_a_join_from_a_time_on_looks_it_up_here(setup: Setup, tmp_path: Path) -> None:
+def test_the_client_looks_up_the_time_of_a_join_with_since(setup: Setup, tmp_path: Path) -> None:
     log = a_log(tmp_path, 3)
     append(log, 2, second=60)
     join(setup, log, since=stamp(60))

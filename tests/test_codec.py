@@ -16,7 +16,7 @@ from tests.fakes import body_of, texts
 STAMP = "2026-11-23T08:14:33.123456Z"
 
 
-def test_replies_repeat_the_id_where_there_is_one() -> None:
+def test_replies_repeat_the_id_of_the_request() -> None:
     assert VERSION_1.result('a"b', {}) == b'{"type":"result","id":"a\\"b","payload":{}}'
     error = RequestRefused(ErrorCode.INVALID_PATH, "no", {"field": "payload.path"})
     message = json.loads(VERSION_1.error(None, error))
@@ -46,7 +46,7 @@ def test_a_stored_line_becomes_an_update_without_being_parsed() -> None:
     assert json.loads(codec.update_payload(line)) == json.loads(message)["payload"]
 
 
-def test_an_update_that_is_not_stored_has_no_number() -> None:
+def test_an_unlogged_update_has_no_number() -> None:
     body = body_of("p", "status", b'{"status":"idle"}')
     payload = codec.ephemeral_payload(STAMP, body)
     shown = Update(payload, is_stored=False, is_kept=False)
@@ -61,7 +61,7 @@ def test_an_update_that_is_not_stored_has_no_number() -> None:
     }
 
 
-def test_what_json_cannot_hold_is_a_value_error() -> None:
+def test_a_value_that_json_cannot_hold_is_a_value_error() -> None:
     nested: list[object] = []
     for _ in range(100_000):
         nested = [nested]
@@ -73,7 +73,7 @@ def test_what_json_cannot_hold_is_a_value_error() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 200_000])
-def test_frames_and_their_boundaries(size: int) -> None:
+def test_frames_have_the_right_heads_at_every_length(size: int) -> None:
     one, other = frames.text_frame(b"x" * size), frames.text_frame(b"yy")
     stream = one + other
     assert one == Frame(Opcode.TEXT, b"x" * size).serialize(mask=False)
@@ -96,12 +96,12 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_whatever_is_sent_comes_back(value: object) -> None:
+def test_an_encoded_text_decodes_to_itself(value: object) -> None:
     assert codec.loads(codec.dumps(value)) == value
 
 
 @given(st.text(max_size=200))
-def test_no_text_escapes_as_an_exception(text: str) -> None:
+def test_any_text_is_a_request_or_an_error(text: str) -> None:
     try:
         codec.decode(text)
     except codec.Undecodable as refusal:

@@ -88,7 +88,7 @@ def project_ids(client: WireClient) -> list[str]:
     return [found["project_id"] for found in client.request("project_list")["projects"]]
 
 
-def test_a_second_ctrl_c_kills(hub: HubProcess) -> None:
+def test_a_second_ctrl_c_kills_the_execution(hub: HubProcess) -> None:
     process = spawn("run", hub.folder("killed") + "/", "[[stubborn]][[hang]]", "--url", hub.url)
     with process:
         with hub.client() as client:
@@ -123,7 +123,7 @@ def test_a_permission_is_answered_from_another_terminal(hub: HubProcess) -> None
     assert refused.exit_code == 1 and "answered already" in refused.output
 
 
-def test_tail_shows_what_was_and_what_comes(hub: HubProcess) -> None:
+def test_tail_shows_history_and_then_live_updates(hub: HubProcess) -> None:
     run(hub, "run", hub.folder("tailed") + "/", "[[text:BEFORE]]")
     process = spawn("tail", "tailed", "--url", hub.url)
     with process:
@@ -140,7 +140,7 @@ def test_tail_shows_what_was_and_what_comes(hub: HubProcess) -> None:
     assert process.returncode == 0
 
 
-def test_tail_ends_with_its_project_and_says_where_it_was(hub: HubProcess, scratch: Path) -> None:
+def test_tail_ends_with_its_project_or_names_its_position(hub: HubProcess, scratch: Path) -> None:
     run(hub, "run", hub.folder("deleted") + "/", "x")
     process = spawn("tail", "deleted", "--last", "1", "--url", hub.url)
     with process:

@@ -38,7 +38,7 @@ def faults(**flags: object) -> list[str]:
     return error.value.faults
 
 
-def test_defaults(tmp_path: Path) -> None:
+def test_every_setting_has_its_default(tmp_path: Path) -> None:
     config = load({})
     assert (config.ws_port, config.claude_cmd, config.exec_timeout) == (8080, ("claude",), 300.0)
     assert (config.heartbeat, config.max_conn, config.max_projects) == (30.0, 100, 100)
@@ -88,7 +88,7 @@ PRECEDENCE = {
         if not (reader == "local_socket" and case.startswith("flag"))
     ],
 )
-def test_the_stronger_source_wins(
+def test_flags_win_over_the_environment_and_that_over_the_file(
     users_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str, case: str
 ) -> None:
     name, read = READERS[reader]
@@ -164,13 +164,13 @@ def test_clients_take_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert data_folder(Path("given")) == Path("given")
 
 
-def test_the_users_file_is_found(users_file: Path) -> None:
+def test_the_users_configuration_file_is_found(users_file: Path) -> None:
     assert default_file() is None
     users_file.write_text("")
     assert default_file() == users_file
 
 
-def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_key_of_the_file_names_the_nearest(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text("ws_prot = 1\n")
     with pytest.raises(ConfigurationError) as error:
@@ -192,7 +192,7 @@ def test_an_unknown_key_names_the_nearest(tmp_path: Path) -> None:
         ("latin.toml", "'utf-8' codec can't decode byte 0xff in position 2: invalid start byte"),
     ],
 )
-def test_a_file_that_was_named_must_be_read(
+def test_a_named_file_must_be_readable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -230,7 +230,7 @@ def test_a_file_may_be_a_pipe() -> None:
         ("max_queue", "0", 0),
     ],
 )
-def test_values(name: str, value: str, wanted: object) -> None:
+def test_values_are_read_as_documented(name: str, value: str, wanted: object) -> None:
     assert getattr(load({name: value}), name) == wanted
 
 
@@ -288,7 +288,7 @@ def test_faults_of_all_sources_come_at_once(
     ]
 
 
-def test_a_door_is_not_left_open_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reserved_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert faults(bind="0.0.0.0")[0].startswith("BIND: without authentication")
     assert load({"bind": "0.0.0.0", "allow_unauthenticated": "yes"}).bind == "0.0.0.0"
     for name, harmless in NOT_YET.items():

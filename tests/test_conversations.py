@@ -193,7 +193,7 @@ def background_talk(
         yield held
 
 
-def test_text_and_a_warm_turn(talk: Talk) -> None:
+def test_a_second_prompt_uses_the_same_process(talk: Talk) -> None:
     first = talk.run("[[text:HELLO]]")
     assert (first["outcome"], first["result"], first["exit_code"]) == ("success", "HELLO", None)
     partial = [u for u in talk.client.updates if u["update_type"] == "claude_delta"]
@@ -242,7 +242,7 @@ def test_rules_hold_for_one_turn(talk: Talk) -> None:
     talk.end_of(execution_id)
 
 
-def test_other_options_need_another_process(talk: Talk) -> None:
+def test_some_options_need_another_process(talk: Talk) -> None:
     first = talk.run("[[text:A]]")
     process = warm_process(talk)
     end = talk.run("[[loop:9]][[tool:Bash:echo 0]]", options={"max_turns": 2})
@@ -251,7 +251,7 @@ def test_other_options_need_another_process(talk: Talk) -> None:
     assert warm_process(talk) != process
 
 
-def test_a_tool_is_allowed(talk: Talk) -> None:
+def test_an_allowed_tool_runs(talk: Talk) -> None:
     execution_id = talk.start("[[tool:Bash:touch made.txt]]")
     question = talk.question()
     assert question["tool"] == "Bash" and question["execution_id"] == execution_id
@@ -266,7 +266,7 @@ def test_a_tool_is_allowed(talk: Talk) -> None:
     talk.expect([*TOOL_FIRST, "permission_request", "permission_resolved/allow", *THEN_DONE])
 
 
-def test_a_tool_runs_with_another_input(talk: Talk) -> None:
+def test_an_allowed_tool_runs_with_the_updated_input(talk: Talk) -> None:
     execution_id = talk.start("[[tool:Bash:touch made.txt]]")
     changed = {"command": "touch other.txt", "description": "x"}
     talk.answer(talk.question(), "allow", updated_input=changed)
@@ -274,7 +274,7 @@ def test_a_tool_runs_with_another_input(talk: Talk) -> None:
     assert [path.name for path in talk.folder.iterdir()] == ["other.txt"]
 
 
-def test_a_tool_is_denied_with_words(talk: Talk) -> None:
+def test_a_denied_tool_tells_the_agent_why(talk: Talk) -> None:
     execution_id = talk.start("[[tool:Bash:touch made.txt]]")
     talk.answer(talk.question(), "deny", message="not now, please")
     assert talk.end_of(execution_id)["outcome"] == "success"
@@ -284,7 +284,7 @@ def test_a_tool_is_denied_with_words(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("tool", ["Bash:touch made.txt", "Write:made.txt:hello"])
-def test_remembered_is_not_asked_again(talk: Talk, tool: str) -> None:
+def test_the_agent_does_not_ask_again_for_a_remembered_permission(talk: Talk, tool: str) -> None:
     """Also in the process that takes the place of the one that was told."""
     made = talk.folder / "made.txt"
     execution_id = talk.start(f"[[tool:{tool}]]")
@@ -303,7 +303,7 @@ def test_remembered_is_not_asked_again(talk: Talk, tool: str) -> None:
     talk.end_of(execution_id)
 
 
-def test_two_questions_at_once(talk: Talk) -> None:
+def test_two_permissions_wait_at_once(talk: Talk) -> None:
     reads = [["Read", {"file_path": p}] for p in ("/etc/hostname", "/etc/passwd")]
     execution_id = talk.start(calls(*reads))
     second = talk.question(2)
@@ -313,7 +313,7 @@ def test_two_questions_at_once(talk: Talk) -> None:
     assert len(talk.tool_results()) == 2
 
 
-def test_a_question_to_the_user(talk: Talk) -> None:
+def test_the_user_answers_a_question_of_the_agent(talk: Talk) -> None:
     execution_id = talk.start(calls(["AskUserQuestion", {"questions": [QUESTION]}]))
     question = talk.question()
     assert question["tool"] == "AskUserQuestion"
@@ -324,7 +324,7 @@ def test_a_question_to_the_user(talk: Talk) -> None:
     talk.expect([*TOOL_FIRST, "permission_request", "permission_resolved/allow", *THEN_DONE])
 
 
-def test_a_plan_is_approved_and_the_mode_is_set_anew(talk: Talk) -> None:
+def test_an_approved_plan_leaves_the_next_prompts_mode_alone(talk: Talk) -> None:
     execution_id = talk.start(
         calls(["ExitPlanMode", {"plan": "# Plan"}]), options={"permission_mode": "plan"}
     )
@@ -370,7 +370,7 @@ def test_an_interrupt_keeps_the_process(talk: Talk) -> None:
     assert talk.run("[[big:7]]")["result"] == "x" * 7
 
 
-def test_an_interrupt_before_the_turn_has_begun(talk: Talk) -> None:
+def test_an_interrupt_before_the_turn_begins_ends_it(talk: Talk) -> None:
     execution_id = talk.start("[[slow:100:0.1]]")
     talk.interrupt()
     assert talk.end_of(execution_id)["outcome"] == "interrupted"
@@ -390,7 +390,7 @@ def running(command: str) -> bool:
     return any(" ".join(words) == command for words in found)
 
 
-def test_what_a_turn_leaves_behind_ends_with_it(talk: Talk) -> None:
+def test_processes_of_a_turn_end_with_it(talk: Talk) -> None:
     """While the process stays."""
     prompt = f"[[tool:Bash:(setsid {LONG} &) ; sleep 0.3]]"
     end = talk.run(prompt, options={"allowed_tools": ["Bash"]})
@@ -410,7 +410,7 @@ def test_a_kill_ends_a_grandchild(talk: Talk) -> None:
     assert talk.run("[[text:B]]")["outcome"] == "success"
 
 
-def test_clear_and_compact(talk: Talk) -> None:
+def test_clear_resets_the_session_and_compact_keeps_it(talk: Talk) -> None:
     first = talk.run("[[text:A]]")
     talk.run("[[text:B]]")
     talk.settle()
@@ -428,7 +428,7 @@ def test_clear_and_compact(talk: Talk) -> None:
     assert "system/compact_boundary" in names and "session_reset/cleared" not in names
 
 
-def test_an_api_error(talk: Talk) -> None:
+def test_an_api_error_is_an_error_with_its_text(talk: Talk) -> None:
     end = talk.run("[[error:400]]")
     assert end["outcome"] == "error" and "400" in end["result"]
     talk.expect(
@@ -442,14 +442,14 @@ def test_an_api_error(talk: Talk) -> None:
     )
 
 
-def test_api_retries(talk: Talk) -> None:
+def test_the_cli_retries_the_api(talk: Talk) -> None:
     end = talk.run("[[error:529]]")
     assert end["outcome"] == "error"
     retries = [u for u in talk.client.updates if u["data"].get("subtype") == "api_retry"]
     assert len(retries) == 2
 
 
-def test_an_answer_of_three_megabytes(talk: Talk) -> None:
+def test_an_answer_of_three_megabytes_arrives_whole(talk: Talk) -> None:
     end = talk.run("[[big:3000000]]")
     assert end["result"] == "x" * 3_000_000
 
@@ -482,7 +482,7 @@ def test_a_system_prompt_holds_for_one_prompt(talk: Talk, agent: Agent) -> None:
             assert (other in systems[-1]) == (other == words), (words, other)
 
 
-def test_a_forgotten_session(talk: Talk, agent: Agent) -> None:
+def test_a_prompt_for_a_forgotten_session_runs_in_a_new_one(talk: Talk, agent: Agent) -> None:
     first = talk.run("[[text:A]]")
     crash_between_turns(talk, agent, first["session_id"])
     forget_everything(talk, agent)

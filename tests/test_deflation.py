@@ -91,7 +91,7 @@ def a_text(chooser: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whoever_comes_and_goes_can_read_all_that_comes(seed: int) -> None:
+def test_every_subscriber_can_inflate_every_update(seed: int) -> None:
     """Joins, leaves and joins again in any order, two projects, all kinds of peers."""
     chooser = random.Random(seed)
     projects = {"p": Deflation(), "q": Deflation()}
@@ -122,7 +122,7 @@ def test_whoever_comes_and_goes_can_read_all_that_comes(seed: int) -> None:
     assert sum(peer.compressed for peer in peers) > 100
 
 
-def test_all_share_one_stream_from_the_batch_after_they_come() -> None:
+def test_subscribers_share_one_stream_from_the_batch_after_the_join() -> None:
     deflation, first, second = Deflation(), Peer(), Peer()
     ones, twos = first.join(), second.join()
     text = b"the same words again and again " * 10
@@ -149,7 +149,7 @@ def test_all_share_one_stream_from_the_batch_after_they_come() -> None:
     assert first.messages() == [text] * 5 and second.messages() == [text] * 3
 
 
-def test_a_short_message_that_stands_alone_stays_as_it_is() -> None:
+def test_a_short_standalone_message_stays_uncompressed() -> None:
     for size, first_byte in ((ALONE_BYTES_MIN - 10, 0x81), (ALONE_BYTES_MIN + 10, 0xC1)):
         peer = Peer(keeps_context=False)
         peer.join().offer(a_batch(Deflation(), 1, [b"x" * size]))
@@ -171,7 +171,7 @@ def test_a_connection_follows_one_project_at_a_time() -> None:
     assert peer.messages() == [text] * 2 and peer.compressed >= 3
 
 
-def test_what_is_dropped_for_a_slow_peer_does_not_break_its_stream() -> None:
+def test_dropped_deltas_do_not_break_a_slow_peers_stream() -> None:
     """Deltas that wait are dropped; what follows cannot refer to them, and goes out as it is."""
     deflation, slow, quick = Deflation(), Peer(limit=9_000), Peer()
     slows, quicks = slow.join(), quick.join()
@@ -198,7 +198,7 @@ def test_what_is_dropped_for_a_slow_peer_does_not_break_its_stream() -> None:
 
 
 @pytest.mark.parametrize("what_waits", ["a begun batch", "a reply", "another project"])
-def test_a_batch_that_is_dropped_before_it_waits_breaks_no_stream(what_waits: str) -> None:
+def test_a_batch_dropped_at_once_does_not_break_the_stream(what_waits: str) -> None:
     """It went through the compressor already: what follows could refer to it."""
     deflation, peer, chooser = Deflation(), Peer(limit=3000), random.Random(2)
     subscription, other = peer.join("p"), peer.join("q")

@@ -72,7 +72,7 @@ def count_calls(root: Path, patch: pytest.MonkeyPatch) -> int:
 
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
-def test_a_failure_at_any_call(
+def test_a_failure_of_any_disk_call_loses_nothing_acknowledged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, for_ever: bool
 ) -> None:
     total = count_calls(tmp_path, monkeypatch)
@@ -119,7 +119,7 @@ def check(layout: DataLayout, calls: DiskCalls, keeper: Stubborn | None) -> None
 
 
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
-def test_deletion_and_keeping_under_failures(
+def test_a_failing_deletion_leaves_all_or_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, for_ever: bool
 ) -> None:
     for number in range(1, 40):

@@ -122,7 +122,7 @@ def test_the_time_limit_ends_a_stubborn_agent_and_its_grandchildren(share_hub) -
         assert "time limit" in end["result"]
 
 
-def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_end(hub: HubProcess) -> None:
+def test_a_grandchild_with_the_pipe_open_does_not_delay_the_end(hub: HubProcess) -> None:
     with hub.client() as client:
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)
@@ -139,7 +139,7 @@ def test_a_child_without_an_environment_does_not_outlive_its_execution(hub: HubP
         assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie"
 
 
-def test_an_agent_that_lingers_is_ended_and_the_result_stands(share_hub) -> None:
+def test_a_lingering_agent_is_ended_and_its_result_stands(share_hub) -> None:
     hub = share_hub(EXEC_TIMEOUT="1500ms", KILL_GRACE="200ms")
     with hub.client() as client:
         project_id = make(hub, client)
@@ -148,7 +148,7 @@ def test_an_agent_that_lingers_is_ended_and_the_result_stands(share_hub) -> None
         assert (end["outcome"], end["result"]) == ("success", "DONE")
 
 
-def test_failures_of_the_agent_are_told(hub: HubProcess) -> None:
+def test_failures_of_the_agent_reach_the_client(hub: HubProcess) -> None:
     with hub.client() as client:
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)
@@ -164,7 +164,7 @@ def test_failures_of_the_agent_are_told(hub: HubProcess) -> None:
         assert texts == [{"text": "half a line"}]
 
 
-def test_lines_pass_untouched_or_as_text(start_hub) -> None:
+def test_lines_pass_unchanged_or_as_text(start_hub) -> None:
     hub = start_hub(MAX_LINE_BYTES="2000")
     lines = [
         b'{"type":"new_kind","a":1.50,"b":"\\ud800"}',
@@ -193,7 +193,7 @@ def test_lines_pass_untouched_or_as_text(start_hub) -> None:
     assert b'"data":{"type":"new_kind","a":1.50,"b":"\\ud800"}}\n' in stored
 
 
-def test_any_prompt_is_only_text(hub: HubProcess) -> None:
+def test_any_prompt_is_just_text(hub: HubProcess) -> None:
     with hub.client() as client:
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)

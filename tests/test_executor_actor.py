@@ -67,7 +67,7 @@ def test_content_blocks_are_sent_as_they_are(setup: Setup) -> None:
     assert setup.process.prompts()[0]["message"]["content"] == list(blocks)
 
 
-def test_the_mode_is_set_anew_for_each_prompt_and_nobody_waits(setup: Setup) -> None:
+def test_the_mode_is_reset_after_each_turn(setup: Setup) -> None:
     """Behind the turn, so that the next one need not."""
     setup.start()
     assert setup.process.controls("set_permission_mode") == []  # it was an argument
@@ -85,7 +85,7 @@ def test_the_mode_is_set_anew_for_each_prompt_and_nobody_waits(setup: Setup) -> 
     assert setup.process.controls("set_permission_mode")[-1]["mode"] == "default"
 
 
-def test_a_mode_that_the_cli_has_changed_is_waited_for(setup: Setup) -> None:
+def test_a_prompt_waits_for_a_mode_that_the_cli_has_changed(setup: Setup) -> None:
     setup.start()
     setup.read(RESULT)
     setup.say({"type": "system", "subtype": "status", "permissionMode": "acceptEdits"})
@@ -146,7 +146,7 @@ def test_a_refused_setting_fails_the_execution_and_not_the_process(setup: Setup)
         {"permission_mode": "bypassPermissions"},
     ],
 )
-def test_other_options_need_another_process(setup: Setup, options: dict[str, Any]) -> None:
+def test_some_options_need_another_process(setup: Setup, options: dict[str, Any]) -> None:
     setup.start()
     finish(setup)
     first = setup.process
@@ -169,7 +169,7 @@ def test_another_session_needs_another_process(setup: Setup) -> None:
     assert "--resume=s" not in setup.process.spec.argv and len(FakeProcess.started) == 2
 
 
-def test_the_model_of_an_earlier_process_is_put_back(setup: Setup) -> None:
+def test_the_model_of_an_earlier_process_is_restored(setup: Setup) -> None:
     setup.start(RESUMED, model_named=True)
     assert "model" not in setup.process.controls("set_model")[0]
     assert setup.process.prompts() == []
@@ -177,13 +177,13 @@ def test_the_model_of_an_earlier_process_is_put_back(setup: Setup) -> None:
     assert len(setup.process.prompts()) == 1
 
 
-def test_the_system_prompt_of_a_session_is_not_brought_back() -> None:
+def test_the_system_prompt_of_a_session_is_not_restored() -> None:
     setup = Setup(cli=KnownCli(knows_snapshots=True))
     setup.start(RESUMED)
     assert "--system-prompt-snapshot=off" in setup.process.spec.argv
 
 
-def test_lines_are_passed_on_with_what_is_owed_for_them(setup: Setup) -> None:
+def test_lines_are_passed_on_with_their_credit(setup: Setup) -> None:
     setup.start()
     setup.read(LINE, b"", b"text")
     (output,) = setup.told(messages.AgentOutput)
@@ -205,7 +205,7 @@ def test_credit_comes_back_through_the_executor(setup: Setup) -> None:
     assert setup.process.credit._on_the_way == 10
 
 
-def test_lines_behind_the_result_belong_to_nothing(setup: Setup) -> None:
+def test_lines_after_the_result_belong_to_no_execution(setup: Setup) -> None:
     setup.start()
     setup.read(LINE, RESULT, LINE)
     outputs = setup.told(messages.AgentOutput)
@@ -213,7 +213,9 @@ def test_lines_behind_the_result_belong_to_nothing(setup: Setup) -> None:
     assert [o.size_bytes for o in outputs] == [0, 10]
 
 
-def test_lines_behind_the_result_belong_to_nothing_while_the_process_leaves(cold: Setup) -> None:
+def test_lines_after_the_result_belong_to_no_execution_while_the_process_leaves(
+    cold: Setup,
+) -> None:
     cold.start()
     cold.read(LINE, RESULT, LINE)
     assert [o.execution_id for o in cold.told(messages.AgentOutput)] == ["e", None]
@@ -261,7 +263,7 @@ def test_suggestions_are_granted_for_the_session(setup: Setup) -> None:
     assert settings == {"allow": ["Bash(x)"], "additionalDirectories": ["/usr"]}
 
 
-def test_a_mode_alone_is_kept(setup: Setup) -> None:
+def test_a_suggested_mode_alone_holds(setup: Setup) -> None:
     setup.start()
     remember(setup, MODE)
     setup.read(RESULT)
@@ -279,7 +281,7 @@ def test_a_forgotten_session_has_no_permissions(setup: Setup) -> None:
     assert setup.process.controls("apply_flag_settings") == []
 
 
-def test_what_cannot_be_shown_is_refused(setup: Setup) -> None:
+def test_a_question_that_cannot_be_shown_is_refused(setup: Setup) -> None:
     setup.start()
     odd = [
         {"subtype": "elicitation"},
@@ -296,7 +298,7 @@ def test_what_cannot_be_shown_is_refused(setup: Setup) -> None:
     assert setup.process.answers()[-1]["request_id"] == f"q{QUESTIONS_MAX}"
 
 
-def test_outside_of_an_execution_nobody_can_be_asked(setup: Setup) -> None:
+def test_a_question_outside_of_an_execution_is_refused(setup: Setup) -> None:
     setup.start()
     finish(setup)
     request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {}}
@@ -323,7 +325,7 @@ def test_an_answer_that_comes_too_late_is_not_written(setup: Setup) -> None:
     assert setup.process.answers() == []
 
 
-def test_lines_go_by_uuid_where_the_cli_tells_it(setup: Setup) -> None:
+def test_lines_belong_to_the_prompt_with_their_uuid(setup: Setup) -> None:
     setup.start()
     uuid = setup.process.prompts()[0]["uuid"]
     other = {"type": "result", "is_error": False, "result": "x", "user_message_uuids": ["other"]}
@@ -339,7 +341,7 @@ def test_lines_go_by_uuid_where_the_cli_tells_it(setup: Setup) -> None:
     assert setup.end().result == "mine"
 
 
-def test_without_uuids_a_result_with_an_origin_is_not_the_prompts(setup: Setup) -> None:
+def test_without_uuids_a_result_with_an_origin_is_not_of_the_prompt(setup: Setup) -> None:
     setup.start()
     own = {"type": "result", "is_error": False, "result": "x", "origin": {"kind": "task"}}
     setup.say(own)
@@ -348,7 +350,7 @@ def test_without_uuids_a_result_with_an_origin_is_not_the_prompts(setup: Setup) 
     assert setup.end().result == "mine"
 
 
-def test_cost_since_the_last_result_or_by_difference(setup: Setup) -> None:
+def test_the_cost_is_that_of_one_execution(setup: Setup) -> None:
     result = {"type": "result", "is_error": False, "result": "x", "session_id": "s"}
     costs = []
     for number, facts in enumerate(
@@ -367,7 +369,7 @@ def test_cost_since_the_last_result_or_by_difference(setup: Setup) -> None:
     assert costs == [0.5, 0.25, 0.0, 0.125, 0.5, None]
 
 
-def test_standard_error_is_of_this_execution(setup: Setup) -> None:
+def test_standard_error_belongs_to_its_execution(setup: Setup) -> None:
     setup.start()
     setup.process.errors = "mine"
     setup.read(INIT, RESULT)
@@ -376,7 +378,7 @@ def test_standard_error_is_of_this_execution(setup: Setup) -> None:
     assert finish(setup, "f").stderr == ""
 
 
-def test_a_forgotten_session_runs_the_prompt_anew(setup: Setup) -> None:
+def test_a_prompt_for_a_forgotten_session_runs_again_in_a_new_one(setup: Setup) -> None:
     setup.start(RESUMED)
     first = setup.process
     setup.read(FORGOTTEN)
@@ -410,7 +412,7 @@ def test_a_process_that_dies_between_turns_is_no_error(setup: Setup) -> None:
     assert finish(setup, "f").outcome == Outcome.SUCCESS
 
 
-def test_a_prompt_for_a_process_that_had_died_goes_to_another(setup: Setup) -> None:
+def test_a_prompt_for_a_dead_process_goes_to_another(setup: Setup) -> None:
     """Its end comes behind the order; it has said nothing to the prompt."""
     setup.start()
     finish(setup)
@@ -421,7 +423,7 @@ def test_a_prompt_for_a_process_that_had_died_goes_to_another(setup: Setup) -> N
     assert setup.end().outcome == Outcome.ERROR
 
 
-def test_what_has_been_said_is_not_run_again(setup: Setup) -> None:
+def test_a_prompt_with_output_is_not_run_again(setup: Setup) -> None:
     setup.start()
     finish(setup)
     setup.start(RESUMED, "f")
@@ -431,7 +433,7 @@ def test_what_has_been_said_is_not_run_again(setup: Setup) -> None:
     assert (ended.outcome, ended.exit_code) == (Outcome.ERROR, 137)
 
 
-def test_what_cannot_be_started_is_an_error(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cli_that_cannot_start_is_an_error(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise FileNotFoundError(2, "No such file", "claude")
 
@@ -451,7 +453,7 @@ def test_a_failing_executor_leaves_no_process(setup: Setup) -> None:
 # -- warm processes ---------------------------------------------------------------------------
 
 
-def test_with_none_kept_the_turn_ends_with_its_process(cold: Setup) -> None:
+def test_without_warm_sessions_the_process_ends_with_its_turn(cold: Setup) -> None:
     cold.start()
     cold.read(INIT, RESULT)
     assert cold.process.controls("end_session")
@@ -461,7 +463,7 @@ def test_with_none_kept_the_turn_ends_with_its_process(cold: Setup) -> None:
     assert (ended.outcome, ended.exit_code) == (Outcome.SUCCESS, 0)
 
 
-def test_a_process_that_idles_is_let_go(setup: Setup) -> None:
+def test_an_idle_process_is_released(setup: Setup) -> None:
     setup.start()
     finish(setup)
     setup.start(RESUMED, "f")
@@ -474,7 +476,7 @@ def test_a_process_that_idles_is_let_go(setup: Setup) -> None:
     assert setup.told(messages.ProcessChanged)[-1].pid is None
 
 
-def test_only_an_idle_process_is_let_go(setup: Setup) -> None:
+def test_only_an_idle_process_is_released(setup: Setup) -> None:
     setup.start()
     setup.tell(messages.LetGo())
     assert not setup.process.controls("end_session")
@@ -521,7 +523,7 @@ def test_live_tasks_are_counted_where_the_cli_does_not_list_them() -> None:
 # -- turns of the CLI's own ------------------------------------------------------------------
 
 
-def test_a_turn_of_its_own_is_an_execution() -> None:
+def test_a_turn_that_the_cli_begins_is_an_execution() -> None:
     setup = Setup(background=True)
     setup.start()
     finish(setup)
@@ -535,7 +537,7 @@ def test_a_turn_of_its_own_is_an_execution() -> None:
     assert len(setup.process.prompts()) == 2
 
 
-def test_a_prompt_that_was_being_prepared_waits_for_it() -> None:
+def test_a_prompt_in_preparation_waits_for_the_clis_turn() -> None:
     setup = Setup(background=True)
     setup.start()
     finish(setup)
@@ -552,7 +554,7 @@ def test_a_prompt_that_was_being_prepared_waits_for_it() -> None:
     assert finish(setup, "f").outcome == Outcome.SUCCESS
 
 
-def test_a_turn_of_its_own_has_a_time_limit_and_an_end() -> None:
+def test_a_turn_that_the_cli_begins_has_a_time_limit_and_an_end() -> None:
     setup = Setup(background=True)
     setup.start()
     finish(setup)
@@ -563,7 +565,7 @@ def test_a_turn_of_its_own_has_a_time_limit_and_an_end() -> None:
     assert setup.end().outcome == Outcome.KILLED
 
 
-def test_with_background_off_such_lines_belong_to_nothing(setup: Setup) -> None:
+def test_with_background_off_lines_after_a_turn_belong_to_no_execution(setup: Setup) -> None:
     setup.start()
     finish(setup)
     setup.read(INIT, LINE, RESULT)
@@ -574,7 +576,7 @@ def test_with_background_off_such_lines_belong_to_nothing(setup: Setup) -> None:
 # -- races and strange lines -----------------------------------------------------------------
 
 
-def test_a_session_forgotten_while_a_prompt_is_prepared(setup: Setup) -> None:
+def test_a_session_may_be_forgotten_during_preparation(setup: Setup) -> None:
     """It is said before anything is read."""
     setup.start(RESUMED, allowed_tools=["Read"])
     assert setup.process.prompts() == []
@@ -587,7 +589,7 @@ def test_a_session_forgotten_while_a_prompt_is_prepared(setup: Setup) -> None:
 
 
 @pytest.mark.parametrize("forgotten", [True, False])
-def test_a_second_process_that_cannot_start_leaves_none(
+def test_a_failed_second_start_leaves_no_process(
     setup: Setup, forgotten: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -606,7 +608,7 @@ def test_a_second_process_that_cannot_start_leaves_none(
     assert told[-1] == messages.ProcessChanged(pid=None)
 
 
-def test_what_is_remembered_is_of_the_session_that_asked(setup: Setup) -> None:
+def test_a_remembered_permission_belongs_to_the_session_that_asked(setup: Setup) -> None:
     """Also where that has been given up meanwhile."""
     setup.start()
     setup.tell(messages.ForgetPermissions())
@@ -631,7 +633,7 @@ def test_a_session_that_was_cleared_has_no_permissions(setup: Setup) -> None:
     assert setup.process.controls("apply_flag_settings") == []
 
 
-def test_a_process_without_such_rules_goes_on_after_clear(setup: Setup) -> None:
+def test_a_process_without_remembered_rules_stays_after_clear(setup: Setup) -> None:
     setup.start()
     cleared = {"type": "system", "subtype": "init", "session_id": "t"}
     setup.read(INIT)
@@ -657,7 +659,7 @@ def test_strange_suggestions_are_ignored(setup: Setup) -> None:
     assert not setup.worker.remembered
 
 
-def test_a_turn_of_its_own_may_begin_while_the_last_one_is_tidied() -> None:
+def test_the_cli_may_begin_a_turn_while_the_last_one_is_tidied() -> None:
     setup = Setup(background=True)
     setup.start()
     setup.process.look_was_sure = False
@@ -690,7 +692,7 @@ def test_a_question_of_a_process_that_is_replaced_is_withdrawn() -> None:
     assert len(FakeProcess.started) == 2
 
 
-def test_the_lifecycle_of_the_turn_before_is_not_the_next_ones(setup: Setup) -> None:
+def test_lifecycle_lines_of_one_turn_do_not_affect_the_next(setup: Setup) -> None:
     setup.start()
     uuid = setup.process.prompts()[0]["uuid"]
     finish(setup)
@@ -701,7 +703,7 @@ def test_the_lifecycle_of_the_turn_before_is_not_the_next_ones(setup: Setup) -> 
     assert len(FakeProcess.started) == 2
 
 
-def test_a_prompt_that_was_only_queued_goes_to_another_process(setup: Setup) -> None:
+def test_a_prompt_that_the_cli_only_queued_goes_to_another_process(setup: Setup) -> None:
     setup.start()
     finish(setup)
     setup.start(RESUMED, "f")
@@ -712,14 +714,14 @@ def test_a_prompt_that_was_only_queued_goes_to_another_process(setup: Setup) -> 
     assert finish(setup, "f").outcome == Outcome.SUCCESS
 
 
-def test_a_process_ahead_that_had_died_is_replaced(setup: Setup) -> None:
+def test_a_dead_process_ahead_is_replaced(setup: Setup) -> None:
     setup.tell(messages.WarmUp(session=RESUMED))
     setup.start(RESUMED)
     setup.gone(-9)
     assert len(FakeProcess.started) == 2
 
 
-def test_a_result_that_is_too_long_ends_the_turn_all_the_same(setup: Setup) -> None:
+def test_a_result_that_is_too_long_still_ends_the_turn(setup: Setup) -> None:
     setup.start()
     uuid = setup.process.prompts()[0]["uuid"]
     process_name = setup.process.process_name
@@ -738,7 +740,7 @@ def test_a_result_that_is_too_long_ends_the_turn_all_the_same(setup: Setup) -> N
         uuid = setup.process.prompts()[-1]["uuid"]
 
 
-def test_a_line_that_is_too_long_and_no_result_ends_nothing(setup: Setup) -> None:
+def test_another_line_that_is_too_long_ends_nothing(setup: Setup) -> None:
     """What looks like one in the words of a model is escaped."""
     setup.start()
     said = b'{"type":"assistant","text":"{\\"type\\":\\"result\\",\\"num_turns\\":1'
@@ -758,7 +760,7 @@ def test_a_request_that_is_too_long_is_refused(setup: Setup) -> None:
     assert setup.told(messages.AgentOutput) == []
 
 
-def test_a_project_that_has_ended_is_told_nothing_more(setup: Setup) -> None:
+def test_an_ended_project_gets_no_more_messages(setup: Setup) -> None:
     setup.project.actor_stopped.set()
     setup.tell(messages.WarmUp(session=SessionChoice()))
     setup.start()
@@ -766,7 +768,7 @@ def test_a_project_that_has_ended_is_told_nothing_more(setup: Setup) -> None:
 
 
 @pytest.mark.parametrize("how", ["kill", "interrupt", "timeout"])
-def test_what_is_to_end_does_not_step_aside_for_a_turn_of_its_own(how: str) -> None:
+def test_an_execution_that_is_ending_does_not_give_way_to_the_clis_turn(how: str) -> None:
     """It ran behind that."""
     setup = Setup(background=True)
     setup.start()
@@ -812,7 +814,7 @@ def nested(levels: int) -> dict[str, Any]:
     return value
 
 
-def test_an_input_that_cannot_be_told_is_refused(setup: Setup) -> None:
+def test_an_input_that_cannot_be_encoded_is_refused(setup: Setup) -> None:
     """Nested too deeply for those who must write it again, or with a number that JSON has not."""
     setup.start()
     told = []
@@ -826,7 +828,7 @@ def test_an_input_that_cannot_be_told_is_refused(setup: Setup) -> None:
     assert [a["subtype"] for a in setup.process.answers()] == ["error"] * 3
 
 
-def test_what_names_a_turn_whose_end_is_not_told_is_of_it(setup: Setup) -> None:
+def test_lines_that_name_a_turn_belong_to_it_until_its_end(setup: Setup) -> None:
     setup.start()
     uuid = setup.process.prompts()[0]["uuid"]
     setup.process.look_was_sure = False
@@ -838,7 +840,7 @@ def test_what_names_a_turn_whose_end_is_not_told_is_of_it(setup: Setup) -> None:
     assert (named.execution_id, other.execution_id) == ("e", None)
 
 
-def test_where_background_is_off_nothing_that_is_said_keeps_a_process(setup: Setup) -> None:
+def test_with_background_off_no_line_keeps_a_process(setup: Setup) -> None:
     setup.start()
     setup.say({"type": "system", "subtype": "task_started", "task_id": "t"})
     assert not setup.worker.has_tasks
@@ -847,7 +849,7 @@ def test_where_background_is_off_nothing_that_is_said_keeps_a_process(setup: Set
     assert setup.process.controls("end_session")
 
 
-def test_a_process_that_can_say_nothing_any_more_gets_no_prompt(setup: Setup) -> None:
+def test_a_process_with_closed_output_gets_no_prompt(setup: Setup) -> None:
     """Its output has ended, and it lives on."""
     setup.start()
     finish(setup)
@@ -859,7 +861,7 @@ def test_a_process_that_can_say_nothing_any_more_gets_no_prompt(setup: Setup) ->
     assert finish(setup, "f").outcome == Outcome.SUCCESS
 
 
-def test_a_process_that_can_say_nothing_any_more_is_let_go(setup: Setup) -> None:
+def test_an_idle_process_with_closed_output_is_released(setup: Setup) -> None:
     setup.start()
     finish(setup)
     setup.end_output()
@@ -867,7 +869,7 @@ def test_a_process_that_can_say_nothing_any_more_is_let_go(setup: Setup) -> None
     assert setup.process.controls("end_session")
 
 
-def test_a_turn_whose_process_can_say_nothing_any_more_ends(setup: Setup) -> None:
+def test_closed_output_ends_the_turn(setup: Setup) -> None:
     setup.start()
     setup.read(INIT)
     setup.end_output()
@@ -877,7 +879,9 @@ def test_a_turn_whose_process_can_say_nothing_any_more_ends(setup: Setup) -> Non
     assert setup.end().outcome == Outcome.ERROR
 
 
-def test_questions_are_bounded_in_bytes(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_questions_are_limited_in_bytes(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(questions, "QUESTIONS_BYTES_MAX", 1000)
     setup.start()
     for _ in range(3):

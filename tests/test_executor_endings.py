@@ -33,7 +33,7 @@ __all__ = ["cold", "no_processes", "setup"]
 LADDER = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL]
 
 
-def test_the_watchdog_climbs_from_the_gentlest_rung(setup: Setup) -> None:
+def test_a_timeout_begins_with_the_gentlest_step(setup: Setup) -> None:
     setup.start()
     setup.fire(messages._WatchdogFired)
     assert len(setup.process.controls("interrupt")) == 1 and setup.process.signals == []
@@ -77,7 +77,7 @@ def test_an_interrupt_before_the_prompt_was_sent(setup: Setup) -> None:
 
 
 @pytest.mark.parametrize("wish", ["interrupt", "timeout"])
-def test_a_process_that_does_not_hear_is_ended_while_it_is_prepared(
+def test_a_process_that_does_not_answer_during_preparation_is_ended(
     setup: Setup, wish: str
 ) -> None:
     setup.start(allowed_tools=["Read"])
@@ -106,7 +106,7 @@ def test_an_interrupt_that_takes_the_prompt_back(setup: Setup) -> None:
     assert setup.end().outcome == Outcome.INTERRUPTED
 
 
-def test_an_end_of_a_prompt_whose_process_must_first_go(setup: Setup) -> None:
+def test_a_prompt_may_end_while_it_waits_for_another_process(setup: Setup) -> None:
     setup.start()
     setup.read(INIT, RESULT)
     setup.end()
@@ -131,7 +131,7 @@ def test_after_sigint_the_process_does_not_stay(setup: Setup) -> None:
     assert len(FakeProcess.started) == 2
 
 
-def test_a_kill_overtakes_a_timeout_and_voids_its_timer(setup: Setup) -> None:
+def test_a_kill_overtakes_a_timeout_and_cancels_its_timer(setup: Setup) -> None:
     setup.start()
     setup.fire(messages._WatchdogFired)
     old = list(setup.timers.pending)
@@ -147,7 +147,7 @@ def test_a_kill_overtakes_a_timeout_and_voids_its_timer(setup: Setup) -> None:
     assert setup.end().outcome == Outcome.KILLED
 
 
-def test_success_meanwhile_is_success(setup: Setup) -> None:
+def test_a_success_during_an_interrupt_is_a_success(setup: Setup) -> None:
     setup.start()
     setup.kill()
     setup.read(RESULT)
@@ -155,7 +155,7 @@ def test_success_meanwhile_is_success(setup: Setup) -> None:
     assert setup.end().outcome == Outcome.SUCCESS
 
 
-def test_a_process_that_does_not_leave_is_made_to_go(cold: Setup) -> None:
+def test_a_process_that_does_not_leave_gets_sigterm(cold: Setup) -> None:
     cold.start()
     cold.read(RESULT)
     assert cold.process.controls("end_session") and cold.process.signals == []
@@ -165,7 +165,7 @@ def test_a_process_that_does_not_leave_is_made_to_go(cold: Setup) -> None:
     assert cold.end().outcome == Outcome.SUCCESS
 
 
-def test_what_the_turn_left_is_ended_before_it(setup: Setup) -> None:
+def test_processes_of_a_turn_end_before_execution_finished(setup: Setup) -> None:
     setup.start()
     setup.process.left_of_turn = [object()]
     setup.read(RESULT)
@@ -176,7 +176,7 @@ def test_what_the_turn_left_is_ended_before_it(setup: Setup) -> None:
     assert setup.process.settled == 1 and setup.process.signals == []
 
 
-def test_what_the_process_left_is_swept_before_the_end(setup: Setup) -> None:
+def test_processes_of_the_cli_end_before_execution_finished(setup: Setup) -> None:
     setup.start()
     setup.kill()
     setup.process.left = [object()]
@@ -188,7 +188,7 @@ def test_what_the_process_left_is_swept_before_the_end(setup: Setup) -> None:
 
 
 @pytest.mark.parametrize("is_seen", [True, False])
-def test_what_could_not_be_read_is_looked_at_again(setup: Setup, is_seen: bool) -> None:
+def test_an_unreadable_process_is_examined_again(setup: Setup, is_seen: bool) -> None:
     """One in the middle of an exec shows no mark; one that has wiped its environment never will."""
     setup.start()
     setup.process.look_was_sure = False
@@ -228,7 +228,7 @@ def test_tidying_has_an_end(setup: Setup) -> None:
     assert setup.end().outcome == Outcome.SUCCESS
 
 
-def test_a_pipe_that_stays_open_is_left_after_a_moment(cold: Setup) -> None:
+def test_a_pipe_that_stays_open_is_given_up(cold: Setup) -> None:
     cold.start()
     cold.read(RESULT)
     cold.exit()
@@ -242,7 +242,7 @@ def test_a_pipe_that_stays_open_is_left_after_a_moment(cold: Setup) -> None:
     assert any(isinstance(m, messages.RunEnded) for m in told)
 
 
-def test_a_kill_while_a_forgotten_process_is_swept_is_heard(setup: Setup) -> None:
+def test_a_kill_during_the_sweep_of_a_forgotten_session_counts(setup: Setup) -> None:
     setup.start(SessionChoice(resume="s"))
     setup.read(FORGOTTEN)
     setup.process.left = [object()]
@@ -255,7 +255,7 @@ def test_a_kill_while_a_forgotten_process_is_swept_is_heard(setup: Setup) -> Non
     assert setup.end().outcome == Outcome.KILLED
 
 
-def test_timers_that_come_late_are_harmless(cold: Setup) -> None:
+def test_late_timers_are_harmless(cold: Setup) -> None:
     cold.start()
     process_name = cold.process.process_name
     cold.read(RESULT)
@@ -330,7 +330,7 @@ def test_every_order_of_four_events_has_one_end(keeps_warm: bool) -> None:
     named=st.booleans(),
 )
 @hypothesis_settings(max_examples=300, deadline=None)
-def test_any_course_has_one_end(
+def test_any_sequence_has_one_end(
     events: list[str], keeps_warm: bool, background: bool, named: bool
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -55,7 +55,7 @@ __all__ = ["keys"]  # a fixture
 # -- places ----------------------------------------------------------------------------------
 
 
-def test_so_many_connections_and_no_more() -> None:
+def test_connections_are_limited_by_max_conn() -> None:
     places = ConnectionLimit(2)
     first, second, third = (places.new(None) for _ in range(3))
     assert first.take() and second.take()
@@ -67,7 +67,7 @@ def test_so_many_connections_and_no_more() -> None:
     assert not third.take()
 
 
-def test_who_is_gone_takes_no_place() -> None:
+def test_a_closed_connection_frees_its_place() -> None:
     """Its key is looked at by another thread, which may come to it late."""
     places = ConnectionLimit(1)
     place = places.new("192.0.2.7")
@@ -75,7 +75,7 @@ def test_who_is_gone_takes_no_place() -> None:
     assert not place.has_room() and not place.take() and places.count == 0
 
 
-def test_one_address_leaves_some_for_others() -> None:
+def test_one_address_cannot_use_all_connections() -> None:
     places = ConnectionLimit(8)
     crowd = [places.new("192.0.2.7") for _ in range(8)]
     assert [place.take() for place in crowd] == [True] * 6 + [False] * 2
@@ -100,7 +100,7 @@ def test_the_oldest_handshake_makes_room_after_its_grace() -> None:
     assert aborted == ["a", "b"]
 
 
-def test_a_crowd_waits_and_nobody_is_cut_off() -> None:
+def test_a_crowd_waits_within_the_grace() -> None:
     handshakes = PendingConnections(SystemClock(), limit=1, grace_s=60.0)
     aborted: list[str] = []
     entered = threading.Event()
@@ -119,7 +119,7 @@ def test_a_crowd_waits_and_nobody_is_cut_off() -> None:
     assert not aborted
 
 
-def test_one_address_has_so_many_unfinished_handshakes() -> None:
+def test_unfinished_handshakes_of_one_address_are_limited() -> None:
     handshakes = PendingConnections(FrozenClock())
 
     def enter_from(origin: str | None, name: object) -> bool:
@@ -149,7 +149,7 @@ def test_one_address_has_so_many_unfinished_handshakes() -> None:
         (Peer(address="nonsense"), "nonsense"),
     ],
 )
-def test_where_a_connection_comes_from(peer: Peer, origin: str | None) -> None:
+def test_peers_are_grouped_by_address_or_network(peer: Peer, origin: str | None) -> None:
     assert peer.origin == origin
 
 
@@ -206,7 +206,7 @@ def count_until_refused(allowance: Allowance, peer: Peer, *, connections: int) -
 
 
 @pytest.mark.parametrize("peer", [HERE, THERE, Peer(uid=0)])
-def test_requests_of_a_connection(peer: Peer) -> None:
+def test_requests_of_one_connection_are_limited(peer: Peer) -> None:
     with freezegun.freeze_time() as clock:
         allowance = Quotas(50, FrozenClock()).requests
         bucket = allowance.of_connection()
@@ -217,7 +217,7 @@ def test_requests_of_a_connection(peer: Peer) -> None:
         assert sum(allowance.refusal(bucket, peer) is None for _ in range(60)) == 50
 
 
-def test_requests_of_an_address_and_of_all() -> None:
+def test_requests_of_one_address_and_of_all_are_limited() -> None:
     with freezegun.freeze_time():
         requests = Quotas(1, FrozenClock()).requests
         of_address = round(REQUESTS_PER_ADDRESS * BURST_S)
@@ -233,7 +233,7 @@ def test_requests_of_an_address_and_of_all() -> None:
         assert last is not None and "all clients together" in last
 
 
-def test_executions_a_minute() -> None:
+def test_executions_per_minute_are_limited() -> None:
     with freezegun.freeze_time() as clock:
         executions = Quotas(1, FrozenClock()).executions
         assert count_until_refused(executions, HERE, connections=1) == EXECUTIONS_A_MINUTE
@@ -261,7 +261,7 @@ def test_addresses_are_forgotten_the_oldest_first() -> None:
         )
 
 
-def test_a_program_that_has_gone_wild_is_told_so() -> None:
+def test_a_runaway_program_gets_rate_limited() -> None:
     setup = Setup()
     setup.too_many = "too many executions a minute"
     setup.say("execute", project_id="p", prompt="x")
@@ -290,7 +290,7 @@ class Asked:
         return isinstance(told.request, codec.Undecodable)
 
 
-def test_strangers_use_up_nothing_of_others() -> None:
+def test_strangers_use_no_allowance_of_others() -> None:
     """Whatever they ask for, however many they are."""
     with freezegun.freeze_time():
         quotas = Quotas(1, FrozenClock())
@@ -313,7 +313,7 @@ def test_a_refused_execution_is_not_counted(tmp_path: Path) -> None:
 # -- over real sockets -----------------------------------------------------------------------
 
 
-def test_strangers_take_no_place_from_who_has_a_key(start_hub: Any, keys: Keys) -> None:
+def test_strangers_take_no_place_from_clients_with_keys(start_hub: Any, keys: Keys) -> None:
     hub: HubProcess = start_hub(AUTHORIZED_KEYS=str(keys.file), MAX_CONN="2", AUTH_TIMEOUT="1h")
     with contextlib.ExitStack() as stack:
         for _ in range(2):
@@ -340,7 +340,7 @@ def enters(client: WireClient, keys: Keys) -> bool:
     return bool(answer["type"] == "result")
 
 
-def test_a_stranger_may_not_go_on_for_ever(start_hub: Any, keys: Keys) -> None:
+def test_a_stranger_is_closed_after_a_number_of_messages(start_hub: Any, keys: Keys) -> None:
     hub: HubProcess = start_hub(AUTHORIZED_KEYS=str(keys.file), AUTH_TIMEOUT="1h")
     with hub.client() as client:
         for _ in range(LOCKED_MESSAGES_MAX):

@@ -9,7 +9,7 @@ from actors.executor.process import held
 from tests.harness import HubProcess
 
 
-def test_a_folder_is_held_whatever_becomes_of_its_name(scratch: Path) -> None:
+def test_an_open_folder_stays_the_same_under_any_name(scratch: Path) -> None:
     (scratch / "a").mkdir()
     (scratch / "a" / "file").write_text("here")
     with held(str(scratch / "a")) as path:
@@ -19,7 +19,7 @@ def test_a_folder_is_held_whatever_becomes_of_its_name(scratch: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["itself", "above", "gone", "a file"])
-def test_a_folder_that_is_another_by_now_is_refused(scratch: Path, where: str) -> None:
+def test_a_replaced_folder_is_refused(scratch: Path, where: str) -> None:
     folder = scratch / "above" / "a"
     folder.mkdir(parents=True)
     (scratch / "other" / "a").mkdir(parents=True)
@@ -56,7 +56,7 @@ def test_an_agent_does_not_follow_a_link_out_of_its_roots(hub: HubProcess) -> No
         assert sorted(os.listdir(folder)) == ["again", "here"]
 
 
-def test_a_process_that_was_kept_does_not_work_in_a_folder_that_was_moved(hub: HubProcess) -> None:
+def test_a_kept_process_does_not_work_in_a_moved_folder(hub: HubProcess) -> None:
     with hub.client() as client:
         folder = hub.folder("moved")
         client.request("project_create", path=folder)

@@ -41,7 +41,7 @@ def test_the_first_stored_update_of_a_buffer() -> None:
     assert frames.first_update(b"") is None
 
 
-def test_a_compressed_frame_has_rsv1_set_and_is_else_the_same() -> None:
+def test_a_compressed_frame_differs_by_rsv1_only() -> None:
     for size in (0, 125, 126, 65_535, 65_536):
         frame = frames.text_frame(b"z" * size)
         assert frames.text_frames([b"z" * size]) == [frame]

@@ -94,7 +94,7 @@ def test_the_subprotocol_is_chosen(hub: HubProcess) -> None:
         assert ws.subprotocol is None
 
 
-def test_allowed_origins_and_the_number_of_connections(start_hub: Any) -> None:
+def test_origins_and_the_number_of_connections_are_checked(start_hub: Any) -> None:
     hub = start_hub(ALLOWED_ORIGINS="https://a.example,https://b.example", MAX_CONN="2")
     with connecting(hub, origin="https://b.example"), connecting(hub):
         full = refusal(hub)
@@ -116,7 +116,7 @@ def test_a_handshake_ends_at_its_deadline(share_hub: Any) -> None:
 
 
 @over_both
-def test_a_handshake_in_single_bytes_is_a_handshake(hub: HubProcess) -> None:
+def test_a_handshake_in_single_bytes_works(hub: HubProcess) -> None:
     with raw(hub) as sock:
         for byte in UPGRADE:
             sock.sendall(bytes([byte]))
@@ -124,7 +124,7 @@ def test_a_handshake_in_single_bytes_is_a_handshake(hub: HubProcess) -> None:
 
 
 @over_both
-def test_what_is_no_handshake_is_answered(hub: HubProcess) -> None:
+def test_a_malformed_handshake_gets_an_answer(hub: HubProcess) -> None:
     assert b" 400 " in answer_to(hub, b"\x16\x03\x01 this is no HTTP\r\n\r\n")
     assert b" 400 " in answer_to(hub, b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello")
     assert b" 414 " in answer_to(hub, b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n")
@@ -148,7 +148,7 @@ def test_a_handshake_has_16_kib_at_most(hub: HubProcess, size: int, status: int)
 
 
 @over_both
-def test_invalid_utf8_closes_with_1007_and_half_a_frame_waits(hub: HubProcess) -> None:
+def test_invalid_utf8_closes_with_1007_and_half_a_frame_is_waited_for(hub: HubProcess) -> None:
     with upgraded(hub) as sock:
         whole = frame(1, b'{"type":"ping"}')
         sock.sendall(whole[:5])
@@ -194,13 +194,13 @@ def test_compressed_messages_are_understood(hub: HubProcess) -> None:
         assert "b" * 1000 in str(ws.recv(timeout=10))
 
 
-def test_without_compression_none_is_agreed_on(start_hub: Any) -> None:
+def test_without_compression_the_extension_is_declined(start_hub: Any) -> None:
     with connecting(start_hub(COMPRESSION="off"), compression="deflate") as ws:
         assert "Sec-WebSocket-Extensions" not in ws.response.headers
 
 
 @over_both
-def test_frames_that_did_not_wait_for_the_handshake_are_heard(hub: HubProcess) -> None:
+def test_frames_sent_before_the_answer_are_read(hub: HubProcess) -> None:
     ping, close = frame(1, b'{"type":"ping","id":"early"}'), frame(8, struct.pack("!H", 1000))
     for cut in (0, 3, len(UPGRADE) - 1, len(UPGRADE) + 4):
         request = UPGRADE + ping
@@ -230,7 +230,7 @@ def test_a_pong_comes_back_with_what_the_ping_held(hub: HubProcess) -> None:
 
 
 @over_both
-def test_the_close_is_seen_although_much_was_sent_after_the_fault(hub: HubProcess) -> None:
+def test_the_peer_sees_the_close_despite_data_after_its_fault(hub: HubProcess) -> None:
     """A socket that is closed with unread input sends a RST, which eats what was not read yet."""
     with upgraded(hub) as sock:
         sock.sendall(frame(2, b"binary") + b"".join([frame(1, b"x" * 60_000)] * 30))
@@ -238,7 +238,7 @@ def test_the_close_is_seen_although_much_was_sent_after_the_fault(hub: HubProces
 
 
 @over_both
-def test_all_are_told_of_the_end_at_the_same_time(scratch: Any, tls: TlsFiles | None) -> None:
+def test_all_clients_get_the_close_at_the_same_time(scratch: Any, tls: TlsFiles | None) -> None:
     """Those that answer and those that do not, under one deadline."""
     hub = HubProcess(scratch, tls, MAX_CONN="1000").start()
     with contextlib.ExitStack() as stack:
@@ -249,7 +249,7 @@ def test_all_are_told_of_the_end_at_the_same_time(scratch: Any, tls: TlsFiles | 
 
 
 @over_tls
-def test_what_is_no_tls_is_in_the_audit_log(start_hub: Any) -> None:
+def test_a_failed_tls_handshake_is_in_the_audit_log(start_hub: Any) -> None:
     hub = start_hub()
     socket.create_connection(("127.0.0.1", port_of(hub))).close()  # a health check leaves none
     with raw(hub, secure=False) as sock:
@@ -260,7 +260,7 @@ def test_what_is_no_tls_is_in_the_audit_log(start_hub: Any) -> None:
 
 
 @over_tls
-def test_plain_http_on_a_tls_port_is_told_so(hub: HubProcess) -> None:
+def test_plain_http_on_a_tls_port_gets_a_hint(hub: HubProcess) -> None:
     client = http.client.HTTPConnection("127.0.0.1", port_of(hub), timeout=10)
     client.request("GET", "/")
     response = client.getresponse()
@@ -270,7 +270,7 @@ def test_plain_http_on_a_tls_port_is_told_so(hub: HubProcess) -> None:
 
 
 @over_tls
-def test_a_tls_handshake_ends_at_the_deadline_and_keeps_nobody_waiting(share_hub: Any) -> None:
+def test_a_tls_handshake_ends_at_the_deadline_and_delays_nobody(share_hub: Any) -> None:
     hub = share_hub(AUTH_TIMEOUT="500ms")
     with raw(hub, secure=False) as silent, upgraded(hub):
         assert read_all(silent) == b""

@@ -18,20 +18,20 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_good_inputs(name: str) -> None:
+def test_every_target_takes_its_good_inputs(name: str) -> None:
     for given in TARGETS[name].seeds:
         TARGETS[name].run(given)
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_mutations(name: str) -> None:
+def test_every_target_survives_mutations(name: str) -> None:
     target, chooser = TARGETS[name], random.Random(7)
     for _ in range(MUTATIONS):
         target.run(mutated(chooser, chooser.choice(target.seeds), chooser.choice(target.seeds)))
 
 
 @pytest.mark.parametrize(("name", "given"), FOUND)
-def test_what_was_found_is_mended(name: str, given: bytes) -> None:
+def test_inputs_found_by_fuzzing_stay_mended(name: str, given: bytes) -> None:
     TARGETS[name].run(given)
 
 

@@ -75,18 +75,18 @@ def locked(tmp_path: Path) -> Locked:
 
 
 @pytest.mark.parametrize(("kind", "payload"), requests_of_every_kind())
-def test_nothing_is_answered_before_a_key(tmp_path: Path, kind: str, payload: Any) -> None:
+def test_nothing_works_before_authentication(tmp_path: Path, kind: str, payload: Any) -> None:
     locked = Locked(tmp_path)
     assert locked.ask(kind, **payload) == "unauthenticated"
     assert locked.ask(kind) == "unauthenticated"  # nor is it said what is missing
 
 
-def test_what_is_no_request_is_answered_as_ever(locked: Locked) -> None:
+def test_a_malformed_message_gets_its_usual_error(locked: Locked) -> None:
     assert locked.ask("no_such_thing") == "unauthenticated"
     assert locked.ask("authenticate") == "invalid_message"
 
 
-def test_a_signed_challenge_opens_once(locked: Locked) -> None:
+def test_a_signed_challenge_works_once(locked: Locked) -> None:
     offer = locked.setup.gate.offer
     assert offer is not None and (offer.method, offer.namespace) == ("ssh", "claudehub")
     proof = locked.proof()
@@ -134,28 +134,28 @@ def test_without_keys_there_is_nothing_to_authenticate(tmp_path: Path) -> None:
     assert setup.sent()[-1]["payload"]["code"] == "invalid_message"
 
 
-def test_who_takes_too_long_is_closed(locked: Locked) -> None:
+def test_a_client_that_authenticates_too_late_is_closed(locked: Locked) -> None:
     assert [timer.delay_s for timer in locked.setup.timers.pending] == [AUTH_TIMEOUT_S]
     locked.setup.client.on_receive(messages._AuthenticationDue())
     assert not locked.setup.outbox.is_open
     assert b"\x03\xf0not authenticated in time" in locked.setup.transport.sent  # 1008
 
 
-def test_who_has_come_in_is_not_closed_for_it(locked: Locked) -> None:
+def test_the_deadline_does_not_close_an_authenticated_client(locked: Locked) -> None:
     locked.enter()
     locked.setup.client.on_receive(messages._AuthenticationDue())
     assert locked.setup.outbox.is_open
 
 
 @pytest.mark.parametrize(("kind", "payload"), requests_of_every_kind())
-def test_a_key_that_may_read(tmp_path: Path, kind: str, payload: Any) -> None:
+def test_a_read_only_key_may_read(tmp_path: Path, kind: str, payload: Any) -> None:
     locked = Locked(tmp_path, 'claudehub="read-only"')
     locked.enter()
     assert locked.ask(kind, **payload) == (None if kind in READING else "forbidden")
 
 
 @pytest.mark.parametrize(("kind", "payload"), requests_of_every_kind())
-def test_a_key_for_some_projects(tmp_path: Path, kind: str, payload: Any) -> None:
+def test_a_key_for_some_projects_may_use_those(tmp_path: Path, kind: str, payload: Any) -> None:
     locked = Locked(tmp_path, 'claudehub="projects=p,q"')
     locked.enter()
     if "project_id" in payload and kind != "ping":
@@ -166,7 +166,7 @@ def test_a_key_for_some_projects(tmp_path: Path, kind: str, payload: Any) -> Non
     assert locked.ask(kind, **payload) == ("forbidden" if of_all else None)
 
 
-def test_every_request_is_judged() -> None:
+def test_every_request_has_its_rights() -> None:
     """A request that is new is for a key of all rights until somebody decides."""
     for model in MODELS.values():
         assert issubclass(model, requests.Payload)
@@ -174,7 +174,7 @@ def test_every_request_is_judged() -> None:
     assert Rights().sees("anything") and not Rights(projects=frozenset()).sees("p")
 
 
-def test_a_list_shows_what_the_key_may_see(tmp_path: Path) -> None:
+def test_a_list_shows_the_keys_own_projects(tmp_path: Path) -> None:
     locked = Locked(tmp_path, 'claudehub="projects=p"')
     locked.enter()
     locked.setup.say("project_list")
@@ -182,7 +182,7 @@ def test_a_list_shows_what_the_key_may_see(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["", "# gone", 'claudehub="read-only"', 'from="10.0.0.2"'])
-def test_a_key_that_is_taken_out_or_changed_closes(locked: Locked, change: str) -> None:
+def test_a_removed_or_changed_key_closes_its_connections(locked: Locked, change: str) -> None:
     locked.enter()
     if change == "":
         locked.file.unlink()
@@ -197,7 +197,7 @@ def test_a_key_that_is_taken_out_or_changed_closes(locked: Locked, change: str) 
     assert locked.setup.project.take() == [], "it comes too late"
 
 
-def test_other_changes_close_nobody(locked: Locked) -> None:
+def test_other_changes_close_no_connection(locked: Locked) -> None:
     locked.enter()
     locked.write(line="# more\n" + public(locked.key))
     assert locked.keyring.reload() and not locked.keyring.reload()
@@ -208,7 +208,7 @@ def test_other_changes_close_nobody(locked: Locked) -> None:
     assert unknown.outbox.is_open
 
 
-def test_a_key_that_expires_closes(tmp_path: Path) -> None:
+def test_an_expired_key_closes_its_connections(tmp_path: Path) -> None:
     with freezegun.freeze_time("2026-11-25T12:00:00Z") as now:
         locked = Locked(tmp_path, 'expiry-time="202611251300Z"')
         locked.enter()
@@ -227,7 +227,7 @@ def test_a_key_that_expires_closes(tmp_path: Path) -> None:
         assert "has expired" in again.sent()[-1]["payload"]["message"]
 
 
-def test_a_key_for_ever_is_no_timer_for_ever(tmp_path: Path) -> None:
+def test_a_far_expiry_uses_short_timers(tmp_path: Path) -> None:
     """Waiting so long at a time is more than the system can."""
     locked = Locked(tmp_path, 'expiry-time="99990101Z"')
     locked.enter()
@@ -242,7 +242,7 @@ def test_the_second_line_of_a_key_may_admit(tmp_path: Path) -> None:
     assert locked.enter()["type"] == "result"
 
 
-def test_a_file_that_others_may_write_has_no_keys(locked: Locked) -> None:
+def test_a_file_writable_by_others_has_no_keys(locked: Locked) -> None:
     os.chmod(locked.file, 0o664)
     with pytest.raises(ReloadFailed, match="chmod go-w"):
         locked.keyring.reload()
@@ -251,7 +251,7 @@ def test_a_file_that_others_may_write_has_no_keys(locked: Locked) -> None:
     assert locked.keyring.reload()
 
 
-def test_lines_that_cannot_be_used_are_named(
+def test_unusable_lines_are_logged_by_number(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Locked(tmp_path, "no-pty")
@@ -260,7 +260,7 @@ def test_lines_that_cannot_be_used_are_named(
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "above", "shared", "link"])
-def test_whose_the_file_of_keys_is(
+def test_the_keys_file_must_belong_to_the_user_or_root(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """As sshd's StrictModes: who owns it, or could put another in its place, could come in."""
@@ -294,13 +294,13 @@ def test_whose_the_file_of_keys_is(
         Keyring(file)
 
 
-def test_a_pipe_has_no_keys_and_holds_up_nobody(tmp_path: Path) -> None:
+def test_a_pipe_has_no_keys_and_delays_nobody(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "keys")
     with pytest.raises(ReloadFailed, match="is no file"):
         Keyring(tmp_path / "keys")
 
 
-def test_a_bound_key_takes_no_folder_of_others(tmp_path: Path) -> None:
+def test_a_bound_key_cannot_add_folders(tmp_path: Path) -> None:
     locked = Locked(tmp_path, 'claudehub="projects=p"')
     locked.enter()
     options = {"add_dirs": ["/home/other"]}

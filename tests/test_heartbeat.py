@@ -8,7 +8,7 @@ from actors.frontend.heartbeat import Heartbeat
 from tests.fakes import FrozenClock
 
 
-def test_a_peer_that_answers_stays_and_one_that_does_not_is_gone() -> None:
+def test_a_peer_stays_connected_while_it_answers() -> None:
     with freezegun.freeze_time("2026-11-25") as now:
         heartbeat = Heartbeat(30.0, FrozenClock())
         assert heartbeat.due_in_s == 30.0
@@ -22,7 +22,7 @@ def test_a_peer_that_answers_stays_and_one_that_does_not_is_gone() -> None:
         assert not heartbeat.is_alive(502)
 
 
-def test_a_ping_that_is_still_on_its_way_is_not_missed_while_that_moves() -> None:
+def test_a_ping_behind_moving_data_is_not_late() -> None:
     heartbeat = Heartbeat(30.0, FrozenClock())
     assert heartbeat.is_alive(0)
     heartbeat.pinged(until_bytes=1_000_000)  # behind a page of history, over a slow line
@@ -36,7 +36,7 @@ def test_a_ping_that_is_still_on_its_way_is_not_missed_while_that_moves() -> Non
     assert not heartbeat.is_alive(1_000_000)  # it is there, and not answered
 
 
-def test_after_a_pause_of_the_machine_the_peer_has_as_long_as_ever() -> None:
+def test_a_pause_of_the_machine_gives_the_peer_its_full_time() -> None:
     with freezegun.freeze_time("2026-11-25") as now:
         heartbeat = Heartbeat(30.0, FrozenClock())
         now.tick(timedelta(minutes=10))

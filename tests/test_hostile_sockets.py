@@ -164,6 +164,8 @@ CASES = [("ws", attack) for attack in ATTACKS] + [("wss", attack) for attack in 
     indirect=["tls"],
     ids=[f"{tls}-{attack.__name__}" for tls, attack in CASES],
 )
-def test_afterwards_all_is_as_it_was(hub: HubProcess, attack: Callable[[HubProcess], None]) -> None:
+def test_hostile_peers_leave_the_server_as_it_was(
+    hub: HubProcess, attack: Callable[[HubProcess], None]
+) -> None:
     with nothing_stays(hub):
         attack(hub)

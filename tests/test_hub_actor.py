@@ -121,7 +121,7 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
     return Setup(tmp_path.resolve(), monkeypatch)
 
 
-def test_a_created_project_is_answered_once_it_is_open(setup: Setup) -> None:
+def test_a_create_is_answered_once_the_project_is_open(setup: Setup) -> None:
     setup.create("a")
     assert setup.answers() == []
     assert setup.directory.find("a") is not None
@@ -153,7 +153,7 @@ def test_a_list_waits_for_every_project_or_for_its_time(setup: Setup) -> None:
     assert setup.answers() == []
 
 
-def test_a_project_that_dies_is_rebuilt_and_clients_are_told(setup: Setup) -> None:
+def test_a_failed_project_is_rebuilt_and_its_clients_learn_it(setup: Setup) -> None:
     setup.hub.on_receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
     first = setup.made("a")
     for _ in range(3):
@@ -176,7 +176,7 @@ def test_a_project_that_dies_is_rebuilt_and_clients_are_told(setup: Setup) -> No
     assert ProjectStore(setup.layout).load_all() == []
 
 
-def test_a_project_that_dies_while_it_is_deleted_is_gone(setup: Setup) -> None:
+def test_a_project_that_fails_during_its_deletion_is_gone(setup: Setup) -> None:
     setup.made("a")
     setup.ask(requests.ProjectDelete(project_id="a"))
     setup.ask(requests.ProjectDelete(project_id="a"))
@@ -188,7 +188,7 @@ def test_a_project_that_dies_while_it_is_deleted_is_gone(setup: Setup) -> None:
     assert setup.answers()[-1]["project"]["project_id"] == "a"
 
 
-def test_a_delete_is_answered_though_its_project_dies(setup: Setup) -> None:
+def test_a_delete_is_answered_even_if_its_project_fails(setup: Setup) -> None:
     setup.made("a")
     setup.ask(requests.ProjectDelete(project_id="a"))
     setup.died("a")
@@ -253,7 +253,7 @@ def test_a_hub_that_fails_ends_the_server(setup: Setup) -> None:
     assert setup.deaths == ["the hub failed; the log above says why"]
 
 
-def test_data_that_a_failed_deletion_left_is_not_taken_over(setup: Setup) -> None:
+def test_a_new_project_does_not_take_over_a_failed_deletions_data(setup: Setup) -> None:
     store = ProjectStore(setup.layout)
     store.save(a_meta("a", path="/somewhere/else"))
     setup.layout.log("a").mkdir()
@@ -264,7 +264,7 @@ def test_data_that_a_failed_deletion_left_is_not_taken_over(setup: Setup) -> Non
     assert (kept / "log" / "history").exists()
 
 
-def test_thousands_of_clients_are_told_of_the_end_in_slices(setup: Setup) -> None:
+def test_thousands_of_clients_are_closed_in_slices(setup: Setup) -> None:
     clients = [Probe() for _ in range(2 * CLIENTS_AT_ONCE + 1)]
     for number, client in enumerate(clients):
         setup.hub.on_receive(
@@ -277,7 +277,7 @@ def test_thousands_of_clients_are_told_of_the_end_in_slices(setup: Setup) -> Non
         setup.fire(messages._StopStepDue)
 
 
-def test_the_least_recently_used_process_goes_whatever_is_told_first(setup: Setup) -> None:
+def test_the_least_recently_used_process_goes_in_any_order_of_reports(setup: Setup) -> None:
     """The Hub of these tests keeps two."""
     probes = {name: setup.made(name) for name in "abc"}
     for name, used_at_s in (("a", 3.0), ("b", 2.0), ("c", 4.0)):
@@ -290,7 +290,9 @@ def test_the_least_recently_used_process_goes_whatever_is_told_first(setup: Setu
     assert [session["project_id"] for session in kept] == ["a", "c"]
 
 
-def test_nesting_by_another_spelling(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nesting_is_found_under_another_spelling(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where a file system ignores case: the same folders, and no text of theirs says so."""
     setup.made("outer")
     same = registry_module._is_same_folder

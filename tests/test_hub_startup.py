@@ -13,7 +13,7 @@ from tests.test_storage import a_meta
 __all__ = ["setup"]
 
 
-def test_it_is_ready_when_every_project_is_open_or_has_failed(setup: Setup) -> None:
+def test_the_hub_is_ready_when_every_project_is_open_or_has_failed(setup: Setup) -> None:
     store = ProjectStore(setup.layout)
     for name in ("a", "b"):
         store.save(a_meta(name, path=setup.folder(name)))
@@ -37,7 +37,7 @@ def test_an_empty_hub_is_ready_at_once(setup: Setup) -> None:
     assert len(setup.rotators) == 1
 
 
-def test_after_a_clean_stop_they_are_opened_one_by_one(setup: Setup) -> None:
+def test_after_a_clean_stop_projects_open_one_by_one(setup: Setup) -> None:
     store = ProjectStore(setup.layout)
     mark = Mark(segment="s", size_bytes=0, last_seq=0)
     clean = LogState(log_id="x", boot_id="b", clean=mark)
@@ -50,7 +50,7 @@ def test_after_a_clean_stop_they_are_opened_one_by_one(setup: Setup) -> None:
     assert list(setup.projects) == ["a", "b", "c"]
 
 
-def test_projects_are_opened_a_few_at_a_time(setup: Setup) -> None:
+def test_projects_open_a_few_at_a_time(setup: Setup) -> None:
     store = ProjectStore(setup.layout)
     names = [f"p{number:02d}" for number in range(OPENING_AT_ONCE + 3)]
     for name in names:

@@ -82,7 +82,7 @@ def ignored_by_git(repository: Path, paths: list[str]) -> list[str]:
     nearer=st.lists(_LINE, max_size=2),
     paths=st.lists(_FILES, min_size=1, max_size=12, unique=True),
 )
-def test_rules_are_gits(
+def test_generated_rules_match_as_in_git(
     repository: Path, lines: list[str], nearer: list[str], paths: list[str]
 ) -> None:
     (repository / ".gitignore").write_text("\n".join(lines))
@@ -120,11 +120,11 @@ def test_rules_are_gits(
         ("x" * 2000, "x" * 2000, False),
     ],
 )
-def test_what_git_says(line: str, path: str, *, expected: bool) -> None:
+def test_chosen_rules_match_as_in_git(line: str, path: str, *, expected: bool) -> None:
     assert is_ignored(line, path.split("/")) is expected
 
 
-def test_negation_and_folders() -> None:
+def test_negations_and_folders_match_as_in_git() -> None:
     negated, folder = parse_pattern("!a"), parse_pattern("build/")
     assert negated is not None and negated.is_negated and negated.match(["a"], is_folder=False)
     assert folder is not None and folder.folders_only
@@ -143,7 +143,7 @@ def test_negation_and_folders() -> None:
         ("[!b]*" * 80, "b" * 250),
     ],
 )
-def test_a_match_takes_no_time(line: str, path: str) -> None:
+def test_matching_time_is_linear(line: str, path: str) -> None:
     pattern = parse_pattern(line)
     assert pattern is not None
     began_s = time.process_time()

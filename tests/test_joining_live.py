@@ -49,7 +49,7 @@ def test_25_joins_at_random_positions_during_4000_lines(hub: HubProcess) -> None
         assert seqs == list(range(after + 1, end + 1)), (after, seqs[:3], len(seqs))
 
 
-def test_positions_of_a_join(hub: HubProcess) -> None:
+def test_each_kind_of_position_starts_where_it_says(hub: HubProcess) -> None:
     with hub.client() as client:
         client.request("project_create", path=hub.folder("positions"))
         client.request("project_join", project_id="positions")
@@ -82,7 +82,7 @@ def test_positions_of_a_join(hub: HubProcess) -> None:
         assert joined(since="2999-01-01T00:00:00+01:00") == []
 
 
-def test_a_position_that_the_log_cannot_go_on_from_is_history_gone(hub: HubProcess) -> None:
+def test_a_position_outside_the_log_is_history_gone(hub: HubProcess) -> None:
     with hub.client() as client:
         client.request("project_create", path=hub.folder("gone"))
         answer = client.request("project_join", project_id="gone")

@@ -38,7 +38,7 @@ def hub(share_hub: Any) -> HubProcess:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_message_has_so_many_bytes_before_and_after_inflating(
+def test_message_bytes_are_limited_before_and_after_inflating(
     hub: HubProcess, compressed: bool
 ) -> None:
     with connected(hub) as sock:
@@ -65,7 +65,7 @@ def test_fragments_count_together(hub: HubProcess) -> None:
 
 
 @pytest.mark.parametrize(("fragments", "is_good"), [(-1, True), (0, True), (1, False)])
-def test_a_message_has_so_many_fragments(hub: HubProcess, fragments: int, is_good: bool) -> None:
+def test_fragments_of_a_message_are_limited(hub: HubProcess, fragments: int, is_good: bool) -> None:
     empty = FRAGMENTS_MAX + fragments - 2
     with upgraded(hub) as sock:
         sock.sendall(frame(1, b'{"type":"ping"', fin=False) + frame(0, b"", fin=False) * empty)
@@ -79,7 +79,7 @@ def test_a_message_has_so_many_fragments(hub: HubProcess, fragments: int, is_goo
             )
 
 
-def test_so_many_pings_a_second_are_answered_and_no_more(hub: HubProcess) -> None:
+def test_pings_per_second_are_limited(hub: HubProcess) -> None:
     burst = int(CONTROL_FRAMES_PER_S * BURST_S)
     with upgraded(hub) as sock:
         sock.sendall(frame(9, b"p") * (burst - 1) + frame(9, b"last"))
@@ -88,7 +88,7 @@ def test_so_many_pings_a_second_are_answered_and_no_more(hub: HubProcess) -> Non
         assert close_of(read_all(sock)) == (1008, "too many pings and pongs a second")
 
 
-def test_requests_above_the_rate_are_answered_and_not_carried_out(start_hub: Any) -> None:
+def test_requests_above_the_rate_get_an_error_and_do_nothing(start_hub: Any) -> None:
     hub = start_hub(RATE_LIMIT="1")
     with hub.client() as client:
         for number in range(4):
@@ -100,7 +100,7 @@ def test_requests_above_the_rate_are_answered_and_not_carried_out(start_hub: Any
         assert [answer.get("id") for answer in answers] == ["0", "1", "2", "3", None]
 
 
-def test_a_connection_joins_so_many_projects() -> None:
+def test_joined_projects_of_a_connection_are_limited() -> None:
     joined = Memberships(limit=2)
     for number, project_id in enumerate(("a", "b")):
         assert joined.has_room(project_id, lambda _: True)
@@ -129,7 +129,7 @@ def test_a_leave_makes_room_for_another_project(hub: HubProcess) -> None:
         assert info["subscribers"] == 1
 
 
-def test_requests_that_pile_up_are_not_read(start_hub: Any) -> None:
+def test_the_hub_stops_reading_from_a_client_that_reads_no_answers(start_hub: Any) -> None:
     """TCP pushes back: what one who does not read may send ends, and the hub's memory with it."""
     hub = start_hub()
     with upgraded(hub, receive_buffer=16 * 1024) as sock, hub.client() as other:
@@ -143,7 +143,7 @@ def test_requests_that_pile_up_are_not_read(start_hub: Any) -> None:
         assert other.request("ping") == {}
 
 
-def test_without_descriptors_the_others_go_on_and_later_all_is_well(start_hub: Any) -> None:
+def test_a_lack_of_descriptors_leaves_open_connections_alone(start_hub: Any) -> None:
     hub = start_hub(MAX_CONN="1000")
     held: list[Any] = []
     with hub.client() as client:
@@ -174,7 +174,7 @@ def test_a_deflate_bomb_closes_with_1009(hub: HubProcess) -> None:
         assert close_of(read_all(sock))[0] == 1009
 
 
-def test_a_close_has_its_answer_and_its_code(hub: HubProcess) -> None:
+def test_a_close_is_answered_with_its_code(hub: HubProcess) -> None:
     with upgraded(hub) as sock:
         sock.sendall(frame(1, json.dumps({"type": "ping"}).encode()))
         sock.sendall(frame(8, struct.pack("!H", 4000) + b"bye"))

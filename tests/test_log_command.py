@@ -44,7 +44,7 @@ def make(root: Path, name: str = "p", batches: int = 6, rotate: int = 400) -> Da
     return layout
 
 
-def test_a_whole_log_is_whole(tmp_path: Path) -> None:
+def test_verify_finds_nothing_wrong_with_a_whole_log(tmp_path: Path) -> None:
     make(tmp_path), make(tmp_path, "other")
     ran = log(tmp_path, "verify")
     assert ran.exit_code == 0, ran.output
@@ -59,7 +59,7 @@ def flip(path: Path, offset: int) -> None:
     path.write_bytes(data)
 
 
-def test_whatever_is_wrong_is_found_and_named(tmp_path: Path) -> None:
+def test_verify_finds_and_names_each_fault(tmp_path: Path) -> None:
     layout = make(tmp_path)
     segments = list_segments(layout.log("p"))
     flip(segments[0].path, 100)
@@ -78,7 +78,7 @@ def test_whatever_is_wrong_is_found_and_named(tmp_path: Path) -> None:
     assert any("torn-7: 4 bytes were set aside" in line for line in lines)
 
 
-def test_a_file_that_cannot_be_opened_is_a_problem_and_the_other_projects_are_verified(
+def test_verify_reports_a_file_that_it_cannot_open_and_goes_on(
     tmp_path: Path,
 ) -> None:
     layout = make(tmp_path, "a")
@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_opened_is_a_problem_and_the_other_projects_are_ve
     assert "b: whole, 24 records" in ran.output
 
 
-def test_what_a_start_has_found_gone_is_still_a_loss(tmp_path: Path) -> None:
+def test_verify_still_reports_a_loss_that_a_start_has_noted(tmp_path: Path) -> None:
     """The server has noted it, and the metadata agrees with the files again."""
     layout = make(tmp_path)
     store = ProjectStore(layout)
@@ -108,7 +108,7 @@ def test_what_a_start_has_found_gone_is_still_a_loss(tmp_path: Path) -> None:
     assert ran.exit_code == 1 and "records 21 to 24 were found to be gone" in ran.output
 
 
-def test_new_ids_are_given_to_kept_histories_as_well(tmp_path: Path) -> None:
+def test_new_id_covers_kept_histories(tmp_path: Path) -> None:
     layout = make(tmp_path)
     store = ProjectStore(layout)
     meta = store.load("p")
@@ -122,7 +122,7 @@ def test_new_ids_are_given_to_kept_histories_as_well(tmp_path: Path) -> None:
     assert kept.log.model_copy(update={"log_id": meta.log.log_id}) == meta.log
 
 
-def test_metadata_that_knows_more_than_the_files_is_a_loss(tmp_path: Path) -> None:
+def test_verify_reports_records_that_only_the_metadata_knows(tmp_path: Path) -> None:
     layout = make(tmp_path, batches=1)
     path = list_segments(layout.log("p"))[0].path
     os.truncate(path, path.read_bytes().index(b"\n") + 1)
@@ -152,7 +152,7 @@ def test_compressed_segments_are_verified_and_shown_like_others(
     assert ran.exit_code == 1 and "records 1 to 4 are missing or damaged" in ran.output
 
 
-def test_stats(tmp_path: Path) -> None:
+def test_stats_counts_records_bytes_and_files(tmp_path: Path) -> None:
     make(tmp_path)
     output = log(tmp_path, "stats").output.splitlines()
     assert output[0].split() == ["project", "records", "size", "files", "first", "last", "a", "day"]
@@ -167,7 +167,7 @@ def seqs(output: str) -> list[int]:
     return [json.loads(line)["seq"] for line in output.splitlines()]
 
 
-def test_show_begins_where_it_is_told(tmp_path: Path) -> None:
+def test_show_begins_at_the_given_place(tmp_path: Path) -> None:
     make(tmp_path)
 
     def shown(*options: str) -> list[int]:
@@ -184,7 +184,7 @@ def test_show_begins_where_it_is_told(tmp_path: Path) -> None:
     assert len(shown("--type", "prompt", "--type", "claude")) == 20
 
 
-def test_show_says_what_is_wrong(tmp_path: Path) -> None:
+def test_show_names_a_faulty_argument(tmp_path: Path) -> None:
     assert "there are no logs in" in log(tmp_path, "show", "p").output
     make(tmp_path)
     assert "there is no log of 'q'; there are: p" in log(tmp_path, "show", "q").output
@@ -219,7 +219,7 @@ def test_an_export_states_its_gaps(tmp_path: Path) -> None:
     assert [line.get("seq") for line in lines[:2]] == [1, 2]
 
 
-def test_beside_a_running_hub(hub: HubProcess) -> None:
+def test_log_commands_work_beside_a_running_hub(hub: HubProcess) -> None:
     with hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
         client.request("project_join", project_id="p")
@@ -281,7 +281,7 @@ def test_a_copy_made_while_the_hub_runs_can_be_restored(start_hub: Any, scratch:
         assert restored.stop() == 0
 
 
-def test_a_closed_pipe_is_no_error_message(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_a_command_quietly(tmp_path: Path) -> None:
     make(tmp_path, batches=400, rotate=1 << 20)
     command = f"{sys.executable} -m claudehub log export p --data-dir {tmp_path} | head -n 1"
     ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)

@@ -45,7 +45,7 @@ def test_a_full_disk_refuses_the_batch_and_goes_on(
     assert seqs(read_after(log, 0).items) == [1, 2, 3]
 
 
-def test_a_failed_sync_is_not_tried_again_on_the_same_file(
+def test_a_failed_flush_is_not_repeated_on_the_same_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = open_log(tmp_path, settings(), None)
@@ -75,7 +75,7 @@ def test_a_failed_sync_is_not_tried_again_on_the_same_file(
 
 
 @pytest.mark.parametrize("policy", [SyncPolicy.INTERVAL, SyncPolicy.NEVER])
-def test_what_was_acknowledged_before_a_failed_flush_is_carried_into_a_new_segment(
+def test_records_before_a_failed_flush_move_into_a_new_segment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: SyncPolicy
 ) -> None:
     log = open_log(tmp_path, settings(sync=policy), None)
@@ -99,7 +99,7 @@ def test_what_was_acknowledged_before_a_failed_flush_is_carried_into_a_new_segme
     assert again.bounds().log_id == state.log_id
 
 
-def test_a_new_segment_counts_behind_the_one_that_failed_whatever_the_clock_says(
+def test_a_segment_after_a_failure_sorts_behind_it_at_any_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = open_log(tmp_path, settings(), None)
@@ -125,7 +125,7 @@ def test_a_new_segment_counts_behind_the_one_that_failed_whatever_the_clock_says
     assert seqs(tuple(append(again, 1, second=991))) == [8]
 
 
-def test_a_carried_segment_has_its_name_only_with_its_content(
+def test_a_carried_segment_appears_only_when_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = open_log(tmp_path, settings(sync=SyncPolicy.INTERVAL), None)
@@ -150,9 +150,7 @@ def test_a_carried_segment_has_its_name_only_with_its_content(
     assert not list(tmp_path.glob("*.new"))
 
 
-def test_a_segment_that_cannot_be_made_is_a_failure_and_no_number_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_roll_loses_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = open_log(tmp_path, settings(), None)
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", failing(errno.EIO))
@@ -170,7 +168,7 @@ def test_a_segment_that_cannot_be_made_is_a_failure_and_no_number_is_lost(
         (SyncPolicy.NEVER, True, 0),
     ],
 )
-def test_one_sync_a_batch_by_policy(
+def test_each_policy_flushes_as_it_promises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: SyncPolicy, must_sync: bool, syncs: int
 ) -> None:
     log = open_log(tmp_path, settings(sync=policy), None)

@@ -10,7 +10,7 @@ from tests.reading import read_after
 from tests.test_message_log import append, seqs, settings, stamp
 
 
-def test_a_missing_segment_changes_the_id_and_no_number_comes_twice(tmp_path: Path) -> None:
+def test_a_missing_segment_changes_the_id_and_repeats_no_number(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(rotate=1), None)
     for number in range(3):
         append(log, 2, second=number)
@@ -25,7 +25,7 @@ def test_a_missing_segment_changes_the_id_and_no_number_comes_twice(tmp_path: Pa
     assert reopened.bounds().first_seq == 3
 
 
-def test_numbers_of_files_that_are_gone_are_never_given_out_again(tmp_path: Path) -> None:
+def test_numbers_of_lost_files_are_not_used_again(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(), None)
     append(log, 9)
     state = log.close(stamp(99))
@@ -41,7 +41,7 @@ def test_numbers_of_files_that_are_gone_are_never_given_out_again(tmp_path: Path
     assert seqs(tuple(append(open_log(tmp_path, settings(), state), 1))) == [10]
 
 
-def test_what_counts_is_the_policy_under_which_the_records_were_written(tmp_path: Path) -> None:
+def test_the_policy_of_the_writing_decides_after_a_reboot(tmp_path: Path) -> None:
     for before, after in (
         (SyncPolicy.INTERVAL, SyncPolicy.ALWAYS),
         (SyncPolicy.ALWAYS, SyncPolicy.NEVER),

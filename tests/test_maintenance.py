@@ -84,14 +84,16 @@ def test_retention_deletes_the_oldest_files_but_nothing_of_what_runs(rolling: Pr
         (RetentionRules(None, 1 << 30), 0),
     ],
 )
-def test_retention_by_its_rules(rolling: ProjectSetup, rules: RetentionRules, left: int) -> None:
+def test_retention_follows_age_and_size(
+    rolling: ProjectSetup, rules: RetentionRules, left: int
+) -> None:
     rolling.end(rolling.execute())
     before = len(names(rolling))
     rolling.tell(messages.RetainLog(rules=rules))
     assert len(names(rolling)) == (left if left > 0 else before + left)
 
 
-def test_a_file_that_looks_young_is_as_old_as_its_records(rolling: ProjectSetup) -> None:
+def test_a_files_age_is_that_of_its_records(rolling: ProjectSetup) -> None:
     """A clock that was a year ahead, or a copy of the folder, must not pin it for ever."""
     rolling.end(rolling.execute())
     before = len(names(rolling))
@@ -136,7 +138,7 @@ def test_a_compressed_file_takes_the_place_of_the_plain_one(
     assert not fresh.exists() and names(rolling)[0].endswith(compression.suffix)
 
 
-def test_damage_that_a_reader_met_is_a_problem_once(setup: ProjectSetup) -> None:
+def test_damage_met_by_a_reader_is_reported_once(setup: ProjectSetup) -> None:
     problems(setup)
     setup.tell(messages.DamageSeen(missing=(MissingRecords(5, 7),)))
     (problem,) = problems(setup)
@@ -149,7 +151,7 @@ def test_damage_that_a_reader_met_is_a_problem_once(setup: ProjectSetup) -> None
     assert setup.project._status.describe().status == "idle"
 
 
-def test_what_retention_takes_is_no_damage() -> None:
+def test_deleted_history_is_no_damage() -> None:
     damage = Damage([MissingRecords(1, 2)], Recovered(()))
     assert not damage.note([MissingRecords(3, 4)], first_seq=5)
     assert damage.problem(first_seq=5) is None
@@ -218,7 +220,7 @@ def test_a_disk_that_stalls_holds_back_credit_and_loses_nothing(
     assert setup.lines()[-1]["data"] == {"n": 1}
 
 
-def test_a_clean_start_writes_nothing_and_the_first_record_says_so(
+def test_a_clean_start_writes_nothing_until_the_first_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = ProjectSetup(tmp_path, monkeypatch, sync=SyncPolicy.NEVER)
@@ -244,7 +246,7 @@ def test_damage_is_remembered_through_restarts(setup: ProjectSetup) -> None:
     assert told is not None and "record 1;" in told
 
 
-def test_a_flush_that_fails_beside_the_writing_stops_and_is_mended(
+def test_a_failed_metadata_flush_stops_the_log_until_it_is_reopened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = ProjectSetup(tmp_path, monkeypatch, sync=SyncPolicy.INTERVAL)

@@ -57,7 +57,7 @@ def test_numbers_begin_at_one_and_count_up(tmp_path: Path) -> None:
     log.close(stamp(99))
 
 
-def test_a_clean_stop_is_known_at_the_next_open(tmp_path: Path) -> None:
+def test_the_next_open_recognises_a_clean_stop(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(), None)
     append(log, 3)
     state = log.close(stamp(99))
@@ -69,7 +69,7 @@ def test_a_clean_stop_is_known_at_the_next_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("policy", list(SyncPolicy))
-def test_a_torn_tail_goes_at_every_byte(tmp_path: Path, policy: SyncPolicy) -> None:
+def test_a_torn_tail_is_set_aside_at_every_byte(tmp_path: Path, policy: SyncPolicy) -> None:
     log = open_log(tmp_path, settings(sync=policy), None)
     lines = append(log, 2)
     state = log.note_checkpoint()
@@ -108,7 +108,7 @@ def test_junk_at_the_end_is_set_aside(tmp_path: Path, junk: bytes) -> None:
     assert seqs(read_after(again, 0).items) == [1, 2, 3]
 
 
-def test_a_record_that_stands_there_twice_counts_once(tmp_path: Path) -> None:
+def test_a_repeated_record_counts_once(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(), None)
     lines = append(log, 2)
     path = list_segments(tmp_path)[0].path
@@ -167,7 +167,7 @@ def test_trimming_takes_whole_old_segments(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["folder", "pipe", "link"])
-def test_a_file_that_is_none_is_a_gap(tmp_path: Path, what: str) -> None:
+def test_a_file_that_is_no_file_is_a_gap(tmp_path: Path, what: str) -> None:
     log = open_log(tmp_path, settings(rotate=1), None)
     for number in range(3):
         append(log, 2, second=number)
@@ -193,7 +193,7 @@ def test_a_page_backwards_has_no_more_than_was_asked_for(tmp_path: Path) -> None
     assert seqs(last(log, 3).items) == [4, (5, 5), 6]
 
 
-def test_what_a_killed_child_has_left_goes(tmp_path: Path) -> None:
+def test_the_remains_of_a_killed_compressor_are_removed(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(), None)
     append(log, 1)
     left = tmp_path / f"{list_segments(tmp_path)[0].path.name}.zst.new"
@@ -244,7 +244,7 @@ def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
 
 
-def test_a_query_by_time_looks_into_a_file_that_was_exchanged_under_it(tmp_path: Path) -> None:
+def test_a_query_by_time_follows_an_exchanged_file(tmp_path: Path) -> None:
     log = open_log(tmp_path, settings(rotate=1), None)
     for number in range(3):
         append(log, 2, second=number)

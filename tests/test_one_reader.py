@@ -10,7 +10,7 @@ from actors.runtime.clock import SystemClock
 from tests.test_rotator import SteppedClock
 
 
-def test_a_second_reader_waits_for_its_turn() -> None:
+def test_a_second_reader_waits() -> None:
     inside, go_on, second = threading.Event(), threading.Event(), threading.Event()
 
     def first_reader() -> None:
@@ -34,7 +34,7 @@ def test_a_second_reader_waits_for_its_turn() -> None:
     assert second.is_set()
 
 
-def test_the_turn_rests_as_long_as_it_worked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lock_rests_as_long_as_the_read_took(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
 
     class Resting:

@@ -32,7 +32,7 @@ def live(outbox: Outbox, frames: bytes, kept: bytes | None = None) -> WriteResul
         return outbox.write_live(frames, frames, frames if kept is None else kept)
 
 
-def test_an_idle_socket_is_written_to_at_once() -> None:
+def test_an_idle_socket_gets_the_frames_at_once() -> None:
     outbox, transport, woken = an_outbox()
     outbox.write(b"abc", counts=True)
     assert live(outbox, b"def") is WriteResult.TAKEN
@@ -40,7 +40,7 @@ def test_an_idle_socket_is_written_to_at_once() -> None:
     assert outbox.is_idle and not woken
 
 
-def test_what_the_socket_will_not_take_waits_and_wakes_once() -> None:
+def test_frames_that_the_socket_does_not_take_wait_and_wake_the_client_once() -> None:
     outbox, transport, woken = an_outbox(room=2)
     outbox.write(b"abcd", counts=True)
     outbox.write(b"ef", counts=True)
@@ -51,14 +51,14 @@ def test_what_the_socket_will_not_take_waits_and_wakes_once() -> None:
     assert outbox.is_idle and outbox.waiting_bytes == 0
 
 
-def test_a_flush_that_gets_nowhere_wakes_again() -> None:
+def test_a_flush_without_progress_wakes_again() -> None:
     outbox, _, woken = an_outbox(room=0)
     outbox.write(b"abcd", counts=True)
     outbox.flush(0.0)
     assert woken == [1, 1]
 
 
-def test_past_the_limit_what_may_be_dropped_goes_first() -> None:
+def test_above_the_limit_droppable_updates_go_first() -> None:
     outbox, transport, _ = an_outbox(room=0)
     assert live(outbox, b"x" * (LIMIT * 5)) is WriteResult.TAKEN  # nothing else waits
     assert live(outbox, b"y") is WriteResult.OVERFLOW
@@ -72,7 +72,7 @@ def test_past_the_limit_what_may_be_dropped_goes_first() -> None:
     assert transport.sent == b"x" * (LIMIT - 10) + b"k" * 10
 
 
-def test_what_waits_already_and_may_be_dropped_goes_before_the_client_is_closed() -> None:
+def test_waiting_droppable_updates_go_before_the_client_is_closed() -> None:
     outbox, transport, _ = an_outbox(room=5)
     delta, line = text_frame(b"d" * 300), text_frame(b"l" * 100)
     for _ in range(2):  # of the first one some bytes are sent: it stays whole
@@ -88,7 +88,7 @@ def test_what_waits_already_and_may_be_dropped_goes_before_the_client_is_closed(
     assert transport.sent == delta + line * 6
 
 
-def test_what_is_all_droppable_never_closes_a_client() -> None:
+def test_droppable_updates_alone_never_close_a_client() -> None:
     outbox, transport, _ = an_outbox(room=1)
     huge = text_frame(b"x" * (3 * LIMIT))
     assert live(outbox, huge) is WriteResult.TAKEN  # nothing else waits
@@ -107,7 +107,7 @@ def test_a_large_reply_leaves_half_of_the_room_to_updates() -> None:
     assert live(outbox, b"x") is WriteResult.OVERFLOW
 
 
-def test_what_is_begun_counts_with_all_that_is_in_it() -> None:
+def test_a_buffer_that_is_half_sent_counts_whole() -> None:
     outbox, _, _ = an_outbox(room=1)
     line = text_frame(b"k" * 8)
     assert live(outbox, text_frame(b"d" * 980) + line, kept=line) is WriteResult.TAKEN
@@ -115,7 +115,7 @@ def test_what_is_begun_counts_with_all_that_is_in_it() -> None:
     assert outbox.waiting_bytes <= LIMIT
 
 
-def test_who_finds_it_busy_is_told_when_all_is_gone() -> None:
+def test_a_caller_that_finds_the_outbox_busy_is_woken_when_it_is_empty() -> None:
     """A pong that is just going out wakes nobody; a replay that waits for it must go on."""
     outbox, transport, woken = an_outbox()
     assert outbox.is_idle_else_wake() and not woken
@@ -128,7 +128,7 @@ def test_who_finds_it_busy_is_told_when_all_is_gone() -> None:
     assert woken == [1]
 
 
-def test_a_client_must_take_so_much_in_so_long_a_time() -> None:
+def test_a_client_must_read_a_minimum_in_a_period() -> None:
     with freezegun.freeze_time("2026-11-25") as now:
         outbox, transport, _ = an_outbox(room=0, limit=1 << 30)
         outbox.write(b"r" * 1000, counts=False)
@@ -148,7 +148,7 @@ def test_a_client_must_take_so_much_in_so_long_a_time() -> None:
         assert outbox.is_too_slow()
 
 
-def test_time_counts_from_when_something_waits() -> None:
+def test_the_period_begins_when_something_waits() -> None:
     with freezegun.freeze_time("2026-11-25") as now:
         outbox, transport, _ = an_outbox()
         outbox.write(b"sent at once", counts=True)
@@ -160,7 +160,7 @@ def test_time_counts_from_when_something_waits() -> None:
         assert outbox.is_too_slow()
 
 
-def test_a_replay_does_not_count() -> None:
+def test_a_replay_does_not_count_against_the_limit() -> None:
     outbox, _, _ = an_outbox(room=0)
     outbox.write(b"r" * (10 * LIMIT), counts=False)
     assert outbox.waiting_bytes == 0
@@ -191,7 +191,7 @@ def test_a_pong_goes_between_two_frames_of_a_buffer_and_says_where_it_ends() -> 
     assert outbox.control(b"DONE") == len(transport.sent) == outbox.sent_bytes
 
 
-def test_what_the_transport_holds_back_wakes_the_client() -> None:
+def test_bytes_held_back_by_the_transport_wake_the_client() -> None:
     outbox, transport, woken = an_outbox()
     transport.held_bytes = 3
     assert live(outbox, b"abcdef") is WriteResult.TAKEN
@@ -203,7 +203,7 @@ def test_what_the_transport_holds_back_wakes_the_client() -> None:
     assert outbox.is_idle and transport.half_closed
 
 
-def test_pongs_that_wait_are_bounded() -> None:
+def test_waiting_pongs_are_limited() -> None:
     outbox, transport, _ = an_outbox(room=0)
     ping = b"\x89\x00"
     outbox.control(b"\x8a\x02-1")
@@ -217,7 +217,7 @@ def test_pongs_that_wait_are_bounded() -> None:
     assert transport.sent.endswith(b"%02d" % (CONTROL_FRAMES_MAX + 4))
 
 
-def test_a_close_drops_what_waits_but_not_half_a_frame() -> None:
+def test_a_close_drops_waiting_frames_but_finishes_a_half_sent_one() -> None:
     one, two = text_frame(b"one" * 20), text_frame(b"two" * 20)
     outbox, transport, _ = an_outbox(room=10)
     outbox.write(one + two, counts=True)
@@ -230,7 +230,7 @@ def test_a_close_drops_what_waits_but_not_half_a_frame() -> None:
     assert transport.sent == one + b"\x88\x06\x03\xf5slow"
 
 
-def test_a_reason_is_made_of_what_is_dropped() -> None:
+def test_the_close_reason_sees_what_is_dropped() -> None:
     one, two = text_frame(b"one" * 20), text_frame(b"two" * 20)
     outbox, transport, _ = an_outbox(room=len(one) + 1)
     outbox.write(one + two + one, counts=True)
@@ -248,7 +248,7 @@ def test_a_reason_is_made_of_what_is_dropped() -> None:
     assert transport.sent == one + two + b"\x88\x09\x03\xf5because"
 
 
-def test_a_second_close_is_nothing_and_the_half_close_is_last() -> None:
+def test_a_second_close_does_nothing_and_the_half_close_is_last() -> None:
     outbox, transport, _ = an_outbox(room=0)
     outbox.write(b"x", counts=True)
     outbox.close_with(b"CLOSE")
@@ -330,7 +330,7 @@ def test_ephemeral_updates_begin_at_the_live_end() -> None:
     assert texts(transport.sent) == [b"delta2"]
 
 
-def test_without_ephemeral_only_what_is_kept_comes() -> None:
+def test_without_ephemeral_only_kept_updates_come() -> None:
     outbox, transport, _ = an_outbox()
     subscription, _ = a_subscription(outbox, ephemeral=False)
     subscription.register(0, 0)
@@ -341,7 +341,7 @@ def test_without_ephemeral_only_what_is_kept_comes() -> None:
     assert subscription.position == 1
 
 
-def test_the_last_update_comes_behind_the_replay() -> None:
+def test_the_last_update_comes_after_the_replay() -> None:
     outbox, transport, _ = an_outbox()
     subscription, _ = a_subscription(outbox)
     subscription.register(0, 1)

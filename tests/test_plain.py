@@ -31,7 +31,7 @@ def test_lines_are_the_same_in_any_pieces(data: bytes, size: int) -> None:
     ]
 
 
-def test_a_long_line_is_cut_and_its_length_known() -> None:
+def test_a_long_line_is_cut_and_its_length_reported() -> None:
     splitter = LineSplitter(4)
     assert splitter.feed(b"abc") == []
     assert splitter.feed(b"defg\nx\n") == [
@@ -45,7 +45,7 @@ def test_a_long_line_is_cut_and_its_length_known() -> None:
     assert splitter.rest() == (b"tail", None)
 
 
-def test_credit_blocks_only_beyond_its_limit() -> None:
+def test_credit_blocks_only_above_its_limit() -> None:
     credit = Credit(limit_bytes=10)
     assert credit.take(25)
     credit.give_back(20)
@@ -120,7 +120,7 @@ def text(data: bytes, fin: bool = True, opcode: Opcode = Opcode.TEXT) -> Frame:
     return Frame(opcode, data, fin)
 
 
-def test_messages_are_put_together_and_strictly_utf8() -> None:
+def test_fragments_become_messages_of_strict_utf8() -> None:
     assembler = Assembler(FrameLimits(1024))
     assert assembler.add(text("é".encode()[:1], fin=False)) is None
     assert assembler.add(text("é".encode()[1:], opcode=Opcode.CONT)) == "é"
@@ -136,7 +136,7 @@ def test_messages_are_put_together_and_strictly_utf8() -> None:
     assert takes_all.add(text(b"\xfe", opcode=Opcode.CONT)) == b"\xff\xfe"
 
 
-def test_a_flood_of_empty_fragments_has_an_end() -> None:
+def test_a_flood_of_empty_fragments_is_stopped() -> None:
     assembler = Assembler(FrameLimits(1024))
     for _ in range(FRAGMENTS_MAX):
         assembler.add(text(b"", fin=False))
@@ -158,7 +158,7 @@ def test_a_flood_of_empty_fragments_has_an_end() -> None:
         ("_a_", [], "a"),
     ],
 )
-def test_ids_made_from_folder_names(name: str, taken: list[str], expected: str) -> None:
+def test_project_ids_come_from_folder_names(name: str, taken: list[str], expected: str) -> None:
     assert free_id(name, taken) == expected
 
 
@@ -166,7 +166,7 @@ def an_execution(execution_id: str) -> Execution:
     return Execution(execution_id, Caller("c"), prompt="prompt")
 
 
-def test_one_runs_and_the_others_wait() -> None:
+def test_one_prompt_runs_and_the_others_wait() -> None:
     queue = RunQueue(max_waiting=2)
     a, b, c = an_execution("a"), an_execution("b"), an_execution("c")
     assert queue.is_idle
@@ -193,7 +193,7 @@ def test_one_runs_and_the_others_wait() -> None:
     assert queue.running is c
 
 
-def test_answers_wait_for_their_turn() -> None:
+def test_replies_keep_the_order_of_the_requests() -> None:
     replies = ReplyQueue[str]()
     one = replies.open("1", Asked("ping"), "p")
     two = replies.open(None, Asked("ping"), "q")
@@ -220,7 +220,7 @@ def test_a_supervisor_gives_up_after_so_many_failures() -> None:
     assert intensity.may_restart(RESTART_PERIOD_S * 3)
 
 
-def test_versions() -> None:
+def test_a_client_chooses_a_version() -> None:
     assert choose_subprotocol([]) is None
     assert choose_subprotocol(["x", "claudehub.v1"]) == "claudehub.v1"
     with pytest.raises(ValueError, match=r"claudehub\.v1"):

@@ -166,7 +166,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("policy", [SyncPolicy.INTERVAL, SyncPolicy.NEVER])
-def test_what_a_lazy_policy_loses_is_told_by_a_new_log_id(
+def test_a_new_log_id_tells_what_a_lazy_policy_loses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: SyncPolicy
 ) -> None:
     def work(layout: DataLayout, calls: DiskCalls) -> None:
@@ -235,7 +235,7 @@ def test_a_deletion_leaves_the_project_or_nothing(
     assert cut_everywhere(tmp_path, calls, check) > 100
 
 
-def test_metadata_is_always_the_old_or_the_new(
+def test_metadata_is_the_old_or_the_new_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work(layout: DataLayout, calls: DiskCalls) -> None:

@@ -55,7 +55,9 @@ def stack() -> Iterator[ExitStack]:
     [(True, "None", 1), (True, "{}", 1), (False, "None", 0)],
     ids=["a command", "a command without an environment", "a helper of the CLI"],
 )
-def test_what_a_turn_left(stack: ExitStack, session: bool, env: str, found: int) -> None:
+def test_processes_that_a_turn_left_are_found(
+    stack: ExitStack, session: bool, env: str, found: int
+) -> None:
     census = Census()
     leader = start(stack, spawn(session, env), session=True)
     wait_until(lambda: len(tree.descendants(psutil.Process(leader))) == 1)
@@ -67,7 +69,7 @@ def test_what_a_turn_left(stack: ExitStack, session: bool, env: str, found: int)
     assert leader not in left()
 
 
-def test_what_a_helper_has_started_is_the_helpers(stack: ExitStack) -> None:
+def test_processes_of_a_helper_belong_to_the_helper(stack: ExitStack) -> None:
     """A browser of an MCP server, say, in a session of its own."""
     call = f"subprocess.Popen([sys.executable, '-c', {spawn(True)!r}])"
     code = f"import signal, subprocess, sys; {call}; signal.pause()"
@@ -85,7 +87,7 @@ def test_an_orphan_is_found_by_its_mark(stack: ExitStack) -> None:
     assert [p.pid for p in found] == [ours]
 
 
-def test_a_look_sees_what_is_new_until_it_is_settled(stack: ExitStack) -> None:
+def test_a_new_process_is_examined_until_it_is_settled(stack: ExitStack) -> None:
     census = Census()
     pid = start(stack, SLEEP)
     assert pid in census.newcomers()
@@ -94,7 +96,7 @@ def test_a_look_sees_what_is_new_until_it_is_settled(stack: ExitStack) -> None:
     assert pid not in census.newcomers()
 
 
-def test_numbers_that_begin_anew_make_everything_new(
+def test_wrapped_process_numbers_make_every_process_new(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     census = Census()
@@ -119,7 +121,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, *answers: Look) -> None:
     monkeypatch.setattr(tree, "look_for", lambda prefix: next(given, None) or look_for(prefix))
 
 
-def test_a_stray_in_the_middle_of_its_exec_is_looked_at_again(
+def test_a_stray_during_its_exec_is_examined_again(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was not, and outlived a server that had died while it began."""
@@ -128,13 +130,13 @@ def test_a_stray_in_the_middle_of_its_exec_is_looked_at_again(
     assert tree.end_strays(MARK, 1.0) == 1
 
 
-def test_what_stays_unreadable_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_process_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Look(unreadable={1}), Look(unreadable={1})]
     monkeypatch.setattr(tree, "look_for", lambda _prefix: found.pop())
     assert tree.end_strays(f"{DATA}:none", 1.0) == 0 and found == []
 
 
-def test_who_forks_while_others_are_looked_at_is_seen() -> None:
+def test_a_process_that_forks_during_the_search_is_found() -> None:
     """And is gone before its own turn comes: its child was not, and outlived the end."""
     there = iter([[1, 2], [1, 3], [3, 4], [4]])
     assert list(tree.rounds(lambda: next(there))) == [[1, 2], [3], [4]]

@@ -32,7 +32,7 @@ def test_a_prompt_is_answered_and_run_only_once_it_is_durable(setup: ProjectSetu
     assert order.timeout_s == 300.0
 
 
-def test_the_time_limit_of_one_prompt(setup: ProjectSetup) -> None:
+def test_a_prompt_has_its_own_time_limit(setup: ProjectSetup) -> None:
     setup.execute(timeout_seconds=7.0)
     assert setup.executor.take()[0].timeout_s == 7.0
 
@@ -61,7 +61,7 @@ def test_subscribers_get_the_stored_bytes_framed_once(setup: ProjectSetup) -> No
     assert subscriber.batches[-1].last_seq == 2
 
 
-def test_what_is_not_stored_keeps_its_place_and_may_be_dropped(setup: ProjectSetup) -> None:
+def test_an_unlogged_update_keeps_its_place_and_may_be_dropped(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
     subscriber = setup.join()
     delta = AgentLine(UpdateType.CLAUDE_DELTA, b'{"d":1}')
@@ -78,7 +78,7 @@ def test_what_is_not_stored_keeps_its_place_and_may_be_dropped(setup: ProjectSet
     assert batch.last_seq == 3
 
 
-def test_the_queue_and_its_end(setup: ProjectSetup) -> None:
+def test_prompts_queue_and_a_full_queue_refuses(setup: ProjectSetup) -> None:
     first = setup.execute("1")
     second = setup.execute("2")
     third = setup.execute("3")
@@ -100,14 +100,14 @@ def test_the_queue_and_its_end(setup: ProjectSetup) -> None:
     assert setup.meta().busy_since_seq is None
 
 
-def test_a_late_or_doubled_end_is_nothing(setup: ProjectSetup) -> None:
+def test_a_late_or_repeated_end_changes_nothing(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
     setup.end(execution_id)
     setup.end(execution_id)
     assert setup.kinds().count("execution_finished") == 1
 
 
-def test_duration_is_the_clocks(setup: ProjectSetup, frozen: Any) -> None:
+def test_the_duration_comes_from_the_clock(setup: ProjectSetup, frozen: Any) -> None:
     execution_id = setup.execute()
     frozen.tick(12.5)
     setup.end(execution_id)
@@ -124,9 +124,7 @@ def test_the_newest_session_is_kept(setup: ProjectSetup) -> None:
     assert setup.executor.take()[-1].session == SessionChoice(resume="s1")
 
 
-def test_a_new_conversation_where_it_was_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_session_begins_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = ProjectSetup(tmp_path, monkeypatch, fresh=True)
     setup.execute()
     assert setup.executor.take()[0].session == SessionChoice()
@@ -220,7 +218,7 @@ def test_a_kill_before_the_prompt_is_stored_cancels(setup: ProjectSetup) -> None
     assert setup.answers()[0]["state"] == "finished"
 
 
-def test_a_deletion_says_goodbye_last(setup: ProjectSetup) -> None:
+def test_project_deleted_is_the_last_update(setup: ProjectSetup) -> None:
     subscriber = setup.join()
     setup.numbers += 1
     reply_to = ReplyTo(setup.client.actor_ref, setup.numbers)

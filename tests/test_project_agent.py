@@ -76,7 +76,7 @@ def test_a_question_is_logged_shown_and_answered_once(setup: ProjectSetup) -> No
     assert answers_given(setup) == []
 
 
-def test_the_user_is_named_where_there_is_one(setup: ProjectSetup) -> None:
+def test_the_user_is_named_if_known(setup: ProjectSetup) -> None:
     ask(setup, setup.execute())
     setup.project.on_receive(
         messages.ProjectRequest(
@@ -89,7 +89,7 @@ def test_the_user_is_named_where_there_is_one(setup: ProjectSetup) -> None:
     assert resolved(setup) == [("allow", "ann")]
 
 
-def test_the_first_of_two_that_come_together_wins(setup: ProjectSetup) -> None:
+def test_the_first_of_two_answers_wins(setup: ProjectSetup) -> None:
     ask(setup, setup.execute())
     setup.answers()
     first = setup.ask(answer(decision="deny"), handle=False)
@@ -101,7 +101,7 @@ def test_the_first_of_two_that_come_together_wins(setup: ProjectSetup) -> None:
     assert [given.allow for given in answers_given(setup)] == [False]
 
 
-def test_an_unknown_question(setup: ProjectSetup) -> None:
+def test_an_answer_to_an_unknown_question_is_an_error(setup: ProjectSetup) -> None:
     setup.ask(answer("nothing"))
     assert setup.answers()[-1]["code"] == "permission_not_found"
 
@@ -118,7 +118,7 @@ def test_answers_are_remembered_until_a_later_execution_has_finished(setup: Proj
     assert setup.answers()[-1]["code"] == "permission_not_found"
 
 
-def test_without_an_answer_it_is_denied(setup: ProjectSetup) -> None:
+def test_a_question_without_an_answer_is_denied(setup: ProjectSetup) -> None:
     ask(setup, setup.execute())
     assert any(t.delay_s == 120.0 for t in setup.timers.pending)
     setup.timers.fire(messages._PermissionExpired)
@@ -130,7 +130,7 @@ def test_without_an_answer_it_is_denied(setup: ProjectSetup) -> None:
     assert resolved(setup) == [("deny", "timeout")]
 
 
-def test_a_withdrawn_question(setup: ProjectSetup) -> None:
+def test_a_withdrawn_question_is_resolved(setup: ProjectSetup) -> None:
     ask(setup, setup.execute())
     for _ in range(2):
         setup.tell(messages.PermissionWithdrawn(permission_id="q"))
@@ -179,7 +179,7 @@ def test_an_answer_that_cannot_be_stored_is_asked_for_again(
     assert [given.allow for given in answers_given(setup)] == [True]
 
 
-def test_answers_are_bounded(setup: ProjectSetup) -> None:
+def test_remembered_answers_are_limited(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
     for number in range(ANSWERS_MAX + 1):
         ask(setup, execution_id, f"q{number}")
@@ -234,7 +234,7 @@ def test_a_key_is_for_one_prompt_with_its_options(setup: ProjectSetup) -> None:
         )
 
 
-def test_a_key_sent_twice_before_it_is_durable(setup: ProjectSetup) -> None:
+def test_a_key_sent_twice_before_it_is_durable_runs_once(setup: ProjectSetup) -> None:
     """By two clients at once: both are answered, when the first would be."""
     setup.ask(keyed(), handle=False)
     setup.ask(keyed(), handle=False)
@@ -244,7 +244,7 @@ def test_a_key_sent_twice_before_it_is_durable(setup: ProjectSetup) -> None:
     assert one == other and setup.kinds().count("prompt") == 1
 
 
-def test_a_key_that_was_not_accepted_may_be_used_again(
+def test_a_refused_key_may_be_used_again(
     setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -271,13 +271,13 @@ def test_a_key_is_known_after_a_restart(setup: ProjectSetup, clean: bool) -> Non
     assert setup.answers()[-1] == {**first, "state": "finished"}
 
 
-def test_a_clean_stop_keeps_what_was_noted(setup: ProjectSetup) -> None:
+def test_a_clean_stop_keeps_the_keys(setup: ProjectSetup) -> None:
     setup.project._log.note_key(KeyedExecution("k", "e", "f"))
     setup.tell(messages.StopProject())
     assert [run.request_key for run in RequestKeyFile(setup.layout.project("p")).load()] == ["k"]
 
 
-def test_the_file_of_keys_is_bounded_and_mends_itself(tmp_path: Path) -> None:
+def test_the_file_of_request_keys_is_limited_and_repairs_itself(tmp_path: Path) -> None:
     file = RequestKeyFile(tmp_path)
     for number in range(LINES_MAX + 10):
         file.note(KeyedExecution(f"k{number}", "e", "f"))
@@ -310,7 +310,7 @@ def test_content_takes_the_place_of_a_prompt(setup: ProjectSetup) -> None:
 # -- sessions, turns of the CLI's own, interrupts --------------------------------------------
 
 
-def test_clear_is_told_as_a_reset(setup: ProjectSetup) -> None:
+def test_clear_becomes_a_session_reset(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
     setup.tell(output(execution_id, b"{}", session_id="s1"))
     setup.tell(output(execution_id, b"{}", session_id="s2"))
@@ -337,7 +337,7 @@ def last_order(setup: ProjectSetup) -> messages.StartRun:
     return orders[-1]
 
 
-def test_a_reset_right_behind_a_prompt_is_for_it_too(setup: ProjectSetup) -> None:
+def test_a_reset_right_after_a_prompt_applies_to_it(setup: ProjectSetup) -> None:
     with_session(setup)
     setup.ask(requests.Execute(project_id="p", prompt="x"), handle=False)
     new_session(setup)
@@ -348,7 +348,7 @@ def test_a_reset_right_behind_a_prompt_is_for_it_too(setup: ProjectSetup) -> Non
     assert setup.meta().session_id == "s2"
 
 
-def test_one_whose_turn_comes_while_a_reset_is_stored_runs_in_the_new_one(
+def test_a_prompt_that_starts_while_a_reset_is_stored_runs_in_the_new_session(
     setup: ProjectSetup,
 ) -> None:
     with_session(setup)
@@ -360,7 +360,7 @@ def test_one_whose_turn_comes_while_a_reset_is_stored_runs_in_the_new_one(
     assert (order.execution_id, order.session) == (second, SessionChoice())
 
 
-def test_a_turn_of_an_old_session_cannot_bring_it_back(setup: ProjectSetup) -> None:
+def test_a_running_turn_cannot_bring_its_old_session_back(setup: ProjectSetup) -> None:
     with_session(setup)
     new_session(setup)
     setup.tell(messages.BackgroundBegan(execution_id="own", session_id="s1"))
@@ -399,7 +399,7 @@ def test_a_model_may_come_back_as_long_as_the_session_lives(
         setup.end(execution_id, outcome)
 
 
-def test_a_model_that_was_named_is_known_after_a_crash(setup: ProjectSetup) -> None:
+def test_a_named_model_is_known_after_a_crash(setup: ProjectSetup) -> None:
     with_session(setup)
     running = setup.execute(model="haiku")
     setup.tell(output(running, b"{}"))
@@ -436,7 +436,7 @@ def test_a_question_behind_its_execution_is_found_after_a_crash(setup: ProjectSe
     assert len(resolved(setup)) == 1
 
 
-def test_a_turn_of_the_clis_own(setup: ProjectSetup) -> None:
+def test_a_turn_of_the_clis_own_is_an_execution(setup: ProjectSetup) -> None:
     setup.end(setup.execute())
     setup.tell(messages.BackgroundBegan(execution_id="own", session_id="s"))
     started = setup.lines()[-1]["data"]
@@ -452,7 +452,7 @@ def test_a_turn_of_the_clis_own(setup: ProjectSetup) -> None:
     assert setup.project._status.describe().status == "idle"
 
 
-def test_a_turn_of_its_own_is_lost_in_a_crash(setup: ProjectSetup) -> None:
+def test_a_crash_loses_a_turn_of_the_clis_own(setup: ProjectSetup) -> None:
     setup.end(setup.execute())
     setup.tell(messages.BackgroundBegan(execution_id="own", session_id="s"))
     setup.open()
@@ -460,7 +460,7 @@ def test_a_turn_of_its_own_is_lost_in_a_crash(setup: ProjectSetup) -> None:
     assert setup.lines()[-1]["data"]["outcome"] == "lost"
 
 
-def test_an_interrupt_is_for_what_runs(setup: ProjectSetup) -> None:
+def test_an_interrupt_is_for_the_running_execution(setup: ProjectSetup) -> None:
     interrupt = requests.AgentInterrupt(project_id="p")
     setup.ask(interrupt)
     assert setup.answers()[-1]["code"] == "nothing_running"
@@ -479,7 +479,7 @@ def test_lines_of_no_execution_carry_no_id(setup: ProjectSetup) -> None:
     assert "execution_id" not in setup.lines()[-1]
 
 
-def test_warm_ahead_when_somebody_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_join_starts_a_process_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = ProjectSetup(tmp_path, monkeypatch, warm_ahead=True)
     setup.join()
     assert setup.executor.take() == [messages.WarmUp(session=SessionChoice(continue_latest=True))]
@@ -535,7 +535,7 @@ COURSE = {
 
 @given(names=st.lists(st.sampled_from(sorted(COURSE)), max_size=12))
 @hypothesis_settings(max_examples=60, deadline=None)
-def test_any_course_has_one_end_for_each_execution(
+def test_any_sequence_has_one_end_for_each_execution(
     names: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -574,7 +574,7 @@ def test_an_executor_that_has_just_died_takes_nothing_with_it(setup: ProjectSetu
     "line",
     [b'{"update_type":"prompt","x":1}', b'{"seq":1,"update_type":"execution_finished","x":1}'],
 )
-def test_what_a_line_says_of_itself_is_not_believed(setup: ProjectSetup, line: bytes) -> None:
+def test_recovery_does_not_believe_what_the_agent_wrote(setup: ProjectSetup, line: bytes) -> None:
     """Behind a crash: no project that cannot be opened, no execution without an end."""
     setup.tell(output(setup.execute(), line))
     setup.project._log.abandon()

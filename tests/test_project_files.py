@@ -71,7 +71,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(project_files, "REPORT_DELAY_S", 0.1)
 
 
-def test_a_burst_is_one_report_of_at_most_so_many(watch: Any, scratch: Path) -> None:
+def test_a_burst_is_one_report_with_limited_paths(watch: Any, scratch: Path) -> None:
     watched = watch()
 
     def is_heard() -> bool:
@@ -88,7 +88,7 @@ def test_a_burst_is_one_report_of_at_most_so_many(watch: Any, scratch: Path) -> 
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
-def test_without_watches_it_looks_by_itself(
+def test_without_watches_the_watcher_polls(
     watch: Any,
     scratch: Path,
     number: int,
@@ -124,7 +124,7 @@ def test_without_watches_it_looks_by_itself(
     assert not any("node_modules" in path for path in [*watched.paths(), *looked])
 
 
-def test_another_fault_is_none_of_these(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_fault_ends_the_watcher(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         def schedule(self, *_: Any, **__: Any) -> None:
             raise OSError(errno.EACCES, "no")
@@ -192,7 +192,7 @@ def test_watches_that_run_out_below_the_root_are_noticed(
     wait_until(is_heard)
 
 
-def test_more_than_was_noted_is_told(scratch: Path) -> None:
+def test_changes_beyond_the_limit_are_reported_as_truncated(scratch: Path) -> None:
     """A change of note may be among what was not noted."""
     project = Probe()
     watcher = unstarted(project, scratch)
@@ -210,7 +210,7 @@ def test_more_than_was_noted_is_told(scratch: Path) -> None:
     assert project.take() == [messages.FilesChanged(paths=(), truncated=True)]
 
 
-def test_what_is_noted_is_bounded() -> None:
+def test_noted_paths_are_limited() -> None:
     """100,000 files of a dependency folder that is being written."""
     notes = _Notes(Probe().actor_ref)
     for number in range(NOTED_MAX + 100):
@@ -222,7 +222,7 @@ def test_what_is_noted_is_bounded() -> None:
 @pytest.mark.parametrize(
     "pattern", ["*a" * 25 + "*b", "**/a/" * 25 + "z", "*" * 300 + "x", "[" * 300, "?" * 250]
 )
-def test_a_gitignore_that_takes_for_ever(scratch: Path, pattern: str) -> None:
+def test_a_hostile_gitignore_delays_nobody(scratch: Path, pattern: str) -> None:
     """An agent, or a repository, writes it: nothing could interrupt the match."""
     (scratch / ".gitignore").write_text(f"*.log\n{pattern}\n" * 100)
     began_s = time.process_time()
@@ -232,7 +232,7 @@ def test_a_gitignore_that_takes_for_ever(scratch: Path, pattern: str) -> None:
     assert time.process_time() - began_s < 20
 
 
-def test_what_there_is_no_time_for_counts_as_changed(
+def test_paths_beyond_the_limit_count_as_changed(
     scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ignore_rules, "TRIES_MAX", 50)
@@ -246,7 +246,7 @@ def test_what_there_is_no_time_for_counts_as_changed(
     assert told.truncated and 0 < len(told.paths) < 8
 
 
-def test_a_folder_that_has_become_a_link_is_not_watched(
+def test_a_folder_that_became_a_link_is_not_watched(
     scratch: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (scratch / "elsewhere").mkdir()

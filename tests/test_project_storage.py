@@ -17,7 +17,7 @@ from tests.project_setup import ProjectSetup, execute, fail_with, frozen, output
 __all__ = ["frozen", "setup"]
 
 
-def test_one_write_for_all_that_is_gathered(
+def test_one_write_stores_the_whole_batch(
     setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execution_id = setup.execute()
@@ -56,7 +56,7 @@ def test_a_full_disk_refuses_prompts_and_loses_no_line(
     assert setup.project._status.describe().status == "idle"
 
 
-def test_an_idle_project_mends_by_itself_when_there_is_room(
+def test_an_idle_project_recovers_when_there_is_room(
     setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -80,7 +80,7 @@ def test_prompts_are_refused_below_the_floor_of_free_space(
     assert answer["code"] == "storage_failed" and "MIN_FREE_BYTES" in answer["message"]
 
 
-def test_credit_is_given_back_in_steps_once_stored(setup: ProjectSetup) -> None:
+def test_credit_returns_in_steps_once_lines_are_stored(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
     setup.executor.take()
     setup.tell(output(execution_id, b"{}", size=CREDIT_STEP_BYTES - 1))
@@ -173,7 +173,7 @@ def test_a_crash_before_lost_is_durable_is_found_again(
     assert [(e["execution_id"], e["outcome"]) for e in ends] == [(execution_id, "lost")]
 
 
-def test_a_stop_that_could_not_write_is_not_clean(
+def test_a_stop_with_unwritten_records_is_not_clean(
     setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execution_id = setup.execute()
@@ -213,7 +213,7 @@ def test_a_refused_prompt_leaves_no_end_behind(
     assert "execution_finished" not in setup.kinds()
 
 
-def test_what_a_crash_left_open_is_lost(
+def test_executions_left_open_by_a_crash_are_lost(
     setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = setup.execute()
@@ -232,7 +232,7 @@ def test_what_a_crash_left_open_is_lost(
     assert setup.kinds().count("execution_finished") == 3
 
 
-def test_open_executions_are_found_far_behind_the_checkpoint(
+def test_open_executions_are_found_far_before_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup = ProjectSetup(tmp_path, monkeypatch, rotate=2000)
@@ -244,7 +244,7 @@ def test_open_executions_are_found_far_behind_the_checkpoint(
     assert setup.lines()[-1]["data"]["outcome"] == "lost"
 
 
-def test_rotation_by_age(setup: ProjectSetup) -> None:
+def test_a_log_rolls_by_age(setup: ProjectSetup) -> None:
     setup.execute()
     setup.tell(messages.RotateLog(created_before="20261124T115959Z"))
     setup.execute()
@@ -254,7 +254,7 @@ def test_rotation_by_age(setup: ProjectSetup) -> None:
     assert len(list(setup.layout.log("p").glob("*.jsonl"))) == 2
 
 
-def test_what_is_not_stored_does_not_prove_that_the_log_works(
+def test_an_unlogged_update_does_not_prove_that_the_log_works(
     setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setup.join()

@@ -13,7 +13,7 @@ from tests.test_storage import a_meta, layout
 __all__ = ["layout"]
 
 
-def test_what_a_failed_deletion_left_is_put_aside_and_not_taken_over(layout: DataLayout) -> None:
+def test_remains_of_a_failed_deletion_are_set_aside(layout: DataLayout) -> None:
     store = ProjectStore(layout)
     store.save(a_meta(path="/old"))
     log = layout.log("p")
@@ -26,7 +26,7 @@ def test_what_a_failed_deletion_left_is_put_aside_and_not_taken_over(layout: Dat
     assert (log / "history").exists()
 
 
-def test_the_way_is_clear_where_a_creation_never_began(layout: DataLayout) -> None:
+def test_a_creation_that_never_began_leaves_the_id_free(layout: DataLayout) -> None:
     store = ProjectStore(layout)
     store.clear_way("p")
     layout.project("p").mkdir()
@@ -36,13 +36,13 @@ def test_the_way_is_clear_where_a_creation_never_began(layout: DataLayout) -> No
     assert store.load("p") == a_meta()
 
 
-def test_data_that_cannot_be_told_is_in_the_way(layout: DataLayout) -> None:
+def test_unrecognised_data_blocks_a_creation(layout: DataLayout) -> None:
     (layout.project("p") / "log").mkdir(parents=True)
     with pytest.raises(StorageError, match="has data of another project"):
         ProjectStore(layout).clear_way("p")
 
 
-def test_metadata_that_cannot_be_read_just_now_is_not_replaced_by_an_older_version(
+def test_temporarily_unreadable_metadata_is_not_replaced(
     layout: DataLayout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = ProjectStore(layout)

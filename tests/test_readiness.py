@@ -44,7 +44,7 @@ class Waiter:
         self.far.close()
 
 
-def test_only_so_many_are_woken_at_a_time(readiness: Readiness) -> None:
+def test_only_a_few_threads_wake_at_a_time(readiness: Readiness) -> None:
     woken = threading.Semaphore(0)
     waiters = [Waiter(readiness, woken) for _ in range(5)]
     for waiter in waiters:
@@ -59,7 +59,7 @@ def test_only_so_many_are_woken_at_a_time(readiness: Readiness) -> None:
         awake[0].was_ready = False
 
 
-def test_a_wait_ends_in_time_and_a_later_byte_is_not_missed(readiness: Readiness) -> None:
+def test_a_wait_ends_in_time_and_misses_no_later_byte(readiness: Readiness) -> None:
     near, far = socket.socketpair()
     seat = readiness.seat(near)
     assert not seat.wait(0.01)
@@ -75,7 +75,7 @@ def test_a_wait_ends_in_time_and_a_later_byte_is_not_missed(readiness: Readiness
     near.close()
 
 
-def test_a_byte_in_the_moment_of_the_timeout_is_not_missed() -> None:
+def test_a_byte_at_the_moment_of_the_timeout_is_not_missed() -> None:
     readiness = Readiness(turns=2)
     readiness.start()
     near, far = socket.socketpair()
@@ -93,7 +93,7 @@ def test_a_byte_in_the_moment_of_the_timeout_is_not_missed() -> None:
     far.close()
 
 
-def test_after_the_stop_a_wait_is_an_error_and_leaving_is_none() -> None:
+def test_after_the_stop_waiting_is_an_error_and_leaving_is_not() -> None:
     readiness = Readiness()
     readiness.start()
     near, far = socket.socketpair()
@@ -106,7 +106,7 @@ def test_after_the_stop_a_wait_is_an_error_and_leaving_is_none() -> None:
     far.close()
 
 
-def test_a_peer_that_hangs_up_on_one_who_does_not_wait_costs_nothing() -> None:
+def test_a_hang_up_on_a_busy_connection_costs_nothing() -> None:
     readiness = Readiness()
     near, far = socket.socketpair()
     seat = readiness.seat(near)
@@ -121,7 +121,7 @@ def test_a_peer_that_hangs_up_on_one_who_does_not_wait_costs_nothing() -> None:
     near.close()
 
 
-def test_a_socket_that_is_closed_already_has_left() -> None:
+def test_a_closed_socket_has_left() -> None:
     """At the stop another thread may have closed it."""
     readiness = Readiness()
     near, far = socket.socketpair()

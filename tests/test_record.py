@@ -37,5 +37,5 @@ def test_every_cut_is_found() -> None:
 @pytest.mark.parametrize(
     "line", [b"", b"\n", b"\0" * 100, b'{"crc":"', LINE[:40], LINE.replace(b"42,", b"x2,")]
 )
-def test_what_looks_like_no_record_is_not_sound(line: bytes) -> None:
+def test_a_line_that_is_no_record_is_rejected(line: bytes) -> None:
     assert not record.is_sound(line)

@@ -91,7 +91,7 @@ def test_a_lone_surrogate_is_refused_wherever_it_stands(
     assert refused_field(kind, **payload) == f"payload.{field}"
 
 
-def test_continue_is_a_word_of_python() -> None:
+def test_the_field_continue_has_another_name_in_python() -> None:
     body = decode("project_create", path="/x", **{"continue": False})
     assert isinstance(body, requests.ProjectCreate)
     assert body.continue_ is False

@@ -32,7 +32,7 @@ def strays(hub: HubProcess) -> list[psutil.Process]:
     return found
 
 
-def test_kill_9_in_mid_stream_loses_nothing_that_was_shown(scratch: Path) -> None:
+def test_kill_9_during_a_stream_loses_nothing_that_clients_saw(scratch: Path) -> None:
     hub = HubProcess(scratch).start()
     with hub.client() as one, hub.client() as other:
         one.request("project_create", path=hub.folder("p"))
@@ -241,7 +241,7 @@ def test_a_deleted_project_is_gone_and_its_folder_is_not(hub: HubProcess) -> Non
         assert not list(hub.data.glob("trash/*"))
 
 
-def test_a_kept_history_is_taken_up_by_the_same_id_and_folder(hub: HubProcess) -> None:
+def test_a_project_with_the_same_id_and_folder_continues_a_kept_history(hub: HubProcess) -> None:
     with hub.client() as client:
         path = hub.folder("p")
         client.request("project_create", path=path)

@@ -72,7 +72,7 @@ class Setup:
         return self.projects["a"].take()
 
 
-def test_every_project_is_told_to_roll_at_its_own_time(tmp_path: Path) -> None:
+def test_every_project_rolls_at_its_own_time(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     (roll,) = setup.check()
     (other,) = setup.projects["b"].take()
@@ -85,7 +85,7 @@ def test_every_project_is_told_to_roll_at_its_own_time(tmp_path: Path) -> None:
     assert len(setup.check()) == 1
 
 
-def test_retention_by_size_knows_no_caution(tmp_path: Path) -> None:
+def test_retention_by_size_deletes_at_once(tmp_path: Path) -> None:
     setup = Setup(tmp_path, size=1000)
     for _ in range(3):
         _, retain = setup.check()
@@ -178,7 +178,7 @@ def finish(setup: Setup) -> list[Any]:
     return told
 
 
-def test_what_cannot_be_compressed_stays_and_is_not_tried_again(
+def test_a_file_that_cannot_be_compressed_stays_plain(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     setup = Setup(tmp_path, compression=Compression.GZIP)

@@ -54,7 +54,7 @@ def test_the_agent_sees_little_of_the_servers_environment(start_hub) -> None:
         assert cwd == hub.folder(project_id)
 
 
-def test_sessions_go_on_until_a_new_one_is_wanted(start_hub, scratch: Path) -> None:
+def test_sessions_continue_until_a_new_one_is_requested(start_hub, scratch: Path) -> None:
     hub = start_hub(WARM_SESSIONS="0")
     with hub.client() as client:
         project_id = make(hub, client)
@@ -100,7 +100,7 @@ def test_a_running_execution_cannot_bring_an_old_session_back(
         assert listed(client, project_id)["session_id"] is None
 
 
-def test_a_control_request_that_we_do_not_know_is_answered(hub: HubProcess) -> None:
+def test_an_unknown_control_request_gets_an_answer(hub: HubProcess) -> None:
     with hub.client() as client:
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)

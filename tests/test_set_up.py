@@ -34,7 +34,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_two_at_once_and_then_nothing_to_do(checkout: Path) -> None:
+def test_two_at_once_install_once(checkout: Path) -> None:
     venv = checkout / "venv"
     both = [start(checkout, venv), start(checkout, venv)]
     words = [said(process) for process in both]
@@ -49,7 +49,7 @@ def test_two_at_once_and_then_nothing_to_do(checkout: Path) -> None:
     assert said(start(checkout, venv)) == ""
 
 
-def test_one_that_was_left_half_made_begins_again(
+def test_a_half_made_environment_begins_again(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     venv = checkout / "venv"
@@ -70,7 +70,7 @@ def test_one_that_was_left_half_made_begins_again(
     assert subprocess.run([venv / "bin" / "python", "-c", ""], check=False).returncode == 0
 
 
-def test_what_pip_says_is_shown_when_it_fails(checkout: Path) -> None:
+def test_a_failing_pip_shows_its_output(checkout: Path) -> None:
     venv = checkout / "venv"
     # Made without pip, which takes long, and lent ours.
     venv_module.create(venv, symlinks=True)

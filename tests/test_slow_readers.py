@@ -9,7 +9,7 @@ from tests.processes import wait_until
 from tests.sockets import UPGRADE, close_of, frame, port_of, read_all, read_until, upgraded
 
 
-def test_a_slow_reader_is_closed_and_nobody_else_notices(start_hub: Any) -> None:
+def test_a_slow_reader_is_closed_and_the_others_do_not_notice(start_hub: Any) -> None:
     hub = start_hub(SLOW_CLIENT_BYTES="1MiB")
     with upgraded(hub, receive_buffer=64 * 1024) as slow, hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
@@ -31,7 +31,7 @@ def test_a_slow_reader_is_closed_and_nobody_else_notices(start_hub: Any) -> None
         assert 100 < len(got) < len(seqs)
 
 
-def test_a_peer_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
+def test_a_client_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
     hub = start_hub(HEARTBEAT="400ms")
     with socket.socket() as deaf, hub.client() as client:
         deaf.settimeout(10)
@@ -50,7 +50,7 @@ def test_a_peer_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
         wait_until(lambda: client.request("health_check")["connections"] == 1)
 
 
-def test_a_reply_larger_than_the_limit_does_not_cut_who_asked(start_hub: Any) -> None:
+def test_a_reply_larger_than_the_limit_does_not_close_its_client(start_hub: Any) -> None:
     hub = start_hub(SLOW_CLIENT_BYTES="1KiB")
     with hub.client() as client:
         client.request("project_create", path=hub.folder("p"))

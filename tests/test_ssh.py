@@ -44,7 +44,7 @@ def public(key: Path) -> str:
 
 
 @pytest.mark.parametrize(("kind", "bits"), KINDS)
-def test_what_ssh_keygen_signs_is_good(tmp_path: Path, kind: str, bits: str) -> None:
+def test_signatures_of_ssh_keygen_are_good(tmp_path: Path, kind: str, bits: str) -> None:
     key = keygen(tmp_path, kind, bits)
     parsed, comment = parse_public_key(public(key))
     verify(parsed, signed(key), CHALLENGE)
@@ -64,7 +64,7 @@ def test_both_hashes_of_rsa_are_good(tmp_path: Path, hashed: str) -> None:
     verify(parse_public_key(public(key))[0], made.decode(), CHALLENGE)
 
 
-def test_what_was_not_signed_by_the_key_for_this_is_refused(tmp_path: Path) -> None:
+def test_other_signatures_are_refused(tmp_path: Path) -> None:
     key, other = keygen(tmp_path), keygen(tmp_path, name="other")
     parsed = parse_public_key(public(key))[0]
 
@@ -98,7 +98,7 @@ def rewritten(armored: str, old: bytes, new: bytes, *, behind: bytes = b"", cut:
 @pytest.mark.parametrize(
     "kind", ["sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"]
 )
-def test_a_security_key_that_was_touched(kind: str) -> None:
+def test_a_security_key_must_be_touched(kind: str) -> None:
     """Made as PROTOCOL.u2f says, since ssh-keygen needs the hardware."""
     line, touched = security_key(kind, flags=1)
     _, untouched = security_key(kind, flags=0)
@@ -156,7 +156,7 @@ def security_key(kind: str, flags: int) -> tuple[str, str]:
     return f"{kind} {base64.b64encode(blob).decode()} token", armored.format(encoded)
 
 
-def test_keys_that_are_not_taken(tmp_path: Path) -> None:
+def test_weak_and_unknown_keys_are_refused(tmp_path: Path) -> None:
     def refusal(line: str) -> str:
         with pytest.raises(SshError) as refused:
             parse_public_key(line)
@@ -174,7 +174,7 @@ def test_keys_that_are_not_taken(tmp_path: Path) -> None:
     )
 
 
-def test_authorized_keys_as_openssh_reads_it(tmp_path: Path) -> None:
+def test_authorized_keys_is_read_as_by_openssh(tmp_path: Path) -> None:
     line = public(keygen(tmp_path)).strip()
     bare = " ".join(line.split()[:2])
     text = "\n".join(
@@ -214,7 +214,7 @@ def test_authorized_keys_as_openssh_reads_it(tmp_path: Path) -> None:
     assert "'command' is not understood" in parsed.warnings[0]
 
 
-def test_a_file_has_an_end() -> None:
+def test_a_long_file_is_read_up_to_its_limit() -> None:
     parsed = parse_authorized_keys("\n" * 10_001)
     assert parsed.warnings == ("line 10001: lines beyond 10000 are not read",)
 
@@ -236,7 +236,9 @@ def test_a_file_has_an_end() -> None:
         ("10.0.0.1", None, False),
     ],
 )
-def test_from(patterns: str, address: str | None, *, admitted: bool) -> None:
+def test_from_matches_addresses_as_in_openssh(
+    patterns: str, address: str | None, *, admitted: bool
+) -> None:
     assert parse_options(f'from="{patterns}"').admits(address) is admitted
 
 
@@ -273,7 +275,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
 
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
-def test_nothing_else_comes_of_a_broken_signature(data: Any, made: tuple[str, bytes]) -> None:
+def test_a_broken_signature_is_always_an_ssh_error(data: Any, made: tuple[str, bytes]) -> None:
     """Hundreds of thousands were tried by hand."""
     line, whole = made
     at = data.draw(st.integers(0, len(whole) - 1))
@@ -291,7 +293,7 @@ def test_nothing_else_comes_of_a_broken_signature(data: Any, made: tuple[str, by
 
 @given(before=st.text(max_size=60), at=st.integers(0, 100), put=st.text(max_size=5))
 @settings(max_examples=300, deadline=None)
-def test_any_text_is_a_file_of_keys(
+def test_any_text_can_be_read_as_authorized_keys(
     before: str, at: int, put: str, made: tuple[str, bytes]
 ) -> None:
     line = made[0].strip()

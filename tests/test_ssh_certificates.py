@@ -83,7 +83,7 @@ def authority_line(authority: Path, options: str = 'cert-authority,principals="a
         ("rsa", "2048", "rsa"),
     ],
 )
-def test_a_certificate_is_as_good_as_its_authority(
+def test_a_certificate_of_an_authority_is_taken(
     tmp_path: Path, kind: str, bits: str, ca_kind: str
 ) -> None:
     key, authority = certify(tmp_path, kind=kind, bits=bits, ca_kind=ca_kind)
@@ -116,7 +116,7 @@ def test_ssh_keygen_signs_with_a_certificate_too(tmp_path: Path) -> None:
         ("{key}", "is not among those"),  # the key may come in by itself, not by its certificate
     ],
 )
-def test_an_authority_counts_as_its_line_says(
+def test_the_options_of_an_authoritys_line_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, code: str
 ) -> None:
     monkeypatch.setattr(
@@ -151,7 +151,7 @@ def test_the_users_name_is_the_principal_where_none_is_named(
         (("-I", "x", "-n", "ann", "-h"), "is no certificate of a user"),
     ],
 )
-def test_what_a_certificate_says_holds(
+def test_the_limits_in_a_certificate_hold(
     tmp_path: Path, options: tuple[str, ...], reason: str
 ) -> None:
     key, authority = certify(tmp_path, *options)
@@ -171,7 +171,7 @@ def test_an_id_is_one_line(tmp_path: Path) -> None:
     assert Door(tmp_path, key, authority_line(authority)).enter() == {"user": "ann[31mroot"}
 
 
-def test_an_authority_does_not_come_in_itself(tmp_path: Path) -> None:
+def test_an_authority_cannot_authenticate_itself(tmp_path: Path) -> None:
     _, authority = certify(tmp_path)
     door = Door(tmp_path, authority, authority_line(authority))
     refusal = door.enter(public(authority))
@@ -187,7 +187,7 @@ def test_rights_are_those_of_the_authoritys_line(tmp_path: Path) -> None:
     assert door.setup.sent()[-1]["payload"]["code"] == "forbidden"
 
 
-def test_who_is_in_goes_with_the_certificate_and_with_the_authority(tmp_path: Path) -> None:
+def test_a_connection_ends_with_its_certificate_or_authority(tmp_path: Path) -> None:
     key, authority = certify(tmp_path, "-I", "x", "-n", "ann", "-V", "20261128:20261129")
     with freezegun.freeze_time(NOW) as clock:
         door = Door(tmp_path, key, authority_line(authority))
@@ -240,7 +240,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @given(at=st.integers(0, 399), flip=st.integers(1, 255), cut=st.integers(0, 400))
-def test_no_certificate_that_was_changed_is_taken(line: str, at: int, flip: int, cut: int) -> None:
+def test_a_changed_certificate_is_refused(line: str, at: int, flip: int, cut: int) -> None:
     kind, encoded = line.split()[:2]
     blob = bytearray(base64.b64decode(encoded))
     blob[at % len(blob)] ^= flip
@@ -259,7 +259,7 @@ def test_no_certificate_that_was_changed_is_taken(line: str, at: int, flip: int,
         "ecdsa-sha2-nistp256-cert-v01@openssh.com AAAAB3NzaC1yc2EAAA==",
     ],
 )
-def test_what_is_no_certificate_is_named(text: str) -> None:
+def test_a_text_that_is_no_certificate_is_an_error(text: str) -> None:
     with pytest.raises(SshError):
         parse_certificate(text)
 
@@ -267,12 +267,12 @@ def test_what_is_no_certificate_is_named(text: str) -> None:
 @pytest.mark.parametrize(
     "options", ['cert-authority="x"', 'principals="ann"', 'cert-authority,principals=""']
 )
-def test_a_line_that_cannot_be_meant_is_not_used(tmp_path: Path, options: str) -> None:
+def test_a_contradictory_line_is_not_used(tmp_path: Path, options: str) -> None:
     parsed = parse_authorized_keys(f"{options} {public(keygen(tmp_path))}")
     assert parsed.keys == () and len(parsed.warnings) == 1
 
 
-def test_times_without_an_end(tmp_path: Path) -> None:
+def test_a_certificate_may_be_valid_for_ever(tmp_path: Path) -> None:
     key, _ = certify(tmp_path, "-I", "x", "-n", "ann")
     certificate = parse_certificate(line_of(key))
     assert certificate.expires_at is None
@@ -280,7 +280,7 @@ def test_times_without_an_end(tmp_path: Path) -> None:
     assert ancient.problem(frozenset(("ann",)), None, NOW) is None
 
 
-def test_our_own_commands_show_the_certificate_first(tmp_path: Path) -> None:
+def test_our_commands_show_the_certificate_first(tmp_path: Path) -> None:
     key, _ = certify(tmp_path)
     challenge = "claudehub s c-1 2026-11-28T12:00:00Z 00"
     first, second = Identity(key).proofs(challenge)

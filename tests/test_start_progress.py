@@ -45,7 +45,7 @@ def test_a_slow_start_says_how_far_it_is(quick: None) -> None:
     assert said[-1].startswith("opening projects: all 4 after ")
 
 
-def test_a_start_that_gets_nowhere_ends(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_without_progress_ends(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start_progress, "STALLED_S", 0.01)
     stop_request: Any = StopRequest()
     waiting = StartProgress(lambda _: None)

@@ -51,7 +51,7 @@ ROWS = [
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("event", Event)
-def test_every_row(state: State, event: Event) -> None:
+def test_every_row_of_the_table_holds(state: State, event: Event) -> None:
     expected = [row[2:] for row in ROWS if row[:2] == (state, event)]
     taken = TABLE.get((state, event))
     assert ([] if taken is None else [(taken.state, taken.action)]) == expected
@@ -67,7 +67,7 @@ def test_every_state_but_the_last_can_end() -> None:
     assert asked - {State.SWEEPING} == LIMITED
 
 
-def test_the_picture_in_the_documentation_is_that_of_the_table() -> None:
+def test_the_picture_in_the_documentation_shows_the_table() -> None:
     text = (ROOT / "docs" / "agent.md").read_text()
     assert text.split(BEGIN)[1].split(END)[0].strip() == picture().strip()
 
@@ -82,7 +82,9 @@ def test_the_picture_in_the_documentation_is_that_of_the_table() -> None:
         (EndReason.KILLED, EndReason.TIMEOUT, EndReason.KILLED),
     ],
 )
-def test_a_kill_overrides(current: EndReason | None, new: EndReason, strongest: EndReason) -> None:
+def test_a_kill_overrides_other_outcomes(
+    current: EndReason | None, new: EndReason, strongest: EndReason
+) -> None:
     assert stronger(current, new) is strongest
 
 
@@ -102,7 +104,7 @@ def test_a_kill_overrides(current: EndReason | None, new: EndReason, strongest: 
         (None, None, None, Outcome.ERROR, None, "The agent ended without a result."),
     ],
 )
-def test_the_verdict(
+def test_each_end_has_its_outcome(
     reason: EndReason | None,
     turn_end: TurnEnd | None,
     code: int | None,

@@ -7,7 +7,7 @@ import threading
 from actors.server.stop_request import StopRequest
 
 
-def test_a_signal_that_another_thread_gets_is_heard() -> None:
+def test_a_signal_to_any_thread_stops_the_server() -> None:
     stop_request = StopRequest()
     go = threading.Event()
 
@@ -27,7 +27,7 @@ def test_a_signal_that_another_thread_gets_is_heard() -> None:
     thread.join()
 
 
-def test_a_failure_is_a_wish_with_a_reason() -> None:
+def test_a_failure_stops_the_server_with_a_reason() -> None:
     stop_request = StopRequest()
     with stop_request.signals():
         threading.Timer(0.01, stop_request.fail, ["why"]).start()
@@ -36,7 +36,7 @@ def test_a_failure_is_a_wish_with_a_reason() -> None:
     stop_request.fail("late")
 
 
-def test_handlers_are_put_back() -> None:
+def test_signal_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with StopRequest().signals():
         assert signal.getsignal(signal.SIGTERM) is not before

@@ -59,7 +59,7 @@ def test_no_id_leads_out_of_the_data_folder(layout: DataLayout, bad: str) -> Non
         layout.project(bad)
 
 
-def test_folders_of_projects(tmp_path: Path) -> None:
+def test_project_folders_are_checked_against_the_roots(tmp_path: Path) -> None:
     root, data = (tmp_path / "root").resolve(), tmp_path / "data"
     (root / "a").mkdir(parents=True)
     (root / "file").touch()
@@ -81,7 +81,7 @@ def test_folders_of_projects(tmp_path: Path) -> None:
             resolve_folder(outside, [root], data)
 
 
-def test_the_hubs_own_data_is_no_agents(tmp_path: Path) -> None:
+def test_the_hubs_own_data_is_no_project(tmp_path: Path) -> None:
     root = tmp_path.resolve()
     data = root / "state" / "hub"
     (data / "projects").mkdir(parents=True)
@@ -95,18 +95,18 @@ def test_the_hubs_own_data_is_no_agents(tmp_path: Path) -> None:
     assert resolve_folder(str(root / "free"), [root], data) == root / "free"
 
 
-def test_nesting() -> None:
+def test_nested_projects_are_refused() -> None:
     assert nests(Path("/a"), Path("/a/b")) and nests(Path("/a/b"), Path("/a"))
     assert not nests(Path("/a"), Path("/a")) and not nests(Path("/a"), Path("/ab"))
     assert is_inside(Path("/a"), Path("/a"))
 
 
-def test_facts_of_the_system(tmp_path: Path) -> None:
+def test_the_boot_id_and_the_free_space_are_read(tmp_path: Path) -> None:
     assert free_bytes(tmp_path) > 0
     assert boot_id() == boot_id()
 
 
-def test_one_server_a_data_folder(layout: DataLayout) -> None:
+def test_one_server_uses_a_data_folder(layout: DataLayout) -> None:
     lock, other = DataLock(layout.lock_file), DataLock(layout.lock_file)
     lock.acquire()
     with pytest.raises(AlreadyLocked, match=str(os.getpid())):
@@ -117,7 +117,7 @@ def test_one_server_a_data_folder(layout: DataLayout) -> None:
     other.release()
 
 
-def test_a_child_does_not_hold_the_lock(layout: DataLayout) -> None:
+def test_a_child_process_does_not_hold_the_lock(layout: DataLayout) -> None:
     lock = DataLock(layout.lock_file)
     lock.acquire()
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -139,7 +139,7 @@ def test_metadata_survives_and_keeps_the_version_before(layout: DataLayout) -> N
     assert store.load("p") == a_meta(name="one")
 
 
-def test_old_metadata_forgets_the_state_of_the_log(layout: DataLayout) -> None:
+def test_an_older_metadata_file_is_not_trusted_about_the_log(layout: DataLayout) -> None:
     store = ProjectStore(layout)
     state = LogState(log_id="l", boot_id="b")
     store.save(a_meta(log=state))
@@ -159,7 +159,7 @@ def test_old_metadata_forgets_the_state_of_the_log(layout: DataLayout) -> None:
         '"created_at": "", "last_active": ""}',
     ],
 )
-def test_metadata_that_cannot_be_understood(layout: DataLayout, text: str) -> None:
+def test_unreadable_metadata_is_reported(layout: DataLayout, text: str) -> None:
     store = ProjectStore(layout)
     folder = layout.project("p")
     folder.mkdir()
@@ -169,7 +169,7 @@ def test_metadata_that_cannot_be_understood(layout: DataLayout, text: str) -> No
     assert isinstance(found, Unreadable) and found.project_id == "p"
 
 
-def test_a_creation_that_was_cut_short_is_cleared_away(layout: DataLayout) -> None:
+def test_an_interrupted_creation_is_cleared_away(layout: DataLayout) -> None:
     store = ProjectStore(layout)
     for name in ("a", "b"):
         layout.project(name).mkdir()
@@ -179,7 +179,7 @@ def test_a_creation_that_was_cut_short_is_cleared_away(layout: DataLayout) -> No
     assert [path.name for path in layout.projects.iterdir()] == ["notes.txt"]
 
 
-def test_a_folder_that_names_another_project(layout: DataLayout) -> None:
+def test_metadata_of_another_project_is_not_used(layout: DataLayout) -> None:
     store = ProjectStore(layout)
     store.save(a_meta("p"))
     layout.project("p").rename(layout.project("q"))
@@ -229,7 +229,7 @@ def test_a_failing_disk_is_a_storage_error(
     assert store.load("p") == a_meta(name="one")
 
 
-def test_ignore_rules_are_gits(tmp_path: Path) -> None:
+def test_ignore_rules_match_as_in_git(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("*.log\n!keep.log\nbuild/\n/only-here\n")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / ".gitignore").write_text("*.tmp\n!special.log\n")
@@ -266,13 +266,13 @@ def test_broken_ignore_files_ignore_nothing(tmp_path: Path) -> None:
     assert not IgnoreRules(tmp_path).match("a")
 
 
-def test_a_line_that_is_no_pattern_costs_no_other(tmp_path: Path) -> None:
+def test_a_bad_pattern_affects_no_other(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("!\nx[z-a]\nnode_modules/\n")
     assert IgnoreRules(tmp_path).match("node_modules/a")
     assert not IgnoreRules(tmp_path).match("src/a")
 
 
-def test_what_is_no_file_has_no_rules(tmp_path: Path) -> None:
+def test_a_gitignore_that_is_no_file_has_no_rules(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".gitignore")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / ".gitignore").symlink_to("../rules")

@@ -6,7 +6,7 @@ import freezegun
 from _pytest import timing
 
 
-def test_a_frozen_time_stands_still_for_all_but_pytest() -> None:
+def test_frozen_time_stands_still_except_for_pytest() -> None:
     began = timing.Instant()
     with freezegun.freeze_time("2026-11-25T12:00:00Z") as clock:
         assert time.time() == time.time() == 1795608000.0

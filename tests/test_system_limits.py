@@ -20,7 +20,7 @@ def a_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_where_all_is_well_nothing_is_said() -> None:
+def test_sufficient_limits_give_no_warning() -> None:
     assert system_limits.warnings(100_000) == []
 
 

@@ -39,7 +39,7 @@ def test_the_socket_is_set_up(pair: tuple[socket.socket, socket.socket]) -> None
     assert transport.receive(10, 0.0) is None
 
 
-def test_what_the_peer_has_not_confirmed_is_known(
+def test_unconfirmed_bytes_are_counted(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     server, client = pair
@@ -96,7 +96,7 @@ def tls_pair(pair: tuple[socket.socket, socket.socket], tls_files: TlsFiles) -> 
         yield both
 
 
-def test_what_the_socket_does_not_take_is_held_back_and_flushed_later(tls_pair: TlsPair) -> None:
+def test_bytes_that_the_socket_does_not_take_are_flushed_later(tls_pair: TlsPair) -> None:
     transport, chunk = tls_pair.transport, bytes(range(256)) * 4096
     sent = 0
     with pytest.raises(BlockingIOError):
@@ -146,7 +146,7 @@ def test_the_end_is_announced_and_noticed(tls_pair: TlsPair) -> None:
     assert tls_pair.receive() == b""
 
 
-def test_a_peer_that_is_gone_in_the_handshake_is_no_error(
+def test_a_peer_that_leaves_during_the_handshake_is_no_error(
     pair: tuple[socket.socket, socket.socket], tls_files: TlsFiles
 ) -> None:
     server, client = pair

@@ -81,6 +81,6 @@ def unused() -> set[str]:
     return {item.name for item in finder.get_unused_code(min_confidence=60)}
 
 
-def test_nothing_is_unused_but_for_a_reason() -> None:
+def test_everything_is_used_or_has_a_reason() -> None:
     allowed = {name for names in EXCEPTIONS.values() for name in names}
     assert unused() == allowed

@@ -67,7 +67,7 @@ def hub(share_hub: Any) -> HubProcess:
         ("cpu=90,core=0", (("cpu", 90), ("core", 0))),
     ],
 )
-def test_limits_are_read(given: str, expected: tuple[tuple[str, int], ...]) -> None:
+def test_agent_limits_are_read(given: str, expected: tuple[tuple[str, int], ...]) -> None:
     assert load({"agent_limits": given}).agent_limits == expected
 
 
@@ -89,7 +89,7 @@ def test_limits_above_ones_own_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
     assert "AGENT_LIMITS: nofile=101 is above" in fault and "nofile=100" in fault
 
 
-def test_an_agent_user_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_impossible_agent_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ConfigurationError, match="AGENT_USER: only a server that runs as root"):
         check(load({"agent_user": NOBODY, "claude_cmd": "sh"}))
@@ -99,7 +99,7 @@ def test_an_agent_user_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     check(load({"agent_user": NOBODY, "claude_cmd": "sh"}))
 
 
-def test_the_environment_is_of_the_agents_user() -> None:
+def test_the_environment_names_the_agents_user() -> None:
     user = walls.raised_by((), NOBODY)
     seen = user.environment({"HOME": "/root", "USER": "root", "TMPDIR": "/run/root", "TZ": "UTC"})
     home = pwd.getpwnam(NOBODY).pw_dir
@@ -147,7 +147,7 @@ def passable() -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
-def test_whom_an_agent_runs_as(passable: Path) -> None:
+def test_an_agent_runs_as_its_user(passable: Path) -> None:
     """As root only, so this is two tests."""
     if not IS_ROOT:
         hub = HubProcess(passable, AGENT_USER=NOBODY)
@@ -168,7 +168,7 @@ def test_whom_an_agent_runs_as(passable: Path) -> None:
 
 def test_a_folder_that_the_agents_user_may_not_enter_is_named(scratch: Path) -> None:
     if not IS_ROOT:
-        return  # test_an_agent_user_that_cannot_be
+        return  # test_an_impossible_agent_user_is_refused
     hub = HubProcess(scratch, CLAUDE_CMD="/bin/true", AGENT_USER=NOBODY).start()
     folder = hub.folder("p")
     os.chmod(folder, 0o700)
@@ -186,7 +186,7 @@ def test_root_is_warned(hub: HubProcess) -> None:
     assert warned == IS_ROOT
 
 
-def test_a_command_that_is_not_there_is_named_behind_a_launcher(scratch: Path) -> None:
+def test_a_missing_command_is_named_behind_a_launcher(scratch: Path) -> None:
     agent = scratch / "agent"
     agent.write_text("#!/bin/sh\nexit 3\n")
     agent.chmod(0o755)
@@ -200,7 +200,7 @@ def test_a_command_that_is_not_there_is_named_behind_a_launcher(scratch: Path) -
     assert f"{agent} could not be started: No such file" in end["stderr"]
 
 
-def test_a_command_that_does_not_work_is_named_at_the_start(scratch: Path) -> None:
+def test_a_broken_command_is_named_at_the_start(scratch: Path) -> None:
     """Such as a sandbox that the program is not in."""
     hub = HubProcess(scratch, CLAUDE_CMD="/bin/sh -c 'echo no such thing >&2; exit 5'").start()
     wait_until(lambda: "at --version: no such thing" in (scratch / "stderr").read_text())
@@ -216,7 +216,7 @@ def test_a_probe_that_hangs_ends_with_the_server(scratch: Path) -> None:
         wait_until(lambda hub=hub: not marked(hub.data))
 
 
-def test_a_turn_within_limits(scratch: Path) -> None:
+def test_a_turn_works_within_limits(scratch: Path) -> None:
     command = shlex.join([sys.executable, str(MOCK)])
     limits = "nofile=256 nproc=4096 as=8GiB cpu=1h"
     hub = HubProcess(scratch, CLAUDE_CMD=command, AGENT_LIMITS=limits).start()
@@ -246,7 +246,7 @@ def test_a_limit_that_cannot_be_set_is_named() -> None:
     assert done.returncode == 126 and "AGENT_LIMITS: nofile=" in done.stderr
 
 
-def test_what_a_probe_has_left_ends_with_it(scratch: Path) -> None:
+def test_processes_of_a_version_check_end_with_it(scratch: Path) -> None:
     script = "sleep 979 >/dev/null 2>&1 & echo 1.2.3"
     hub = HubProcess(scratch, CLAUDE_CMD=shlex.join(["/bin/sh", "-c", script])).start()
     with hub.client() as client:

@@ -41,7 +41,7 @@ def test_the_least_recently_used_goes_first(start_hub: Any) -> None:
         wait_until(lambda: kept(client) == [c, b])
 
 
-def test_none_is_kept(start_hub: Any) -> None:
+def test_with_warm_sessions_0_no_process_is_kept(start_hub: Any) -> None:
     hub = start_hub(WARM_SESSIONS="0", WARM_AHEAD="on")
     with hub.client() as client:
         project_id = make(hub, client, "p")
@@ -49,14 +49,14 @@ def test_none_is_kept(start_hub: Any) -> None:
         assert marked(hub.data) == [] and kept(client) == []
 
 
-def test_one_that_idles_is_let_go(start_hub: Any) -> None:
+def test_an_idle_process_ends_after_warm_idle(start_hub: Any) -> None:
     hub = start_hub(WARM_IDLE="300ms")
     with hub.client() as client:
         client.run(make(hub, client, "p"), "x")
         wait_until(lambda: kept(client) == [] and marked(hub.data) == [])
 
 
-def test_one_is_started_when_a_project_is_joined(start_hub: Any) -> None:
+def test_a_join_starts_a_process_with_warm_ahead(start_hub: Any) -> None:
     hub = start_hub(WARM_AHEAD="on")
     with hub.client() as client:
         project_id = make(hub, client, "p")
@@ -75,7 +75,7 @@ def test_a_deletion_ends_the_process(hub: HubProcess) -> None:
         assert marked(hub.data) == []
 
 
-def test_a_new_session_lets_the_old_process_go(hub: HubProcess) -> None:
+def test_a_new_session_ends_the_old_process(hub: HubProcess) -> None:
     with hub.client() as client:
         project_id = make(hub, client, "anew")
         client.run(project_id, "x")
@@ -101,7 +101,7 @@ def test_nothing_outlives_the_server(scratch: Path, with_guardian: bool) -> None
     hub.stop()
 
 
-def test_a_random_course_leaves_nothing(start_hub: Any) -> None:
+def test_random_requests_leave_nothing_behind(start_hub: Any) -> None:
     """Start, interrupt, kill, time limit, crash, with random grandchildren."""
     hub = start_hub(KILL_GRACE="300ms", WARM_SESSIONS="1")
     chance = random.Random(6)
