@@ -25,6 +25,7 @@ from tests.processes import marked, wait_until
 
 IS_ROOT = os.geteuid() == 0
 NOBODY = "nobody"
+LIMITS = "nofile=77 core=0 cpu=1h as=4GiB"
 
 
 # An agent that is the shell script in the project's folder. (`.` would leave a descriptor open.)
@@ -109,17 +110,16 @@ def test_the_environment_names_the_agents_user() -> None:
     assert home_problem({"HOME": "/nonexistent"}, 1) is not None
 
 
-def test_no_descriptor_of_the_servers_reaches_an_agent(hub: HubProcess, start_hub: Any) -> None:
-    limited = start_hub(CLAUDE_CMD=SCRIPTED, AGENT_LIMITS="nofile=64")
+def test_no_descriptor_of_the_servers_reaches_an_agent(hub: HubProcess, share_hub: Any) -> None:
+    limited = share_hub(CLAUDE_CMD=SCRIPTED, AGENT_LIMITS=LIMITS)
     for each in (hub, limited):  # the launcher leaves none either
         seen = seen_inside(each, "ls /proc/$$/fd")
         assert seen.split() == ["0", "1", "2"]
 
 
-def test_limits_are_inherited_by_what_the_agent_starts(start_hub: Any) -> None:
-    limits = "nofile=77 core=0 cpu=1h as=4GiB"
+def test_limits_are_inherited_by_what_the_agent_starts(share_hub: Any) -> None:
     grandchild = "sh -c 'ulimit -Hn; ulimit -n; ulimit -Hc; ulimit -t; ulimit -v'"
-    seen = seen_inside(start_hub(CLAUDE_CMD=SCRIPTED, AGENT_LIMITS=limits), grandchild)
+    seen = seen_inside(share_hub(CLAUDE_CMD=SCRIPTED, AGENT_LIMITS=LIMITS), grandchild)
     assert seen.split() == ["77", "77", "0", "3600", str(4 << 20)]
 
 
