@@ -41,7 +41,7 @@ class Dialect(Protocol):
         """Return the first message of a connection; None where the version has none."""
 
     def result(self, request_id: str | None, payload: Any) -> bytes:
-        """Return the reply to a request that worked; `payload` is a model, a dict, or JSON."""
+        """Return the reply to a request that worked; `payload` is a value of JSON, or its text."""
 
     def error(self, request_id: str | None, error: WireError) -> bytes:
         """Return the reply to a request that failed."""

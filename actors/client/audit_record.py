@@ -84,5 +84,5 @@ def _facts(asked: Asked, answer: messages.Answer) -> dict[str, Any]:
     if asked.type in _WITH_EXECUTION:
         return {"execution_id": answer.payload["execution_id"]}
     if asked.type == "project_create":
-        return {"project_id": answer.payload["project"].project_id}
+        return {"project_id": answer.payload["project"]["project_id"]}
     return {}

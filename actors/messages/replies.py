@@ -6,6 +6,7 @@ from typing import Any
 import pykka
 
 from actors.runtime.base import tell_if_alive
+from protocol import codec
 from protocol.errors import WireError
 
 
@@ -13,8 +14,8 @@ from protocol.errors import WireError
 class Replied:
     """To a Client: request `number` worked.
 
-    `payload` is a model, a dict of such, or JSON; nobody changes it any more. `execution_id` is for
-    the audit log, where the payload does not name the execution.
+    `payload` is a value of JSON (see codec.plain); nobody changes it any more. `execution_id` is for
+    the audit log, if the payload does not name the execution.
     """
 
     number: int
@@ -39,7 +40,8 @@ class ReplyTo:
 
     def result(self, payload: Any, *, execution_id: str | None = None) -> None:
         """Answer that the request worked; see Replied."""
-        reply = Replied(number=self.number, payload=payload, execution_id=execution_id)
+        facts = codec.plain(payload)
+        reply = Replied(number=self.number, payload=facts, execution_id=execution_id)
         tell_if_alive(self.client, reply)
 
     def error(self, error: WireError) -> None:

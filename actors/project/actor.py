@@ -20,7 +20,7 @@ from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.refs import Ref
 from actors.watch.project_files import FileWatcher
-from protocol import requests
+from protocol import codec, requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
 from protocol.updates import FilesChanged, ProjectDeleted, UpdateType
 from storage.projects import ProjectMeta
@@ -256,7 +256,7 @@ class Project(Actor):
         joined = messages.Joined(
             number=reply_to.number,
             payload={
-                "project": self._status.describe(),
+                "project": codec.plain(self._status.describe()),
                 "first_seq": bounds.first_seq,
                 "last_seq": bounds.last_seq,
                 "log_id": bounds.log_id,
