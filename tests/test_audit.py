@@ -309,7 +309,7 @@ def answer_to(request: Any) -> Any:
     if type(body).__name__ == "ProjectLeave":
         return messages.Left(number=number, project_id="p")
     project = error_info(a_meta("made"))
-    payload = {"execution_id": "e", "project": project}
+    payload = {"execution_id": "e", "project": codec.plain(project)}
     return messages.Replied(number=number, payload=payload)
 
 
