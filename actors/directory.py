@@ -1,6 +1,6 @@
 """Where a message for a project goes: on one machine, a dict that the Hub fills.
 
-A Client gets a port from the directory and never learns whether a project actor stands behind it.
+A Client gets a port from the directory and never learns what stands behind it.
 """
 
 from typing import Protocol

@@ -13,7 +13,8 @@ from protocol.rights import UNLIMITED, Rights
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever asked. It travels with every command, into the `prompt` record and the audit log."""
+    """The client of a request. It travels with every command, into the `prompt` record and the
+    audit log."""
 
     client_id: str
     user: str | None = None

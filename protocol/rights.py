@@ -49,5 +49,5 @@ UNLIMITED = Rights()
 
 def _forbidden(message: str) -> RequestRefused:
     return RequestRefused(
-        ErrorCode.FORBIDDEN, f"{message}; whoever runs the hub gives rights (AUTHORIZED_KEYS)"
+        ErrorCode.FORBIDDEN, f"{message}; the owner of the hub gives rights (AUTHORIZED_KEYS)"
     )

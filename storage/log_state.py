@@ -26,7 +26,7 @@ class Mark(BaseModel):
 
 class LogState(BaseModel):
     """`clean` is set only by a clean stop; everything before `checkpoint` was flushed. A mark is
-    trusted only as far as the files agree with it.
+    trusted only where the files agree with it.
 
     `segments` are the first numbers of the files, so that a lost file is noticed; files below
     `first_seq` were deleted on purpose (retention). `sync` is the policy under which the log is

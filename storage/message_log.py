@@ -1,6 +1,6 @@
 """The append-only log of one project, on files; every call is synchronous.
 
-One owner appends, rolls and trims. Whoever reads gets a `reader()` of its own, for its thread.
+One owner appends, rolls and trims. Each reader gets a `reader()` of its own, for its thread.
 """
 
 from collections.abc import Sequence

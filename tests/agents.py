@@ -1,5 +1,5 @@
-"""The agents that conversations are held with: the mock, as either version, and the real CLI on a
-fake API on loopback.
+"""The agents of the conversations: the mock as either version, and the real CLI on a fake API on
+loopback.
 
 `CLAUDEHUB_REAL_CLI` names real ones, separated by commas: `2.1.331=/path/to/claude,2.1.197=…`
 (.ci/conversations sets it).
@@ -28,7 +28,7 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Agent:
-    """`command` is CLAUDE_CMD."""
+    """One agent; `command` is its CLAUDE_CMD."""
 
     version: str
     command: str
@@ -43,7 +43,7 @@ class Agent:
 
 
 def agents() -> list[Agent]:
-    """The mock always; real ones where they are named."""
+    """Return the mocks, and the real ones that the environment names."""
     mock = f"{sys.executable} {MOCK}"
     found = [Agent(version, mock, is_real=False) for version in (NEW, OLD)]
     for named in filter(None, os.environ.get("CLAUDEHUB_REAL_CLI", "").split(",")):
@@ -54,7 +54,7 @@ def agents() -> list[Agent]:
 
 @contextmanager
 def fake_api(log: Path) -> Iterator[str]:
-    """Its address; each request becomes a line of `log`."""
+    """Start the fake API and yield its address. Each request becomes a line of `log`."""
     process = subprocess.Popen(
         [sys.executable, str(FAKE_API), "--port", "0"],
         env={**os.environ, "FAKE_API_LOG": str(log)},
@@ -73,7 +73,7 @@ def fake_api(log: Path) -> Iterator[str]:
 
 @contextmanager
 def hub_with(agent: Agent, scratch: Path, **settings: str) -> Iterator[HubProcess]:
-    """A hub whose agent has a home of its own; it must stop in order."""
+    """Start a hub whose agent has a home of its own. It must stop cleanly."""
     home = scratch / "home"
     home.mkdir(exist_ok=True)
     ours = {"CLAUDE_CMD": agent.command, "HOME": str(home), **settings}

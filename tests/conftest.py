@@ -1,4 +1,5 @@
-"""Frozen time that pykka and subprocess do not see, and a check that nothing is left behind."""
+"""Frozen time that pykka and subprocess do not see, shared hubs, and a check that nothing is left
+behind."""
 
 import os
 import secrets
@@ -32,15 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def keep_bytecode(config: pytest.Config) -> None:
-    """Where the environment wants none beside the sources, keep it in pytest's cache: or each hub
-    compiles the whole project at its start, which is half of the time that it takes."""
+    """Keep bytecode in pytest's cache if the environment forbids it beside the sources. Otherwise
+    each hub compiles the whole project at its start, which takes half of the start."""
     cache: pytest.Cache | None = getattr(config, "cache", None)
     if cache is not None and os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """After the whole suite, and all of its workers: no agent is left, nor what it has started."""
+    """Check after the whole suite and all its workers that no agent and no process of an agent is
+    left."""
     if hasattr(session.config, "workerinput"):
         return
     left = []
@@ -67,7 +69,7 @@ def pytest_runtest_makereport() -> Iterator[None]:
 
 
 def of_shared_hubs() -> set[psutil.Process]:
-    """Those hubs, and their agents: they are looked at when the module ends."""
+    """Return the processes of shared hubs; the module's end checks those."""
     found: set[psutil.Process] = set()
     for hub in HubProcess.running:
         if hub.is_shared and hub.is_running():
@@ -78,12 +80,12 @@ def of_shared_hubs() -> set[psutil.Process]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """Fails a test that leaves a thread, an actor or a child process."""
+    """Fail a test that leaves a thread, an actor or a child process."""
     before = set(threading.enumerate())
     shared = set(psutil.Process().children(recursive=True))  # a hub that a module's tests share
     shared_hubs = set(HubProcess.running)
     yield
-    # Of a test that has failed in the middle: ended in order, or its agents would fail others.
+    # The hub of a test that failed halfway ends cleanly too, or its agents would make others fail.
     forgotten = {hub for hub in HubProcess.running - shared_hubs if not hub.is_shared}
     for hub in forgotten:
         hub.stop()
@@ -111,7 +113,7 @@ def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
 
 
 def make_tls_files(folder: Path) -> TlsFiles:
-    """A new authority and a certificate of its own."""
+    """Make a new authority and a certificate of it."""
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost", "127.0.0.1")
     files = TlsFiles(folder / "hub.pem", folder / "hub.key", folder / "authority.pem")
@@ -123,7 +125,7 @@ def make_tls_files(folder: Path) -> TlsFiles:
 
 @pytest.fixture
 def tls(request: pytest.FixtureRequest) -> TlsFiles | None:
-    """Files for a test that is parametrized with "wss"; a hub speaks ws without them."""
+    """Make TLS files for a test with the parameter "wss"; return None for "ws"."""
     if getattr(request, "param", "ws") == "ws":
         return None
     return request.getfixturevalue("tls_files")
@@ -138,8 +140,8 @@ def shared_hubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHubs
 
 @pytest.fixture
 def share_hub(shared_hubs: SharedHubs, tls: TlsFiles | None) -> Iterator[Any]:
-    """Gives the module's hub of these settings. For a test that leaves it running, and that makes
-    projects of its own: their names must be unique in the module."""
+    """Return the module's hub with these settings. A test that uses it must leave it running, and
+    give its projects names that are unique in the module."""
     used: list[HubProcess] = []
 
     def share(**settings: str) -> HubProcess:
@@ -153,15 +155,15 @@ def share_hub(shared_hubs: SharedHubs, tls: TlsFiles | None) -> Iterator[Any]:
 
 @pytest.fixture
 def hub(share_hub: Any) -> HubProcess:
-    """The module's hub without settings of its own."""
+    """Return the module's hub with default settings."""
     shared: HubProcess = share_hub()
     return shared
 
 
 @pytest.fixture
 def start_hub(scratch: Path, tls: TlsFiles | None) -> Iterator[Any]:
-    """Starts a hub that is the test's own, for one that ends it, restarts it, or needs settings
-    that no other test has; it must stop in order, unless the test ended it."""
+    """Start a hub for this test alone: for a test that ends or restarts it, or needs settings that
+    no other test has. Unless the test ends it, it must stop cleanly."""
     started: list[HubProcess] = []
 
     def start(**settings: str) -> HubProcess:

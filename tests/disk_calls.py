@@ -1,8 +1,8 @@
-"""The disk under observation: every call that changes it can be made to fail, and is written down,
-so that the states that a power cut may leave can be built.
+"""An observed disk: a test can make every call that changes it fail, and build the states that a
+power cut may leave.
 
-What a cut may do (SQLite's crash tests, ALICE): a file keeps what was flushed; of what was written
-since, nothing, all, a part that ends at a sector, or zeros. Changes of names last in their order,
+What a cut may do (SQLite's crash tests, ALICE): a file keeps what was flushed. Of later writes it
+keeps nothing, all, a part that ends at a sector, or zeros. Changes of names survive in their order,
 up to the last one whose folder was flushed, and possibly further.
 """
 
@@ -60,7 +60,7 @@ class NameChange:
 
 
 class DiskCalls:
-    """`events`: what was done, and what the test has noted, in order."""
+    """`events` holds the calls and the test's notes, in order."""
 
     def __init__(self, root: Path) -> None:
         self.root = str(root)

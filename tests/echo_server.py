@@ -38,7 +38,7 @@ class Echo:
 
     message_bytes_max = None
 
-    def __init__(self, outbox: Outbox, _peer: Peer, _has_place: Callable[[], bool]) -> None:
+    def __init__(self, outbox: Outbox, _peer: Peer, _has_room: Callable[[], bool]) -> None:
         self._outbox = outbox
         self._stream = DeflateStream(alone_bytes_min=0)
 
@@ -78,7 +78,7 @@ def context(max_message_bytes: int, readiness: Readiness) -> ConnectionContext:
         tls=None,
         readiness=readiness,
         needs_key=False,
-        places=ConnectionLimit(1000),
+        connections=ConnectionLimit(1000),
         refused=lambda _peer, _status: None,
         heartbeat_s=30.0,
         handshake_timeout_s=10.0,

@@ -1,4 +1,4 @@
-"""An Executor that is not started, whose processes only note what is asked of them."""
+"""An Executor that is not started, with processes that only note what it asks of them."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ LINE = b'{"type":"assistant"}'
 
 
 class KnownCli(CliFacts):
-    """Nobody is asked."""
+    """A CLI of a known version."""
 
     def __init__(self, *, knows_snapshots: bool = False) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def settings(**changes: Any) -> ExecutorSettings:
 
 
 class FakeProcess:
-    """Stands where AgentProcess does."""
+    """A stand-in for AgentProcess."""
 
     started: ClassVar[list["FakeProcess"]] = []
 
@@ -244,5 +244,5 @@ def setup() -> Setup:
 
 @pytest.fixture
 def cold() -> Setup:
-    """With WARM_SESSIONS=0."""
+    """Return an Executor with WARM_SESSIONS=0."""
     return Setup(keeps_warm=False)

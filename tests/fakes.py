@@ -14,7 +14,7 @@ from protocol.dialect import VERSION_1, Broadcast
 
 
 class Probe(pykka.ThreadingActor):
-    """Never started: its inbox is read by the test."""
+    """An actor that is never started; the test reads its inbox."""
 
     def take(self) -> list[Any]:
         """Everything that it was told."""
@@ -26,7 +26,7 @@ class Probe(pykka.ThreadingActor):
 
 
 def inbox_of(actor: pykka.ThreadingActor) -> list[Any]:
-    """What an unstarted actor has told itself, or was told."""
+    """Take the messages in the inbox of an actor that is not started."""
     messages = []
     while not actor.actor_inbox.empty():
         messages.append(actor.actor_inbox.get().message)
@@ -34,7 +34,7 @@ def inbox_of(actor: pykka.ThreadingActor) -> list[Any]:
 
 
 class FrozenClock:
-    """Both times from freezegun's, which is frozen at every depth of every thread."""
+    """A clock on freezegun's time, which stands still in every thread."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -113,7 +113,7 @@ class FakeTransport:
 
 
 class RecordingSubscriber:
-    """Takes batches and keeps them."""
+    """A subscriber that keeps its batches."""
 
     dialect = VERSION_1
 

@@ -95,8 +95,8 @@ class HubProcess:
         return {**kept, **ours, **self._settings, **settings}
 
     def refusal(self) -> str:
-        """What `claudehub serve` says of settings that it does not begin with. In this process,
-        which takes no second; test_command_line.py starts one for it."""
+        """Return what `claudehub serve` prints about settings that it refuses. It runs in this
+        process, in less than a second; test_command_line.py starts a real one."""
         environment: dict[str, str | None] = dict.fromkeys(os.environ)
         begins = AssertionError("it takes these settings")
         with patch.object(server_main, "serve", side_effect=begins):
@@ -122,7 +122,7 @@ class HubProcess:
         return self._process is not None and self._process.poll() is None
 
     def kill_guardian(self) -> None:
-        """Then nobody ends the agents of a server that dies."""
+        """Kill the guardian, so that agents survive the server's death."""
         for child in psutil.Process(self.pid).children():
             if "guardian" in " ".join(child.cmdline()):
                 child.kill()
@@ -138,7 +138,7 @@ class HubProcess:
         return WireClient(self.url, **options)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """The exit code; 0 where it was ended before."""
+        """Stop the server and return its exit code; 0 if it had ended before."""
         if self._process is None:
             return 0
         process, self._process = self._process, None
@@ -157,8 +157,8 @@ class HubProcess:
 class SharedHubs:
     """The hubs that a module's tests share: one for each set of settings.
 
-    A hub that has died, or that a failed test has used, is replaced by a new one, so that it does
-    not fail the tests behind it.
+    It replaces a hub that has died, or that a failed test has used, so that the tests after it do
+    not fail too.
     """
 
     _opened: ClassVar[set["SharedHubs"]] = set()
@@ -208,7 +208,7 @@ class SharedHubs:
 
 
 class WireClient:
-    """Requests and updates as JSON, nothing of ours in between."""
+    """A client that sends requests and gets updates as JSON, without any code of ours."""
 
     def __init__(self, url: str, **options: Any) -> None:
         if url.startswith("unix:"):
@@ -238,7 +238,7 @@ class WireClient:
         return message
 
     def reply(self) -> dict[str, Any]:
-        """The next message that is no update; updates before it are kept."""
+        """Return the next message that is no update; keep the updates before it."""
         while (message := self.receive())["type"] == "update":
             self.updates.append(message["payload"])
         return message
@@ -263,7 +263,7 @@ class WireClient:
         return error
 
     def wait_for(self, update_type: str, **data: Any) -> dict[str, Any]:
-        """The next update of that type and data; all before it are kept in `updates`."""
+        """Return the next update with that type and data; keep all before it in `updates`."""
         seen = 0
         while True:
             while seen < len(self.updates):
@@ -276,12 +276,12 @@ class WireClient:
             self.updates.append(message["payload"])
 
     def take(self) -> list[dict[str, Any]]:
-        """The updates so far, which are then forgotten."""
+        """Return the updates so far, and forget them."""
         taken, self.updates = self.updates, []
         return taken
 
     def run(self, project_id: str, prompt: str, **payload: Any) -> dict[str, Any]:
-        """Executes, and gives the data of its end."""
+        """Execute a prompt and return the data of its end."""
         answer = self.request("execute", project_id=project_id, prompt=prompt, **payload)
         end = self.wait_for("execution_finished", execution_id=answer["execution_id"])
         data: dict[str, Any] = end["data"]

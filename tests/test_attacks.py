@@ -1,8 +1,5 @@
-"""What an attacker tries, by its name, over real sockets: it is of no use, and the hub goes on.
-
-Attacks on agents' sandboxes are in sandbox_cases.py; floods of connections in test_floods.py and
-test_hostile_sockets.py; forged signatures and certificates, byte by byte, in test_ssh.py.
-"""
+"""Attempts of an attacker, each under its own name, over real sockets: none succeeds, and the hub
+goes on."""
 
 import base64
 import contextlib

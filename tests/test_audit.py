@@ -1,4 +1,4 @@
-"""The audit log: what stands in it, what never does, and that it keeps to its bounds."""
+"""The audit log: its lines, what it never holds, and its limits."""
 
 import errno
 import json

@@ -1,4 +1,5 @@
-"""The certificate: what is wrong with it is said at the start, and a new one is taken up."""
+"""Certificates of the server: a start names their faults, and a running server takes up new
+ones."""
 
 import os
 import shutil

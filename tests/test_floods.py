@@ -1,4 +1,4 @@
-"""What one connection, one address and all together may take: places, requests, executions."""
+"""Limits for one connection, one address and all together: places, requests, executions."""
 
 import contextlib
 import socket
@@ -16,7 +16,7 @@ from websockets.frames import CloseCode
 from actors.frontend.conversation import LOCKED_MESSAGES_MAX, HubConversation
 from actors.frontend.listener import Listener
 from actors.frontend.readiness import Readiness
-from actors.limits import connections as places_module
+from actors.limits import connections as connections_module
 from actors.limits.connections import (
     HANDSHAKE_GRACE_S,
     HANDSHAKES_PER_ADDRESS_MAX,
@@ -162,7 +162,7 @@ class FarListener(Listener):
 
 @pytest.fixture
 def far_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(places_module.PendingConnections.__init__, "__kwdefaults__", SMALL)
+    monkeypatch.setattr(connections_module.PendingConnections.__init__, "__kwdefaults__", SMALL)
     listener, readiness = FarListener("127.0.0.1", 0), Readiness()
     readiness.start()
     listener.start(context(1024, readiness))

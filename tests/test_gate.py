@@ -1,4 +1,4 @@
-"""Who comes in, unstarted: the gate, the keyring, what each kind of key may ask for."""
+"""Authentication, unstarted: the gate, the keyring, and the rights of each kind of key."""
 
 import os
 from pathlib import Path
@@ -90,10 +90,10 @@ def test_a_signed_challenge_works_once(locked: Locked) -> None:
     offer = locked.setup.gate.offer
     assert offer is not None and (offer.method, offer.namespace) == ("ssh", "claudehub")
     proof = locked.proof()
-    locked.setup.has_place = False
+    locked.setup.has_room = False
     refusal = locked.enter(**proof)["payload"]
     assert refusal["code"] == "unauthenticated" and "MAX_CONN" in refusal["message"]
-    locked.setup.has_place = True
+    locked.setup.has_room = True
     assert locked.enter(**proof)["payload"] == {"user": "ann@laptop"}
     assert locked.enter(**proof)["payload"]["code"] == "invalid_message"
     assert locked.setup.gate.offer is None

@@ -1,5 +1,5 @@
-"""Peers that mean harm, or are broken: afterwards the server answers, and its threads, descriptors
-and memory are back where they were. Over TLS as well where bytes, and not frames, are at fault."""
+"""Hostile and broken peers: after them the server answers, and its threads, descriptors and memory
+are as before."""
 
 import contextlib
 import random

@@ -1,4 +1,4 @@
-"""Joining while thousands of lines are written: each number once, whoever joins when."""
+"""Joins while an agent writes thousands of lines: each client gets each number once."""
 
 import random
 import threading

@@ -1,4 +1,5 @@
-"""Every limit of a connection at, below and above; and that one who is refused loses nothing."""
+"""Every limit of a connection at, below and above its value; a refused request loses nothing
+else."""
 
 import contextlib
 import json

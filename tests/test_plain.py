@@ -1,4 +1,4 @@
-"""The plain classes that decide without a mailbox. Pure."""
+"""Plain classes that decide without an inbox. Pure."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The wait for the projects at the start, and what is said meanwhile."""
+"""The wait for the projects at the start, and the reports of its progress."""
 
 import threading
 from typing import Any

@@ -1,4 +1,4 @@
-"""A stop_request to stop is heard whichever thread the kernel gives the signal to."""
+"""A signal stops the server, whichever thread the kernel gives it to."""
 
 import os
 import signal

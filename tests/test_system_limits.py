@@ -1,4 +1,4 @@
-"""Limits of the system that are below MAX_CONN are named, with what to do."""
+"""The server names limits of the system that are below MAX_CONN, and what to do."""
 
 import resource
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Nothing in the packages is without a user, by vulture; each exception has its reason here."""
+"""Every name in the packages is used, by vulture's reckoning; each exception has its reason
+here."""
 
 import io
 from contextlib import redirect_stdout

@@ -1,4 +1,4 @@
-"""The agent's walls, looked at from inside: what it inherits, and what it cannot become."""
+"""The agent's walls, seen from inside: what it inherits, and what it cannot become."""
 
 import contextlib
 import os

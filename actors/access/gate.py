@@ -39,7 +39,7 @@ def server_name(data_id: str) -> str:
 class Gate:
     """`keyring` is None if no key is needed. The challenge binds server, connection and time, and
     is good for one authentication. `fingerprint` is that of the key that was last tried, valid or
-    not. `has_place` is called after a valid key. `too_many_executions` counts one more and returns
+    not. `has_room` is called after a valid key. `too_many_executions` counts one more and returns
     a reason if that is too many."""
 
     def __init__(
@@ -50,12 +50,12 @@ class Gate:
         client_id: str,
         peer: Peer,
         clock: Clock,
-        has_place: Callable[[], bool],
+        has_room: Callable[[], bool],
         too_many_executions: Callable[[], str | None],
     ) -> None:
         self.peer = peer
         self._too_many_executions = too_many_executions
-        self._has_place = has_place
+        self._has_room = has_room
         self.caller = Caller(client_id)
         self.fingerprint: str | None = None
         self._keyring = keyring
@@ -118,7 +118,7 @@ class Gate:
             verify(key, body.signature, self._challenge.encode(), certificate=certificate)
         except SshError as error:
             raise _refused(f"signature: {error}") from None
-        if not self._has_place():  # the client may try again, until AUTH_TIMEOUT
+        if not self._has_room():  # the client may try again, until AUTH_TIMEOUT
             raise _refused("the key is good, but there are too many connections (MAX_CONN)")
         self._challenge = None
         self._shown = shown

@@ -130,7 +130,7 @@ def read_keys(path: Path) -> tuple[Stamp, str]:
 
 
 def _check_owners(path: Path, seen: os.stat_result) -> None:
-    """Check owners and modes as sshd's StrictModes does: whoever can write the file, or replace it,
+    """Check owners and modes as sshd's StrictModes does: a user who can write or replace the file
     could let themselves in. Raises ReloadFailed and OSError."""
     ours = (0, os.geteuid())
     if seen.st_uid not in ours:

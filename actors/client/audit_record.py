@@ -14,7 +14,7 @@ from protocol.requests import MODELS
 # The action for a request of unknown type; its own words are not repeated.
 UNKNOWN = "unknown"
 KEY_REVOKED = "key_revoked"
-# The client is gone before the answer; the project's log tells whether the request was done.
+# The client left before the answer; the project's log shows what became of the request.
 UNANSWERED = "unanswered"
 _WITH_EXECUTION = ("execute", "agent_interrupt", "agent_kill")
 

@@ -258,7 +258,7 @@ class Outbox:
             self.inflater.miss()
 
     def _send(self) -> None:
-        """Send what fits, and note whether something is left."""
+        """Send what fits, and note if something is left."""
         if self._phase is _Phase.CLOSED:
             return
         try:

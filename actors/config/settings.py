@@ -121,8 +121,7 @@ class Config(LayeredSettings):
     authorized_keys: str | None = _setting(
         None,
         "/home/me/.ssh/authorized_keys",
-        "OpenSSH's authorized_keys: whoever connects must have one of these keys; read again "
-        "on change",
+        "OpenSSH's authorized_keys: every client must have one of these keys; read again on change",
     )
     auth_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
         "10s", "10s", "to authenticate, and to finish the handshake"
@@ -206,8 +205,8 @@ class Config(LayeredSettings):
         locked = self.authorized_keys is not None or self.allow_unauthenticated
         if not loopback and not locked:
             raise ValueError(
-                "BIND: without authentication only a loopback address is allowed, since whoever "
-                "reaches the port can run commands; example: AUTHORIZED_KEYS=/home/me/.ssh/"
+                "BIND: without authentication only a loopback address is allowed, since anyone "
+                "who reaches the port can run commands; example: AUTHORIZED_KEYS=/home/me/.ssh/"
                 "authorized_keys, BIND=127.0.0.1 (and an SSH tunnel), or ALLOW_UNAUTHENTICATED=yes"
             )
         return self

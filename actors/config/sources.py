@@ -83,7 +83,7 @@ def default_file() -> Path | None:
     path = Path(home) / "claudehub" / "config.toml"
     try:
         return path if path.is_file() else None
-    except OSError:  # It cannot be looked for; whoever reads it says why.
+    except OSError:  # No look at it is possible; reading it will say why.
         return path
 
 

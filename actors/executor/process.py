@@ -50,7 +50,7 @@ class ProcessSpec:
 
 
 class AgentProcess:
-    """The constructor starts the process, and raises OSError; `owner` is told what happens.
+    """The constructor starts the process, and raises OSError; the process's threads tell `owner`.
     `look_was_sure`: the last look for leftovers could read every new process, and none disappeared
     during it."""
 

@@ -11,7 +11,7 @@ from protocol.claude import AgentLine
 
 class Reports:
     """Lines of one execution, or of none, go together; other messages go behind them. A Project
-    that has ended is told nothing more. `lines` wait to be sent."""
+    that has ended gets no more messages. `lines` wait to be sent."""
 
     def __init__(self, project: Ref) -> None:
         self._project = project

@@ -68,7 +68,7 @@ class Turns:
         if self.worker is not None or self._waiting is not None or not self._settings.keeps_warm:
             return
         launch, wanted = self._starter.wanted(NO_OPTIONS)
-        try:  # whether a model was named is not known here
+        try:  # an earlier model is unknown here
             self.worker = self._starter.start(session, launch, wanted, model_named=True)
         except (OSError, ValueError) as error:
             logger.warning("%s: no process ahead: %s", self._name, error)

@@ -1,7 +1,7 @@
 """One project's stream of updates: gather, append, make durable, acknowledge, broadcast.
 
-The feed is the Project's, and used in its thread only. It schedules its own flush: whoever logs
-something need not ask. It knows the subscribers, whether the log can be written, and what is open.
+Only the Project's thread uses the feed. The feed schedules its own flush, so a caller that logs
+something need not ask for one. It knows the subscribers, the log's failures, and what is open.
 """
 
 import logging
@@ -68,7 +68,7 @@ class Feed:
         self._pending: list[Entry] = []
         self._flush_told = self._save_due = self._sync_due = self._retry_due = False
 
-    # -- what is told ------------------------------------------------------------------------
+    # -- logging and announcing ----------------------------------------------------------------
 
     def log(
         self,
@@ -109,7 +109,7 @@ class Feed:
         self._flush_soon()
 
     def announce(self, update_type: UpdateType, data: Data, *, is_kept: bool = True) -> None:
-        """Show an update that is not stored; one that is not `is_kept` may be dropped.
+        """Show an update without storing it; without `is_kept` a slow client may lose it.
 
         While the log cannot be written it goes out at once: it would otherwise wait behind records
         that the log does not take.

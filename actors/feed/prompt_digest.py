@@ -1,4 +1,4 @@
-"""What tells whether a prompt that is sent again is the same."""
+"""A digest of a prompt, to recognise the same prompt when a client sends it again."""
 
 import hashlib
 from typing import Any

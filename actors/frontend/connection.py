@@ -51,7 +51,7 @@ class ConnectionContext:
     tls: Callable[[], ssl.SSLContext] | None
     readiness: Readiness | None
     needs_key: bool
-    places: ConnectionLimit
+    connections: ConnectionLimit
     refused: Callable[[Peer, int], None]
     heartbeat_s: float
     handshake_timeout_s: float
@@ -73,7 +73,7 @@ class Connection:
         self._context = context
         self._peer = peer
         self._known = known
-        self._place = context.places.new(peer.origin)
+        self._permit = context.connections.new(peer.origin)
         user_timeout_s = max(2 * context.heartbeat_s, PROGRESS_S) + USER_TIMEOUT_MARGIN_S
         seat = None if context.readiness is None else context.readiness.seat(sock)
         raw = SocketTransport(sock, user_timeout_s=user_timeout_s, seat=seat)
@@ -99,7 +99,7 @@ class Connection:
             # Nobody may send on a descriptor that may soon belong to another connection.
             self._outbox.abort()
             self._transport.leave()
-            self._place.leave()
+            self._permit.leave()
 
     def _run(self) -> None:
         try:
@@ -137,7 +137,7 @@ class Connection:
                 self._context.refused(self._peer, http.HTTPStatus.BAD_REQUEST)
             return False
         # An unauthenticated connection does not count against MAX_CONN.
-        admit = self._place.has_room if self._context.needs_key else self._place.take
+        admit = self._permit.has_room if self._context.needs_key else self._permit.take
         reader = RequestReader(self._protocol, self._context.rules, admit)
         answer = None
         while answer is None:
@@ -158,7 +158,7 @@ class Connection:
 
     def _on_authenticated(self) -> bool:
         """Return True if MAX_CONN leaves room. Any thread may call it."""
-        if not self._place.take():
+        if not self._permit.take():
             return False
         self._known()
         return True

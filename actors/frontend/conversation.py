@@ -131,10 +131,10 @@ class HubConversation:
     """Turn messages into requests for a Client, which answers through the outbox."""
 
     def __init__(
-        self, context: HubContext, outbox: Outbox, peer: Peer, has_place: Callable[[], bool]
+        self, context: HubContext, outbox: Outbox, peer: Peer, has_room: Callable[[], bool]
     ) -> None:
         self._context = context
-        self._gate = context.new_gate(peer, has_place)
+        self._gate = context.new_gate(peer, has_room)
         self._outbox = outbox
         self._requests = context.quotas.requests.of_connection()
         self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)

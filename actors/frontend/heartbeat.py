@@ -1,4 +1,4 @@
-"""When a ping is due, and whether the peer is still there. There is no timer: the reading thread
+"""When to send a ping, and when the peer is gone. There is no timer: the reading thread
 asks."""
 
 from actors.runtime.clock import Clock

@@ -79,7 +79,7 @@ class HubProtocol(ServerProtocol):
 
 class _DeflateFactory(ServerPerMessageDeflateFactory):
     """permessage-deflate (RFC 7692). The feed compresses messages to the peer, for all subscribers
-    at once, so nothing is kept for that here. The peer is told to keep no context (section
+    at once, so nothing is kept for that here. The answer tells the peer to keep no context (section
     7.1.1.2), because an inflater costs 40 KiB and requests are short."""
 
     def __init__(self) -> None:

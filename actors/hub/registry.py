@@ -1,4 +1,4 @@
-"""Which projects there are, and whether one more may be made. Decides, starts nothing."""
+"""Which projects exist, and which may be added. This module decides and starts nothing."""
 
 import re
 import unicodedata

@@ -3,7 +3,7 @@
 import ipaddress
 from dataclasses import dataclass, field
 
-# Whoever has one IPv6 address usually has a whole network of that prefix.
+# A user with one IPv6 address usually has a whole network of that prefix.
 _IPV6_SITE_BITS = 64
 
 

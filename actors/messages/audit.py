@@ -1,4 +1,4 @@
-"""What the Auditor is told."""
+"""The messages of the Auditor."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a Client is told: by its connection, by the Hub and by projects."""
+"""The messages of a Client: from its connection, the Hub and projects."""
 
 from dataclasses import dataclass
 from typing import Any

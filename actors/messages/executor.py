@@ -1,4 +1,4 @@
-"""What an Executor is told: by its Project, and by the threads of its process."""
+"""The messages of an Executor: from its Project, and from the threads of its process."""
 
 from dataclasses import dataclass
 from typing import Any

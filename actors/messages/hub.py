@@ -1,4 +1,4 @@
-"""What the Hub is told: by Clients, by Projects and by main."""
+"""The messages of the Hub: from Clients, Projects and main."""
 
 import threading
 from dataclasses import dataclass

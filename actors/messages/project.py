@@ -1,4 +1,4 @@
-"""What a Project is told: by Clients, the Hub, its Executor and its FileWatcher."""
+"""The messages of a Project: from Clients, the Hub, its Executor and its FileWatcher."""
 
 from dataclasses import dataclass
 

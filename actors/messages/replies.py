@@ -14,8 +14,8 @@ from protocol.errors import WireError
 class Replied:
     """To a Client: request `number` worked.
 
-    `payload` is a value of JSON (see codec.plain); nobody changes it any more. `execution_id` is for
-    the audit log, if the payload does not name the execution.
+    `payload` is a value of JSON (see codec.plain); nobody changes it any more. `execution_id` is
+    for the audit log, if the payload does not name the execution.
     """
 
     number: int

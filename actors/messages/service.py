@@ -1,4 +1,5 @@
-"""What the Rotator and the watchers of files are told: only by timers and threads of their own."""
+"""The messages of the Rotator and of the watchers of files: all from timers and threads of their
+own."""
 
 from dataclasses import dataclass
 

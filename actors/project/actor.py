@@ -1,4 +1,4 @@
-"""The Project actor: takes requests, keeps order, and is the only one that writes its log."""
+"""The Project actor: it takes requests, keeps their order, and alone writes the project's log."""
 
 import logging
 from typing import assert_never
@@ -246,8 +246,8 @@ class Project(Actor):
     def _join(
         self, reply_to: ReplyTo, request: requests.ProjectJoin, subscriber: Subscriber
     ) -> None:
-        """Take the snapshot and register the subscriber within one message: whoever serves the
-        client reads from the log what is durable now, and everything later is offered."""
+        """Take the snapshot and register the subscriber within one message: the Client
+        reads from the log what is durable now, and the feed offers everything later."""
         bounds = self._log.bounds
         self._feed.subscribe(subscriber, start_position(request, bounds))
         self._start_watching()

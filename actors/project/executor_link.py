@@ -95,7 +95,7 @@ class ExecutorLink:
     # -- what it says ------------------------------------------------------------------------
 
     def on_process_changed(self, message: messages.ProcessChanged) -> None:
-        """Tell the Hub whether a process is kept, and since when.
+        """Tell the Hub which process is kept, if any, and since when.
 
         The Executor may report an idle process long after its turn's end was shown, when another
         project has been used since. The time of the end counts.

@@ -1,4 +1,4 @@
-"""Taking prompts: whether one may run, its record, and the answer once that is durable."""
+"""Take prompts: decide which may run, log each, and answer once that is durable."""
 
 import uuid
 from collections.abc import Callable

@@ -94,7 +94,7 @@ class RunQueue:
         return self.at_work(execution_id) or (waiting[0] if waiting else None)
 
     def finish(self, execution_id: str) -> None:
-        """Take out one that runs or waits, and give its place to the next."""
+        """Remove an execution that runs or waits, and give its place to the next."""
         if self.background is not None and self.background.execution_id == execution_id:
             self.background = None
         elif self.running is not None and self.running.execution_id == execution_id:

@@ -23,8 +23,8 @@ class Session:
 
     @property
     def is_changing(self) -> bool:
-        """Return True while a reset is on its way to the disk: whoever starts now would run in the
-        old session."""
+        """Return True while a reset is on its way to the disk: a prompt that starts now would run
+        in the old session."""
         return self._resets_pending > 0
 
     @property
@@ -49,7 +49,7 @@ class Session:
         return session_id != self._log.meta.session_id
 
     def began(self, run: Execution) -> None:
-        """Note whether a prompt names a model.
+        """Note that a prompt names a model, or none.
 
         The CLI may take it up, whatever becomes of the prompt, and bring it back with every
         --resume of the session. That a later prompt succeeds without a model proves nothing: one

@@ -126,7 +126,7 @@ class FrontEnd:
         self._server = server_name(data_id)
         self._clock = clock
         self._readiness = readiness
-        self._places = ConnectionLimit(config.max_conn)
+        self._connections = ConnectionLimit(config.max_conn)
         self._quotas = Quotas(config.rate_limit, clock)
         self._rules = HandshakeRules(
             allowed_origins=config.allowed_origins,
@@ -161,7 +161,7 @@ class FrontEnd:
             tls=None,
             readiness=self._readiness,
             needs_key=keyring is not None,
-            places=self._places,
+            connections=self._connections,
             refused=self._refused,
             heartbeat_s=config.heartbeat,
             handshake_timeout_s=config.auth_timeout,
@@ -171,7 +171,7 @@ class FrontEnd:
     def _refused(self, peer: Peer, status: int) -> None:
         self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
 
-    def _new_gate(self, keyring: Keyring | None, peer: Peer, has_place: Callable[[], bool]) -> Gate:
+    def _new_gate(self, keyring: Keyring | None, peer: Peer, has_room: Callable[[], bool]) -> Gate:
         client_id, executions = f"c-{secrets.token_hex(6)}", self._quotas.executions
         return Gate(
             keyring,
@@ -179,7 +179,7 @@ class FrontEnd:
             client_id=client_id,
             peer=peer,
             clock=self._clock,
-            has_place=has_place,
+            has_room=has_room,
             too_many_executions=partial(executions.refusal, executions.of_connection(), peer),
         )
 

@@ -1,5 +1,5 @@
-"""Everything that is read from outside, given what nobody would write: `python -m tests.fuzzing`.
+"""Fuzzing of everything that the hub reads from outside: `python -m tests.fuzzing`.
 
-A target takes bytes and raises nothing but what its caller expects; whatever else it raises is a
-finding, and becomes a case of `found.py`, which every run of the tests replays.
+A target takes bytes and raises only what its caller expects. Anything else is a finding, and
+becomes a case of `found.py`, which every test run replays.
 """
