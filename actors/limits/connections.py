@@ -44,23 +44,23 @@ class _Addresses:
 class ConnectionPermit:
     """One connection's permit to count against MAX_CONN."""
 
-    def __init__(self, places: "ConnectionLimit", origin: str | None) -> None:
-        self._places = places
+    def __init__(self, limit: "ConnectionLimit", origin: str | None) -> None:
+        self._limit = limit
         self.origin = origin
         self.is_over = False
 
     def has_room(self) -> bool:
         """Return True if MAX_CONN leaves room now, for the answer to a handshake."""
-        return self._places.has_room(self)
+        return self._limit.has_room(self)
 
     def take(self) -> bool:
         """Count the connection: its peer is known. Return False if there is no room."""
-        return self._places.take(self)
+        return self._limit.take(self)
 
     def leave(self) -> None:
         """Give the permit back, and take none any more: the connection is gone. Calling it again
         changes nothing."""
-        self._places.leave(self)
+        self._limit.leave(self)
 
 
 class ConnectionLimit:
@@ -82,30 +82,30 @@ class ConnectionLimit:
     def count(self) -> int:
         return len(self._taken)
 
-    def has_room(self, place: ConnectionPermit) -> bool:
+    def has_room(self, permit: ConnectionPermit) -> bool:
         with self._lock:
-            return self._has_room(place)
+            return self._has_room(permit)
 
-    def take(self, place: ConnectionPermit) -> bool:
+    def take(self, permit: ConnectionPermit) -> bool:
         with self._lock:
-            if not self._has_room(place):
+            if not self._has_room(permit):
                 return False
-            self._taken.add(place)
-            self._addresses.add(place.origin)
+            self._taken.add(permit)
+            self._addresses.add(permit.origin)
             return True
 
-    def leave(self, place: ConnectionPermit) -> None:
+    def leave(self, permit: ConnectionPermit) -> None:
         with self._lock:
-            place.is_over = True  # another thread may find its key to be valid only now
-            if place not in self._taken:
+            permit.is_over = True  # another thread may find its key to be valid only now
+            if permit not in self._taken:
                 return
-            self._taken.remove(place)
-            self._addresses.remove(place.origin)
+            self._taken.remove(permit)
+            self._addresses.remove(permit.origin)
 
-    def _has_room(self, place: ConnectionPermit) -> bool:
-        if len(self._taken) >= self._limit or place.is_over:
+    def _has_room(self, permit: ConnectionPermit) -> bool:
+        if len(self._taken) >= self._limit or permit.is_over:
             return False
-        return self._addresses.has_room(place.origin)
+        return self._addresses.has_room(permit.origin)
 
 
 class PendingConnections:
