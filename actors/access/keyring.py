@@ -74,7 +74,7 @@ class Keyring:
             if refusal is None:
                 return entry if certificate is None else entry.extended_to(certificate)
             refusals.append(refusal)
-        raise SshError((refusals or ["is not among those that may come in"])[0])
+        raise SshError((refusals or ["is not in AUTHORIZED_KEYS"])[0])
 
     def _refusal(
         self,
@@ -98,7 +98,7 @@ class Keyring:
         for entry in parsed.keys:
             keys.setdefault(entry.key.blob, []).append(entry)
         if not keys:
-            logger.warning("%s has no key that can be used: nobody can come in", self._path)
+            logger.warning("%s has no usable key: no client can authenticate", self._path)
         self._keys = keys
 
 
@@ -136,7 +136,7 @@ def _check_owners(path: Path, seen: os.stat_result) -> None:
     if seen.st_uid not in ours:
         raise _fault(path, f"belongs to uid {seen.st_uid}; chown it to the hub's user, or to root")
     if seen.st_mode & _OTHERS_WRITE:
-        raise _fault(path, "may be written by others; chmod go-w helps")
+        raise _fault(path, "is writable for other users; run chmod go-w on it")
     user = _user()
     home = None if user is None else os.path.realpath(user.pw_dir)
     for place in steps(path.absolute()):  # also for the links on the way
@@ -147,7 +147,9 @@ def _check_owners(path: Path, seen: os.stat_result) -> None:
                     path, f"lies in {folder}, which belongs to uid {found.st_uid}; move it"
                 )
             if found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX:
-                raise _fault(path, f"lies in {folder}, which others may write; chmod go-w helps")
+                raise _fault(
+                    path, f"lies in {folder}, which other users can write; run chmod go-w on it"
+                )
             if str(folder) == home:
                 break  # sshd does not check the folders above it either
 

@@ -275,7 +275,7 @@ class Client(Actor):
     def _on_flush(self) -> None:
         self._outbox.flush(FLUSH_WAIT_S)
         if self._outbox.is_too_slow():
-            self._close_slow("join again, after the last seq that came")
+            self._close_slow("join again, after the last seq that you got")
         self._send_replies()
         self._pump_soon()
 

@@ -80,5 +80,6 @@ class ReplyQueue(Generic[Answer]):
 def project_failed() -> HubFault:
     """Return the error for requests that a project has taken and will not answer."""
     return HubFault(
-        ErrorCode.INTERNAL, "the project failed while it worked on this; look, then try again"
+        ErrorCode.INTERNAL,
+        "the project failed during this request; check its state, then try again",
     )

@@ -252,7 +252,7 @@ def held(folder: str) -> Iterator[str]:
         has_proc = os.path.isdir(_OWN_DESCRIPTORS)
         found = os.readlink(by_descriptor) if has_proc else os.path.realpath(folder)
         if found != folder:
-            raise OSError(errno.ELOOP, f"the project's folder leads to {found} by now", folder)
+            raise OSError(errno.ELOOP, f"the project's folder now leads to {found}", folder)
         yield by_descriptor if has_proc else folder
     finally:
         os.close(fd)
@@ -262,7 +262,7 @@ def identity(folder: str) -> tuple[int, int]:
     """Return the device and inode of a folder. Raises OSError if a link has come into the way."""
     found = os.lstat(folder)
     if os.path.realpath(folder) != folder or not stat.S_ISDIR(found.st_mode):
-        raise OSError(errno.ELOOP, "the folder has become another since it was allowed", folder)
+        raise OSError(errno.ELOOP, "the folder has been replaced since it was allowed", folder)
     return identity_of(found)
 
 

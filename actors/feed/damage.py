@@ -49,7 +49,7 @@ class Damage:
             shown.insert(0, "its last records were damaged and are set aside")
         if not shown:
             return None
-        return f"its log is damaged: {', '.join(shown)}; `claudehub log verify` looks at all of it"
+        return f"its log is damaged: {', '.join(shown)}; `claudehub log verify` checks all of it"
 
 
 def _covers(known: MissingRecords, hole: MissingRecords) -> bool:

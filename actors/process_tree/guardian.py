@@ -47,7 +47,7 @@ class Guardian:
             self._popen.stdin.close()
             self._popen.wait(STOP_TIMEOUT_S)
         except (OSError, subprocess.TimeoutExpired) as error:
-            logger.error("the guardian did not end in order: %s", error)
+            logger.error("the guardian did not stop cleanly: %s", error)
             self._popen.kill()
             self._popen.wait()
 

@@ -83,7 +83,7 @@ class Runs:
         """Answer at once; the end comes as execution_finished. Raises WireError."""
         execution = self._meant(request.execution_id)
         if not self.queue.at_work(execution.execution_id):
-            problem = "that execution waits; agent_kill takes it out of the queue"
+            problem = "that execution waits in the queue; agent_kill removes it"
             raise RequestRefused(ErrorCode.NOTHING_RUNNING, problem)
         if execution.started_at_s is None:
             self._end_at_work(execution)
@@ -185,7 +185,7 @@ class Runs:
         self._executor.used_at_s = self._clock.monotonic()
         running = self.queue.at_work(message.execution_id)
         if running is None:
-            logger.error("an end of %s, which does not run", message.execution_id)
+            logger.error("the end of %s, which does not run", message.execution_id)
             return
         self._finish(
             running,

@@ -26,8 +26,8 @@ INSTALL_CLAUDE = (
     "is; `claudehub demo` shows the hub without it"
 )
 AS_ROOT = (
-    "RUNNING AGENTS AS ROOT: whatever a prompt asks for, or a file that an agent reads talks it "
-    "into, is done as root. Make a user for them and set AGENT_USER, or run the hub as that user"
+    "RUNNING AGENTS AS ROOT: an agent does as root whatever a prompt, or a file that it reads, "
+    "asks for. Make a user for agents and set AGENT_USER, or run the hub as that user"
 )
 
 

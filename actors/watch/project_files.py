@@ -84,7 +84,7 @@ class FileWatcher(Actor):
 
     def started(self) -> None:
         if not self._is_in_place():
-            logger.warning("%s: it leads elsewhere by now, and is not watched", self)
+            logger.warning("%s: it now leads elsewhere, and is not watched", self)
             return
         try:
             self._observer = self._watching(Observer())
@@ -98,8 +98,8 @@ class FileWatcher(Actor):
         if error.errno not in _NO_MORE_WATCHES:
             raise error
         logger.warning(
-            "%s: the system has no inotify watches left (%s); it is looked at each %g s instead. "
-            "To mend it: sysctl fs.inotify.max_user_watches=524288 (and max_user_instances=512)",
+            "%s: the system has no inotify watches left (%s); it is checked every %g s instead. "
+            "To raise the limit: sysctl fs.inotify.max_user_watches=524288 (and max_user_instances=512)",
             self,
             error.strerror,
             POLL_S,

@@ -135,7 +135,7 @@ class FileReloader(Actor):
             observer.start()
         except OSError as error:
             observer.stop()  # end the watches that have begun
-            logger.warning("%s: looked at every %.0f s only: %s", self._subject.name, LOOK_S, error)
+            logger.warning("%s: checked every %.0f s only: %s", self._subject.name, LOOK_S, error)
             return
         self._observer = observer
 

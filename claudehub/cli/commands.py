@@ -132,7 +132,7 @@ def tail_project(
         except KeyboardInterrupt:
             return 0
         except ConnectionEnded as error:
-            again = "" if position is None else f"; `--after-seq {position}` goes on from here"
+            again = "" if position is None else f"; `--after-seq {position}` continues from here"
             raise ConnectionEnded(f"{error}{again}") from None
     return 0
 

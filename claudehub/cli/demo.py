@@ -60,7 +60,7 @@ class Server:
         timer.cancel()
         if not line.startswith("listening on "):
             self.stop(signal.SIGKILL)
-            raise DemoFailed("the server did not start; its words are above")
+            raise DemoFailed("the server did not start; its output is above")
         return line.split()[-1]
 
     def stop(self, number: int) -> int:

@@ -63,7 +63,7 @@ def parse_certificate(text: str) -> Certificate:
     # The names of security keys have the host part only once.
     plain = f"{plain}@openssh.com" if plain.startswith("sk-") else plain
     if plain not in FIELDS:
-        raise SshError(f"{kind[:64]!r} is no kind of certificate that is taken")
+        raise SshError(f"{kind[:64]!r} is not a supported kind of certificate")
     if len(encoded) > CERTIFICATE_CHARACTERS_MAX:
         raise SshError(f"a certificate has at most {CERTIFICATE_CHARACTERS_MAX} characters")
     try:

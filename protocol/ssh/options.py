@@ -44,7 +44,7 @@ def parse_options(text: str) -> KeyOptions:
             raise SshError(f"the option {part[:64]!r} cannot be read")
         name, value = match[1].lower(), (match[2] or "").replace('\\"', '"')
         if name in seen:
-            raise SshError(f"the option {name!r} is there twice; the key is not used")
+            raise SshError(f"the option {name!r} is repeated; the key is not used")
         seen.add(name)
         if name == "expiry-time":
             options = replace(options, expires_at=_time(value))

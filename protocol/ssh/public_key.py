@@ -100,7 +100,7 @@ def parse_public_key(text: str) -> tuple[PublicKey, str]:
     """Return a key from OpenSSH's one-line form, and its comment. Raises SshError."""
     kind, encoded, comment = [*text.split(None, 2), "", "", ""][:3]
     if kind not in KINDS:
-        raise SshError(f"{kind[:64]!r} is no kind of key that is taken: {', '.join(KINDS)}")
+        raise SshError(f"{kind[:64]!r} is not a supported kind of key: {', '.join(KINDS)}")
     if len(encoded) > KEY_BYTES_MAX:
         raise SshError(f"a key has at most {KEY_BYTES_MAX} characters")
     try:
@@ -109,7 +109,7 @@ def parse_public_key(text: str) -> tuple[PublicKey, str]:
     except (ValueError, UnsupportedAlgorithm, NotImplementedError) as error:
         raise SshError(f"the key cannot be read: {error}") from None
     if not isinstance(key, _Key):
-        raise SshError("is no kind of key that is taken")
+        raise SshError("is not a supported kind of key")
     if isinstance(key, rsa.RSAPublicKey) and not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
         raise SshError(f"an RSA key has {RSA_BITS_MIN} to {RSA_BITS_MAX} bits, not {key.key_size}")
     return PublicKey(kind, blob, key, _application(kind, blob)), comment.strip()
