@@ -256,7 +256,7 @@ def test_unusable_lines_are_logged_by_number(
 ) -> None:
     Locked(tmp_path, "no-pty")
     assert "line 1: the option 'no-pty' is not understood" in caplog.text
-    assert "nobody can come in" in caplog.text
+    assert "no client can authenticate" in caplog.text
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "above", "shared", "link"])

@@ -104,7 +104,10 @@ def test_ssh_keygen_signs_with_a_certificate_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ("{ca}", "is not among those"),  # a key like others, whose signature proves nothing more
+        (
+            "{ca}",
+            "is not in AUTHORIZED_KEYS",
+        ),  # a key like others, whose signature proves nothing more
         ('cert-authority,principals="bob" {ca}', "for other names"),
         ("cert-authority {ca}", "for other names"),  # of the hub's user, which is not ann
         (
@@ -112,8 +115,11 @@ def test_ssh_keygen_signs_with_a_certificate_too(tmp_path: Path) -> None:
             "may not be used from 10.0.0.1",
         ),
         ('cert-authority,principals="ann",expiry-time="20200101" {ca}', "has expired"),
-        ('cert-authority,principals="ann" {key}', "is not among those"),
-        ("{key}", "is not among those"),  # the key may come in by itself, not by its certificate
+        ('cert-authority,principals="ann" {key}', "is not in AUTHORIZED_KEYS"),
+        (
+            "{key}",
+            "is not in AUTHORIZED_KEYS",
+        ),  # the key may come in by itself, not by its certificate
     ],
 )
 def test_the_options_of_an_authoritys_line_hold(
@@ -175,7 +181,7 @@ def test_an_authority_cannot_authenticate_itself(tmp_path: Path) -> None:
     _, authority = certify(tmp_path)
     door = Door(tmp_path, authority, authority_line(authority))
     refusal = door.enter(public(authority))
-    assert "is not among those" in refusal["message"]
+    assert "is not in AUTHORIZED_KEYS" in refusal["message"]
 
 
 def test_rights_are_those_of_the_authoritys_line(tmp_path: Path) -> None:
@@ -203,7 +209,7 @@ def test_a_connection_ends_with_its_certificate_or_authority(tmp_path: Path) -> 
         assert "user" in door.enter()
         door.file.write_text("# nobody any more\n")
         door.keyring.reload()
-        assert "is not among those" in str(door.setup.gate.look_again())
+        assert "is not in AUTHORIZED_KEYS" in str(door.setup.gate.look_again())
 
 
 def test_a_sha1_signature_of_an_authority_is_refused(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ class FileWatcher(Actor):
             raise error
         logger.warning(
             "%s: the system has no inotify watches left (%s); it is checked every %g s instead. "
-            "To raise the limit: sysctl fs.inotify.max_user_watches=524288 (and max_user_instances=512)",
+            "To raise the limit: sysctl fs.inotify.max_user_watches=524288 "
+            "(and max_user_instances=512)",
             self,
             error.strerror,
             POLL_S,
