@@ -55,7 +55,7 @@ class LogActor(Actor):
             stored=lambda: None,
         )
 
-    def receive(self, message: object) -> None:
+    def on_receive(self, message: object) -> None:
         if isinstance(message, messages._FlushFeed):
             self._feed.on_flush_due()
             return
