@@ -65,7 +65,7 @@ ROWS = [
         more_is_better=False,
     ),
     Row(
-        "deflate, 100 x 2 KiB, to compressing per client",
+        "deflate, 100 x 2 KiB / compressing per client",
         100,
         2048,
         base="gorilla-deflate",
@@ -73,7 +73,7 @@ ROWS = [
         targets=(4, None),
     ),
     Row(
-        "one of 100 stalled: p99 of the others, to without",
+        "one of 100 stalled: p99 of the others / none stalled",
         100,
         16384,
         key="p99_us",
