@@ -27,9 +27,12 @@ def text_frame(message: bytes) -> bytes:
     return text_head(len(message)) + message
 
 
-def text_frames(messages: Iterable[bytes]) -> list[bytes]:
-    """Return each message in a frame of its own."""
-    return [text_head(len(message)) + message for message in messages]
+def text_frames(messages: Iterable[bytes]) -> bytes:
+    """Return messages, each in a frame of its own, one behind the other."""
+    parts: list[bytes] = []
+    for message in messages:
+        parts += (text_head(len(message)), message)
+    return b"".join(parts)
 
 
 def deflated_frames(messages: Iterable[bytes]) -> bytes:

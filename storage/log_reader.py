@@ -11,7 +11,7 @@ from pathlib import Path
 from storage import disk, record, segment_file
 from storage.landmarks import Landmarks
 from storage.pages import PAGE_BYTES, BackwardFilling, Page, PageFilling
-from storage.segment_file import ConnectionPermit, SegmentFile
+from storage.segment_file import Place, SegmentFile
 from storage.segments import Segment, last_counting_seqs, list_segments
 
 # Compression or retention may remove a segment between its listing and its opening.
@@ -25,7 +25,7 @@ class LogReader:
         self._folder = folder
         self._landmarks = landmarks or Landmarks()
         # Where the last page ended (number, file, place), so that the next page need not search.
-        self._hint: tuple[int, Path, ConnectionPermit] | None = None
+        self._hint: tuple[int, Path, Place] | None = None
 
     def read_after(
         self, seq: int, upto: int, *, max_bytes: int = PAGE_BYTES, max_count: int = 1 << 30

@@ -14,7 +14,7 @@ from storage import disk, plain_lines, record, segment_file
 from storage.landmarks import last_record
 from storage.log_state import LogState, Mark
 from storage.pages import MissingRecords
-from storage.segment_file import START, ConnectionPermit
+from storage.segment_file import START, Place
 from storage.segments import Compression, Segment, last_counting_seqs, list_segments
 
 # How much is read after a clean stop.
@@ -157,7 +157,7 @@ def _scan_from_checkpoint(segments: list[Segment], state: LogState) -> _Scan:
     return scan
 
 
-def _start_of_scan(segments: list[Segment], state: LogState) -> tuple[int, ConnectionPermit, int]:
+def _start_of_scan(segments: list[Segment], state: LogState) -> tuple[int, Place, int]:
     """Return the segment, the place in it, and the number of the record before it."""
     mark = state.checkpoint
     for index, segment in enumerate(segments):

@@ -12,8 +12,8 @@ from storage.blocks import Block
 from storage.segments import Compression, Segment
 
 # An offset in the file, and how far into the block that begins there (0 in a plain file).
-ConnectionPermit = tuple[int, int]
-START: ConnectionPermit = (0, 0)
+Place = tuple[int, int]
+START: Place = (0, 0)
 # True if a record, by number and timestamp, is far enough; once true it stays true.
 Test = Callable[[tuple[int, bytes]], bool]
 # What a bisection found at an offset of a file: where a record begins, its number and its time.
@@ -38,12 +38,12 @@ class Chunk:
     """Whole lines in order, with their newlines. `place` is where they begin, `end` where the next
     chunk begins; `in_block`: places between them are places in a block."""
 
-    place: ConnectionPermit
+    place: Place
     lines: Sequence[bytes]
-    end: ConnectionPermit
+    end: Place
     in_block: bool
 
-    def behind(self, count: int) -> ConnectionPermit:
+    def behind(self, count: int) -> Place:
         """Return the place behind that many lines."""
         if count == len(self.lines):
             return self.end
@@ -56,16 +56,16 @@ class SegmentFile(Protocol):
     """Every call raises OSError if the file fails."""
 
     @property
-    def end(self) -> ConnectionPermit:
+    def end(self) -> Place:
         """Return the place behind the last line."""
 
-    def find(self, is_far_enough: Test) -> ConnectionPermit:
+    def find(self, is_far_enough: Test) -> Place:
         """Return where the first record begins that is far enough, or the end."""
 
-    def chunks_from(self, place: ConnectionPermit) -> Iterator[Chunk]:
+    def chunks_from(self, place: Place) -> Iterator[Chunk]:
         """Yield the lines from a place on."""
 
-    def lines_before(self, place: ConnectionPermit) -> Iterator[Sequence[bytes]]:
+    def lines_before(self, place: Place) -> Iterator[Sequence[bytes]]:
         """Yield the lines before a place: the nearest chunk first, in order within a chunk."""
 
 
@@ -87,10 +87,10 @@ class PlainFile:
         self._probes = probes
 
     @property
-    def end(self) -> ConnectionPermit:
+    def end(self) -> Place:
         return os.fstat(self._fd).st_size, 0
 
-    def find(self, is_far_enough: Test) -> ConnectionPermit:
+    def find(self, is_far_enough: Test) -> Place:
         """Search by bisection. Invariant: every record that begins before `low` is too small, and
         the wanted record begins no later than the first record at or after `high`."""
         low, high = 0, self.end[0]
@@ -109,11 +109,11 @@ class PlainFile:
     def _look(self, offset: int) -> Probe | None:
         return next(plain_lines.records_from(self._fd, offset), None)
 
-    def chunks_from(self, place: ConnectionPermit) -> Iterator[Chunk]:
+    def chunks_from(self, place: Place) -> Iterator[Chunk]:
         for start, lines in plain_lines.slabs_from(self._fd, place[0]):
             yield Chunk((start, 0), lines, (start + sum(map(len, lines)), 0), False)
 
-    def lines_before(self, place: ConnectionPermit) -> Iterator[Sequence[bytes]]:
+    def lines_before(self, place: Place) -> Iterator[Sequence[bytes]]:
         return plain_lines.slabs_before(self._fd, place[0])
 
 
@@ -128,10 +128,10 @@ class BlockFile:
         self._last: tuple[int, bytes] | None = None
 
     @property
-    def end(self) -> ConnectionPermit:
+    def end(self) -> Place:
         return os.fstat(self._fd).st_size, 0
 
-    def find(self, is_far_enough: Test) -> ConnectionPermit:
+    def find(self, is_far_enough: Test) -> Place:
         for chunk in self.chunks_from((self._last_too_small(is_far_enough), 0)):
             for index, number, line in record.sound_records(chunk.lines):
                 if is_far_enough((number, record.timestamp_of(line))):
@@ -155,14 +155,14 @@ class BlockFile:
         block = blocks.first_from(self._compression, self._fd, offset, self.end[0])
         return (block.offset, block.first) if block is not None else None
 
-    def chunks_from(self, place: ConnectionPermit) -> Iterator[Chunk]:
+    def chunks_from(self, place: Place) -> Iterator[Chunk]:
         offset, skip = place
         for block in blocks.blocks_from(self._compression, self._fd, offset):
             inner = skip if block.offset == offset else 0
             lines = self._lines(block, inner, block.plain_bytes)
             yield Chunk((block.offset, inner), lines, (block.end, 0), True)
 
-    def lines_before(self, place: ConnectionPermit) -> Iterator[Sequence[bytes]]:
+    def lines_before(self, place: Place) -> Iterator[Sequence[bytes]]:
         offset, inner = place
         if inner:
             block = blocks.first_from(self._compression, self._fd, offset, offset + 1)

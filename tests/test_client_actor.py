@@ -19,8 +19,8 @@ from actors.directory import LocalDirectory, LocalProject
 from actors.hub.metadata import error_info
 from actors.limits.peer import Peer
 from protocol import codec, requests
-from protocol.dialect import VERSION_1, Update
-from protocol.frames import text_frames
+from protocol.dialect import VERSION_1
+from protocol.frames import text_frame
 from storage import record
 from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings, MessageLog, open_log
@@ -338,8 +338,8 @@ def test_too_many_projects_on_a_connection_are_refused(setup: Setup) -> None:
 
 def test_the_close_of_a_slow_client_names_its_last_number() -> None:
     lines = [record.encode(n, STAMP, body_of("p", "claude", b"{}")) for n in (8, 9)]
-    shown = VERSION_1.messages([Update(line, is_stored=True, is_kept=True) for line in lines])
-    frames = text_frames([message for message, _ in shown])
+    shown = VERSION_1.messages([(line, True, True) for line in lines])
+    frames = [text_frame(message) for message, _ in shown]
     for sent_bytes, last_seq in ((0, 7), (1, 8), (len(frames[0]), 8), (len(frames[0]) + 1, 30)):
         setup = Setup()
         setup.transport.room = sent_bytes

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from protocol import codec, frames
-from protocol.dialect import VERSION_1, Update
+from protocol.dialect import VERSION_1
 from protocol.errors import ErrorCode, RequestRefused
 from storage import record
 from tests.fakes import body_of, texts
@@ -29,7 +29,7 @@ def test_replies_repeat_the_id_of_the_request() -> None:
 def test_a_stored_line_becomes_an_update_without_being_parsed() -> None:
     raw = b'{"a": 1.50, "b":"\\u00e9"}'
     line = record.encode(7, STAMP.encode(), body_of("p", "claude", raw, "e1"))
-    ((message, is_kept),) = VERSION_1.messages([Update(line, is_stored=True, is_kept=True)])
+    ((message, is_kept),) = VERSION_1.messages([(line, True, True)])
     assert is_kept
     assert raw in message
     assert json.loads(message) == {
@@ -49,7 +49,7 @@ def test_a_stored_line_becomes_an_update_without_being_parsed() -> None:
 def test_an_unlogged_update_has_no_number() -> None:
     body = body_of("p", "status", b'{"status":"idle"}')
     payload = codec.ephemeral_payload(STAMP, body)
-    shown = Update(payload, is_stored=False, is_kept=False)
+    shown = (payload, False, False)
     ((message, is_kept),) = VERSION_1.messages([shown])
     assert not is_kept
     update = json.loads(message)["payload"]

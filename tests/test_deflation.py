@@ -74,11 +74,11 @@ class Peer:
 
 def a_batch(deflation: Deflation, seq: int, texts: list[bytes], dropped: int = 0) -> Broadcast:
     """The first `dropped` of them may be dropped."""
-    framed, kept = text_frames(texts), texts[dropped:]
+    kept = texts[dropped:]
     return Broadcast(
         last_seq=seq,
-        frames=b"".join(framed),
-        kept_frames=b"".join(framed[dropped:]),
+        frames=text_frames(texts),
+        kept_frames=text_frames(kept),
         messages=texts,
         kept_messages=kept,
         deflation=deflation,

@@ -12,7 +12,7 @@ from protocol.requests import GetMessages
 from protocol.updates import Gap, UpdateType
 from storage.log_reader import LogReader
 from storage.message_log import Bounds
-from storage.pages import Item, MissingRecords, Page
+from storage.pages import MissingRecords, Page
 
 HISTORY_PAGE_BYTES = 1024 * 1024
 _MICROSECOND = timedelta(microseconds=1)
@@ -38,15 +38,16 @@ def one_reader(clock: Clock) -> Iterator[None]:
 
 def updates_of(page: Page, project_id: str, now: datetime) -> list[Update]:
     """Return the updates of a page; what cannot be read becomes a `gap`."""
-    return [_update(item, project_id, now) for item in page.items]
+    return [
+        (item, True, True) if isinstance(item, bytes) else _gap(item, project_id, now)
+        for item in page.items
+    ]
 
 
-def _update(item: Item, project_id: str, now: datetime) -> Update:
-    if isinstance(item, bytes):
-        return Update(item, True, True)
+def _gap(item: MissingRecords, project_id: str, now: datetime) -> Update:
     gap = Gap(first_seq=item.first_seq, last_seq=item.last_seq)
     (body,) = codec.update_bodies(project_id, [(UpdateType.GAP, gap, None)])
-    return Update(codec.ephemeral_payload(timestamp(now), body), False, True)
+    return codec.ephemeral_payload(timestamp(now), body), False, True
 
 
 def history(

@@ -8,7 +8,7 @@ from actors.client.history import one_reader, updates_of
 from actors.client.outbox import Outbox
 from actors.client.subscription import Subscription
 from actors.runtime.clock import Clock
-from protocol.dialect import broadcast
+from protocol.dialect import replay_frames
 from storage.log_reader import LogReader
 from storage.pages import MissingRecords
 
@@ -70,5 +70,5 @@ class Replays:
         if page.missing:
             self._report(subscription.project_id, page.missing)
         updates = updates_of(page, subscription.project_id, self._clock.now())
-        batch = broadcast(subscription.dialect, updates, last_seq=page.last_seq, deflation=None)
-        subscription.replayed(batch.frames, page.last_seq)
+        frames = replay_frames(subscription.dialect, updates)
+        subscription.replayed(frames, page.last_seq)

@@ -263,7 +263,7 @@ class Feed:
     def _send_at_once(self, entry: Entry, *, is_final: bool) -> None:
         (body,) = self._encoded([entry])
         payload = codec.ephemeral_payload(self.stamp(), body)
-        self._show([Update(payload, False, entry.is_kept)], None, is_final)
+        self._show([(payload, False, entry.is_kept)], None, is_final)
 
     def _encoded(self, entries: Sequence[Entry]) -> list[bytes]:
         """Return each update without its number and time. It is encoded once: the bytes that the
@@ -355,8 +355,8 @@ def _updates(
     """
     stored = iter(lines)
     return [
-        Update(next(stored), True, True)
+        (next(stored), True, True)
         if entry.is_logged
-        else Update(codec.ephemeral_payload(stamp, body), False, entry.is_kept)
+        else (codec.ephemeral_payload(stamp, body), False, entry.is_kept)
         for entry, body in zip(entries, encoded, strict=True)
     ]

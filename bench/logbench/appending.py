@@ -222,10 +222,10 @@ class Appending:
         stamped = stamp(1).encode()
 
         def store() -> None:
-            for seq, line in enumerate(self._lines):
-                record.encode(
-                    seq, stamped, codec.update_bodies("p", [("claude", line, "e" * 36)])[0]
-                )
+            for batch in batches(self._lines):  # as the feed does
+                updates = [("claude", line, "e" * 36) for line in batch]
+                for seq, body in enumerate(codec.update_bodies("p", updates)):
+                    record.encode(seq, stamped, body)
 
         dumped: list[object] = []
         with _watched_dumps(dumped.append):

@@ -9,7 +9,7 @@ import simplejson
 
 from actors.client.history import updates_of
 from bench.logbench.corpus import Corpus, stamp, timed
-from protocol.dialect import VERSION_1, broadcast
+from protocol.dialect import VERSION_1, replay_frames
 from storage.landmarks import Landmarks
 from storage.log_reader import LogReader
 from storage.segments import Compression
@@ -114,7 +114,7 @@ class Querying:
             while at < position:
                 page = sending.read_after(at, position)
                 updates = updates_of(page, "p", now)
-                broadcast(VERSION_1, updates, last_seq=page.last_seq, deflation=None)
+                replay_frames(VERSION_1, updates)
                 at = page.last_seq
 
         def parse() -> None:

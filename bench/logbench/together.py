@@ -19,7 +19,7 @@ import psutil
 from actors.client.history import one_reader, updates_of
 from actors.runtime.clock import SystemClock
 from bench.logbench.corpus import Corpus, agent_lines, bodies, settings, stamp
-from protocol.dialect import VERSION_1, broadcast
+from protocol.dialect import VERSION_1, replay_frames
 from storage.layout import DataLayout
 from storage.log_reader import LogReader
 from storage.log_state import LogState, SyncPolicy
@@ -79,7 +79,7 @@ class Together:
             with one_reader(clock):
                 page = reader.read_after(position, self._corpus.count)
                 updates = updates_of(page, "p", now)
-                broadcast(VERSION_1, updates, last_seq=page.last_seq, deflation=None)
+                replay_frames(VERSION_1, updates)
             position = page.last_seq if page.last_seq < self._corpus.count else 0
 
     def slow_client(self) -> Iterator[tuple[str, float]]:
