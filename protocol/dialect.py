@@ -21,8 +21,8 @@ _UPDATE_HEAD = b'{"type":"update","payload":'
 
 # One update on its way to the subscribers of a project: text, is_stored, is_kept. The text is the
 # stored record with its newline or, if it is not stored, the payload of the update. An update that
-# is not kept may be dropped for a slow client. It is a plain tuple, because objects of a class would
-# take a third of the time of a page of history.
+# is not kept may be dropped for a slow client. It is a plain tuple: objects of a class would take a
+# third of the time of a page of history.
 Update = tuple[bytes, bool, bool]
 
 
