@@ -112,7 +112,7 @@ def test_every_connection_has_a_challenge_of_its_own(locked: Locked) -> None:
 def test_a_failed_try_may_be_repeated(locked: Locked, tmp_path: Path) -> None:
     stranger = keygen(tmp_path, name="stranger")
     refused = locked.enter(**locked.proof(stranger))["payload"]
-    assert refused["code"] == "unauthenticated" and "not among those" in refused["message"]
+    assert refused["code"] == "unauthenticated" and "not in AUTHORIZED_KEYS" in refused["message"]
     refused = locked.enter(public_key=public(locked.key), signature="x")["payload"]
     assert refused["code"] == "unauthenticated" and refused["message"].startswith("signature: ")
     mixed = {**locked.proof(stranger), "public_key": public(locked.key)}
@@ -246,7 +246,7 @@ def test_a_file_writable_by_others_has_no_keys(locked: Locked) -> None:
     os.chmod(locked.file, 0o664)
     with pytest.raises(ReloadFailed, match="chmod go-w"):
         locked.keyring.reload()
-    assert "not among those" in locked.enter()["payload"]["message"]
+    assert "not in AUTHORIZED_KEYS" in locked.enter()["payload"]["message"]
     os.chmod(locked.file, 0o644)
     assert locked.keyring.reload()
 
@@ -287,7 +287,7 @@ def test_the_keys_file_must_belong_to_the_user_or_root(
 
         monkeypatch.setattr(os, "stat", lambda *a, **k: others(real[0](*a, **k)))
         monkeypatch.setattr(os, "fstat", lambda fd: others(real[1](fd)))
-    with pytest.raises(ReloadFailed, match=r"belongs to uid 4242|which others may write"):
+    with pytest.raises(ReloadFailed, match=r"belongs to uid 4242|which other users can write"):
         Keyring(file)
     folder.chmod(0o1777)  # as /tmp: nobody can replace what is not theirs
     if what == "shared":
