@@ -325,7 +325,7 @@ def listener(scratch: Path) -> Iterator[UnixListener]:
 def test_the_socket_refuses_another_user(
     listener: UnixListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where somebody has opened the mode: what the kernel says of the peer is looked at."""
+    """The mode of the socket is open here, so only the kernel's word about the peer protects it."""
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(listener.path))
         request, uid = listener.get_request()
@@ -397,14 +397,14 @@ def test_the_commands_sign_with_a_key(
 
 
 def test_the_client_signs_no_challenge_of_another_kind(keys: Keys) -> None:
-    """A server that is none must not get a signature for something else."""
+    """A false server must not get a signature that it can use elsewhere."""
     with pytest.raises(SigningFailed, match="no challenge"):
         list(Identity(keys.key).proofs("delete everything"))
     assert len(list(Identity(keys.key).proofs("claudehub x"))) == 1
 
 
 def test_a_client_answers_pings_while_nobody_reads_its_updates(hub: HubProcess) -> None:
-    """While `claudehub run` asks its user something, pings must be answered."""
+    """`claudehub run` must answer pings while it asks its user something."""
     with HubClient(Target(hub.url)) as quiet, hub.client() as other:
         quiet.request("project_create", path=hub.folder("quiet"))
         quiet.request("project_join", project_id="quiet")
@@ -415,7 +415,7 @@ def test_a_client_answers_pings_while_nobody_reads_its_updates(hub: HubProcess) 
 
 
 def test_the_hub_refuses_a_web_page_that_rebinds_its_name(hub: HubProcess) -> None:
-    """DNS rebinding: the page's name leads to loopback by now, and its Origin tells of it."""
+    """DNS rebinding: the page's name now leads to loopback, and its Origin shows it."""
     page = "http://evil.example"
     with pytest.raises(InvalidStatus) as refused:
         hub.client(origin=page, additional_headers={"Host": "evil.example"})
@@ -453,7 +453,7 @@ def test_the_client_skips_a_key_that_cannot_sign(
 
 
 def test_a_closed_stranger_that_sends_on_is_cut_off_in_time(locked_hub: HubProcess) -> None:
-    """Although it answers no close, and goes on."""
+    """The stranger does not answer the close and keeps sending."""
     with upgraded(locked_hub) as sock:
         sock.sendall(frame(1, b'{"type":"ping"}') * (LOCKED_MESSAGES_MAX + 1))
         ended = threading.Event()

@@ -190,7 +190,7 @@ def test_a_new_certificate_is_used_within_seconds(
 def test_the_server_stops_without_the_reloader_of_keys(
     files: TlsFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the reloader of keys, one that is taken out would stay good."""
+    """Without the reloader a removed key would stay good."""
     died: list[str] = []
     reloader = FileReloader(
         hub=Probe().actor_ref,

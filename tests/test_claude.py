@@ -209,7 +209,7 @@ def test_long_lines_are_cut_and_say_so() -> None:
 
 
 def test_a_cut_line_stays_below_the_announced_size() -> None:
-    """Control characters grow six times."""
+    """A control character becomes six characters in JSON."""
     for line in (
         claude.long_line(b"\x01" * 1000, b"\x01", 5000),
         claude.text_line(b"\x01" * 1000, 1000),
@@ -234,7 +234,7 @@ def test_a_tools_input_is_not_mistaken_for_the_line(inner: bytes) -> None:
 
 @pytest.mark.parametrize("kind_first", [True, False])
 def test_a_long_result_is_recognised_by_either_end(kind_first: bool) -> None:
-    """Also behind braces, quotation marks and backslashes in its text."""
+    """Its text may hold braces, quotation marks and backslashes."""
     text = rb"\"{\\" + b'","structured":{"a":[{"num_turns":1}]},"x":"'
     ends = b'"is_error":true,"num_turns":2,"user_message_uuid":"u","session_id":"s"'
     kind = b'"type":"result"'

@@ -230,7 +230,7 @@ def test_the_demo_fails_when_something_differs(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_launcher_becomes_the_server(scratch: Path) -> None:
-    """Through a symlink, from another folder; its pid is the server's."""
+    """It starts through a symlink, from another folder; its pid is the server's."""
     link = scratch / "hub"
     link.symlink_to(ROOT / "bin" / "claudehub")
     hub = HubProcess(scratch)

@@ -153,7 +153,7 @@ def test_clients_need_no_other_setting(users_file: Path, monkeypatch: pytest.Mon
 
 
 def test_clients_take_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the server that refuses one that is relative or not UTF-8."""
+    """Only the server refuses a path that is relative or not UTF-8."""
     for path in ("relative", os.fsdecode(b"/not-utf-8-\xff")):
         assert data_folder(Path(path)) == Path(path)
         monkeypatch.setenv("DATA_DIR", path)
@@ -205,7 +205,7 @@ def test_a_named_file_must_be_readable(
 
 
 def test_a_file_may_be_a_pipe() -> None:
-    """As a shell has it: `--config <(generate)`."""
+    """A shell makes one of `--config <(generate)`."""
     reader, writer = os.pipe()
     try:
         os.write(writer, b"ws_port = 1\n")

@@ -285,7 +285,7 @@ def test_a_denied_tool_tells_the_agent_why(talk: Talk) -> None:
 
 @pytest.mark.parametrize("tool", ["Bash:touch made.txt", "Write:made.txt:hello"])
 def test_the_agent_does_not_ask_again_for_a_remembered_permission(talk: Talk, tool: str) -> None:
-    """Also in the process that takes the place of the one that was told."""
+    """This holds in the next process of the session too."""
     made = talk.folder / "made.txt"
     execution_id = talk.start(f"[[tool:{tool}]]")
     talk.answer(talk.question(), "allow", remember=True)
@@ -391,7 +391,7 @@ def running(command: str) -> bool:
 
 
 def test_processes_of_a_turn_end_with_it(talk: Talk) -> None:
-    """While the process stays."""
+    """The CLI's own process stays."""
     prompt = f"[[tool:Bash:(setsid {LONG} &) ; sleep 0.3]]"
     end = talk.run(prompt, options={"allowed_tools": ["Bash"]})
     assert end["outcome"] == "success"
@@ -549,7 +549,7 @@ def test_kill_9_of_the_server_ends_the_agent_at_once(agent: Agent, scratch: Path
 
 
 def test_a_result_beyond_the_line_limit_ends_its_turn(agent: Agent, scratch: Path) -> None:
-    """It cannot be read whole, and must not cost the time limit."""
+    """The hub cannot read it whole, and must not wait for the time limit."""
     with hub_with(agent, scratch, MAX_LINE_BYTES="100000") as hub, hub.client() as client:
         talk = Talk(agent, hub, client, "p")
         first = talk.run("[[text:A]]")

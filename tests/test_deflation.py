@@ -92,7 +92,7 @@ def a_text(chooser: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_every_subscriber_can_inflate_every_update(seed: int) -> None:
-    """Joins, leaves and joins again in any order, two projects, all kinds of peers."""
+    """Peers of all kinds join, leave and join again in any order, in two projects."""
     chooser = random.Random(seed)
     projects = {"p": Deflation(), "q": Deflation()}
     kinds: list[dict[str, Any]] = [{}, {}, {"keeps_context": False}, {"window_bits": 9}]
@@ -172,7 +172,7 @@ def test_a_connection_follows_one_project_at_a_time() -> None:
 
 
 def test_dropped_deltas_do_not_break_a_slow_peers_stream() -> None:
-    """Deltas that wait are dropped; what follows cannot refer to them, and goes out as it is."""
+    """Later messages cannot refer to dropped deltas, so they go out uncompressed."""
     deflation, slow, quick = Deflation(), Peer(limit=9_000), Peer()
     slows, quicks = slow.join(), quick.join()
     chooser = random.Random(1)
@@ -199,7 +199,7 @@ def test_dropped_deltas_do_not_break_a_slow_peers_stream() -> None:
 
 @pytest.mark.parametrize("what_waits", ["a begun batch", "a reply", "another project"])
 def test_a_batch_dropped_at_once_does_not_break_the_stream(what_waits: str) -> None:
-    """It went through the compressor already: what follows could refer to it."""
+    """The batch has passed the compressor, so later messages could refer to it."""
     deflation, peer, chooser = Deflation(), Peer(limit=3000), random.Random(2)
     subscription, other = peer.join("p"), peer.join("q")
     texts = [chooser.randbytes(400).hex().encode() for _ in range(4)]

@@ -18,7 +18,7 @@ class WordsHub(HubProcess):
 
 
 def test_a_made_up_dialect_joins_beside_version_1(scratch: Path) -> None:
-    """The dialect is made in under 60 lines; nothing else of the hub knows of it."""
+    """The dialect takes under 60 lines, and nothing else of the hub knows of it."""
     assert len(Path(made_up_dialect.__file__).read_text().splitlines()) < 60
     hub = WordsHub(scratch).start()
     try:

@@ -68,7 +68,7 @@ def test_content_blocks_are_sent_as_they_are(setup: Setup) -> None:
 
 
 def test_the_mode_is_reset_after_each_turn(setup: Setup) -> None:
-    """Behind the turn, so that the next one need not."""
+    """After the turn, so that the next one need not wait."""
     setup.start()
     assert setup.process.controls("set_permission_mode") == []  # it was an argument
     finish(setup)
@@ -413,7 +413,7 @@ def test_a_process_that_dies_between_turns_is_no_error(setup: Setup) -> None:
 
 
 def test_a_prompt_for_a_dead_process_goes_to_another(setup: Setup) -> None:
-    """Its end comes behind the order; it has said nothing to the prompt."""
+    """The news of the death comes after the prompt; the process has written nothing about it."""
     setup.start()
     finish(setup)
     setup.start(RESUMED, "f")
@@ -577,7 +577,7 @@ def test_with_background_off_lines_after_a_turn_belong_to_no_execution(setup: Se
 
 
 def test_a_session_may_be_forgotten_during_preparation(setup: Setup) -> None:
-    """It is said before anything is read."""
+    """The CLI says so before it reads anything."""
     setup.start(RESUMED, allowed_tools=["Read"])
     assert setup.process.prompts() == []
     setup.read(FORGOTTEN)
@@ -609,7 +609,7 @@ def test_a_failed_second_start_leaves_no_process(
 
 
 def test_a_remembered_permission_belongs_to_the_session_that_asked(setup: Setup) -> None:
-    """Also where that has been given up meanwhile."""
+    """The project may have left that session in the meantime."""
     setup.start()
     setup.tell(messages.ForgetPermissions())
     remember(setup, RULE, MODE)
@@ -621,7 +621,7 @@ def test_a_remembered_permission_belongs_to_the_session_that_asked(setup: Setup)
 
 
 def test_a_session_that_was_cleared_has_no_permissions(setup: Setup) -> None:
-    """The process holds on to its rules, so it is used no more."""
+    """The process keeps its rules after /clear, so the hub does not use it again."""
     setup.start()
     setup.read(INIT)
     remember(setup, RULE)
@@ -741,7 +741,7 @@ def test_a_result_that_is_too_long_still_ends_the_turn(setup: Setup) -> None:
 
 
 def test_another_line_that_is_too_long_ends_nothing(setup: Setup) -> None:
-    """What looks like one in the words of a model is escaped."""
+    """A model may write text that looks like a result; in JSON it is escaped."""
     setup.start()
     said = b'{"type":"assistant","text":"{\\"type\\":\\"result\\",\\"num_turns\\":1'
     cut = Cut(5_000, b'\\"type\\":\\"result\\"","uuid":"u"}')
@@ -769,7 +769,7 @@ def test_an_ended_project_gets_no_more_messages(setup: Setup) -> None:
 
 @pytest.mark.parametrize("how", ["kill", "interrupt", "timeout"])
 def test_an_execution_that_is_ending_does_not_give_way_to_the_clis_turn(how: str) -> None:
-    """It ran behind that."""
+    """The prompt used to run after the CLI's turn although its end was under way."""
     setup = Setup(background=True)
     setup.start()
     finish(setup)
@@ -791,7 +791,7 @@ def test_an_execution_that_is_ending_does_not_give_way_to_the_clis_turn(how: str
 
 
 def test_permissions_do_not_outlive_a_clear_that_comes_first(setup: Setup) -> None:
-    """In a process that has named no session yet."""
+    """The process has not named a session yet."""
     setup.start()
     setup.read(INIT)
     remember(setup, RULE)
@@ -815,7 +815,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 
 def test_an_input_that_cannot_be_encoded_is_refused(setup: Setup) -> None:
-    """Nested too deeply for those who must write it again, or with a number that JSON has not."""
+    """It is nested too deeply to be written again, or holds a number that JSON does not have."""
     setup.start()
     told = []
     for levels in (90, 101, 120):
@@ -850,7 +850,7 @@ def test_with_background_off_no_line_keeps_a_process(setup: Setup) -> None:
 
 
 def test_a_process_with_closed_output_gets_no_prompt(setup: Setup) -> None:
-    """Its output has ended, and it lives on."""
+    """The process lives on after its output has ended."""
     setup.start()
     finish(setup)
     setup.end_output()

@@ -94,7 +94,7 @@ def test_a_process_that_does_not_answer_during_preparation_is_ended(
 
 
 def test_an_interrupt_that_takes_the_prompt_back(setup: Setup) -> None:
-    """2.1.331 gives no result then."""
+    """Version 2.1.331 gives no result then."""
     setup.start()
     uuid = setup.process.prompts()[0]["uuid"]
     setup.interrupt()
@@ -118,7 +118,7 @@ def test_a_prompt_may_end_while_it_waits_for_another_process(setup: Setup) -> No
 
 
 def test_after_sigint_the_process_does_not_stay(setup: Setup) -> None:
-    """It writes its result and only then exits."""
+    """It writes its result and then exits."""
     setup.start()
     setup.interrupt()
     setup.fire(messages._RungDue)
@@ -189,7 +189,7 @@ def test_processes_of_the_cli_end_before_execution_finished(setup: Setup) -> Non
 
 @pytest.mark.parametrize("is_seen", [True, False])
 def test_an_unreadable_process_is_examined_again(setup: Setup, is_seen: bool) -> None:
-    """One in the middle of an exec shows no mark; one that has wiped its environment never will."""
+    """A process during its exec shows no mark; one that has cleared its environment never will."""
     setup.start()
     setup.process.look_was_sure = False
     setup.kill()

@@ -68,7 +68,7 @@ def test_connections_are_limited_by_max_conn() -> None:
 
 
 def test_a_closed_connection_frees_its_place() -> None:
-    """Its key is looked at by another thread, which may come to it late."""
+    """Another thread checks its key, and may come too late."""
     places = ConnectionLimit(1)
     place = places.new("192.0.2.7")
     place.leave()
@@ -291,7 +291,7 @@ class Asked:
 
 
 def test_strangers_use_no_allowance_of_others() -> None:
-    """Whatever they ask for, however many they are."""
+    """Whatever they ask for, and however many they are."""
     with freezegun.freeze_time():
         quotas = Quotas(1, FrozenClock())
         for _ in range(2 * REQUESTS_IN_ALL):
@@ -302,7 +302,7 @@ def test_strangers_use_no_allowance_of_others() -> None:
 
 
 def test_a_refused_execution_is_not_counted(tmp_path: Path) -> None:
-    """By somebody without a key, or with one that may only look."""
+    """The client has no key, or a read-only one."""
     locked = Locked(tmp_path, 'claudehub="read-only"')
     locked.setup.too_many = "counted"
     assert locked.ask("execute", project_id="p", prompt="x") == "unauthenticated"

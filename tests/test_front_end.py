@@ -231,7 +231,8 @@ def test_a_pong_comes_back_with_what_the_ping_held(hub: HubProcess) -> None:
 
 @over_both
 def test_the_peer_sees_the_close_despite_data_after_its_fault(hub: HubProcess) -> None:
-    """A socket that is closed with unread input sends a RST, which eats what was not read yet."""
+    """A socket that closes with unread input sends a RST, which discards what the peer has not
+    read."""
     with upgraded(hub) as sock:
         sock.sendall(frame(2, b"binary") + b"".join([frame(1, b"x" * 60_000)] * 30))
         assert close_of(read_to_the_end(sock))[0] == 1003
@@ -239,7 +240,7 @@ def test_the_peer_sees_the_close_despite_data_after_its_fault(hub: HubProcess) -
 
 @over_both
 def test_all_clients_get_the_close_at_the_same_time(scratch: Any, tls: TlsFiles | None) -> None:
-    """Those that answer and those that do not, under one deadline."""
+    """One deadline holds for clients that answer and clients that do not."""
     hub = HubProcess(scratch, tls, MAX_CONN="1000").start()
     with contextlib.ExitStack() as stack:
         socks = [stack.enter_context(upgraded(hub)) for _ in range(40)]

@@ -167,7 +167,7 @@ def test_a_key_for_some_projects_may_use_those(tmp_path: Path, kind: str, payloa
 
 
 def test_every_request_has_its_rights() -> None:
-    """A request that is new is for a key of all rights until somebody decides."""
+    """A new request needs a key with all rights until somebody decides."""
     for model in MODELS.values():
         assert issubclass(model, requests.Payload)
     assert {kind for kind, _ in requests_of_every_kind()} >= READING
@@ -228,7 +228,7 @@ def test_an_expired_key_closes_its_connections(tmp_path: Path) -> None:
 
 
 def test_a_far_expiry_uses_short_timers(tmp_path: Path) -> None:
-    """Waiting so long at a time is more than the system can."""
+    """The system cannot wait so long at a time."""
     locked = Locked(tmp_path, 'expiry-time="99990101Z"')
     locked.enter()
     assert locked.setup.timers.pending[-1].delay_s == EXPIRY_LOOK_MAX_S
@@ -263,7 +263,8 @@ def test_unusable_lines_are_logged_by_number(
 def test_the_keys_file_must_belong_to_the_user_or_root(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """As sshd's StrictModes: who owns it, or could put another in its place, could come in."""
+    """As with sshd's StrictModes: its owner, and anyone who can replace it, could let themselves
+    in."""
     folder = tmp_path / "above" / "keys"
     folder.mkdir(parents=True)
     file = folder / "authorized_keys"

@@ -293,7 +293,7 @@ def test_the_least_recently_used_process_goes_in_any_order_of_reports(setup: Set
 def test_nesting_is_found_under_another_spelling(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a file system ignores case: the same folders, and no text of theirs says so."""
+    """On a file system that ignores case two different texts may name one folder."""
     setup.made("outer")
     same = registry_module._is_same_folder
 

@@ -131,7 +131,7 @@ def test_a_leave_makes_room_for_another_project(hub: HubProcess) -> None:
 
 
 def test_the_hub_stops_reading_from_a_client_that_reads_no_answers(start_hub: Any) -> None:
-    """TCP pushes back: what one who does not read may send ends, and the hub's memory with it."""
+    """TCP then holds the client back, so the hub's memory stays limited."""
     hub = start_hub()
     with upgraded(hub, receive_buffer=16 * 1024) as sock, hub.client() as other:
         sock.settimeout(0.5)

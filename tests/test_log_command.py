@@ -94,7 +94,7 @@ def test_verify_reports_a_file_that_it_cannot_open_and_goes_on(
 
 
 def test_verify_still_reports_a_loss_that_a_start_has_noted(tmp_path: Path) -> None:
-    """The server has noted it, and the metadata agrees with the files again."""
+    """The metadata agrees with the files again, because the start has noted the loss."""
     layout = make(tmp_path)
     store = ProjectStore(layout)
     list_segments(layout.log("p"))[-1].path.unlink()

@@ -94,7 +94,7 @@ def test_retention_follows_age_and_size(
 
 
 def test_a_files_age_is_that_of_its_records(rolling: ProjectSetup) -> None:
-    """A clock that was a year ahead, or a copy of the folder, must not pin it for ever."""
+    """A clock that was a year ahead, or a copy of the folder, must not keep it for ever."""
     rolling.end(rolling.execute())
     before = len(names(rolling))
     for segment in list_segments(rolling.layout.log("p")):

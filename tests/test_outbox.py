@@ -116,7 +116,7 @@ def test_a_buffer_that_is_half_sent_counts_whole() -> None:
 
 
 def test_a_caller_that_finds_the_outbox_busy_is_woken_when_it_is_empty() -> None:
-    """A pong that is just going out wakes nobody; a replay that waits for it must go on."""
+    """A pong on its way wakes nobody, but a replay that waits for it must continue."""
     outbox, transport, woken = an_outbox()
     assert outbox.is_idle_else_wake() and not woken
     transport.held_bytes = 1

@@ -70,7 +70,7 @@ def test_processes_that_a_turn_left_are_found(
 
 
 def test_processes_of_a_helper_belong_to_the_helper(stack: ExitStack) -> None:
-    """A browser of an MCP server, say, in a session of its own."""
+    """For example the browser of an MCP server, in a session of its own."""
     call = f"subprocess.Popen([sys.executable, '-c', {spawn(True)!r}])"
     code = f"import signal, subprocess, sys; {call}; signal.pause()"
     census = Census()
@@ -124,7 +124,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, *answers: Look) -> None:
 def test_a_stray_during_its_exec_is_examined_again(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was not, and outlived a server that had died while it began."""
+    """Such a process once outlived a server that had died during its start."""
     pid = start(stack, SLEEP)
     looks(monkeypatch, Look(unreadable={pid}))
     assert tree.end_strays(MARK, 1.0) == 1
@@ -137,7 +137,7 @@ def test_an_unreadable_process_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_process_that_forks_during_the_search_is_found() -> None:
-    """And is gone before its own turn comes: its child was not, and outlived the end."""
+    """The process ends before its turn in the search; its child once outlived the end."""
     there = iter([[1, 2], [1, 3], [3, 4], [4]])
     assert list(tree.rounds(lambda: next(there))) == [[1, 2], [3], [4]]
     endless = iter(range(10**6))
@@ -146,7 +146,7 @@ def test_a_process_that_forks_during_the_search_is_found() -> None:
 
 @pytest.mark.parametrize("way", ["exit", "kill"])
 def test_a_double_fork_at_the_moment_of_the_end_is_ended(hub: HubProcess, way: str) -> None:
-    """At several moments around it. (Each waits for a second: the child holds the output open.)"""
+    """Try several moments around it. (Each takes a second: the child holds the output open.)"""
     with hub.client() as client:
         client.request("project_create", path=hub.folder(way))
         client.request("project_join", project_id=way)

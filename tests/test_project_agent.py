@@ -235,7 +235,7 @@ def test_a_key_is_for_one_prompt_with_its_options(setup: ProjectSetup) -> None:
 
 
 def test_a_key_sent_twice_before_it_is_durable_runs_once(setup: ProjectSetup) -> None:
-    """By two clients at once: both are answered, when the first would be."""
+    """Two clients send it at once; both get their answer when the first is durable."""
     setup.ask(keyed(), handle=False)
     setup.ask(keyed(), handle=False)
     assert setup.client.take() == []
@@ -390,7 +390,7 @@ def test_a_reset_that_is_refused_changes_nothing(
 def test_a_model_may_come_back_as_long_as_the_session_lives(
     setup: ProjectSetup, option: str
 ) -> None:
-    """Also behind one that succeeded without calling any (`/cost`), and behind a crash."""
+    """Also after a prompt that succeeded without calling a model (`/cost`), and after a crash."""
     with_session(setup)
     setup.end(setup.execute(**{option: "haiku"}), Outcome.KILLED)
     for outcome in (Outcome.ERROR, Outcome.SUCCESS, Outcome.SUCCESS):
@@ -415,7 +415,7 @@ def test_a_new_session_has_no_model(setup: ProjectSetup) -> None:
 
 
 def test_a_session_is_kept_with_its_first_line(setup: ProjectSetup) -> None:
-    """A crash does not bring back the one before, nor none."""
+    """A crash brings back neither the earlier session nor none."""
     execution_id = setup.execute()
     for session_id in ("s1", "s2"):  # /clear
         setup.tell(output(execution_id, b"{}", session_id=session_id))
@@ -490,7 +490,7 @@ def test_a_join_starts_a_process_ahead(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_process_was_used_last_when_its_turn_ended(setup: ProjectSetup, frozen: Any) -> None:
-    """What it holds is measured behind the end, and may be told long after it."""
+    """The hub measures its memory after the end, and may report it much later."""
     execution_id = setup.execute()
     setup.tell(messages.ProcessChanged(pid=1))
     assert warm_process(setup).pid is None
@@ -560,7 +560,7 @@ def test_any_sequence_has_one_end_for_each_execution(
 
 
 def test_an_executor_that_has_just_died_takes_nothing_with_it(setup: ProjectSetup) -> None:
-    """Its parent is told only when its process is gone."""
+    """Its parent learns of the death only when its process is gone."""
     setup.end(setup.execute())
     setup.executor.actor_ref.actor_stopped.set()
     running = setup.execute()
@@ -575,7 +575,7 @@ def test_an_executor_that_has_just_died_takes_nothing_with_it(setup: ProjectSetu
     [b'{"update_type":"prompt","x":1}', b'{"seq":1,"update_type":"execution_finished","x":1}'],
 )
 def test_recovery_does_not_believe_what_the_agent_wrote(setup: ProjectSetup, line: bytes) -> None:
-    """Behind a crash: no project that cannot be opened, no execution without an end."""
+    """After a crash the project opens, and each execution has its end."""
     setup.tell(output(setup.execute(), line))
     setup.project._log.abandon()
     setup.open()

@@ -193,7 +193,7 @@ def test_watches_that_run_out_below_the_root_are_noticed(
 
 
 def test_changes_beyond_the_limit_are_reported_as_truncated(scratch: Path) -> None:
-    """A change of note may be among what was not noted."""
+    """One that matters may be among those that were not noted."""
     project = Probe()
     watcher = unstarted(project, scratch)
     (scratch / ".gitignore").write_text("node_modules/\n")
@@ -211,7 +211,7 @@ def test_changes_beyond_the_limit_are_reported_as_truncated(scratch: Path) -> No
 
 
 def test_noted_paths_are_limited() -> None:
-    """100,000 files of a dependency folder that is being written."""
+    """For example 100,000 files of a dependency folder."""
     notes = _Notes(Probe().actor_ref)
     for number in range(NOTED_MAX + 100):
         notes.on_any_event(FileCreatedEvent(f"/p/node_modules/{number}"))
@@ -223,7 +223,7 @@ def test_noted_paths_are_limited() -> None:
     "pattern", ["*a" * 25 + "*b", "**/a/" * 25 + "z", "*" * 300 + "x", "[" * 300, "?" * 250]
 )
 def test_a_hostile_gitignore_delays_nobody(scratch: Path, pattern: str) -> None:
-    """An agent, or a repository, writes it: nothing could interrupt the match."""
+    """An agent or a repository writes it, and nothing could interrupt the match."""
     (scratch / ".gitignore").write_text(f"*.log\n{pattern}\n" * 100)
     began_s = time.process_time()
     for path in ("a" * 200, "a/" * 20 + "a", "sub/" + "a" * 200):

@@ -153,7 +153,7 @@ def test_closed_segments_are_compressed_one_after_the_other(
 def test_an_agent_writes_a_module_where_the_server_was_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The compressor is a Python program of the server's user: it takes none from there."""
+    """The compressor is a Python program of the server's user, and must not import that module."""
     with freeze_time(NOW):
         setup = Setup(tmp_path / "data", compression=Compression.GZIP)
         make_log(setup, "a")

@@ -99,7 +99,7 @@ def rewritten(armored: str, old: bytes, new: bytes, *, behind: bytes = b"", cut:
     "kind", ["sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"]
 )
 def test_a_security_key_must_be_touched(kind: str) -> None:
-    """Made as PROTOCOL.u2f says, since ssh-keygen needs the hardware."""
+    """The test makes the signature itself (PROTOCOL.u2f), since ssh-keygen needs the hardware."""
     line, touched = security_key(kind, flags=1)
     _, untouched = security_key(kind, flags=0)
     verify(parse_public_key(line)[0], touched, CHALLENGE)
@@ -252,12 +252,12 @@ def test_expiry_is_local_time_without_a_z() -> None:
 
 
 def test_ssh_keygen_is_there() -> None:
-    """Half of this file would say nothing without it."""
+    """Without it half of this file would test nothing."""
     assert shutil.which("ssh-keygen")
 
 
 def test_a_point_that_is_compressed_is_refused() -> None:
-    """The library raises NotImplementedError there, which ended the actor."""
+    """The library raises NotImplementedError for it, which once ended the actor."""
     curve = ec.generate_private_key(ec.SECP256R1()).public_key()
     compressed = serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint
     kind = b"ecdsa-sha2-nistp256"
@@ -276,7 +276,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
 @given(data=st.data())
 @settings(max_examples=300, deadline=None)
 def test_a_broken_signature_is_always_an_ssh_error(data: Any, made: tuple[str, bytes]) -> None:
-    """Hundreds of thousands were tried by hand."""
+    """A longer run by hand tried hundreds of thousands."""
     line, whole = made
     at = data.draw(st.integers(0, len(whole) - 1))
     broken = (

@@ -213,7 +213,7 @@ def test_a_connection_ends_with_its_certificate_or_authority(tmp_path: Path) -> 
 
 
 def test_a_sha1_signature_of_an_authority_is_refused(tmp_path: Path) -> None:
-    """cryptography's own SSHCertificate takes it."""
+    """cryptography's own SSHCertificate accepts it."""
     key, authority = certify(tmp_path, ca_kind="rsa")
     kind, encoded = line_of(key).split()[:2]
     blob = base64.b64decode(encoded)

@@ -58,8 +58,8 @@ def test_every_row_of_the_table_holds(state: State, event: Event) -> None:
 
 
 def test_every_state_but_the_last_can_end() -> None:
-    """An exit, or what follows it, leads to the end from everywhere; a grace from everything that
-    was asked of the process."""
+    """From every state an exit, or what follows it, leads to the end; so does the grace after each
+    request."""
     for state in State:
         if state not in (State.SWEEPING, State.GONE):
             assert (state, Event.EXIT) in TABLE, state

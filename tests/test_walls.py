@@ -148,7 +148,7 @@ def passable() -> Iterator[Path]:
 
 
 def test_an_agent_runs_as_its_user(passable: Path) -> None:
-    """As root only, so this is two tests."""
+    """These are two tests, because only root can change the user."""
     if not IS_ROOT:
         hub = HubProcess(passable, AGENT_USER=NOBODY)
         with pytest.raises(AssertionError, match="AGENT_USER: only a server that runs as root"):
@@ -201,7 +201,7 @@ def test_a_missing_command_is_named_behind_a_launcher(scratch: Path) -> None:
 
 
 def test_a_broken_command_is_named_at_the_start(scratch: Path) -> None:
-    """Such as a sandbox that the program is not in."""
+    """For example a sandbox that does not contain the program."""
     hub = HubProcess(scratch, CLAUDE_CMD="/bin/sh -c 'echo no such thing >&2; exit 5'").start()
     wait_until(lambda: "at --version: no such thing" in (scratch / "stderr").read_text())
     assert hub.stop() == 0
