@@ -16,14 +16,14 @@ class ProjectPort(Protocol):
     """Where messages for one project go."""
 
     def tell(self, message: ProjectMessage) -> bool:
-        """Return False where the project cannot be reached just now."""
+        """Return False if the project cannot be reached just now."""
 
 
 class Directory(Protocol):
     """What a Client knows of the projects."""
 
     def find(self, project_id: str) -> ProjectPort | None:
-        """Return None where there is no such project."""
+        """Return None if there is no such project."""
 
 
 class LocalProject:

@@ -33,7 +33,7 @@ class Dialect(Protocol):
         """Return the request in a client's message. Raise Undecodable with the answer to it."""
 
     def greeting(self, welcome: Welcome) -> bytes | None:
-        """Return the first message of a connection; None where the version has none."""
+        """Return the first message of a connection; None if the version has none."""
 
     def result(self, request_id: str | None, payload: Any) -> bytes:
         """Return the reply to a request that worked; `payload` is a value of JSON, or its text."""

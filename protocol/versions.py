@@ -14,8 +14,8 @@ DIALECTS: dict[str | None, Dialect] = {None: VERSION_1, SUBPROTOCOLS[0]: VERSION
 def choose_subprotocol(offered: Sequence[str]) -> str | None:
     """Return the WebSocket subprotocol to answer with (RFC 6455, section 1.9).
 
-    Return None where the client offers none: it gets version 1. Raise ValueError, with a text that
-    names the known ones, where the client offers only unknown ones.
+    Return None if the client offers none: it gets version 1. Raise ValueError, with a text that
+    names the known ones, if the client offers only unknown ones.
     """
     if not offered:
         return None

@@ -47,8 +47,8 @@ HEAD_BYTES = _MAGIC_BYTES + _CHECKED
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Where a block lies, and its first record. `size_bytes` is its size in the file, `plain_bytes`
-    the size of its lines."""
+    """The place of a block, and its first record. `size_bytes` is its size in the file,
+    `plain_bytes` the size of its lines."""
 
     offset: int
     first: tuple[int, bytes]

@@ -69,7 +69,7 @@ class DataLayout:
 
 
 def boot_id() -> str:
-    """Return a name for the present run of the system; "" where the system has none (macOS).
+    """Return a name for the present run of the system; "" if the system has none (macOS).
 
     Without it, LOG_SYNC=interval and never cannot tell a power cut from a kill
     (docs/message-log.md).

@@ -100,7 +100,7 @@ class LogReader:
 
     @contextmanager
     def _opened(self, segment: Segment, upto: int) -> Iterator[tuple[SegmentFile, Path] | None]:
-        """A segment as it lies there now; None where it is gone. What lies behind `upto` may still
+        """Return a segment as it is now; None if it is gone. What lies behind `upto` may still
         change, so it is not remembered."""
         found: Segment | None = segment
         with ExitStack() as stack:
@@ -122,7 +122,7 @@ class LogReader:
             yield opened
 
     def _fill(self, page: PageFilling, segment: Segment, limit: int) -> bool:
-        """Sound records of a segment, up to a number; False where the page is full."""
+        """Add sound records of a segment, up to a number; return False if the page is full."""
         with self._opened(segment, limit) as found:
             if found is None:
                 return page.is_open

@@ -55,7 +55,7 @@ def history(
 ) -> tuple[bytes, tuple[MissingRecords, ...]]:
     """Return the result of get_messages as JSON, and what of it could not be read.
 
-    It reads forwards from `after_seq` or `since` where one is given; else it takes the newest
+    It reads forwards from `after_seq` or `since` if one is given; else it takes the newest
     records within the bounds. Raises OSError.
     """
     low, high = _range(reader, bounds, request)

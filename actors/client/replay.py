@@ -34,7 +34,7 @@ class Replays:
         self._running: deque[_Replay] = deque()
 
     def start(self, subscription: Subscription, reader: LogReader, since: str | None) -> None:
-        """Begin a replay, or step to live at once where there is nothing to replay."""
+        """Begin a replay, or step to live at once if there is nothing to replay."""
         self.drop(subscription.project_id)
         if not subscription.go_live():
             self._running.append(_Replay(subscription, reader, since))
@@ -43,12 +43,12 @@ class Replays:
         self._running = deque(r for r in self._running if r.subscription.project_id != project_id)
 
     def can_go_on(self) -> bool:
-        """Return True if there is a page to send and room for it. Where there is no room, the
+        """Return True if there is a page to send and room for it. Without room, the
         outbox tells the Client when there is."""
         return bool(self._running) and self._outbox.is_open and self._outbox.is_idle_else_wake()
 
     def pump(self) -> None:
-        """Send one page. Raises OSError where a log cannot be read."""
+        """Send one page. Raises OSError if a log cannot be read."""
         replay = self._running.popleft()
         try:
             with one_reader(self._clock):

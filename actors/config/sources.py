@@ -78,7 +78,7 @@ def _not_yet() -> list[str]:
 
 
 def default_file() -> Path | None:
-    """Return `$XDG_CONFIG_HOME/claudehub/config.toml`, or None where there is no such file."""
+    """Return `$XDG_CONFIG_HOME/claudehub/config.toml`, or None if there is no such file."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     path = Path(home) / "claudehub" / "config.toml"
     try:

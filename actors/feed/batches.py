@@ -14,7 +14,7 @@ Callback = Callable[[], None]
 class Entry:
     """One update that waits. `on_stored` is called once it is durable.
 
-    `on_refused`: the update may be given up where the log cannot be written, and is called then.
+    `on_refused`: the feed may give up the update if the log cannot be written, and calls this then.
     `opens` and `closes` say what the record begins and ends (OpenRecords).
     """
 

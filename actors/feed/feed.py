@@ -194,13 +194,13 @@ class Feed:
 
     @property
     def is_written(self) -> bool:
-        """Return True where nothing waits that could be written."""
+        """Return True if nothing waits that could be written."""
         return not self._pending or self.problem is not None
 
     def _flush(self) -> None:
         """Write what waits, acknowledge it, show it.
 
-        Where the log does not take it, what was not accepted yet is refused; the rest waits, and
+        If the log does not take it, refuse what was not accepted yet; the rest waits, and
         the agent's pipe with it.
         """
         entries = self._pending
@@ -304,7 +304,7 @@ class Feed:
             self._failed(error)
 
     def notice_stop(self) -> None:
-        """Look at the log after a failure where no batch was being written: a flush for the
+        """Look at the log after a failure while no batch was being written: a flush for the
         metadata may have stopped it."""
         if self.problem is None and self._log.is_stopped:
             self._failed(LogStopped("the log has stopped after a failed flush"))

@@ -47,7 +47,7 @@ class OpenRecords:
 
     @property
     def since_seq(self) -> int | None:
-        """Return a number before the first record of all that is open; None where nothing is."""
+        """Return a number before the first record of all that is open; None if nothing is."""
         return min([seq for _, seq in self._open.values()], default=None)
 
     def __iter__(self) -> Iterator[Opens]:

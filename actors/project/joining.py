@@ -9,7 +9,7 @@ def start_position(request: requests.ProjectJoin, bounds: Bounds) -> int:
     """Return the number behind which the joiner's updates begin.
 
     With `since` it is the lowest number possible: the Client looks the time up in
-    the log. Raises RequestRefused (`history_gone`) where the log cannot go on from the client's
+    the log. Raises RequestRefused (`history_gone`) if the log cannot go on from the client's
     position, so that a client never misses updates without a word, nor gets others under numbers
     that it knows.
     """

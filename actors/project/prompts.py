@@ -81,7 +81,7 @@ class Prompts:
         return options.model_copy(update={"add_dirs": folders})
 
     def _check_room(self) -> None:
-        """Raise RequestRefused where the queue is full; HubFault (`storage_failed`) below
+        """Raise RequestRefused if the queue is full; HubFault (`storage_failed`) below
         MIN_FREE_BYTES, so that running executions can finish."""
         if not self._queue.has_room:
             raise RequestRefused(

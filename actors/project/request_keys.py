@@ -30,7 +30,7 @@ class RequestKeys:
     def find(self, run: KeyedExecution) -> str | None:
         """Return the execution that the key has run already, or None.
 
-        Raises RequestRefused where the key ran another prompt.
+        Raises RequestRefused if the key ran another prompt.
         """
         known = self._runs.get(run.request_key)
         if known is None:

@@ -161,7 +161,7 @@ class Runs:
         self._note_start(execution, started)
 
     def on_output(self, message: messages.AgentOutput) -> None:
-        """Log the lines; where one names a session, what that changes comes right behind it."""
+        """Log the lines. If one names a session, log right after it what that changes."""
         lines, execution_id = message.lines, message.execution_id
         running = None if execution_id is None else self.queue.at_work(execution_id)
         begin = 0

@@ -18,7 +18,7 @@ logger = logging.getLogger("claudehub.actors")
 
 
 def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
-    """Tell an actor that may have ended; return False where it has."""
+    """Tell an actor that may have ended; return False if it has."""
     try:
         receiver.tell(message)
     except pykka.ActorDeadError:
