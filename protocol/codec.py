@@ -16,7 +16,7 @@ _JOIN_POSITIONS = ("after_seq", "since", "last")
 _MESSAGES = {"string_unicode": "must not hold a lone surrogate"}
 
 
-def _plain(value: object) -> dict[str, Any]:
+def _model_as_dict(value: object) -> dict[str, Any]:
     """Return a model as plain values. Raises TypeError for anything else, as json does."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
@@ -44,7 +44,7 @@ _encoder = simplejson.JSONEncoder(
     separators=(",", ":"),
     ensure_ascii=True,
     allow_nan=False,
-    default=_plain,
+    default=_model_as_dict,
 )
 
 # A stored line is `{"crc":"9f3c01ab",` and then the payload of its update; this is the length of

@@ -178,7 +178,7 @@ class Turn:
         return []
 
     def call_tools(self, blocks):
-        """Whether the turn has ended with it."""
+        """Call the tools; return True if that ended the turn."""
         most = mock_option("max-turns")
         if most and self.calls >= int(most):
             problem = f"Reached maximum number of turns ({most})"

@@ -16,7 +16,7 @@ WAIT_S = 5.0
 
 
 class Fragile(Actor):
-    """Fails where it is told to."""
+    """An actor that fails at the place named by `where`."""
 
     def __init__(self, parent: Any, where: str, made: list["Fragile"]) -> None:
         super().__init__(parent=parent, name="fragile")

@@ -123,7 +123,7 @@ def test_a_change_before_the_watch_is_seen(files: TlsFiles, tmp_path: Path) -> N
 
 
 def subject_of(hub: HubProcess, authority: Path) -> bool:
-    """Whether the server's certificate is signed by that authority."""
+    """Return True if that authority has signed the server's certificate."""
     context = ssl.create_default_context(cafile=authority)
     with socket.create_connection(("127.0.0.1", port_of(hub)), timeout=10) as sock:
         try:

@@ -765,6 +765,7 @@ def test_an_ended_project_gets_no_more_messages(setup: Setup) -> None:
     setup.tell(messages.WarmUp(session=SessionChoice()))
     setup.start()
     setup.read(LINE, RESULT)
+    assert setup.project.take() == []
 
 
 @pytest.mark.parametrize("how", ["kill", "interrupt", "timeout"])

@@ -1,4 +1,4 @@
-"""When a ping is due, and who is gone."""
+"""The heartbeat: when it pings, and when it gives a peer up."""
 
 from datetime import timedelta
 

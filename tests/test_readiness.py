@@ -20,7 +20,7 @@ def readiness() -> Iterator[Readiness]:
 
 
 class Waiter:
-    """A connection whose thread waits once and then keeps its turn until it is told."""
+    """A connection whose thread waits once, and then keeps its turn until `end`."""
 
     def __init__(self, readiness: Readiness, woken: threading.Semaphore) -> None:
         self.near, self.far = socket.socketpair()

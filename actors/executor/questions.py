@@ -113,9 +113,9 @@ def deny_line(question: Question, message: str) -> bytes:
 
 
 class Remembered:
-    """What users have allowed for the rest of one session. The CLI's process keeps it, and a
-    process that takes its place is told again. In memory only: after a restart the server asks
-    again."""
+    """What users have allowed for the rest of one session. The CLI's process keeps it, and the
+    Executor repeats it to the next process of the session. It is in memory only: after a restart of
+    the server the agent asks again."""
 
     def __init__(self) -> None:
         self.rules = NO_RULES

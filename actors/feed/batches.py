@@ -1,4 +1,4 @@
-"""Updates that wait to be written, and what is refused of them where they cannot be."""
+"""Updates that wait to be written, and which of them a failing log refuses."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,7 @@ class Entry:
 def give_up(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
     """Split what waits into what is refused, with an `on_refused` to call, and what stays.
 
-    Where the beginning of something is refused, its end goes without a word: nothing ends that
-    never was.
+    If the beginning of something is refused, drop its end as well: nothing ends that never began.
     """
     refused = [entry for entry in entries if entry.on_refused is not None]
     never_began = {entry.opens.id for entry in refused if entry.opens is not None}

@@ -5,6 +5,7 @@ something need not ask for one. It knows the subscribers, the log's failures, an
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import compress
 from pathlib import Path
@@ -37,7 +38,9 @@ ROOM_AGAIN_BYTES = 1024 * 1024
 class _Audience(dict[str, Subscriber]):
     """The subscribers of one dialect, by id, and their compressed streams."""
 
-    deflation: Deflation | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.deflation = Deflation()
 
 
 class Feed:
@@ -64,7 +67,7 @@ class Feed:
         self._clock = clock
         self._timers = timers
         self._stored = stored
-        self._audiences: dict[Dialect, _Audience] = {}
+        self._audiences = defaultdict[Dialect, _Audience](_Audience)
         self._pending: list[Entry] = []
         self._flush_told = self._save_due = self._sync_due = self._retry_due = False
 
@@ -161,8 +164,7 @@ class Feed:
         now, by itself."""
         self._take_out(subscriber.id)
         subscriber.register(position, self._log.last_seq)
-        audience = self._audiences.setdefault(subscriber.dialect, _Audience())
-        audience[subscriber.id] = subscriber
+        self._audiences[subscriber.dialect][subscriber.id] = subscriber
         self.subscriber_count += 1
 
     def unsubscribe(self, subscriber_id: str) -> None:
@@ -248,8 +250,6 @@ class Feed:
 
     def _show(self, shown: Sequence[Update], last_seq: int | None, is_final: bool = False) -> None:
         for dialect, audience in self._audiences.items():
-            if audience.deflation is None:
-                audience.deflation = Deflation()
             batch = broadcast(
                 dialect,
                 shown,
@@ -337,7 +337,7 @@ class Feed:
     def close(self) -> None:
         """Flush and close the log, and note that this stop was clean.
 
-        Where something could not be written it was not clean: the next start looks for it.
+        With unwritten records it is not clean: the next start looks for what is missing.
         """
         if any(entry.is_logged for entry in self._pending):
             self._log.abandon()
@@ -350,8 +350,7 @@ def _updates(
 ) -> list[Update]:
     """Return a batch for its subscribers, in the order in which it was gathered.
 
-    `encoded` belongs to the entries one by one; `lines` are the stored records of those that are
-    logged.
+    `encoded` has one item for each entry, `lines` a stored record for each entry that is logged.
     """
     stored = iter(lines)
     return [

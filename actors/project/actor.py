@@ -47,7 +47,6 @@ class Project(Actor):
         self._settings = settings
         self._clock = clock
         self._timers = timers
-        self._seen: object = None  # what the status was made of when it was last told
         self._watcher: Ref | None = None
         self._watcher_failed = False
         self._closing: messages.DeleteProject | messages.StopProject | None = None
@@ -59,7 +58,7 @@ class Project(Actor):
         self._open_log()
         self._make_parts()
         self._runs.report_lost(self._log.open)
-        self._look_at_status()
+        self._status.tell_if_new()
         self._hub.tell(messages.ProjectOpened(info=self._status.describe()))
 
     def _open_log(self) -> None:
@@ -132,7 +131,7 @@ class Project(Actor):
             self._on_agent_message(message)
         else:
             self._on_other_message(message)
-        self._look_at_status()
+        self._status.tell_if_new()  # behind every message: nobody else need think of it
         if self._closing is not None:
             self._close_down_if_done()
 
@@ -191,17 +190,6 @@ class Project(Actor):
                 self._feed.on_retry_due()
             case _:
                 assert_never(message)
-
-    def _look_at_status(self) -> None:
-        """Tell a status that has changed. Once behind every message: nobody else need think of it,
-        and what changes back within one message is not told."""
-        queue = self._queue
-        is_at_work = queue.running is not None or queue.background is not None
-        problem = self._feed.problem or self._log.damage_problem
-        seen = (is_at_work, problem, self._executor.has_given_up)
-        if seen != self._seen:
-            self._seen = seen
-            self._status.tell()
 
     # -- requests ----------------------------------------------------------------------------
 

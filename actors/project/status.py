@@ -31,7 +31,7 @@ class Status:
         self._queue = queue
         self._permissions = permissions
         self._executor = executor
-        self._told: ProjectStatus | None = None
+        self._told: tuple[ProjectStatus, str | None] | None = None
 
     def now(self) -> ProjectStatus:
         if self._feed.problem is not None or self._executor.has_given_up:
@@ -39,19 +39,22 @@ class Status:
         is_idle = self._queue.running is None and self._queue.background is None
         return ProjectStatus.IDLE if is_idle else ProjectStatus.EXECUTING
 
-    def tell(self) -> None:
-        """Tell the Hub the status and the problem, and the subscribers a status that is new."""
+    def tell_if_new(self) -> None:
+        """Tell the Hub a new status or problem, and the subscribers a new status. A change that is
+        undone within one message is not told."""
         now = self.now()
         problem = self._feed.problem or self._log.damage_problem
         if self._executor.has_given_up:
             problem = "its executor failed too often; restart the server"
+        before, self._told = self._told, (now, problem)
+        if before == self._told:
+            return
         self._hub.tell(
             messages.ProjectStatusChanged(
                 project_id=self._log.meta.project_id, status=now, problem=problem
             )
         )
-        before, self._told = self._told, now
-        if before is not None and before is not now:
+        if before is not None and before[0] is not now:
             self._feed.announce(UpdateType.STATUS, StatusChanged(status=now))
 
     def describe(self) -> ProjectInfo:

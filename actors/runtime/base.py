@@ -1,8 +1,8 @@
 """What every actor shares: a guarded start, a notice of death to the parent, and one release.
 
-pykka has no supervision: an exception under `tell` ends the actor, pykka does not call `on_stop`
-then, and nobody is told. Here every failure, at the start or later, becomes an ActorDied to the
-parent. A subclass handles its messages in `on_receive`; an exception there ends the actor.
+pykka has no supervision: an exception under `tell` ends the actor, calls no `on_stop`, and tells no
+other actor. Here every failure, at the start or later, becomes an ActorDied to the parent. A
+subclass handles its messages in `on_receive`; an exception there ends the actor.
 """
 
 import logging

@@ -28,7 +28,7 @@ def _hub(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--url",
         envvar="CLAUDEHUB_URL",
-        help=f"The hub (default: unix:SOCKET where SOCKET is set and there, else {DEFAULT_URL}).",
+        help=f"The hub (default: unix:SOCKET if SOCKET is set and exists, else {DEFAULT_URL}).",
     )
     @click.option(
         "--key",
@@ -180,7 +180,7 @@ def projects_delete(project: str, keep_history: bool, target: Target) -> None:
 @click.argument("project")
 @click.argument("permission_id")
 @click.argument("decision", type=click.Choice(["allow", "deny"]))
-@click.option("--message", help="For the agent, where it is denied.")
+@click.option("--message", help="If you deny: tell the agent why.")
 @click.option("--remember", is_flag=True, help="Do not ask again in this session.")
 @_hub
 def answer(
@@ -223,8 +223,8 @@ def run(
 ) -> None:
     """Run PROMPT in PROJECT and stream what the agent does. Ctrl-C ends the execution.
 
-    PROJECT is an id, or a path with a slash in it, which is made a project where it is none. A
-    PROMPT of `-` is read from standard input; one that begins with a dash follows `--`.
+    PROJECT is an id, or a path with a slash in it; the command turns that folder into a project.
+    The PROMPT `-` reads standard input. A prompt that begins with a dash follows `--`.
 
     Exit code: 0 success, 1 error, 3 timeout, 4 killed, 5 cancelled, 6 lost, 7 no connection.
 

@@ -43,7 +43,7 @@ def main(names: tuple[str, ...], inputs: int, seed: int, only: str | None) -> No
 
 
 def run_apart(name: str, inputs: int, seed: int) -> bool:
-    """Whether nothing was found."""
+    """Fuzz one target in a process of its own; return True if it found nothing."""
     options = ["--inputs", str(inputs), "--seed", str(seed), "--only", name]
     with tempfile.TemporaryDirectory() as scratch:  # libFuzzer ends a process without clearing up
         done = subprocess.run(
