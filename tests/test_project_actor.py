@@ -115,6 +115,19 @@ def test_the_duration_comes_from_the_clock(setup: ProjectSetup, frozen: Any) -> 
     assert setup.meta().last_active == "2026-11-24T12:00:12.500000Z"
 
 
+def test_only_a_new_status_is_told(setup: ProjectSetup) -> None:
+    def told() -> list[str]:
+        changes = [m for m in setup.hub.take() if isinstance(m, messages.ProjectStatusChanged)]
+        return [change.status for change in changes]
+
+    assert told() == ["idle"]
+    setup.tell(messages.SubscriberGone(subscriber_id="nobody"))
+    assert told() == []
+    setup.execute()
+    setup.execute()
+    assert told() == ["executing"]
+
+
 def test_the_newest_session_is_kept(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
     setup.tell(output(execution_id, b"{}", session_id="s1"))
