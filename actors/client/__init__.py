@@ -1,6 +1,6 @@
 """One connection: its requests in order, its subscriptions, its replays and its close.
 
-`actor.py` is the mailbox; the classes beside it decide without one. `outbox.py` is the write path,
+`actor.py` has the inbox; the classes beside it decide without one. `outbox.py` is the write path,
 the only place that sends. `subscription.py` takes the step from history to live.
 """
 

@@ -1,6 +1,6 @@
 """The root of the tree: projects and clients, and their ends.
 
-`actor.py` is the mailbox; the classes beside it decide without one. `registry.py` knows the
+`actor.py` has the inbox; the classes beside it decide without one. `registry.py` knows the
 projects, `project_actors.py` starts and ends their actors, `startup.py` opens them when the server
 starts, `stopping.py` ends everything in order.
 """

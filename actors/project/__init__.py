@@ -1,6 +1,6 @@
 """One project: its prompts, its executions, what its agent asks, and who has joined.
 
-`actor.py` is the mailbox. The classes beside it decide without one, in the actor's thread.
+`actor.py` has the inbox. The classes beside it decide without one, in the actor's thread.
 """
 
 from actors.project.actor import Project
