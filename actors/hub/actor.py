@@ -3,7 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from actors import messages
@@ -20,6 +20,7 @@ from actors.messages.replies import ReplyTo
 from actors.project import ProjectSettings
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers, timestamp
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol import requests
@@ -38,7 +39,7 @@ WAITING_CREATES_MAX = 64
 @dataclass(frozen=True, slots=True)
 class HubSettings:
     """`progress(done, total)` is called while the projects open (hub/startup.py); `died` when the
-    Hub fails."""
+    Hub fails. `problems` is what does not work."""
 
     project: ProjectSettings
     max_projects: int
@@ -47,6 +48,7 @@ class HubSettings:
     version: str
     progress: Callable[[int, int], None]
     died: Callable[[str], None]
+    problems: Problems = field(default_factory=Problems)
 
 
 class Hub(Actor):
@@ -198,6 +200,7 @@ class Hub(Actor):
     def _health(self) -> Health:
         return health_of(
             self._registry,
+            self._settings.problems,
             version=self._settings.version,
             uptime_s=self._clock.monotonic() - self._started_s,
             connections=len(self._clients),

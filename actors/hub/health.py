@@ -1,11 +1,13 @@
 """The answer to health_check."""
 
 from actors.hub.registry import Registry
+from actors.runtime.problems import Problems
 from protocol.updates import Health, ProjectStatus, WarmSession
 
 
 def health_of(
     registry: Registry,
+    parts: Problems,
     *,
     version: str,
     uptime_s: float,
@@ -13,9 +15,11 @@ def health_of(
     claude: str | None,
     warm_sessions: list[WarmSession],
 ) -> Health:
-    """Return the answer; `degraded` while a project has a problem."""
+    """Return the answer; `degraded` while a project or a part of the server has a problem."""
     entries = list(registry.values())
-    problems = [f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem]
+    problems = parts.now() + [
+        f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem
+    ]
     return Health(
         status="degraded" if problems else "ok",
         problems=problems,

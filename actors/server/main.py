@@ -24,6 +24,7 @@ from actors.frontend.readiness import Readiness
 from actors.hub import Hub
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits
 from actors.server.doors import Doors
@@ -90,6 +91,7 @@ def _run(
     stack: contextlib.ExitStack,
 ) -> None:
     """Start, in this order; the stack stops everything in the reverse order."""
+    problems = Problems()
     layout, data_id = _take_data_folder(config, stack)
     front_doors = Doors(config, stack)
     agent_setup.end_strays(data_id)
@@ -100,7 +102,12 @@ def _run(
     progress = StartProgress(_say_progress)
     directory = LocalDirectory()
     settings = hub_settings(
-        config, layout=layout, agents=facts, progress=progress.note, died=stop_request.fail
+        config,
+        layout=layout,
+        agents=facts,
+        progress=progress.note,
+        died=stop_request.fail,
+        problems=problems,
     )
     hub = Hub.start(settings=settings, directory=directory, clock=clock, timers=timers)
     stack.callback(_stop_actors, hub, 2 * config.kill_grace + STOP_MARGIN_S)

@@ -24,6 +24,7 @@ from actors.limits.peer import Peer
 from actors.limits.quotas import Quotas
 from actors.project import ProjectSettings
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server.agent_setup import AgentFacts
 from protocol import PROTOCOL_VERSION, VERSION
@@ -45,6 +46,7 @@ def hub_settings(
     agents: AgentFacts,
     progress: Callable[[int, int], None],
     died: Callable[[str], None],
+    problems: Problems,
 ) -> HubSettings:
     log = LogSettings(rotate_bytes=config.msg_rotate_size, sync=config.log_sync, boot_id=boot_id())
     project = ProjectSettings(
@@ -66,6 +68,7 @@ def hub_settings(
         version=VERSION,
         progress=progress,
         died=died,
+        problems=problems,
     )
 
 

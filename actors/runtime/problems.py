@@ -1,0 +1,33 @@
+"""What does not work at present, for health_check and the log."""
+
+import logging
+import threading
+
+logger = logging.getLogger("claudehub.health")
+
+
+class Problems:
+    """One sentence for each part of the server that does not work. Any thread may use it: parts that
+    are no actors, or that start before the Hub, have something to say too."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sentences: dict[str, str] = {}
+
+    def note(self, part: str, sentence: str | None) -> None:
+        """Note what is wrong with a part, and log it; None: it works (again)."""
+        with self._lock:
+            before = self._sentences.get(part)
+            if sentence is None:
+                self._sentences.pop(part, None)
+            else:
+                self._sentences[part] = sentence
+        if sentence is not None and sentence != before:
+            logger.warning("%s: %s", part, sentence)
+        elif sentence is None and before is not None:
+            logger.info("%s: works again", part)
+
+    def now(self) -> list[str]:
+        """Return the sentences, each behind the name of its part."""
+        with self._lock:
+            return [f"{part}: {sentence}" for part, sentence in self._sentences.items()]
