@@ -7,8 +7,8 @@ logger = logging.getLogger("claudehub.health")
 
 
 class Problems:
-    """One sentence for each part of the server that does not work. Any thread may use it: parts that
-    are no actors, or that start before the Hub, have something to say too."""
+    """One sentence for each part of the server that does not work. Any thread may use it: some parts
+    are no actors, and some start before the Hub."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

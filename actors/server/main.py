@@ -91,27 +91,16 @@ def _run(
     stack: contextlib.ExitStack,
 ) -> None:
     """Start, in this order; the stack stops everything in the reverse order."""
-    problems = Problems()
-    layout, data_id = _take_data_folder(config, stack)
+    start = _Start(config, stop_request, stack)
+    layout, data_id = start.take_data_folder()
     front_doors = Doors(config, stack)
     agent_setup.end_strays(data_id)
-    clock, timers = _clock_and_timers(stack)
-    facts = agent_setup.prepare(config, data_id, stack)
-    trail = _start_auditor(config, layout, clock, timers, stop_request, stack)
+    start.begin_timers()
+    agents = agent_setup.prepare(config, data_id, stack)
+    trail = start.audit(layout)
     readiness = _readiness(stack)  # it stops after the threads that it wakes
-    progress = StartProgress(_say_progress)
     directory = LocalDirectory()
-    settings = hub_settings(
-        config,
-        layout=layout,
-        agents=facts,
-        progress=progress.note,
-        died=stop_request.fail,
-        problems=problems,
-    )
-    hub = Hub.start(settings=settings, directory=directory, clock=clock, timers=timers)
-    stack.callback(_stop_actors, hub, 2 * config.kill_grace + STOP_MARGIN_S)
-    progress.wait(stop_request)
+    hub = start.hub(layout, agents, directory)
     if stop_request.is_requested:
         return
     front = FrontEnd(
@@ -119,46 +108,87 @@ def _run(
         data_id=data_id,
         hub=hub,
         directory=directory,
-        clock=clock,
-        timers=timers,
+        clock=start.clock,
+        timers=start.timers,
         readiness=readiness,
         trail=trail,
     )
-    front_doors.open(front, hub, timers, stop_request.fail, stack)
+    front_doors.open(front, hub, start.timers, stop_request.fail, stack)
     front_doors.announce(announce)
     stop_request.wait_for_ever()
     logger.info("stopping")
 
 
-def _clock_and_timers(stack: contextlib.ExitStack) -> tuple[SystemClock, ThreadTimers]:
-    clock = SystemClock()
-    timers = ThreadTimers(clock)
-    timers.start()
-    stack.callback(timers.stop, TIMERS_STOP_S)
-    return clock, timers
+class _Start:
+    """The steps of a start, and what they share. Each step leaves its stop on the stack."""
 
+    def __init__(
+        self, config: Config, stop_request: StopRequest, stack: contextlib.ExitStack
+    ) -> None:
+        self._config = config
+        self._stop_request = stop_request
+        self._stack = stack
+        self.problems = Problems()
+        self.clock = SystemClock()
+        self.timers = ThreadTimers(self.clock)
 
-def _start_auditor(
-    config: Config,
-    layout: DataLayout,
-    clock: SystemClock,
-    timers: ThreadTimers,
-    stop_request: StopRequest,
-    stack: contextlib.ExitStack,
-) -> AuditTrail:
-    """Start the auditor, which stops behind everybody who may still have something to say."""
-    trail = AuditTrail(clock)
-    settings = audit_settings(config, layout)
-    try:
-        auditor = Auditor.start(
-            settings=settings, trail=trail, clock=clock, timers=timers, died=stop_request.fail
+    def take_data_folder(self) -> tuple[DataLayout, str]:
+        """Lock the data folder; return it and its id. Raises StartFailed."""
+        config = self._config
+        layout = DataLayout(Path(config.data_dir))
+        lock = DataLock(layout.lock_file)
+        try:
+            layout.create()
+            lock.acquire()
+            self._stack.callback(lock.release)
+            return layout, layout.data_id()
+        except StorageError as error:
+            raise StartFailed(str(error)) from None
+        except OSError as error:
+            raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
+
+    def begin_timers(self) -> None:
+        self.timers.start()
+        self._stack.callback(self.timers.stop, TIMERS_STOP_S)
+
+    def audit(self, layout: DataLayout) -> AuditTrail:
+        """Start the auditor, which stops behind everybody who may still have something to say.
+        Raises StartFailed."""
+        trail = AuditTrail(self.clock)
+        try:
+            auditor = Auditor.start(
+                settings=audit_settings(self._config, layout),
+                trail=trail,
+                clock=self.clock,
+                timers=self.timers,
+                died=self._stop_request.fail,
+            )
+        except OSError as error:
+            raise StartFailed(f"the audit log cannot be written: {error}") from None
+        trail.goes_to(auditor)
+        self._stack.callback(auditor.stop, timeout=AUDIT_STOP_S)
+        _note_configuration(self._config, layout, trail)
+        return trail
+
+    def hub(
+        self, layout: DataLayout, agents: agent_setup.AgentFacts, directory: LocalDirectory
+    ) -> Ref:
+        """Start the Hub and wait until its projects are open, or until a stop is requested."""
+        progress = StartProgress(_say_progress)
+        settings = hub_settings(
+            self._config,
+            layout=layout,
+            agents=agents,
+            progress=progress.note,
+            died=self._stop_request.fail,
+            problems=self.problems,
         )
-    except OSError as error:
-        raise StartFailed(f"the audit log cannot be written: {error}") from None
-    trail.goes_to(auditor)
-    stack.callback(auditor.stop, timeout=AUDIT_STOP_S)
-    _note_configuration(config, layout, trail)
-    return trail
+        hub = Hub.start(
+            settings=settings, directory=directory, clock=self.clock, timers=self.timers
+        )
+        self._stack.callback(_stop_actors, hub, 2 * self._config.kill_grace + STOP_MARGIN_S)
+        progress.wait(self._stop_request)
+        return hub
 
 
 def _note_configuration(config: Config, layout: DataLayout, trail: AuditTrail) -> None:
@@ -182,20 +212,6 @@ def _readiness(stack: contextlib.ExitStack) -> Readiness | None:
     readiness.start()
     stack.callback(readiness.stop, READINESS_STOP_S)
     return readiness
-
-
-def _take_data_folder(config: Config, stack: contextlib.ExitStack) -> tuple[DataLayout, str]:
-    layout = DataLayout(Path(config.data_dir))
-    lock = DataLock(layout.lock_file)
-    try:
-        layout.create()
-        lock.acquire()
-        stack.callback(lock.release)
-        return layout, layout.data_id()
-    except StorageError as error:
-        raise StartFailed(str(error)) from None
-    except OSError as error:
-        raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
 
 
 def _stop_actors(hub: Ref, timeout_s: float) -> None:
