@@ -209,7 +209,7 @@ class Setup:
         self.end_output()
 
     def kill(self, execution_id: str = "e") -> None:
-        self.tell(messages.KillRun(execution_id=execution_id))
+        self.tell(messages.KillRun(execution_id=execution_id, why="Killed."))
 
     def interrupt(self, execution_id: str = "e") -> None:
         self.tell(messages.InterruptRun(execution_id=execution_id))

@@ -27,6 +27,28 @@ from tests.fakes import FrozenClock, ManualTimers, Probe, RecordingSubscriber, i
 CALLER = Caller("c1")
 
 
+class ExecutorProbe(Probe):
+    """An Executor whose CLI takes each prompt at once, unless `is_slow`."""
+
+    is_slow = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._noted: list[Any] = []
+
+    def take(self) -> list[Any]:
+        self.begun()
+        taken, self._noted = self._noted, []
+        return taken
+
+    def begun(self) -> list[messages.RunBegan]:
+        """Return what it says of the prompts that came since the last time."""
+        new = super().take()
+        self._noted += new
+        prompts = [] if self.is_slow else [m for m in new if isinstance(m, messages.StartRun)]
+        return [messages.RunBegan(execution_id=prompt.execution_id) for prompt in prompts]
+
+
 class ProjectSetup:
     """A project whose executor and hub are probes."""
 
@@ -36,7 +58,7 @@ class ProjectSetup:
         self.folder = root / "p"
         self.folder.mkdir(exist_ok=True)
         self.timers = ManualTimers()
-        self.hub, self.client, self.executor = Probe(), Probe(), Probe()
+        self.hub, self.client, self.executor = Probe(), Probe(), ExecutorProbe()
         self.numbers = 0
         self.settings = self._settings(root, **settings)
         monkeypatch.setattr(executor_link.Executor, "start", lambda **_: self.executor.actor_ref)
@@ -79,7 +101,7 @@ class ProjectSetup:
         self.handle_own()
 
     def handle_own(self) -> None:
-        while own := inbox_of(self.project):
+        while own := [*inbox_of(self.project), *self.executor.begun()]:
             for message in own:
                 if not isinstance(message, pykka.messages._ActorStop):
                     self.project.on_receive(message)

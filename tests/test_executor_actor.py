@@ -47,12 +47,13 @@ def test_a_prompt_goes_to_the_input_of_a_process_which_is_kept(setup: Setup) -> 
     told = setup.project.take()
     assert [type(m).__name__ for m in told] == [
         "ProcessChanged",
+        "RunBegan",
         "AgentOutput",
         "RunEnded",
         "ProcessChanged",
     ]
-    assert (told[2].outcome, told[2].result, told[2].exit_code) == (Outcome.SUCCESS, "done", None)
-    assert (told[3].pid, told[3].is_idle, told[3].memory_bytes) == (4242, True, 1 << 20)
+    assert (told[3].outcome, told[3].result, told[3].exit_code) == (Outcome.SUCCESS, "done", None)
+    assert (told[4].pid, told[4].is_idle, told[4].memory_bytes) == (4242, True, 1 << 20)
     setup.start(RESUMED, "f", "again")
     assert len(FakeProcess.started) == 1
     prompts = setup.process.prompts()

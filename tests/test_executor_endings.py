@@ -269,7 +269,7 @@ def test_late_timers_are_harmless(cold: Setup) -> None:
         messages._WatchdogFired(execution_id="e"),
         messages._ProcessExited(process_name=process_name, return_code=0),
         messages._OutputEnded(process_name=process_name, rest=None),
-        messages.KillRun(execution_id="e"),
+        messages.KillRun(execution_id="e", why="Killed."),
         messages.InterruptRun(execution_id="e"),
         messages.LetGo(),
     ):
@@ -343,3 +343,20 @@ def test_any_sequence_has_one_end(
         assert [e.execution_id for e in ends].count("e") == 1
         assert len({e.execution_id for e in ends}) == len(ends)
         assert setup.executor._turns.turn is None and setup.executor._turns._waiting is None
+
+
+def test_the_sentence_of_the_first_kill_becomes_the_result(setup: Setup) -> None:
+    setup.start()
+    setup.tell(messages.KillRun(execution_id="e", why="The server was stopped."))
+    setup.kill()
+    setup.gone(-15)
+    assert setup.end().result == "The server was stopped."
+
+
+def test_a_kill_before_the_process_starts_says_why(setup: Setup) -> None:
+    setup.start()
+    setup.read(INIT, RESULT)
+    setup.end()
+    setup.start(SessionChoice(resume="other"), "f")  # the process before it must leave first
+    setup.tell(messages.KillRun(execution_id="f", why="The server was stopped."))
+    assert setup.end().result == "The server was stopped."

@@ -8,6 +8,7 @@ import pytest
 
 from actors import messages
 from actors.messages.replies import ReplyTo
+from actors.project.runs import DELETED, KILLED, STOPPED
 from protocol import requests
 from protocol.claude import AgentLine, SessionChoice
 from protocol.updates import Outcome, UpdateType
@@ -89,7 +90,7 @@ def test_prompts_queue_and_a_full_queue_refuses(setup: ProjectSetup) -> None:
     assert order.execution_id == second
     setup.ask(requests.AgentKill(project_id="p", execution_id=third))
     setup.ask(requests.AgentKill(project_id="p"))
-    assert setup.executor.take()[-1] == messages.KillRun(execution_id=second)
+    assert setup.executor.take()[-1] == messages.KillRun(execution_id=second, why=KILLED)
     setup.end(second, Outcome.KILLED)
     finished = [e["data"] for e in setup.lines() if e["update_type"] == "execution_finished"]
     assert [(f["execution_id"], f["outcome"]) for f in finished] == [
@@ -200,11 +201,18 @@ def test_an_executor_that_dies_too_often_is_given_up(setup: ProjectSetup) -> Non
     assert setup.answers()[-1]["code"] == "internal"
 
 
+def test_a_deletion_says_why_it_ended_what_ran(setup: ProjectSetup) -> None:
+    running = setup.execute()
+    reply_to = ReplyTo(setup.client.actor_ref, 9)
+    setup.tell(messages.DeleteProject(reply_to=reply_to, by=None, keep_history=False))
+    assert messages.KillRun(execution_id=running, why=DELETED) in setup.executor.take()
+
+
 def test_a_stop_ends_everything_and_closes(setup: ProjectSetup) -> None:
     running = setup.execute()
     waiting = setup.execute()
     setup.tell(messages.StopProject())
-    assert messages.KillRun(execution_id=running) in setup.executor.take()
+    assert messages.KillRun(execution_id=running, why=STOPPED) in setup.executor.take()
     setup.ask(execute())
     assert setup.answers()[-1]["code"] == "shutting_down"
     setup.tell(messages.ProcessChanged(pid=1))

@@ -98,8 +98,8 @@ def test_a_kill_overrides_other_outcomes(
         (None, ABORTED, None, Outcome.ERROR, None, "The agent stopped the turn."),
         (EndReason.INTERRUPTED, ABORTED, None, Outcome.INTERRUPTED, None, "Interrupted."),
         (EndReason.TIMEOUT, ABORTED, 0, Outcome.TIMEOUT, 0, "Ended after its time limit of 5 s."),
-        (EndReason.KILLED, ABORTED, 0, Outcome.KILLED, 0, "Ended by agent_kill."),
-        (EndReason.KILLED, None, -9, Outcome.KILLED, 137, "Ended by agent_kill."),
+        (EndReason.KILLED, ABORTED, 0, Outcome.KILLED, 0, "Killed."),
+        (EndReason.KILLED, None, -9, Outcome.KILLED, 137, "Killed."),
         (None, None, 3, Outcome.ERROR, 3, "The agent ended without a result (exit code 3)"),
         (None, None, None, Outcome.ERROR, None, "The agent ended without a result."),
     ],
@@ -112,6 +112,6 @@ def test_each_end_has_its_outcome(
     exit_code: int | None,
     text: str,
 ) -> None:
-    verdict = judge(reason, turn_end, return_code=code, timeout_s=5.0, cost_usd=0.5)
+    verdict = judge(reason, turn_end, return_code=code, timeout_s=5.0, cost_usd=0.5, why="Killed.")
     assert (verdict.outcome, verdict.exit_code, verdict.cost_usd) == (outcome, exit_code, 0.5)
     assert verdict.result.startswith(text)

@@ -73,7 +73,7 @@ class Executor(Actor):
             case messages.InterruptRun():
                 self._turns.end(message.execution_id, EndReason.INTERRUPTED)
             case messages.KillRun():
-                self._turns.end(message.execution_id, EndReason.KILLED)
+                self._turns.end(message.execution_id, EndReason.KILLED, message.why)
             case messages._WatchdogFired():
                 self._turns.end(message.execution_id, EndReason.TIMEOUT)
             case messages._IdleDue():

@@ -44,8 +44,9 @@ def judge(
     return_code: int | None,
     timeout_s: float,
     cost_usd: float | None = None,
+    why: str = "",
 ) -> Verdict:
-    """Return the verdict. A turn that ended by itself with success is a success, whatever was on
+    """Return the verdict; `why` is the sentence for a kill. A turn that ended by itself with success is a success, whatever was on
     its way.
 
     The exit code of a process that was closed says nothing about the turn: its `result` did.
@@ -55,7 +56,7 @@ def judge(
     if turn_end is not None and not turn_end.is_error:
         outcome = Outcome.SUCCESS
     elif reason is EndReason.KILLED:
-        outcome, text = Outcome.KILLED, text or "Ended by agent_kill."
+        outcome, text = Outcome.KILLED, text or why
     elif reason is EndReason.TIMEOUT:
         outcome, text = Outcome.TIMEOUT, text or f"Ended after its time limit of {timeout_s:g} s."
     elif reason is EndReason.INTERRUPTED:
@@ -91,6 +92,7 @@ class Turn:
     has_output: bool = False
     was_repeated: bool = False
     reason: EndReason | None = None
+    why: str = ""
     end: TurnEnd | None = None
     cost_usd: float | None = None
 
@@ -99,19 +101,24 @@ class Turn:
         """Return True while nothing of the prompt has reached the CLI."""
         return self.order is not None and self.uuid is None
 
-    def wish(self, reason: EndReason) -> None:
+    def wish(self, reason: EndReason, why: str = "") -> None:
+        """Note why the turn is to end. The first kill names itself."""
         self.reason = stronger(self.reason, reason)
+        self.why = self.why or why
 
     def owns(self, line: AgentLine) -> bool:
         """Return True if a line belongs to this turn: by uuid if the CLI names one (2.1.331), else
-        by order (2.1.197). There a `result` with an origin belongs to another turn. The line that
-        says that the session is forgotten comes before any prompt."""
+        by order (2.1.197). There a `result` with an origin belongs to another turn. What comes
+        before the prompt is written is about its preparation, but for the line that says that the
+        session is forgotten."""
         if self.order is None:
             return True
+        if self.uuid is None:
+            return line.turn_end is not None and line.turn_end.forgotten
         if line.uuids:
             return self.uuid in line.uuids
         if (end := line.turn_end) is not None and not end.forgotten:
-            return self.uuid is not None and not end.has_origin
+            return not end.has_origin
         return True
 
     def note(self, line: AgentLine) -> None:
@@ -151,6 +158,7 @@ class Turn:
             return_code=return_code,
             timeout_s=self.timeout_s,
             cost_usd=self.cost_usd,
+            why=self.why,
         )
 
     def prompt_line(self) -> bytes:

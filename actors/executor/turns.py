@@ -79,16 +79,17 @@ class Turns:
         if worker is not None and self.turn is None and (tasks_too or not worker.has_tasks):
             worker.handle(Event.RELEASE)
 
-    def end(self, execution_id: str, reason: EndReason) -> None:
-        """End an execution; do nothing if another one, or none, runs."""
+    def end(self, execution_id: str, reason: EndReason, why: str = "") -> None:
+        """End an execution; do nothing if another one, or none, runs. `why` is the sentence for a
+        kill."""
         if self._waiting is not None and self._waiting.execution_id == execution_id:
             self._waiting = None
-            verdict = judge(reason, None, return_code=None, timeout_s=0.0)
+            verdict = judge(reason, None, return_code=None, timeout_s=0.0, why=why)
             self._reports.tell(run_ended(execution_id, verdict, stderr=""))
             return
         turn, worker = self.turn, self.worker
         if turn is not None and worker is not None and turn.execution_id == execution_id:
-            turn.wish(reason)
+            turn.wish(reason, why)
             worker.handle(_EVENTS[reason])
             self.go_on()
 
@@ -136,7 +137,7 @@ class Turns:
             if refusal is not None:
                 self._end_turn(worker, turn, TurnEnd(is_error=True, text=refusal))
             elif worker.preparation.is_ready:
-                worker.process.write(turn.prompt_line())
+                self._hand_over(worker, turn)
 
     def _begin_own_if_it_is(self, worker: Worker) -> None:
         """Begin a turn of the CLI's own at an `init` for which no prompt was written."""
@@ -220,7 +221,12 @@ class Turns:
         for line in worker.preparation.lines(wanted):
             worker.process.write(line)
         if worker.preparation.is_ready:
-            worker.process.write(turn.prompt_line())
+            self._hand_over(worker, turn)
+
+    def _hand_over(self, worker: Worker, turn: Turn) -> None:
+        """Give the CLI the prompt: now the execution has started."""
+        worker.process.write(turn.prompt_line())
+        self._reports.tell(messages.RunBegan(execution_id=turn.execution_id))
 
     def _end_turn(self, worker: Worker, turn: Turn, end: TurnEnd) -> None:
         turn.end = end

@@ -60,9 +60,11 @@ class InterruptRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillRun:
-    """End the execution, beginning with SIGTERM; do nothing if another one, or none, runs."""
+    """End the execution, beginning with SIGTERM; do nothing if another one, or none, runs. `why`
+    becomes its result."""
 
     execution_id: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,13 @@ class SessionForgotten:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunBegan:
+    """From the Executor: the CLI has the prompt."""
+
+    execution_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundBegan:
     """From the Executor: the CLI has begun a turn by itself (AGENT_BACKGROUND)."""
 
@@ -180,6 +187,7 @@ class _RetryStorage:
 AgentMessage = (
     AgentOutput
     | SessionForgotten
+    | RunBegan
     | BackgroundBegan
     | PermissionAsked
     | PermissionWithdrawn

@@ -13,7 +13,7 @@ from actors.project.executor_link import ExecutorLink
 from actors.project.joining import start_position
 from actors.project.permissions import Permissions
 from actors.project.run_queue import RunQueue
-from actors.project.runs import Runs
+from actors.project.runs import DELETED, STOPPED, Runs
 from actors.project.settings import ProjectSettings
 from actors.project.status import Status
 from actors.runtime.base import Actor, tell_if_alive
@@ -142,6 +142,8 @@ class Project(Actor):
                 return  # by far the most of them: nothing below is about lines
             case messages.SessionForgotten():
                 self._runs.on_session_forgotten(message)
+            case messages.RunBegan():
+                self._runs.on_began(message)
             case messages.BackgroundBegan():
                 self._runs.on_background_began(message)
             case messages.PermissionAsked():
@@ -311,7 +313,8 @@ class Project(Actor):
         self._end_work()
 
     def _end_work(self) -> None:
-        self._runs.end_all()
+        is_deletion = isinstance(self._closing, messages.DeleteProject)
+        self._runs.end_all(DELETED if is_deletion else STOPPED)
         self._executor.let_go(tasks_too=True)
 
     def _close_down_if_done(self) -> None:

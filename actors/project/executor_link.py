@@ -68,8 +68,8 @@ class ExecutorLink:
             )
         return self._executor
 
-    def kill(self, execution_id: str) -> None:
-        self._tell(messages.KillRun(execution_id=execution_id))
+    def kill(self, execution_id: str, why: str) -> None:
+        self._tell(messages.KillRun(execution_id=execution_id, why=why))
 
     def interrupt(self, execution_id: str) -> None:
         self._tell(messages.InterruptRun(execution_id=execution_id))

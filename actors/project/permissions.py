@@ -14,7 +14,7 @@ from actors.project.run_queue import Execution, RunQueue
 from actors.runtime.clock import Timer, Timers
 from actors.runtime.refs import Ref
 from protocol import requests
-from protocol.errors import ErrorCode, HubFault, RequestRefused
+from protocol.errors import ErrorCode, HubFault, RequestRefused, invalid_field
 from protocol.updates import PermissionRequest, PermissionResolved, UpdateType
 
 # Answers that are remembered, for the clients that answer second.
@@ -154,6 +154,7 @@ class Permissions:
         pending = self.pending.get(permission_id)
         if pending is None:
             raise self._too_late(permission_id)
+        _check_input(pending.request, body)
         by = caller.named
         self._take(pending, body.decision, by)
         answer = messages.AnswerPermission(
@@ -193,6 +194,17 @@ class Permissions:
         details = {"by": answered.by, "decision": answered.decision}
         problem = f"it was answered already: {answered.decision}, by {answered.by}"
         return RequestRefused(ErrorCode.ALREADY_ANSWERED, problem, details)
+
+
+def _check_input(request: PermissionRequest, body: requests.PermissionAnswer) -> None:
+    """Refuse an empty input in place of one that was not: the CLI takes it for "no change" and runs
+    the original (observed with 2.1.197 and 2.1.331). Raises RequestRefused."""
+    if body.decision == "allow" and body.updated_input == {} and request.input:
+        raise invalid_field(
+            "payload.updated_input",
+            "must not be empty: the agent would run the tool with its own input; leave it out to "
+            "allow that, or deny",
+        )
 
 
 def _denial(permission_id: str, text: str) -> messages.AnswerPermission:

@@ -86,7 +86,7 @@ class Prompts:
         if not self._queue.has_room:
             raise RequestRefused(
                 ErrorCode.QUEUE_FULL,
-                f"{len(self._queue.waiting)} prompts wait already (MAX_QUEUE); try again later",
+                f"{len(self._queue.all_waiting)} prompts wait already (MAX_QUEUE); try again later",
             )
         try:
             free = free_bytes(self._settings.layout.root)
@@ -116,9 +116,14 @@ class Prompts:
         for reply_to in askers:
             _answer(reply_to, execution.execution_id, state, position)
         if state == "queued":
-            queued = ExecutionQueued(execution_id=execution.execution_id, position=position)
-            self._feed.log(UpdateType.EXECUTION_QUEUED, queued)
+            self.log_queued(execution)
         self._stored()
+
+    def log_queued(self, execution: Execution) -> None:
+        """Log that a prompt waits."""
+        _, position = self._queue.place_of(execution.execution_id)
+        queued = ExecutionQueued(execution_id=execution.execution_id, position=position)
+        self._feed.log(UpdateType.EXECUTION_QUEUED, queued)
 
     def _on_refused(self, execution: Execution, run: KeyedExecution | None) -> None:
         self._queue.finish(execution.execution_id)

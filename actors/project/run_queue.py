@@ -13,10 +13,10 @@ from protocol.requests import Options
 class Execution:
     """One prompt (text, or content blocks), or a turn that the CLI has begun by itself.
 
-    `is_stored`: its prompt is durable, so it may start. `started_at_s` is monotonic, None until it
-    has started; `number` says then how many had started with it. `session_id` is the session that
-    it runs in, once that is known; `is_voided`: that session was given up meanwhile. `askers` are
-    answered once the prompt is stored.
+    `is_stored`: its prompt is durable, so it may start. `is_ordered`: the Executor has it.
+    `started_at_s` is monotonic, None until the CLI has its prompt; `number` says then how many had
+    started with it. `session_id` is the session that it runs in, once that is known; `is_voided`:
+    that session was given up meanwhile. `askers` are answered once the prompt is stored.
     """
 
     execution_id: str
@@ -26,6 +26,7 @@ class Execution:
     text: str = ""
     options: Options = field(default_factory=Options)
     is_stored: bool = False
+    is_ordered: bool = False
     number: int = 0
     started_at_s: float | None = None
     session_id: str | None = None
@@ -47,9 +48,22 @@ class RunQueue:
 
     @property
     def at_work_now(self) -> list[Execution]:
-        """Return those that have started: at most a prompt's and one of the CLI's own."""
+        """Return those that the Executor has: at most a prompt's and one of the CLI's own."""
         both = (self.running, self.background)
-        return [e for e in both if e is not None and e.started_at_s is not None]
+        return [e for e in both if e is not None and e.is_ordered]
+
+    @property
+    def blocked(self) -> Execution | None:
+        """Return the prompt whose turn it is, if it waits for the end of a turn of the CLI's
+        own."""
+        run = self.running
+        waits = self.background is not None and run is not None and run.started_at_s is None
+        return run if waits else None
+
+    @property
+    def all_waiting(self) -> list[Execution]:
+        """Return the prompts that wait, the next one first."""
+        return [*([] if self.blocked is None else [self.blocked]), *self.waiting]
 
     @property
     def is_idle(self) -> bool:
@@ -57,7 +71,8 @@ class RunQueue:
 
     @property
     def has_room(self) -> bool:
-        return self.running is None or len(self.waiting) < self._max_waiting
+        starts_now = self.running is None and self.background is None
+        return starts_now or len(self.all_waiting) < self._max_waiting
 
     def admit(self, execution: Execution) -> None:
         if self.running is None:
@@ -74,12 +89,10 @@ class RunQueue:
     def place_of(self, execution_id: str) -> tuple[str, int]:
         """Return `state` and `position` as execute answers them: 0 for the one whose turn it is, 1
         for the next."""
-        if self.at_work(execution_id) is not None:
-            return "started", 0
-        for position, execution in enumerate(self.waiting, start=1):
+        for position, execution in enumerate(self.all_waiting, start=1):
             if execution.execution_id == execution_id:
                 return "queued", position
-        return "finished", 0
+        return ("finished" if self.at_work(execution_id) is None else "started"), 0
 
     def at_work(self, execution_id: str | None) -> Execution | None:
         """Return the one of that id that has its turn, or None."""
@@ -105,6 +118,6 @@ class RunQueue:
     def ready(self) -> Execution | None:
         """Return the one whose turn it is, if it may start and has not."""
         run = self.running
-        if run is not None and run.is_stored and run.started_at_s is None:
-            return run
-        return None
+        if run is None or self.background is not None or run.is_ordered:
+            return None
+        return run if run.is_stored else None

@@ -3,7 +3,7 @@ work."""
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 from actors import messages
 from actors.feed.feed import Feed
@@ -29,9 +29,16 @@ from protocol.updates import (
     UpdateType,
 )
 
+Origin = Literal["prompt", "background"]
+
 logger = logging.getLogger("claudehub.project")
 
 HUB = "hub"
+# The results of executions that were killed.
+KILLED = "Ended by agent_kill."
+STOPPED = "Ended because the server was stopped."
+DELETED = "Ended because the project was deleted."
+FAILED = "Ended because the project's executor failed too often."
 
 
 class Runs:
@@ -73,22 +80,19 @@ class Runs:
     def kill(self, reply_to: ReplyTo, request: requests.AgentKill) -> None:
         """Answer at once; the end comes as execution_finished. Raises WireError."""
         execution = self._meant(request.execution_id)
-        if self.queue.at_work(execution.execution_id):
-            self._end_at_work(execution)
-        else:
-            self._finish(execution, Outcome.CANCELLED)
+        self._end(execution, KILLED)
         reply_to.result({"execution_id": execution.execution_id})
 
     def interrupt(self, reply_to: ReplyTo, request: requests.AgentInterrupt) -> None:
         """Answer at once; the end comes as execution_finished. Raises WireError."""
         execution = self._meant(request.execution_id)
-        if not self.queue.at_work(execution.execution_id):
+        if execution in self.queue.all_waiting:
             problem = "that execution waits in the queue; agent_kill removes it"
             raise RequestRefused(ErrorCode.NOTHING_RUNNING, problem)
-        if execution.started_at_s is None:
-            self._end_at_work(execution)
-        else:
+        if execution.is_ordered:
             self._executor.interrupt(execution.execution_id)
+        else:
+            self._end(execution, KILLED)
         reply_to.result({"execution_id": execution.execution_id})
 
     def _meant(self, execution_id: str | None) -> Execution:
@@ -137,28 +141,39 @@ class Runs:
             model_named=self._session.model_named,
         )
         self._session.began(run)
-        started = ExecutionStarted(execution_id=run.execution_id, session_id=session.resume)
-        self._note_start(run, started)
+        run.is_ordered, run.session_id = True, session.resume
         self._executor.start(order)
 
-    def _note_start(self, run: Execution, started: ExecutionStarted) -> None:
+    def on_began(self, message: messages.RunBegan) -> None:
+        """Log the start: the CLI has the prompt. One that runs again had started before."""
+        run = self.queue.at_work(message.execution_id)
+        if run is not None and run.started_at_s is None:
+            self._log_start(run)
+
+    def _log_start(self, run: Execution, origin: Origin = "prompt") -> None:
+        started = ExecutionStarted(
+            execution_id=run.execution_id, session_id=run.session_id, origin=origin
+        )
         self._feed.log(UpdateType.EXECUTION_STARTED, started, opens=Opens(run.execution_id))
         self.queue.start(run, self._clock.monotonic())
-        run.session_id = started.session_id
 
     def on_background_began(self, message: messages.BackgroundBegan) -> None:
-        """Begin an execution without a prompt: the CLI has begun a turn by itself."""
+        """Begin an execution without a prompt: the CLI has begun a turn by itself.
+
+        A prompt that the CLI does not have yet waits for its end.
+        """
         execution = Execution(
             execution_id=message.execution_id,
             caller=Caller(HUB),
             is_stored=True,
+            is_ordered=True,
+            session_id=message.session_id,
             is_voided=self._session.is_of_another(message.session_id),
         )
         self.queue.background = execution
-        started = ExecutionStarted(
-            execution_id=message.execution_id, session_id=message.session_id, origin="background"
-        )
-        self._note_start(execution, started)
+        self._log_start(execution, "background")
+        if (blocked := self.queue.blocked) is not None and blocked.is_stored:
+            self._prompts.log_queued(blocked)
 
     def on_output(self, message: messages.AgentOutput) -> None:
         """Log the lines. If one names a session, log right after it what that changes."""
@@ -205,7 +220,7 @@ class Runs:
             self._finish(execution, Outcome.ERROR, result=text)
         self._permissions.executor_died()
         if self._executor.has_given_up:
-            self.end_all()
+            self.end_all(FAILED)
 
     # -- ends --------------------------------------------------------------------------------
 
@@ -231,22 +246,30 @@ class Runs:
                 )
                 self._log_end(lost)
 
-    def end_all(self) -> None:
-        """Start no more: cancel what waits, kill what runs."""
+    def end_all(self, why: str) -> None:
+        """Start no more: cancel what waits, kill what runs. `why` becomes the result of what runs."""
         for waiting in list(self.queue.waiting):
             self._finish(waiting, Outcome.CANCELLED)
         for execution in (self.queue.running, self.queue.background):
             if execution is not None:
-                self._end_at_work(execution)
+                self._end(execution, why)
 
-    def _end_at_work(self, execution: Execution) -> None:
-        if execution.started_at_s is None:  # its prompt is on its way to the disk
-            self._finish(execution, Outcome.CANCELLED)
+    def _end(self, execution: Execution, why: str) -> None:
+        """Kill an execution; one that the Executor does not have never starts."""
+        if execution.is_ordered:
+            self._executor.kill(execution.execution_id, why)
         else:
-            self._executor.kill(execution.execution_id)
+            self._finish(execution, Outcome.CANCELLED)
 
     def _finish(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
-        """Log the one end, and go on with the next execution."""
+        """Log the one end, and go on with the next execution. One that the Executor had, and that
+        was shown as started, has its start before its end, although the CLI never had its
+        prompt."""
+        if execution.started_at_s is None and execution.is_ordered:
+            if execution is self.queue.blocked:
+                outcome, facts = Outcome.CANCELLED, {}
+            else:
+                self._log_start(execution)
         now_s = self._clock.monotonic()
         started_s = now_s if execution.started_at_s is None else execution.started_at_s
         if self._permissions.pending or self._permissions.answered:

@@ -74,7 +74,7 @@ class Status:
                     prompt=execution.text[:QUEUE_PREVIEW_LENGTH],
                     client_id=execution.caller.client_id,
                 )
-                for execution in queue.waiting
+                for execution in queue.all_waiting
             ],
             pending_permissions=[
                 pending.request.model_dump() for pending in self._permissions.pending.values()

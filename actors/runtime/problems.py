@@ -7,8 +7,10 @@ logger = logging.getLogger("claudehub.health")
 
 
 class Problems:
-    """One sentence for each part of the server that does not work. Any thread may use it: some parts
-    are no actors, and some start before the Hub."""
+    """One sentence for each part of the server that does not work.
+
+    Any thread may use it: some parts are no actors, and some start before the Hub.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
