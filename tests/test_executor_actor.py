@@ -682,6 +682,7 @@ def test_the_cli_may_begin_a_turn_while_the_last_one_is_tidied() -> None:
 def test_a_question_of_a_process_that_is_replaced_is_withdrawn() -> None:
     setup = Setup(background=True)
     setup.start()
+    setup.say({"type": "system", "subtype": "task_started", "task_id": "t"})
     finish(setup)
     request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {}, "agent_id": "a"}
     setup.say({"type": "control_request", "request_id": "r", "request": request})

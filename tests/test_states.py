@@ -23,6 +23,7 @@ ABORTED = TurnEnd(is_error=True, text="[ede_diagnostic]", aborted=True)
 ROWS = [
     ("idle", "prompt", "running", "-"),
     ("idle", "release", "leaving", "end_session request"),
+    ("idle", "speaks out of turn", "terminating", "SIGTERM"),
     ("idle", "exit", "sweeping", "end all that is left"),
     ("running", "result", "tidying", "end what the turn left"),
     ("running", "interrupt", "interrupting", "interrupt request"),
@@ -34,8 +35,10 @@ ROWS = [
     ("interrupting", "grace is over", "stopping", "SIGINT"),
     ("interrupting", "exit", "sweeping", "end all that is left"),
     ("tidying", "clean", "idle", "-"),
+    ("tidying", "speaks out of turn", "terminating", "SIGTERM"),
     ("tidying", "exit", "sweeping", "end all that is left"),
     ("leaving", "grace is over", "terminating", "SIGTERM"),
+    ("leaving", "speaks out of turn", "terminating", "SIGTERM"),
     ("leaving", "kill", "terminating", "SIGTERM"),
     ("leaving", "exit", "sweeping", "end all that is left"),
     ("stopping", "grace is over", "terminating", "SIGTERM"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from actors import messages
+from actors.executor.output import LINE_COST_BYTES
 from actors.executor.permission_requests import PermissionRequests
 from actors.executor.reports import Reports
 from actors.executor.settings import ExecutorSettings
@@ -169,6 +170,8 @@ class Executor(Actor):
             return
         turn = self._turns.turn_of(worker, line)
         execution_id = turn.execution_id if turn is not None else None
+        if turn is None and not worker.may_say(len(line.data) + LINE_COST_BYTES):
+            return
         self._reports.add([line], worker.process.process_name, execution_id)
         session_before = worker.present_session
         worker.note(line)

@@ -29,8 +29,9 @@ class PermissionRequests:
         if request.subtype != _PERMISSION:
             worker.process.write(refuse_control_line(request.request_id))
             return
-        if turn is None and not self._background:
+        if turn is None and not worker.has_tasks:
             worker.process.write(deny_tool_line(request.request_id, NOBODY_ASKED))
+            worker.end_out_of_turn("it has asked for a tool outside of a turn")
             return
         execution_id = turn.execution_id if turn is not None else None
         question = worker.questions.ask(request, execution_id, background=self._background)

@@ -34,6 +34,7 @@ class Event(StrEnum):
     TIMEOUT = "timeout"
     KILL = "kill"
     RELEASE = "release"
+    OUT_OF_TURN = "speaks out of turn"
     GRACE = "grace is over"
     EXIT = "exit"
     SWEPT = "swept"
@@ -71,6 +72,7 @@ _SWEEP = Step(State.SWEEPING, Action.SWEEP)
 TABLE: Mapping[tuple[State, Event], Step] = {
     (State.IDLE, Event.PROMPT): Step(State.RUNNING),
     (State.IDLE, Event.RELEASE): Step(State.LEAVING, Action.ASK_TO_END),
+    (State.IDLE, Event.OUT_OF_TURN): _TERM,
     (State.IDLE, Event.EXIT): _SWEEP,
     (State.RUNNING, Event.RESULT): _TIDY,
     (State.RUNNING, Event.INTERRUPT): _INTERRUPT,
@@ -82,10 +84,12 @@ TABLE: Mapping[tuple[State, Event], Step] = {
     (State.INTERRUPTING, Event.GRACE): Step(State.STOPPING, Action.SIGINT),
     (State.INTERRUPTING, Event.EXIT): _SWEEP,
     (State.TIDYING, Event.CLEAN): Step(State.IDLE),
+    (State.TIDYING, Event.OUT_OF_TURN): _TERM,
     (State.TIDYING, Event.EXIT): _SWEEP,
     # An idle process runs no tools that SIGINT would end.
     (State.LEAVING, Event.GRACE): _TERM,
     (State.LEAVING, Event.KILL): _TERM,
+    (State.LEAVING, Event.OUT_OF_TURN): _TERM,
     (State.LEAVING, Event.EXIT): _SWEEP,
     (State.STOPPING, Event.GRACE): _TERM,
     (State.STOPPING, Event.KILL): _TERM,

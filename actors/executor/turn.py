@@ -46,10 +46,10 @@ def judge(
     cost_usd: float | None = None,
     why: str = "",
 ) -> Verdict:
-    """Return the verdict; `why` is the sentence for a kill. A turn that ended by itself with success is a success, whatever was on
-    its way.
+    """Return the verdict; `why` is the sentence for a kill.
 
-    The exit code of a process that was closed says nothing about the turn: its `result` did.
+    A turn that ended by itself with success is a success, whatever was on its way. The exit code of
+    a process that was closed says nothing about the turn: its `result` did.
     """
     exit_code = None if return_code is None else _exit_code(return_code)
     text = turn_end.text if turn_end is not None and not turn_end.aborted else ""

@@ -34,6 +34,10 @@ logger = logging.getLogger("claudehub.executor")
 SWEEPS_MAX = 40
 SWEEP_PAUSE_S = 0.05
 UNSURE_LOOKS_MAX = 2
+# What a process may say between two prompts. The CLI says a few lines there, and more while it
+# works in the background. A process that goes beyond is ended.
+OUTSIDE_BYTES_MAX = 256 * 1024
+OUTSIDE_WITH_TASKS_BYTES_MAX = 64 * 1024 * 1024
 # After the end of the process its pipe gets this long to end, too, and the other way round.
 DRAIN_S = 1.0
 _SIGNALS = {
@@ -90,6 +94,7 @@ class Worker:
         self._tasks: set[str] = set()
         self._names_all_tasks = False
         self._total_cost_usd = 0.0
+        self._outside_bytes = 0
 
     # -- facts -------------------------------------------------------------------------------
 
@@ -153,12 +158,27 @@ class Worker:
         self._changes += 1
         if event is Event.PROMPT:
             self.turns += 1
+            self._outside_bytes = 0
             if self.turns > 1:  # its words at the start belong to its first turn
                 self.process.begin_errors()
         self._act(taken.action)
         if self.state in LIMITED:
             due = messages._RungDue(process_name=self.process.process_name, change=self._changes)
             self._later(self._kill_grace_s, due)
+
+    def may_say(self, size_bytes: int) -> bool:
+        """Count what the process says outside of a turn. Return False for more than a little: the
+        process is ended then, and the line is dropped."""
+        before, self._outside_bytes = self._outside_bytes, self._outside_bytes + size_bytes
+        most = OUTSIDE_WITH_TASKS_BYTES_MAX if self.has_tasks else OUTSIDE_BYTES_MAX
+        if self._outside_bytes > most >= before:
+            self.end_out_of_turn(f"it has written {self._outside_bytes} bytes outside of a turn")
+        return self._outside_bytes <= most
+
+    def end_out_of_turn(self, why: str) -> None:
+        """End a process that acts although no turn runs."""
+        logger.warning("process %d is ended: %s", self.process.pid, why)
+        self.handle(Event.OUT_OF_TURN)
 
     def on_rung_due(self, change: int) -> None:
         """Handle a timer, unless it belongs to an earlier state: a kill may have overtaken it."""

@@ -160,7 +160,7 @@ class Permissions:
         answer = messages.AnswerPermission(
             permission_id=permission_id,
             allow=body.decision == "allow",
-            message=body.message or DENIED,
+            message=body.message if body.message and not body.message.isspace() else DENIED,
             updated_input=body.updated_input,
             remember=body.remember,
         )

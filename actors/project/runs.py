@@ -247,7 +247,7 @@ class Runs:
                 self._log_end(lost)
 
     def end_all(self, why: str) -> None:
-        """Start no more: cancel what waits, kill what runs. `why` becomes the result of what runs."""
+        """Start no more: cancel what waits, kill what runs, with `why` as its result."""
         for waiting in list(self.queue.waiting):
             self._finish(waiting, Outcome.CANCELLED)
         for execution in (self.queue.running, self.queue.background):
