@@ -74,8 +74,9 @@ class ClaudeText(Data):
 
 
 class PermissionRequest(Data):
-    """The CLI asks whether a tool may run. `suggestions` and `input` come from the CLI
-    unchanged."""
+    """The CLI asks whether a tool may run. `suggestions` and `input` come from the CLI unchanged;
+    `agent_id` is its own for the subagent that asks. The last four are null if it does not say
+    them."""
 
     permission_id: str
     execution_id: str | None
@@ -84,6 +85,10 @@ class PermissionRequest(Data):
     description: str | None
     suggestions: list[dict[str, Any]]
     blocked_path: str | None
+    tool_use_id: str | None = None
+    agent_id: str | None = None
+    display_name: str | None = None
+    reason: str | None = None
 
 
 class PermissionResolved(Data):

@@ -69,6 +69,7 @@ def test_prompts_wait_for_their_turn(hub: HubProcess, scratch: Path) -> None:
         project_id = make(hub, client)
         client.request("project_join", project_id=project_id)
         first = client.request("execute", project_id=project_id, prompt=f"[[wait:{go}]]")
+        client.wait_for("execution_started", execution_id=first["execution_id"])
         second = client.request("execute", project_id=project_id, prompt="[[text:TWO]]")
         assert (first["state"], first["position"]) == ("started", 0)
         assert (second["state"], second["position"]) == ("queued", 1)

@@ -60,8 +60,10 @@ EXCEPTIONS = {
     },
     "the guardian's process calls it by name": {"guard"},
     "a field of a message to clients": {
+        "agent_id",
         "auth",
         "blocked_path",
+        "display_name",
         "duration_ms",
         "executing",
         "heartbeat_seconds",
@@ -69,6 +71,7 @@ EXCEPTIONS = {
         "pending_permissions",
         "protocols",
         "subscribers",
+        "tool_use_id",
         "uptime_seconds",
     },
     "a value that a setting or a comparison takes": {"NEVER", "bypasses"},

@@ -60,6 +60,10 @@ class Questions:
             description=_text(body.get("description")),
             suggestions=[s for s in suggestions if isinstance(s, dict)],
             blocked_path=_text(body.get("blocked_path")),
+            tool_use_id=_text(body.get("tool_use_id")),
+            agent_id=_text(body.get("agent_id")),
+            display_name=_text(body.get("display_name")),
+            reason=_text(body.get("decision_reason")),
         )
         outlives = execution_id is None or (background and isinstance(body.get("agent_id"), str))
         question = Question(request.request_id, shown, outlives, size_bytes)

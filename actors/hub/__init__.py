@@ -5,6 +5,6 @@ projects, `project_actors.py` starts and ends their actors, `startup.py` opens t
 starts, `stopping.py` ends everything in order.
 """
 
-from actors.hub.actor import Hub, HubSettings
+from actors.hub.actor import MAX_UPDATE_BYTES_LEAST, Hub, HubSettings
 
-__all__ = ["Hub", "HubSettings"]
+__all__ = ["MAX_UPDATE_BYTES_LEAST", "Hub", "HubSettings"]

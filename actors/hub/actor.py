@@ -32,6 +32,8 @@ from storage.projects import ProjectStore
 logger = logging.getLogger("claudehub.hub")
 
 PROJECT_LIST_TIMEOUT_S = 2.0
+# What each message of the hub may have at least, whatever the settings are.
+MAX_UPDATE_BYTES_LEAST = 8 * 1024 * 1024
 # Creates that wait for a deletion; further ones are refused.
 WAITING_CREATES_MAX = 64
 
@@ -39,7 +41,7 @@ WAITING_CREATES_MAX = 64
 @dataclass(frozen=True, slots=True)
 class HubSettings:
     """`progress(done, total)` is called while the projects open (hub/startup.py); `died` when the
-    Hub fails. `problems` is what does not work."""
+    Hub fails. `max_reply_bytes` bounds a list; `problems` is what does not work."""
 
     project: ProjectSettings
     max_projects: int
@@ -48,6 +50,7 @@ class HubSettings:
     version: str
     progress: Callable[[int, int], None]
     died: Callable[[str], None]
+    max_reply_bytes: int = MAX_UPDATE_BYTES_LEAST
     problems: Problems = field(default_factory=Problems)
 
 
@@ -79,7 +82,7 @@ class Hub(Actor):
             timers=timers,
         )
         self._startup = Startup(self._project_actors, self._registry, settings.progress)
-        self._project_lists = ProjectLists()
+        self._project_lists = ProjectLists(settings.max_reply_bytes)
         self._warm_processes = WarmProcesses(self._registry, settings.warm_sessions)
         self._clients: dict[str, Ref] = {}
         self._waiting_creates: deque[messages.HubRequest] = deque()

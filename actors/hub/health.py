@@ -4,6 +4,8 @@ from actors.hub.registry import Registry
 from actors.runtime.problems import Problems
 from protocol.updates import Health, ProjectStatus, WarmSession
 
+PROBLEMS_SHOWN_MAX = 100
+
 
 def health_of(
     registry: Registry,
@@ -17,9 +19,12 @@ def health_of(
 ) -> Health:
     """Return the answer; `degraded` while a project or a part of the server has a problem."""
     entries = list(registry.values())
-    problems = parts.now() + [
+    found = parts.now() + [
         f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem
     ]
+    problems = found[:PROBLEMS_SHOWN_MAX]
+    if len(found) > len(problems):
+        problems.append(f"and {len(found) - len(problems)} more; see the log")
     return Health(
         status="degraded" if problems else "ok",
         problems=problems,

@@ -8,6 +8,7 @@ from actors.hub.registry import Registry
 from actors.messages.replies import ReplyTo
 from actors.runtime.base import tell_if_alive
 from protocol.rights import Rights
+from protocol.shown_projects import fitting
 from protocol.updates import ProjectInfo, ProjectStatus
 
 
@@ -21,7 +22,8 @@ class _Listing:
 class ProjectLists:
     """Answer when all projects have described themselves, or when their time is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_reply_bytes: int) -> None:
+        self._max_reply_bytes = max_reply_bytes
         self._open: dict[int, _Listing] = {}
         self._next = 1
 
@@ -72,4 +74,4 @@ class ProjectLists:
         if not listing.missing:
             del self._open[number]
             infos = sorted(listing.found.values(), key=lambda info: info.project_id)
-            listing.reply_to.result({"projects": infos})
+            listing.reply_to.result(fitting(infos, self._max_reply_bytes))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from actors import messages
 from actors.feed.feed import Feed
@@ -15,6 +15,7 @@ from actors.runtime.clock import Timer, Timers
 from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused, invalid_field
+from protocol.shown_projects import shown_question, shown_questions
 from protocol.updates import PermissionRequest, PermissionResolved, UpdateType
 
 # Answers that are remembered, for the clients that answer second.
@@ -26,9 +27,11 @@ Decision = Literal["allow", "deny"]
 
 @dataclass(slots=True)
 class Pending:
-    """A question that waits. `outlives_turn`: an agent in the background asks it."""
+    """A question that waits. `shown` is what the `project` object has of it; `outlives_turn`: an
+    agent in the background asks it."""
 
     request: PermissionRequest
+    shown: dict[str, Any]
     outlives_turn: bool
     timer: Timer
 
@@ -65,6 +68,11 @@ class Permissions:
         self._timers = timers
         self._timeout_s = timeout_s
 
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """Return the questions that wait, as the `project` object shows them."""
+        return shown_questions([pending.shown for pending in self.pending.values()])
+
     # -- the executor's messages -------------------------------------------------------------
 
     def asked(self, message: messages.PermissionAsked) -> None:
@@ -76,7 +84,10 @@ class Permissions:
             opens=Opens(request.permission_id, is_question=True, execution_id=request.execution_id),
         )
         self.pending[request.permission_id] = Pending(
-            request, message.outlives_turn, self._timer(request.permission_id)
+            request,
+            shown_question(request),
+            message.outlives_turn,
+            self._timer(request.permission_id),
         )
 
     def withdrawn(self, permission_id: str) -> None:

@@ -7,6 +7,7 @@ from actors.project.executor_link import ExecutorLink
 from actors.project.permissions import Permissions
 from actors.project.run_queue import RunQueue
 from actors.runtime.refs import Ref
+from protocol.shown_projects import QUEUE_SHOWN_MAX
 from protocol.updates import ProjectInfo, ProjectStatus, QueuedPrompt, StatusChanged, UpdateType
 
 QUEUE_PREVIEW_LENGTH = 200
@@ -74,11 +75,9 @@ class Status:
                     prompt=execution.text[:QUEUE_PREVIEW_LENGTH],
                     client_id=execution.caller.client_id,
                 )
-                for execution in queue.all_waiting
+                for execution in queue.all_waiting[:QUEUE_SHOWN_MAX]
             ],
-            pending_permissions=[
-                pending.request.model_dump() for pending in self._permissions.pending.values()
-            ],
+            pending_permissions=self._permissions.shown,
             subscribers=self._feed.subscriber_count,
             first_seq=bounds.first_seq,
             last_seq=bounds.last_seq,

@@ -18,7 +18,7 @@ from actors.frontend.conversation import HubContext, HubConversation
 from actors.frontend.handshake import HandshakeRules
 from actors.frontend.readiness import Readiness
 from actors.frontend.wire import FrameLimits
-from actors.hub import HubSettings
+from actors.hub import MAX_UPDATE_BYTES_LEAST, HubSettings
 from actors.limits.connections import ConnectionLimit
 from actors.limits.peer import Peer
 from actors.limits.quotas import Quotas
@@ -68,6 +68,7 @@ def hub_settings(
         version=VERSION,
         progress=progress,
         died=died,
+        max_reply_bytes=_max_update_bytes(config) - ENVELOPE_BYTES,
         problems=problems,
     )
 
@@ -187,10 +188,15 @@ class FrontEnd:
         )
 
 
-def _greeter(config: Config) -> Callable[[Gate], Welcome]:
-    max_update_bytes = ENVELOPE_BYTES + max(
+def _max_update_bytes(config: Config) -> int:
+    longest = max(
         STORED_GROWTH_MAX * config.max_line_bytes, PROMPT_GROWTH_MAX * config.max_message_bytes
     )
+    return max(MAX_UPDATE_BYTES_LEAST, ENVELOPE_BYTES + longest)
+
+
+def _greeter(config: Config) -> Callable[[Gate], Welcome]:
+    max_update_bytes = _max_update_bytes(config)
 
     def welcome(gate: Gate) -> Welcome:
         return Welcome(
