@@ -9,6 +9,7 @@ import pytest
 from actors import messages
 from actors.executor import starter
 from actors.executor.actor import Executor
+from actors.executor.argument_space import ArgumentSpace
 from actors.executor.cli_facts import CliFacts
 from actors.executor.output import Credit
 from actors.executor.settings import ExecutorSettings
@@ -52,6 +53,7 @@ def settings(**changes: Any) -> ExecutorSettings:
         "kill_grace_s": 5.0,
         "max_line_bytes": 1000,
         "cli": KnownCli(),
+        "space": ArgumentSpace(one_bytes=128 * 1024, all_bytes=256 * 1024),
         "timeout_s": 60.0,
     }
     return ExecutorSettings(**{**given, **changes})

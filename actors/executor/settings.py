@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from actors.executor.argument_space import ArgumentSpace
 from actors.executor.cli_facts import CliFacts
 from actors.executor.walls import NO_WALLS, Walls
 
@@ -11,7 +12,7 @@ from actors.executor.walls import NO_WALLS, Walls
 class ExecutorSettings:
     """`command` is CLAUDE_CMD, split; `run_id` names this run of the server; `permission_mode` is
     PERMISSION_MODE, `background` AGENT_BACKGROUND, `timeout_s` EXEC_TIMEOUT. `keeps_warm`:
-    WARM_SESSIONS is not 0."""
+    WARM_SESSIONS is not 0. `space` is for the options of a prompt."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
@@ -21,6 +22,7 @@ class ExecutorSettings:
     kill_grace_s: float
     max_line_bytes: int
     cli: CliFacts
+    space: ArgumentSpace
     timeout_s: float
     background: bool = False
     keeps_warm: bool = True

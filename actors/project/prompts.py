@@ -13,6 +13,7 @@ from actors.project.request_keys import RequestKeys, keyed_execution
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.settings import ProjectSettings
 from protocol import requests
+from protocol.claude import option_arguments
 from protocol.content import as_sent, text_of
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.requests import Options
@@ -71,6 +72,7 @@ class Prompts:
         timeout_max_s = self._settings.execution_timeout_s
         if options.timeout_seconds is not None and options.timeout_seconds > timeout_max_s:
             raise _invalid_option("timeout_seconds", f"at most {timeout_max_s:g} (EXEC_TIMEOUT)")
+        self._check_space(options)
         if options.add_dirs is None:
             return options
         roots, kept_from = self._settings.roots, self._settings.layout.root
@@ -79,6 +81,21 @@ class Prompts:
         except (FolderRefused, FolderOutsideRoots) as error:
             raise _invalid_option("add_dirs", str(error)) from None
         return options.model_copy(update={"add_dirs": folders})
+
+    def _check_space(self, options: Options) -> None:
+        """Refuse options that are too long to start a process with. Raises RequestRefused."""
+        space = self._settings.executor.space
+        left_bytes = space.all_bytes
+        for name, argument in option_arguments(options).items():
+            size_bytes = len(argument.encode("utf-8")) + 1
+            left_bytes -= size_bytes
+            if size_bytes > space.one_bytes or left_bytes < 0:
+                raise _invalid_option(
+                    name,
+                    f"its {size_bytes} bytes do not fit into a command line: all such options "
+                    f"together have {space.all_bytes} bytes here, and one {space.one_bytes}; "
+                    "put a long text into a file of the project, such as CLAUDE.md",
+                )
 
     def _check_room(self) -> None:
         """Raise RequestRefused if the queue is full; HubFault (`storage_failed`) below

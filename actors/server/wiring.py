@@ -11,6 +11,7 @@ from actors.audit.auditor import AuditSettings
 from actors.audit.trail import HANDSHAKE_REFUSED, AuditTrail
 from actors.config.settings import Config
 from actors.directory import LocalDirectory
+from actors.executor.argument_space import argument_space
 from actors.executor.settings import ExecutorSettings
 from actors.feed.rotator import RotationSettings
 from actors.frontend.connection import ConnectionContext
@@ -83,6 +84,7 @@ def _executor_settings(config: Config, agents: AgentFacts) -> ExecutorSettings:
         kill_grace_s=config.kill_grace,
         max_line_bytes=config.max_line_bytes,
         cli=agents.cli,
+        space=argument_space(config.claude_cmd, agents.environment, config.agent_limits),
         timeout_s=config.exec_timeout,
         background=config.agent_background,
         keeps_warm=config.warm_sessions > 0,

@@ -12,6 +12,7 @@ from protocol.claude.command_line import (
     NO_BACKGROUND_ENVIRONMENT,
     SessionChoice,
     arguments,
+    option_arguments,
 )
 from protocol.claude.input import (
     allow_tool_line,
@@ -63,6 +64,7 @@ __all__ = [
     "end_session_line",
     "interrupt_line",
     "long_line",
+    "option_arguments",
     "parse_line",
     "parse_lines",
     "permissions_line",

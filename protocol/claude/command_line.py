@@ -7,6 +7,7 @@ above 128 KiB would not start.
 from dataclasses import dataclass
 
 from protocol.claude.settings import LaunchSettings, TurnSettings
+from protocol.requests import Options
 
 FIXED_ARGUMENTS = (
     "-p",
@@ -25,6 +26,13 @@ NO_BACKGROUND_ENVIRONMENT = {
 # 2.1.331 records the system prompt with a session and restores it on --resume. With this option the
 # requested prompt holds. An older version ends with an unknown option.
 FRESH_SYSTEM_PROMPT = "--system-prompt-snapshot"
+# The options of a prompt that become arguments; the others are sent to the process.
+_OPTION_ARGUMENTS = {
+    "model": "--model",
+    "fallback_model": "--fallback-model",
+    "append_system_prompt": "--append-system-prompt",
+    "max_turns": "--max-turns",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +67,16 @@ def arguments(
         args.append(f"{FRESH_SYSTEM_PROMPT}=off")
     table: tuple[tuple[str, str | int | None], ...] = (
         ("--permission-mode", turn.mode),
-        ("--model", turn.model),
-        ("--fallback-model", launch.fallback_model),
+        (_OPTION_ARGUMENTS["model"], turn.model),
+        (_OPTION_ARGUMENTS["fallback_model"], launch.fallback_model),
         ("--disallowedTools", None if background else ",".join(BACKGROUND_TOOLS)),
-        ("--append-system-prompt", launch.append_system_prompt),
-        ("--max-turns", launch.max_turns),
+        (_OPTION_ARGUMENTS["append_system_prompt"], launch.append_system_prompt),
+        (_OPTION_ARGUMENTS["max_turns"], launch.max_turns),
     )
     return args + [f"{name}={value}" for name, value in table if value is not None]
+
+
+def option_arguments(options: Options) -> dict[str, str]:
+    """Return the arguments that a prompt's options become, by the name of the option."""
+    values = {field: getattr(options, field) for field in _OPTION_ARGUMENTS}
+    return {f: f"{_OPTION_ARGUMENTS[f]}={v}" for f, v in values.items() if v is not None}
