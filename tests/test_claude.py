@@ -5,7 +5,7 @@ import json
 import pytest
 
 from protocol import claude
-from protocol.claude import SessionChoice
+from protocol.claude import Phase, SessionChoice
 from protocol.requests import Options
 from protocol.updates import UpdateType
 
@@ -171,7 +171,7 @@ def test_each_kind_of_line_becomes_its_update() -> None:
     withdrawn = parsed(b'{"type":"control_cancel_request","request_id":"r"}')
     assert withdrawn.control == claude.ControlCancel("r")
     init = parsed(b'{"type":"system","subtype":"init","session_id":"s2"}')
-    assert (init.session_id, init.begins_turn) == ("s2", True)
+    assert (init.session_id, init.phase) == ("s2", Phase.INIT)
     assert parsed(b'{"type":"assistant","session_id":"s3"}').session_id is None
 
 

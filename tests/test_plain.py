@@ -182,6 +182,8 @@ def test_one_prompt_runs_and_the_others_wait() -> None:
     assert queue.ready() is None
     a.is_stored = True
     assert queue.ready() is a
+    a.is_ordered = True
+    assert queue.ready() is None
     queue.start(a, now_s=1.0)
     assert (a.started_at_s, a.number) == (1.0, 1) and queue.at_work_now == [a]
     assert queue.ready() is None

@@ -314,6 +314,8 @@ def test_clear_becomes_a_session_reset(setup: ProjectSetup) -> None:
     execution_id = setup.execute()
     setup.tell(output(execution_id, b"{}", session_id="s1"))
     setup.tell(output(execution_id, b"{}", session_id="s2"))
+    assert setup.kinds()[-1] == "claude", "another session alone may be a fork"
+    setup.tell(messages.SessionCleared(execution_id=execution_id, old_session_id="s1"))
     reset = setup.lines()[-1]
     assert reset["data"] == {"old_session_id": "s1", "reason": "cleared"}
     setup.end(execution_id)

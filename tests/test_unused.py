@@ -67,7 +67,6 @@ EXCEPTIONS = {
         "duration_ms",
         "executing",
         "heartbeat_seconds",
-        "old_session_id",
         "pending_permissions",
         "protocols",
         "subscribers",

@@ -9,7 +9,7 @@ from actors.executor.permission_requests import PermissionRequests
 from actors.executor.reports import Reports
 from actors.executor.settings import ExecutorSettings
 from actors.executor.starter import Starter
-from actors.executor.turn import EndReason
+from actors.executor.turn import EndReason, Turn
 from actors.executor.turns import Turns
 from actors.executor.worker import Worker
 from actors.runtime.base import Actor
@@ -77,6 +77,8 @@ class Executor(Actor):
                 self._turns.end(message.execution_id, EndReason.KILLED, message.why)
             case messages._WatchdogFired():
                 self._turns.end(message.execution_id, EndReason.TIMEOUT)
+            case messages._ResultDue():
+                self._turns.on_result_due(message)
             case messages._IdleDue():
                 self._turns.on_idle_due(message)
             case messages.OutputStored():
@@ -173,14 +175,29 @@ class Executor(Actor):
         if turn is None and not worker.may_say(len(line.data) + LINE_COST_BYTES):
             return
         self._reports.add([line], worker.process.process_name, execution_id)
-        session_before = worker.present_session
-        worker.note(line)
-        if session_before not in (None, worker.session_id):
-            self._permission_requests.session_changed(worker)
+        self._note_session(worker, turn, line)
         if line.tasks is not None:
             self._turns.keep()
         if line.turn_end is not None:
             self._turns.on_result(worker, turn, line.turn_end)
+        elif line.phase is not None and turn is not None:
+            self._turns.on_phase(turn, line.phase)
+        if line.control is not None:  # of a damaged line, which is shown all the same
+            self._on_control(worker, line)
+
+    def _note_session(self, worker: Worker, turn: Turn | None, line: AgentLine) -> None:
+        """Note the line's facts. A session that `/clear` has begun is told after its first line."""
+        before = worker.present_session
+        clears = turn is not None and turn.clears
+        worker.note(line)
+        if not worker.has_left(before, clears=clears):
+            return
+        self._permission_requests.session_changed(worker)
+        if turn is not None:
+            cleared = messages.SessionCleared(
+                execution_id=turn.execution_id, old_session_id=before or ""
+            )
+            self._reports.tell(cleared)
 
     def _on_control(self, worker: Worker, line: AgentLine) -> None:
         match line.control:

@@ -95,18 +95,17 @@ class Starter:
     ) -> ProcessSpec:
         settings = self._settings
         process_name = f"{settings.run_id}-{secrets.token_hex(8)}"
+        is_new = settings.cli.knows_snapshots()
         arguments = claude.arguments(
-            session,
-            launch,
-            wanted,
-            background=settings.background,
-            knows_snapshots=settings.cli.knows_snapshots(),
+            session, launch, wanted, background=settings.background, knows_snapshots=is_new
         )
+        # A CLI that names the prompt of each line says more clearly when it is done with it.
+        further = {} if is_new else claude.STATE_EVENTS
         return ProcessSpec(
             process_name=process_name,
             argv=[*settings.command, *arguments],
             folder=self._folder,
-            environment=settings.environment,
+            environment={**settings.environment, **further},
             mark=tree.mark_of(settings.data_id, process_name),
             max_line_bytes=settings.max_line_bytes,
             walls=settings.walls,

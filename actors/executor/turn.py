@@ -81,7 +81,9 @@ def _without_text(turn_end: TurnEnd | None, exit_code: int | None) -> str:
 @dataclass(slots=True)
 class Turn:
     """`order` is None for a turn that the CLI began by itself. `uuid` is that of its user line,
-    once it is written. `has_output`: the CLI has said that it has begun with it."""
+    once it is written. `has_output`: the CLI has said that it has begun with it. `names_uuids`: the
+    CLI says which user line a `result` is for (2.1.331). `is_running`: the CLI has said so, so that
+    a later "idle" is about this turn."""
 
     execution_id: str
     order: StartRun | None
@@ -90,6 +92,8 @@ class Turn:
     session: SessionChoice
     uuid: str | None = None
     has_output: bool = False
+    names_uuids: bool = False
+    is_running: bool = False
     was_repeated: bool = False
     reason: EndReason | None = None
     why: str = ""
@@ -101,6 +105,12 @@ class Turn:
         """Return True while nothing of the prompt has reached the CLI."""
         return self.order is not None and self.uuid is None
 
+    @property
+    def clears(self) -> bool:
+        """Return True if the prompt asks for a new conversation."""
+        content = None if self.order is None else self.order.content
+        return isinstance(content, str) and content.split(maxsplit=1)[:1] == ["/clear"]
+
     def wish(self, reason: EndReason, why: str = "") -> None:
         """Note why the turn is to end. The first kill names itself."""
         self.reason = stronger(self.reason, reason)
@@ -108,7 +118,8 @@ class Turn:
 
     def owns(self, line: AgentLine) -> bool:
         """Return True if a line belongs to this turn: by uuid if the CLI names one (2.1.331), else
-        by order (2.1.197). There a `result` with an origin belongs to another turn. What comes
+        by order (2.1.197). There a `result` with an origin belongs to another turn. A CLI that
+        names uuids does so in every `result`, so one without is late, or forged. What comes
         before the prompt is written is about its preparation, but for the line that says that the
         session is forgotten."""
         if self.order is None:
@@ -118,13 +129,14 @@ class Turn:
         if line.uuids:
             return self.uuid in line.uuids
         if (end := line.turn_end) is not None and not end.forgotten:
-            return not end.has_origin
+            return not end.has_origin and (end.is_cut or not self.names_uuids)
         return True
 
     def note(self, line: AgentLine) -> None:
         """Note one of its lines. A prompt that is only queued may still be lost with its
         process."""
         self.has_output = self.has_output or not line.is_queued
+        self.names_uuids = self.names_uuids or bool(line.uuids)
 
     def take_plain(self, lines: Sequence[AgentLine], begin: int) -> int:
         """Take the lines from `begin` on that belong to the turn and are only passed on; return
@@ -133,7 +145,7 @@ class Turn:
             line = lines[at]
             if not _is_plain(line) or self.end is not None or not self.owns(line):
                 return at
-            self.has_output = self.has_output or not line.is_queued
+            self.note(line)
         return len(lines)
 
     @property
@@ -173,13 +185,13 @@ class Turn:
         uuid."""
         self.session = session
         self.uuid = self.end = None
-        self.has_output = False
+        self.has_output = self.names_uuids = self.is_running = False
 
 
 def _is_plain(line: AgentLine) -> bool:
     says_nothing = line.session_id is None and line.mode is None and line.tasks is None
-    is_no_border = line.turn_end is None and not line.begins_turn
-    return says_nothing and is_no_border and line.update_type is not None
+    is_no_border = line.turn_end is None and line.phase is None
+    return says_nothing and is_no_border and line.update_type is not None and line.control is None
 
 
 def run_ended(execution_id: str, verdict: Verdict, stderr: str) -> RunEnded:

@@ -17,11 +17,15 @@ from actors.executor.turn import EndReason, Turn, Verdict, judge, run_ended
 from actors.executor.worker import Worker
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
-from protocol.claude import NO_RULES, AgentLine, ControlResponse, SessionChoice, TurnEnd
+from protocol.claude import NO_RULES, AgentLine, ControlResponse, Phase, SessionChoice, TurnEnd
 from protocol.updates import Outcome
 
 logger = logging.getLogger("claudehub.executor")
 
+# How long a `result` may come behind the line that says that the turn is over. It comes before that
+# line (both versions, by up to 80 ms).
+RESULT_GRACE_S = 1.0
+NO_RESULT = "The agent's result could not be read; its line is in the log as it came."
 _ABORTED = TurnEnd(is_error=True, text="", aborted=True)
 _EVENTS = {
     EndReason.INTERRUPTED: Event.INTERRUPT,
@@ -98,7 +102,7 @@ class Turns:
     def turn_of(self, worker: Worker, line: AgentLine) -> Turn | None:
         """Return the turn that a line belongs to; a turn that the CLI begins by itself begins
         here."""
-        if line.begins_turn and self._settings.background:
+        if line.phase is Phase.INIT and self._settings.background:
             self._begin_own_if_it_is(worker)
         turn = self.turn
         if turn is None or not turn.owns(line):
@@ -117,6 +121,24 @@ class Turns:
         if end.forgotten:  # the process ends by itself; if not, it is useless
             worker.handle(Event.KILL)
         self.go_on()
+
+    def on_phase(self, turn: Turn, phase: Phase) -> None:
+        """Give the `result` a moment if the CLI says in another way that the turn is over: its line
+        may be damaged beyond reading, or another line may have cut it in two."""
+        if phase is Phase.RUNNING:
+            turn.is_running = True
+        if phase is Phase.OVER or (phase is Phase.IDLE and turn.is_running):
+            due = messages._ResultDue(execution_id=turn.execution_id)
+            self._timers.after(RESULT_GRACE_S, self._owner, due)
+
+    def on_result_due(self, message: messages._ResultDue) -> None:
+        """End a turn whose result has not come, unless it has ended in another way."""
+        turn, worker = self.turn, self.worker
+        if turn is None or worker is None or turn.execution_id != message.execution_id:
+            return
+        if turn.end is None:
+            self._end_turn(worker, turn, TurnEnd(is_error=True, text=NO_RESULT))
+            self.go_on()
 
     def on_response(self, worker: Worker, response: ControlResponse) -> None:
         """Handle the answer to a request of ours: of the preparation, or of an interrupt. The
@@ -225,11 +247,13 @@ class Turns:
 
     def _hand_over(self, worker: Worker, turn: Turn) -> None:
         """Give the CLI the prompt: now the execution has started."""
+        turn.names_uuids = worker.names_uuids
         worker.process.write(turn.prompt_line())
         self._reports.tell(messages.RunBegan(execution_id=turn.execution_id))
 
     def _end_turn(self, worker: Worker, turn: Turn, end: TurnEnd) -> None:
         turn.end = end
+        worker.names_uuids = turn.names_uuids
         if worker.state in IN_TURN and not end.forgotten:
             self._take_back(worker)
             worker.handle(Event.RESULT)

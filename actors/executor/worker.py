@@ -22,6 +22,7 @@ from actors.runtime.refs import Ref
 from protocol.claude import (
     AgentLine,
     LaunchSettings,
+    Phase,
     SessionChoice,
     TurnEnd,
     end_session_line,
@@ -52,9 +53,9 @@ class Worker:
     gone.
 
     `session_id` is the newest session that it has named; `turns` counts the turns that it has
-    begun. `was_kept`: it may have died before a prompt that it gets. `is_spent`: it gets no more
-    prompts. `remembered` is what users have allowed in its session; it got `base_rules` of that at
-    its start.
+    begun. `was_kept`: it may have died before a prompt that it gets. `names_uuids`: it says which
+    prompt a `result` is for. `is_spent`: it gets no more prompts. `remembered` is what users have
+    allowed in its session; it got `base_rules` of that at its start.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Worker:
         self.return_code: int | None = None
         self.turns = 0
         self.was_kept = False
+        self.names_uuids = False
         self.is_spent = False
         self._owner = owner
         self._timers = timers
@@ -95,6 +97,7 @@ class Worker:
         self._names_all_tasks = False
         self._total_cost_usd = 0.0
         self._outside_bytes = 0
+        self._has_named = self._is_reset = False
 
     # -- facts -------------------------------------------------------------------------------
 
@@ -121,9 +124,24 @@ class Worker:
             return session == self._session
         return session.resume == self.session_id
 
+    def has_left(self, before: str | None, *, clears: bool) -> bool:
+        """Return True if `/clear` has just begun another session than `before`.
+
+        The first session that a process names may be another one than it was to resume, in the same
+        conversation: with `--fork-session`, and in versions that fork by themselves. That is no
+        `/clear`, unless the CLI says so, or the prompt was one (`clears`; 2.1.197 says nothing).
+        """
+        if before in (None, self.session_id):
+            return False
+        was_reset, self._is_reset = self._is_reset, False
+        return self._has_named or was_reset or clears
+
     def note(self, line: AgentLine) -> None:
         """Note the facts in a line that concern the process."""
+        if line.phase is Phase.RESET:
+            self._is_reset = True
         if line.session_id is not None:
+            self._has_named = self.session_id is not None
             self.session_id = line.session_id
         if line.mode is not None:
             self.preparation.note_mode(line.mode)

@@ -106,6 +106,13 @@ class _WatchdogFired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _ResultDue:
+    """The CLI has said that the turn is over, and its result has had its time."""
+
+    execution_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _RungDue:
     """The process has had its time in the state that its change of that number brought."""
 
@@ -145,5 +152,6 @@ ExecutorMessage = (
     | OutputStored
     | ProcessMessage
     | _WatchdogFired
+    | _ResultDue
     | _IdleDue
 )

@@ -96,6 +96,14 @@ class SessionForgotten:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCleared:
+    """From the Executor: `/clear` has begun the session that the line before named."""
+
+    execution_id: str
+    old_session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunBegan:
     """From the Executor: the CLI has the prompt."""
 
@@ -187,6 +195,7 @@ class _RetryStorage:
 AgentMessage = (
     AgentOutput
     | SessionForgotten
+    | SessionCleared
     | RunBegan
     | BackgroundBegan
     | PermissionAsked

@@ -142,6 +142,8 @@ class Project(Actor):
                 return  # by far the most of them: nothing below is about lines
             case messages.SessionForgotten():
                 self._runs.on_session_forgotten(message)
+            case messages.SessionCleared():
+                self._runs.on_session_cleared(message)
             case messages.RunBegan():
                 self._runs.on_began(message)
             case messages.BackgroundBegan():

@@ -176,7 +176,7 @@ class Runs:
             self._prompts.log_queued(blocked)
 
     def on_output(self, message: messages.AgentOutput) -> None:
-        """Log the lines. If one names a session, log right after it what that changes."""
+        """Log the lines. If one names a session, note what that changes."""
         lines, execution_id = message.lines, message.execution_id
         running = None if execution_id is None else self.queue.at_work(execution_id)
         begin = 0
@@ -195,6 +195,11 @@ class Runs:
         running = self.queue.at_work(message.execution_id)
         if running is not None:
             self._session.forgotten(running)
+
+    def on_session_cleared(self, message: messages.SessionCleared) -> None:
+        running = self.queue.at_work(message.execution_id)
+        if running is not None:
+            self._session.cleared(running, message.old_session_id)
 
     def on_ended(self, message: messages.RunEnded) -> None:
         self._executor.used_at_s = self._clock.monotonic()

@@ -67,19 +67,18 @@ class Session:
         return not session_id == running.session_id == self._log.meta.session_id
 
     def report(self, running: Execution, session_id: str) -> None:
-        """Note the session that the CLI has named.
-
-        One from before a reset cannot come back. Another one in the same process has begun with
-        `/clear`.
-        """
-        before, running.session_id = running.session_id, session_id
+        """Note the session that the CLI has named. One from before a reset cannot come back."""
+        running.session_id = session_id
         if running.is_voided or session_id == self._log.meta.session_id:
             return
         self._log.change(session_id=session_id, fresh=False)
-        if before not in (None, session_id):
-            cleared = SessionReset(old_session_id=before, reason="cleared")
-            self._feed.log(UpdateType.SESSION_RESET, cleared)
         self._feed.save_soon()
+
+    def cleared(self, running: Execution, old_session_id: str) -> None:
+        """Log that `/clear` has begun the present session."""
+        if not running.is_voided:
+            reset = SessionReset(old_session_id=old_session_id, reason="cleared")
+            self._feed.log(UpdateType.SESSION_RESET, reset)
 
     def forgotten(self, running: Execution) -> None:
         """Note that the CLI no longer has the session."""

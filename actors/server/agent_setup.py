@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from actors.config.settings import Config
 from actors.executor import walls
 from actors.executor.cli_facts import CliFacts
-from actors.executor.environment import agent_environment, home_problem
+from actors.executor.environment import agent_environment, home_problem, worth_saying
 from actors.executor.walls import Walls
 from actors.process_tree import tree
 from actors.process_tree.guardian import Guardian
@@ -63,6 +63,7 @@ def prepare(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentF
     environment = around.environment(_environment(config))
     if (problem := home_problem(environment, around.uid)) is not None:
         logger.warning("%s", problem)
+    logger.info("agents get these variables: %s", ", ".join(worth_saying(environment)) or "none")
     run_id = _guard(data_id, stack)
     probe = {**environment, tree.MARK: tree.mark_of(data_id, f"{run_id}-probe")}
     return AgentFacts(

@@ -2,14 +2,15 @@
 
 `command_line.py` has the arguments and the environment, `settings.py` what a prompt's options ask
 of a process, `input.py` the lines that the hub writes, `output.py` the lines that the CLI writes,
-and `long_line.py` the lines that are cut. All of it was observed with 2.1.197 and 2.1.331
-(tests/test_conversations.py).
+`long_line.py` the lines that are cut, and `damaged_line.py` those that something has damaged. All
+of it was observed with 2.1.197 and 2.1.331 (tests/test_conversations.py).
 """
 
 from protocol.claude.command_line import (
     BACKGROUND_TOOLS,
     FIXED_ARGUMENTS,
     NO_BACKGROUND_ENVIRONMENT,
+    STATE_EVENTS,
     SessionChoice,
     arguments,
     option_arguments,
@@ -32,6 +33,7 @@ from protocol.claude.output import (
     ControlCancel,
     ControlRequest,
     ControlResponse,
+    Phase,
     TaskNews,
     TurnEnd,
     parse_line,
@@ -45,6 +47,7 @@ __all__ = [
     "FIXED_ARGUMENTS",
     "NO_BACKGROUND_ENVIRONMENT",
     "NO_RULES",
+    "STATE_EVENTS",
     "STORED_GROWTH_MAX",
     "AgentLine",
     "ControlCancel",
@@ -52,6 +55,7 @@ __all__ = [
     "ControlResponse",
     "Cut",
     "LaunchSettings",
+    "Phase",
     "RawLine",
     "Rules",
     "SessionChoice",

@@ -23,6 +23,8 @@ NO_BACKGROUND_ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
     "CLAUDE_CODE_DISABLE_CRON": "1",
 }
+# Has the CLI say when it is idle. 2.1.331 needs it not: it says when it is done with a user line.
+STATE_EVENTS = {"CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1"}
 # 2.1.331 records the system prompt with a session and restores it on --resume. With this option the
 # requested prompt holds. An older version ends with an unknown option.
 FRESH_SYSTEM_PROMPT = "--system-prompt-snapshot"

@@ -92,7 +92,7 @@ def long_line(head: bytes, tail: bytes, size_bytes: int) -> AgentLine:
     session, uuid = _SESSION.search(ends), _UUID.search(ends)
     return replace(
         shown,
-        turn_end=TurnEnd(is_error=_IS_ERROR.search(ends) is not None, text=TOO_LONG),
+        turn_end=TurnEnd(is_error=_IS_ERROR.search(ends) is not None, text=TOO_LONG, is_cut=True),
         session_id=session[1].decode("ascii") if session else None,
         uuids=(uuid[1].decode("utf-8", errors="replace"),) if uuid else (),
     )

@@ -3,11 +3,13 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any
 
 import simplejson
 
+from protocol.claude.damaged_line import salvaged
 from protocol.codec import dumps
 from protocol.updates import ClaudeText, UpdateType
 
@@ -27,7 +29,8 @@ class TurnEnd:
 
     `cost_usd` is the cost since the last result (2.1.331), None if the CLI does not say it;
     `total_cost_usd` is the cost of the process so far. `aborted`: an interrupt or a signal ended
-    it. `has_origin`: it does not belong to a prompt.
+    it. `has_origin`: it does not belong to a prompt. `is_cut`: the line was too long, so it may not
+    show which prompt it belongs to.
     """
 
     is_error: bool
@@ -37,6 +40,7 @@ class TurnEnd:
     forgotten: bool = False
     aborted: bool = False
     has_origin: bool = False
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,26 @@ class TaskNews:
     ended: str | None = None
 
 
+class Phase(Enum):
+    """Where in a turn the CLI says it is, beside its `result`."""
+
+    INIT = auto()
+    RESET = auto()
+    """A new conversation begins, by `/clear` (2.1.331)."""
+    RUNNING = auto()
+    OVER = auto()
+    """It is done with a user line, which the line names (2.1.331)."""
+    IDLE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class AgentLine:
     """One line of standard output.
 
     `data` is JSON: the CLI's own bytes if `update_type` is `claude` or `claude_delta`. If
     `update_type` is None, the line is between hub and CLI and is not passed on. `uuids` are the
-    user lines that it belongs to, if the CLI says so. `begins_turn`: it is an `init`. `is_queued`:
-    the CLI has taken a user line and has not begun with it.
+    user lines that it belongs to, if the CLI says so. `is_queued`: the CLI has taken a user line
+    and has not begun with it. A damaged line is shown as text and has facts all the same.
     """
 
     update_type: UpdateType | None
@@ -91,7 +107,7 @@ class AgentLine:
     uuids: tuple[str, ...] = ()
     mode: str | None = None
     tasks: TaskNews | None = None
-    begins_turn: bool = False
+    phase: Phase | None = None
     is_queued: bool = False
 
 
@@ -113,7 +129,16 @@ def parse_line(raw: bytes, max_bytes: int) -> AgentLine | None:
     if len(line) > max_bytes:
         return text_line(line[:max_bytes], max_bytes, size_bytes=len(line))
     value = _json_object(line)
-    return text_line(line, max_bytes) if value is None else _classify(line, value)
+    return _damaged(line, max_bytes) if value is None else _classify(line, value)
+
+
+def _damaged(line: bytes, max_bytes: int) -> AgentLine:
+    """Return a line as text, with what it was to say."""
+    shown = text_line(line, max_bytes)
+    value = salvaged(line)
+    if value is None:
+        return shown
+    return replace(_classify(line, value), update_type=shown.update_type, data=shown.data)
 
 
 def text_line(raw: bytes, max_bytes: int, size_bytes: int | None = None) -> AgentLine:
@@ -162,9 +187,17 @@ def _classify(line: bytes, value: dict[str, Any]) -> AgentLine:
             )
         case "system":
             return _system(line, value)
+        case "conversation_reset":
+            return AgentLine(UpdateType.CLAUDE, line, uuids=_uuids(value), phase=Phase.RESET)
         case "command_lifecycle":
-            queued = value.get("state") == "queued"
-            return AgentLine(UpdateType.CLAUDE, line, uuids=_uuids(value), is_queued=queued)
+            state = value.get("state")
+            return AgentLine(
+                UpdateType.CLAUDE,
+                line,
+                uuids=_uuids(value),
+                phase=Phase.OVER if state in ("completed", "cancelled") else None,
+                is_queued=state == "queued",
+            )
         case _:
             return AgentLine(UpdateType.CLAUDE, line, uuids=_uuids(value))
 
@@ -180,8 +213,15 @@ def _system(line: bytes, value: dict[str, Any]) -> AgentLine:
         uuids=_uuids(value),
         mode=mode if isinstance(mode, str) else None,
         tasks=_task_news(subtype, value),
-        begins_turn=is_init,
+        phase=Phase.INIT if is_init else _phase_of_state(subtype, value),
     )
+
+
+def _phase_of_state(subtype: object, value: dict[str, Any]) -> Phase | None:
+    """Return what an older CLI says when its environment has STATE_EVENTS."""
+    if subtype != "session_state_changed":
+        return None
+    return {"running": Phase.RUNNING, "idle": Phase.IDLE}.get(str(value.get("state")))
 
 
 def _session_id(value: dict[str, Any]) -> str | None:
