@@ -10,7 +10,7 @@ from actors.executor.turns import NO_RESULT, RESULT_GRACE_S
 from protocol.claude import ControlRequest, Phase, SessionChoice, parse_line
 from protocol.claude.damaged_line import TRIES_MAX, salvaged
 from protocol.updates import Outcome, UpdateType
-from tests.executor_setup import INIT, LINE, Setup, no_processes, setup
+from tests.executor_setup import INIT, LINE, KnownCli, Setup, no_processes, setup
 
 __all__ = ["no_processes", "setup"]
 
@@ -162,10 +162,26 @@ def test_an_interrupt_without_a_readable_result_is_an_interrupt(setup: Setup) ->
 
 
 def test_phases_are_read_wherever_they_stand() -> None:
-    states: dict[str, Any] = {"running": Phase.RUNNING, "idle": Phase.IDLE, "odd": None}
+    states = {"running": Phase.RUNNING, "idle": Phase.IDLE, "odd": Phase.WAITING}
     for state, phase in states.items():
         line = parse_line(session_state(state), 1000)
         assert line is not None and line.phase is phase
+
+
+@pytest.mark.parametrize("environment", [{}, {"CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1"}])
+def test_states_that_only_the_hub_asks_for_are_not_passed_on(environment: Any) -> None:
+    setup = Setup(environment=environment)
+    setup.start()
+    assert setup.process.spec.environment["CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS"] == "1"
+    setup.read(session_state("running"), LINE, session_state("requires_action"), RESULT)
+    lines = [line for m in setup.told(messages.AgentOutput) for line in m.lines]
+    assert len(lines) == (4 if environment else 2)
+
+
+def test_a_cli_that_names_prompts_is_not_asked_for_its_state() -> None:
+    setup = Setup(cli=KnownCli(knows_snapshots=True))
+    setup.start()
+    assert "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS" not in setup.process.spec.environment
 
 
 # -- a result that is not this prompt's ------------------------------------------------------

@@ -16,7 +16,14 @@ from actors.runtime.base import Actor
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
 from protocol import claude
-from protocol.claude import AgentLine, ControlCancel, ControlRequest, ControlResponse, RawLine
+from protocol.claude import (
+    STATES,
+    AgentLine,
+    ControlCancel,
+    ControlRequest,
+    ControlResponse,
+    RawLine,
+)
 
 
 class Executor(Actor):
@@ -174,7 +181,8 @@ class Executor(Actor):
         execution_id = turn.execution_id if turn is not None else None
         if turn is None and not worker.may_say(len(line.data) + LINE_COST_BYTES):
             return
-        self._reports.add([line], worker.process.process_name, execution_id)
+        if line.phase not in STATES or not worker.hides_states:
+            self._reports.add([line], worker.process.process_name, execution_id)
         self._note_session(worker, turn, line)
         if line.tasks is not None:
             self._turns.keep()

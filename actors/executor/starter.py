@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 
 from actors.executor.permission_requests import PermissionRequests
@@ -72,13 +73,16 @@ class Starter:
         Raises OSError and ValueError."""
         for folder in wanted.rules.folders:
             identity(folder)
-        process = AgentProcess(self._spec(session, launch, wanted), self._owner)
+        is_new = self._settings.cli.knows_snapshots()
+        # A CLI that names the prompt of each line says more clearly when it is done with it.
+        asked = {} if is_new else claude.STATE_EVENTS
+        process = AgentProcess(self._spec(session, launch, wanted, asked), self._owner)
         logger.info("%s: process %d", self._name, process.pid)
         # Rules are sent to the process and are never arguments.
         comes_back = session.resume is not None and model_named
         known = wanted.model is not None or not comes_back
         told = Preparation(replace(wanted, rules=NO_RULES), model_is_known=known)
-        return Worker(
+        worker = Worker(
             process,
             owner=self._owner,
             timers=self._timers,
@@ -89,23 +93,30 @@ class Starter:
             remembered=self._permission_requests.remembered,
             background=self._settings.background,
         )
+        worker.hides_states = not asked.keys() <= self._settings.environment.keys()
+        return worker
 
     def _spec(
-        self, session: SessionChoice, launch: LaunchSettings, wanted: TurnSettings
+        self,
+        session: SessionChoice,
+        launch: LaunchSettings,
+        wanted: TurnSettings,
+        asked: Mapping[str, str],
     ) -> ProcessSpec:
         settings = self._settings
         process_name = f"{settings.run_id}-{secrets.token_hex(8)}"
-        is_new = settings.cli.knows_snapshots()
         arguments = claude.arguments(
-            session, launch, wanted, background=settings.background, knows_snapshots=is_new
+            session,
+            launch,
+            wanted,
+            background=settings.background,
+            knows_snapshots=settings.cli.knows_snapshots(),
         )
-        # A CLI that names the prompt of each line says more clearly when it is done with it.
-        further = {} if is_new else claude.STATE_EVENTS
         return ProcessSpec(
             process_name=process_name,
             argv=[*settings.command, *arguments],
             folder=self._folder,
-            environment={**settings.environment, **further},
+            environment={**settings.environment, **asked},
             mark=tree.mark_of(settings.data_id, process_name),
             max_line_bytes=settings.max_line_bytes,
             walls=settings.walls,

@@ -54,8 +54,9 @@ class Worker:
 
     `session_id` is the newest session that it has named; `turns` counts the turns that it has
     begun. `was_kept`: it may have died before a prompt that it gets. `names_uuids`: it says which
-    prompt a `result` is for. `is_spent`: it gets no more prompts. `remembered` is what users have
-    allowed in its session; it got `base_rules` of that at its start.
+    prompt a `result` is for. `hides_states`: it speaks of its state to the hub alone. `is_spent`:
+    it gets no more prompts. `remembered` is what users have allowed in its session; it got
+    `base_rules` of that at its start.
     """
 
     def __init__(
@@ -81,9 +82,8 @@ class Worker:
         self.session_id: str | None = None
         self.return_code: int | None = None
         self.turns = 0
-        self.was_kept = False
-        self.names_uuids = False
-        self.is_spent = False
+        self.was_kept = self.is_spent = False
+        self.names_uuids = self.hides_states = False
         self._owner = owner
         self._timers = timers
         self._kill_grace_s = kill_grace_s

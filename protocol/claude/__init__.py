@@ -28,6 +28,7 @@ from protocol.claude.input import (
 )
 from protocol.claude.long_line import Cut, RawLine, long_line
 from protocol.claude.output import (
+    STATES,
     STORED_GROWTH_MAX,
     AgentLine,
     ControlCancel,
@@ -47,6 +48,7 @@ __all__ = [
     "FIXED_ARGUMENTS",
     "NO_BACKGROUND_ENVIRONMENT",
     "NO_RULES",
+    "STATES",
     "STATE_EVENTS",
     "STORED_GROWTH_MAX",
     "AgentLine",

@@ -84,9 +84,15 @@ class Phase(Enum):
     RESET = auto()
     """A new conversation begins, by `/clear` (2.1.331)."""
     RUNNING = auto()
+    WAITING = auto()
+    """It waits for an answer, or says something else of its state."""
     OVER = auto()
     """It is done with a user line, which the line names (2.1.331)."""
     IDLE = auto()
+
+
+# What an older CLI says of its state because the hub asks for it (STATE_EVENTS).
+STATES = frozenset((Phase.RUNNING, Phase.WAITING, Phase.IDLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +227,8 @@ def _phase_of_state(subtype: object, value: dict[str, Any]) -> Phase | None:
     """Return what an older CLI says when its environment has STATE_EVENTS."""
     if subtype != "session_state_changed":
         return None
-    return {"running": Phase.RUNNING, "idle": Phase.IDLE}.get(str(value.get("state")))
+    states = {"running": Phase.RUNNING, "idle": Phase.IDLE}
+    return states.get(str(value.get("state")), Phase.WAITING)
 
 
 def _session_id(value: dict[str, Any]) -> str | None:
