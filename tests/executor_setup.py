@@ -11,13 +11,15 @@ from actors.executor import starter
 from actors.executor.actor import Executor
 from actors.executor.argument_space import ArgumentSpace
 from actors.executor.cli_facts import CliFacts
+from actors.executor.cli_probe import Found
 from actors.executor.output import Credit
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
 from actors.process_tree import tree
+from actors.runtime.problems import Problems
 from protocol.claude import SessionChoice
 from protocol.requests import Options
-from tests.fakes import ManualTimers, Probe, inbox_of
+from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
 
 RESULT = b'{"type":"result","is_error":false,"num_turns":1,"result":"done","session_id":"s"}'
 ABORTED = (
@@ -36,11 +38,32 @@ class KnownCli(CliFacts):
     """A CLI of a known version."""
 
     def __init__(self, *, knows_snapshots: bool = False) -> None:
-        super().__init__()
+        super().__init__(FixedProbe(), problems=Problems(), clock=FrozenClock())
         self._has_snapshots = knows_snapshots
+        self.complaints: list[str] = []
+
+    def is_known(self) -> bool:
+        return True
 
     def knows_snapshots(self) -> bool:
         return self._has_snapshots
+
+    def doubt(self) -> None:
+        self.complaints.append("doubt")
+
+    def ended_without_a_word(self, errors: str) -> bool:
+        self.complaints.append(errors)
+        return "unknown option" in errors
+
+
+class FixedProbe:
+    """A program that nobody asks."""
+
+    def identity(self) -> object:
+        return "program"
+
+    def ask(self) -> Found:
+        return Found()
 
 
 def settings(**changes: Any) -> ExecutorSettings:

@@ -21,6 +21,7 @@ ACTOR_OF = {
     "actors/audit/auditor.py": "Auditor",
     "actors/client/": "Client",
     "actors/executor/": "Executor",
+    "actors/executor/cli_facts.py": "CliFacts",
     "actors/feed/": "Project",
     "actors/feed/compression.py": "Rotator",
     "actors/feed/rotator.py": "Rotator",

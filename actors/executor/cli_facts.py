@@ -1,69 +1,111 @@
-"""The version of the installed CLI, and what it supports: found out once, while the server
-starts."""
+"""What the installed CLI is, as far as the hub must know it.
 
-import logging
-import subprocess
+The CLI updates itself, and people put another one in its place, while the hub runs. So the hub asks
+again when the file is another one, and when a process ends as if it were another program.
+"""
+
 import threading
-from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from actors.executor.walls import Walls
-from actors.process_tree import tree
-from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
+from actors import messages
+from actors.executor.cli_probe import Found
+from actors.runtime.base import tell_if_alive
+from actors.runtime.clock import Clock
+from actors.runtime.problems import Problems
+from actors.runtime.refs import Ref
 
-logger = logging.getLogger("claudehub.executor")
-
-PROBE_TIMEOUT_S = 10.0
-SAID_LENGTH = 300
-# A prompt in the first second of a server waits for the answer, at most this long.
+# A prompt waits for the answer, at most this long.
 KNOWN_WAIT_S = 3.0
+# A CLI that fails again and again is asked no more often than this.
+ASK_PAUSE_S = 5.0
+PART = "claude"
+_UNKNOWN_OPTION = "unknown option"
+
+
+class Probe(Protocol):
+    """Asks the CLI; `identity` changes with the program."""
+
+    def identity(self) -> object: ...
+
+    def ask(self) -> Found: ...
 
 
 class CliFacts:
-    """`version` is None until it is known, and if the CLI does not say it."""
+    """Any thread may use it. A thread asks, one at a time, and tells the Hub when it knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, probe: Probe, *, problems: Problems, clock: Clock) -> None:
+        self._probe = probe
+        self._problems = problems
+        self._clock = clock
+        self._lock = threading.Lock()
         self._known = threading.Event()
-        self._knows_snapshots = False
-        self.version: str | None = None
+        self._found = Found()
+        self._identity: object = None
+        self._is_asking = False
+        self._asked_s = float("-inf")
+        self._hub: Ref | None = None
 
-    def probe(self, command: Sequence[str], environment: Mapping[str, str], walls: Walls) -> None:
-        """Ask the CLI, with an agent's user and limits; wait a bounded time."""
-        try:
-            words = _said([*command, "--version"], environment, walls).split()
-            self.version = words[0] if words else None
-            described = _said([*command, "--help"], environment, walls)
-            self._knows_snapshots = FRESH_SYSTEM_PROMPT in described
-        finally:
-            self._known.set()
+    def tells(self, hub: Ref) -> None:
+        self._hub = hub
+
+    @property
+    def version(self) -> str | None:
+        """Return the version, None until it is known and if the CLI does not say it."""
+        return self._found.version
+
+    def is_known(self) -> bool:
+        """Return False while the answer about the present program is on its way."""
+        self.look()
+        return self._known.is_set()
 
     def knows_snapshots(self) -> bool:
-        """Return True if it has FRESH_SYSTEM_PROMPT (2.1.331 has it, 2.1.197 does not)."""
+        """Return True if it has FRESH_SYSTEM_PROMPT; wait a bounded time to know."""
+        self.look()
         self._known.wait(KNOWN_WAIT_S)
-        return self._knows_snapshots
+        return self._found.has_snapshots
 
+    def look(self) -> None:
+        """Ask if the program is another one than before."""
+        if self._probe.identity() != self._identity:
+            self._ask()
 
-def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> str:
-    """Return what a command prints. It runs in a POSIX session of its own, whose every process ends
-    with it; the guardian and the stop find it by its mark, too."""
-    try:
-        with subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, which is the owner's to choose
-            walls.command(argv),
-            cwd="/",  # no project's
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        ) as process:
-            try:
-                said, errors = process.communicate(timeout=PROBE_TIMEOUT_S)
-            finally:
-                tree.kill(tree.in_session(process.pid))
-    except (OSError, subprocess.SubprocessError) as error:
-        logger.warning("CLAUDE_CMD does not answer %s: %s", argv[-1], error)
-        return ""
-    if process.returncode != 0:
-        reason = errors.decode("utf-8", errors="replace").strip()[-SAID_LENGTH:]
-        logger.warning("CLAUDE_CMD ends with %d at %s: %s", process.returncode, argv[-1], reason)
-        return ""
-    return said.decode("utf-8", errors="replace")
+    def works(self) -> None:
+        """Note that a process has begun a turn."""
+        self._problems.note(PART, None)
+
+    def doubt(self) -> None:
+        """Ask again, since a process could not be started, or ended without a word."""
+        if self._clock.monotonic() - self._asked_s >= ASK_PAUSE_S:
+            self._ask()
+
+    def ended_without_a_word(self, errors: str) -> bool:
+        """Note a process that ended and has only written `errors`. Return True if it is another
+        program than the hub took it for: then it is asked before the next start."""
+        is_another = _UNKNOWN_OPTION in errors
+        if is_another:
+            self._ask()
+        else:
+            self.doubt()
+        return is_another
+
+    def _ask(self) -> None:
+        with self._lock:
+            if self._is_asking:
+                return
+            self._is_asking = True
+            self._known.clear()
+            self._asked_s = self._clock.monotonic()
+        threading.Thread(target=self._run, name="claude-facts", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            # In this order: a program that comes between the two is asked next time.
+            self._identity = self._probe.identity()
+            self._found = found = self._probe.ask()
+            self._problems.note(PART, found.failure)
+        finally:
+            with self._lock:
+                self._is_asking = False
+                self._known.set()
+        if self._hub is not None:
+            tell_if_alive(self._hub, messages.CliKnown())

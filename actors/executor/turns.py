@@ -125,6 +125,8 @@ class Turns:
     def on_phase(self, turn: Turn, phase: Phase) -> None:
         """Give the `result` a moment if the CLI says in another way that the turn is over: its line
         may be damaged beyond reading, or another line may have cut it in two."""
+        if phase is Phase.INIT:
+            self._settings.cli.works()
         if phase is Phase.RUNNING:
             turn.is_running = True
         if phase is Phase.OVER or (phase is Phase.IDLE and turn.is_running):
@@ -232,6 +234,7 @@ class Turns:
                 worker = self._starter.start(turn.session, launch, wanted, model_named=named)
             except (OSError, ValueError) as error:
                 text = f"The agent could not be started: {error}"
+                self._settings.cli.doubt()
                 self._finish(turn, Verdict(Outcome.ERROR, text), stderr="")
                 self._reports.tell(messages.ProcessChanged(pid=None))
                 return
@@ -296,7 +299,7 @@ class Turns:
 
     def _may_run_again(self, worker: Worker, turn: Turn) -> bool:
         """Run the turn in another process if its session was forgotten, or if its process had died
-        before."""
+        before, or could not start because it is another program than it was."""
         if turn.order is None:
             return False
         if turn.was_forgotten:
@@ -305,8 +308,13 @@ class Turns:
             self._permission_requests.forget()
             turn.begin_again(SessionChoice())
             return True
-        if worker.was_kept and turn.may_be_repeated:
-            logger.warning("%s: the process had died between turns", self._name)
+        if not turn.may_be_repeated:
+            return False
+        errors = worker.process.stderr_tail(has_ended=True)
+        is_another_cli = self._settings.cli.ended_without_a_word(errors)
+        if is_another_cli or worker.was_kept:
+            why = "the CLI is another one" if is_another_cli else "the process had died before"
+            logger.warning("%s: a prompt runs in a new process: %s", self._name, why)
             turn.was_repeated = True
             turn.begin_again(turn.session)
             return True

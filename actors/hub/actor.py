@@ -9,7 +9,7 @@ from typing import assert_never
 from actors import messages
 from actors.directory import LocalDirectory
 from actors.feed.rotator import RotationSettings, Rotator
-from actors.hub.health import health_of
+from actors.hub.health import HealthChecks, health_of
 from actors.hub.project_actors import ProjectActors
 from actors.hub.project_list import ProjectLists
 from actors.hub.registry import BeingDeleted, Entry, Registry
@@ -84,6 +84,12 @@ class Hub(Actor):
         self._startup = Startup(self._project_actors, self._registry, settings.progress)
         self._project_lists = ProjectLists(settings.max_reply_bytes)
         self._warm_processes = WarmProcesses(self._registry, settings.warm_sessions)
+        self._health_checks = HealthChecks(
+            hub=self.actor_ref,
+            timers=timers,
+            is_cli_known=settings.project.executor.cli.is_known,
+            health=self._health,
+        )
         self._clients: dict[str, Ref] = {}
         self._waiting_creates: deque[messages.HubRequest] = deque()
         self._rotator: Ref | None = None
@@ -140,6 +146,8 @@ class Hub(Actor):
                 self._on_project_closed(message)
             case messages.ActorDied():
                 self._on_child_died(message)
+            case messages.CliKnown() | messages._HealthDue():
+                self._health_checks.answer()
             case messages._ProjectListDue():
                 self._project_lists.expire(message.list_number, self._registry)
             case messages.StopHub():
@@ -164,7 +172,7 @@ class Hub(Actor):
                 case requests.ProjectList():
                     self._list(message.reply_to, message.caller.rights)
                 case requests.HealthCheck():
-                    message.reply_to.result(self._health())
+                    self._health_checks.ask(message.reply_to)
                 case _:
                     assert_never(message.body)
         except WireError as error:

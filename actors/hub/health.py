@@ -1,10 +1,20 @@
 """The answer to health_check."""
 
+from collections import deque
+from collections.abc import Callable
+
+from actors import messages
 from actors.hub.registry import Registry
+from actors.messages.replies import ReplyTo
+from actors.runtime.clock import Timers
 from actors.runtime.problems import Problems
+from actors.runtime.refs import Ref
 from protocol.updates import Health, ProjectStatus, WarmSession
 
 PROBLEMS_SHOWN_MAX = 100
+# How long an answer waits for the version of the CLI, which has just been asked for it.
+CLI_WAIT_S = 1.0
+WAITING_MAX = 64
 
 
 def health_of(
@@ -36,3 +46,35 @@ def health_of(
         claude=claude,
         warm_sessions=warm_sessions,
     )
+
+
+class HealthChecks:
+    """Answers that wait until the CLI has named its version, for a moment. For the Hub's thread
+    only; `health` makes the answer."""
+
+    def __init__(
+        self,
+        *,
+        hub: Ref,
+        timers: Timers,
+        is_cli_known: Callable[[], bool],
+        health: Callable[[], Health],
+    ) -> None:
+        self._hub = hub
+        self._timers = timers
+        self._is_cli_known = is_cli_known
+        self._health = health
+        self._waiting: deque[ReplyTo] = deque()
+
+    def ask(self, reply_to: ReplyTo) -> None:
+        """Answer, or wait; past WAITING_MAX nobody waits."""
+        if self._is_cli_known() or len(self._waiting) >= WAITING_MAX:
+            reply_to.result(self._health())
+            return
+        self._waiting.append(reply_to)
+        self._timers.after(CLI_WAIT_S, self._hub, messages._HealthDue())
+
+    def answer(self) -> None:
+        """Answer everybody who waits."""
+        while self._waiting:
+            self._waiting.popleft().result(self._health())

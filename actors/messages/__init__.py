@@ -46,6 +46,7 @@ from actors.messages.executor import (
 from actors.messages.hub import (
     ClientConnected,
     ClientGone,
+    CliKnown,
     HubMessage,
     HubRequest,
     KeysChanged,
@@ -55,6 +56,7 @@ from actors.messages.hub import (
     ProjectStatusChanged,
     StopHub,
     WarmProcess,
+    _HealthDue,
     _ProjectListDue,
     _StopStepDue,
 )
@@ -111,6 +113,7 @@ __all__ = [
     "Answer",
     "AnswerPermission",
     "BackgroundBegan",
+    "CliKnown",
     "ClientConnected",
     "ClientGone",
     "ClientMessage",
@@ -175,6 +178,7 @@ __all__ = [
     "_FileTouched",
     "_FlushFeed",
     "_FlushOutbox",
+    "_HealthDue",
     "_IdleDue",
     "_KeyExpiryDue",
     "_OutputEnded",

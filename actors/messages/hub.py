@@ -82,6 +82,11 @@ class ProjectClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CliKnown:
+    """From the thread that asks the CLI what it is: health_check can name its version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopHub:
     """From main: end everything in order; `done` is set when all is stopped."""
 
@@ -91,6 +96,11 @@ class StopHub:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ProjectListDue:
     list_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HealthDue:
+    """Answer health_check now, whatever is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +121,9 @@ HubMessage = (
     | ProjectDescribed
     | ProjectClosed
     | ActorDied
+    | CliKnown
     | StopHub
+    | _HealthDue
     | _ProjectListDue
     | _StopStepDue
 )

@@ -5,17 +5,19 @@ import logging
 import os
 import secrets
 import shutil
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actors.config.settings import Config
 from actors.executor import walls
 from actors.executor.cli_facts import CliFacts
+from actors.executor.cli_probe import CliProbe
 from actors.executor.environment import agent_environment, home_problem, worth_saying
 from actors.executor.walls import Walls
 from actors.process_tree import tree
 from actors.process_tree.guardian import Guardian
+from actors.runtime.clock import SystemClock
+from actors.runtime.problems import Problems
 from actors.server.errors import StartFailed
 
 logger = logging.getLogger("claudehub.agents")
@@ -57,7 +59,9 @@ def end_strays(data_id: str) -> None:
         logger.warning("ended %d processes that an earlier server left behind", strays)
 
 
-def prepare(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentFacts:
+def prepare(
+    config: Config, data_id: str, problems: Problems, stack: contextlib.ExitStack
+) -> AgentFacts:
     """Prepare everything. Raises StartFailed."""
     around = _walls(config)
     environment = around.environment(_environment(config))
@@ -71,7 +75,7 @@ def prepare(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentF
         run_id=run_id,
         environment=environment,
         walls=around,
-        cli=_ask_cli(config, probe, around),
+        cli=_ask_cli(config, probe, around, problems),
     )
 
 
@@ -113,10 +117,11 @@ def _look_once_more(marks: str) -> None:
         logger.warning("ended %d processes that agents had left behind", found)
 
 
-def _ask_cli(config: Config, environment: Mapping[str, str], around: Walls) -> CliFacts:
-    """Ask the CLI for its version, in a thread: it may take its time, and the port need not
-    wait."""
-    facts = CliFacts()
-    asked = (config.claude_cmd, environment, around)
-    threading.Thread(target=facts.probe, args=asked, name="claude-facts", daemon=True).start()
+def _ask_cli(
+    config: Config, environment: Mapping[str, str], around: Walls, problems: Problems
+) -> CliFacts:
+    """Begin to ask the CLI what it is: it may take its time, and the port need not wait."""
+    probe = CliProbe(config.claude_cmd, environment, around)
+    facts = CliFacts(probe, problems=problems, clock=SystemClock())
+    facts.look()
     return facts

@@ -96,7 +96,7 @@ def _run(
     front_doors = Doors(config, stack)
     agent_setup.end_strays(data_id)
     start.begin_timers()
-    agents = agent_setup.prepare(config, data_id, stack)
+    agents = agent_setup.prepare(config, data_id, start.problems, stack)
     trail = start.audit(layout)
     readiness = _readiness(stack)  # it stops after the threads that it wakes
     directory = LocalDirectory()
@@ -186,6 +186,7 @@ class _Start:
         hub = Hub.start(
             settings=settings, directory=directory, clock=self.clock, timers=self.timers
         )
+        agents.cli.tells(hub)
         self._stack.callback(_stop_actors, hub, 2 * self._config.kill_grace + STOP_MARGIN_S)
         progress.wait(self._stop_request)
         return hub

@@ -1,0 +1,102 @@
+"""Ask the CLI what it is, in processes of its own."""
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from actors.executor.walls import Walls
+from actors.process_tree import tree
+from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
+
+logger = logging.getLogger("claudehub.executor")
+
+PROBE_TIMEOUT_S = 10.0
+SAID_LENGTH = 300
+# `2.1.331 (Claude Code)`. A wrapper may print something else before it.
+_NAMED = re.compile(r"(\d+\.\d+\.\d+[^\s()]*) \(Claude Code\)")
+_VERSION = re.compile(r"(?:^|\s)v?(\d+\.\d+\.\d+[\w.+-]*)(?:\s|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the CLI has said. `version` is None if it names none. `has_snapshots`: it has
+    FRESH_SYSTEM_PROMPT (2.1.331 has it, 2.1.197 does not). `failure` says why it cannot start."""
+
+    version: str | None = None
+    has_snapshots: bool = False
+    failure: str | None = None
+
+
+class CliProbe:
+    """Asks CLAUDE_CMD, with an agent's environment, user and limits."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], walls: Walls
+    ) -> None:
+        self._command = command
+        self._environment = environment
+        self._walls = walls
+
+    def identity(self) -> tuple[object, ...]:
+        """Return what changes when another program lies behind the command: the device, inode, size
+        and time of each of its words that is a file."""
+        path = self._environment.get("PATH")
+        words = [shutil.which(self._command[0], path=path), *self._command[1:]]
+        return tuple(_stamp(word) for word in words if word is not None)
+
+    def ask(self) -> Found:
+        """Ask; wait a bounded time."""
+        try:
+            said = self._said("--version")
+            described = self._said("--help")
+        except _Failed as error:
+            return Found(failure=str(error))
+        return Found(version_in(said), FRESH_SYSTEM_PROMPT in described)
+
+    def _said(self, option: str) -> str:
+        """Return what the command prints. It runs in a POSIX session of its own, whose every
+        process ends with it; the guardian and the stop find it by its mark, too. Raises
+        _Failed."""
+        argv = [*self._command, option]
+        try:
+            with subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, which is the owner's to choose
+                self._walls.command(argv),
+                cwd="/",  # no project's
+                env=dict(self._environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            ) as process:
+                try:
+                    said, errors = process.communicate(timeout=PROBE_TIMEOUT_S)
+                finally:
+                    tree.kill(tree.in_session(process.pid))
+        except (OSError, subprocess.SubprocessError) as error:
+            raise _Failed(f"CLAUDE_CMD does not answer {option}: {error}") from None
+        if process.returncode != 0:
+            reason = errors.decode("utf-8", errors="replace").strip()[-SAID_LENGTH:]
+            raise _Failed(f"CLAUDE_CMD ends with {process.returncode} at {option}: {reason}")
+        return said.decode("utf-8", errors="replace")
+
+
+class _Failed(Exception):
+    """The command cannot be started, or does not end well."""
+
+
+def version_in(said: str) -> str | None:
+    """Return the version in what `--version` prints, None if there is none."""
+    found = _NAMED.search(said) or _VERSION.search(said)
+    return found[1] if found else None
+
+
+def _stamp(word: str) -> tuple[object, ...]:
+    try:
+        found = os.stat(word)
+    except (OSError, ValueError):
+        return (word,)
+    return (os.path.realpath(word), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
