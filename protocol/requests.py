@@ -97,6 +97,13 @@ class ProjectCreate(Payload):
     project_id: ProjectId | None = None
     name: Annotated[Text, Field(max_length=NAME_MAX_LENGTH)] | None = None
     continue_: bool = Field(default=True, alias="continue")
+    trusted: bool | None = None
+
+
+class ProjectTrust(ProjectRequest):
+    """`trusted`: the folder's own settings take effect."""
+
+    trusted: bool
 
 
 class ProjectDelete(ProjectRequest):
@@ -198,13 +205,14 @@ class Ping:
 
 # What goes to a project, and what goes elsewhere: the unions that actors match on.
 ToAgent = Execute | AgentInterrupt | AgentKill | AgentNewSession | PermissionAnswer
-ToProject = ProjectJoin | ProjectLeave | ToAgent | GetMessages
+ToProject = ProjectJoin | ProjectLeave | ProjectTrust | ToAgent | GetMessages
 ToHub = ProjectCreate | ProjectDelete | ProjectList | HealthCheck
 Body = ToProject | ToHub | Ping | Authenticate
 
 MODELS: dict[str, type[Payload]] = {
     "authenticate": Authenticate,
     "project_create": ProjectCreate,
+    "project_trust": ProjectTrust,
     "project_delete": ProjectDelete,
     "project_list": ProjectList,
     "project_join": ProjectJoin,

@@ -33,6 +33,8 @@ class Rights:
             return
         if isinstance(body, OF_ALL_PROJECTS):
             raise _forbidden("this key is bound to some projects, and this is about all")
+        if isinstance(body, requests.ProjectTrust) and body.trusted:
+            raise _forbidden("this key is bound to some projects, and may not call one trusted")
         if isinstance(body, requests.Execute) and body.options.add_dirs:
             raise _forbidden("this key is bound to some projects, and add_dirs leads out of them")
         project_id = getattr(body, "project_id", None)

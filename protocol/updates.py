@@ -155,6 +155,8 @@ class ProjectInfo(Data):
     last_seq: int
     created_at: str
     last_active: str
+    trusted: bool = False
+    untrusted_files: list[str] = []
 
 
 class AuthOffer(Data):

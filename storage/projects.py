@@ -20,7 +20,8 @@ class ProjectMeta(BaseModel):
 
     `fresh`: the next prompt begins a new conversation. `model_named`: a prompt of the session has
     named a model, which --resume may bring back. `busy_since_seq`: while executions are open, a
-    number before the first of their records; after a crash they are found from there.
+    number before the first of their records; after a crash they are found from there. `trusted` is
+    what somebody has said of the folder's own settings, None if nobody has.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +35,7 @@ class ProjectMeta(BaseModel):
     session_id: str | None = None
     fresh: bool = False
     model_named: bool = False
+    trusted: bool | None = None
     busy_since_seq: int | None = None
     log: LogState | None = None
 

@@ -162,7 +162,7 @@ class Setup:
         self.executor = Executor(
             project=self.project.actor_ref,
             project_id="p",
-            folder="/p",
+            folder=changes.pop("folder", "/p"),
             settings=settings(**changes),
             timers=self.timers,
         )
@@ -187,6 +187,7 @@ class Setup:
         content: Any = "hi",
         *,
         model_named: bool = False,
+        trusted: bool = True,
         **options: Any,
     ) -> None:
         self.tell(
@@ -197,6 +198,7 @@ class Setup:
                 session=session or SessionChoice(),
                 timeout_s=60.0,
                 model_named=model_named,
+                trusted=trusted,
             )
         )
 

@@ -78,6 +78,7 @@ class ProjectSetup:
             max_queue=2,
             min_free_bytes=changes.get("min_free", 0),
             warm_ahead=changes.get("warm_ahead", False),
+            trusts_all=changes.get("trusts_all", False),
         )
 
     def open(self, *, fresh: bool = False) -> None:

@@ -290,7 +290,7 @@ def test_an_option_becomes_an_argument_that_was_not_meant(
 def test_a_tool_rule_is_two_arguments(client: WireClient) -> None:
     rules = ["Bash(echo a) --mcp-config /tmp/x", "Read,--settings=/tmp/x", "Bash\n--x"]
     known = arguments(client, "", options={"allowed_tools": rules})
-    assert not any("mcp-config" in word or "settings=" in word for word in known)
+    assert not any("--mcp-config" in word or "/tmp/x" in word for word in known)
 
 
 @pytest.mark.parametrize(
@@ -550,7 +550,8 @@ def test_a_read_only_key_acts(locked: HubProcess, keys: Keys) -> None:
         for kind in sorted(set(MODELS) - {"authenticate"}):
             if kind in ("project_list", "project_join", "project_leave", "get_messages", "ping"):
                 continue
-            extra = {"project_id": "p", "path": "/", "prompt": "x", "permission_id": "x"}
+            extra: dict[str, Any] = {"project_id": "p", "path": "/", "prompt": "x"}
+            extra |= {"permission_id": "x", "trusted": False}
             assert client.refused(kind, decision="allow", **extra)["code"] == "forbidden", kind
 
 

@@ -19,6 +19,7 @@ from tests.test_ssh import keygen, public, signed
 
 PAYLOADS: dict[str, dict[str, Any]] = {
     "project_create": {"path": "/tmp/x"},
+    "project_trust": {"project_id": "p", "trusted": False},
     "execute": {"project_id": "p", "prompt": "x"},
     "permission_answer": {"project_id": "p", "permission_id": "q", "decision": "allow"},
     "project_list": {},
@@ -164,6 +165,18 @@ def test_a_key_for_some_projects_may_use_those(tmp_path: Path, kind: str, payloa
             assert refused == "forbidden", "whether it is there is not told"
     of_all = kind in ("project_create", "health_check")
     assert locked.ask(kind, **payload) == ("forbidden" if of_all else None)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [("", None), ('claudehub="projects=p"', "forbidden"), ('claudehub="read-only"', "forbidden")],
+)
+def test_only_a_key_with_all_rights_may_call_a_project_trusted(
+    tmp_path: Path, options: str, expected: str | None
+) -> None:
+    locked = Locked(tmp_path, options)
+    locked.enter()
+    assert locked.ask("project_trust", project_id="p", trusted=True) == expected
 
 
 def test_every_request_has_its_rights() -> None:

@@ -484,7 +484,9 @@ def test_lines_of_no_execution_carry_no_id(setup: ProjectSetup) -> None:
 def test_a_join_starts_a_process_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = ProjectSetup(tmp_path, monkeypatch, warm_ahead=True)
     setup.join()
-    assert setup.executor.take() == [messages.WarmUp(session=SessionChoice(continue_latest=True))]
+    assert setup.executor.take() == [
+        messages.WarmUp(session=SessionChoice(continue_latest=True), trusted=False)
+    ]
     setup.tell(messages.ProcessChanged(pid=1, is_idle=True, memory_bytes=5))
     assert (warm := warm_process(setup)).pid == 1 and warm.memory_bytes == 5
     setup.join()

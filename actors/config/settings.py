@@ -118,6 +118,9 @@ class Config(LayeredSettings):
         "1GiB", "1GiB", "below this much free space new prompts are refused"
     )
     socket: Annotated[str, AfterValidator(values.absolute)] | None = _SOCKET
+    trust_projects: Annotated[str, Field(pattern="^(ask|all)$")] = _setting(
+        "ask", "ask", "ask, or all: whether a project's own settings, hooks and servers take effect"
+    )
     authorized_keys: str | None = _setting(
         None,
         "/home/me/.ssh/authorized_keys",

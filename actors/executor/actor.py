@@ -71,7 +71,7 @@ class Executor(Actor):
             case messages.StartRun():
                 self._turns.start(message)
             case messages.WarmUp():
-                self._turns.warm_up(message.session)
+                self._turns.warm_up(message.session, trusted=message.trusted)
             case messages.LetGo():
                 self._turns.let_go(tasks_too=message.tasks_too)
             case messages.ForgetPermissions():

@@ -78,6 +78,14 @@ def worth_saying(environment: Mapping[str, str]) -> list[str]:
     return sorted(n for n in environment if n not in _NAMES and not n.startswith(_USUAL_PREFIXES))
 
 
+def users_settings(environment: Mapping[str, str]) -> str | None:
+    """Return the folder of the CLI's own settings of the user; None without a home."""
+    if chosen := environment.get("CLAUDE_CONFIG_DIR"):
+        return chosen
+    home = environment.get("HOME")
+    return os.path.join(home, ".claude") if home else None
+
+
 def home_problem(environment: Mapping[str, str], uid: int) -> str | None:
     """Return a warning if the CLI cannot keep its sessions below HOME, else None. It would forget
     them silently, and each prompt would begin a new conversation."""

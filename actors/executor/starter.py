@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
+from actors.executor.environment import users_settings
 from actors.executor.permission_requests import PermissionRequests
 from actors.executor.preparation import Preparation
 from actors.executor.process import AgentProcess, ProcessSpec, identity
@@ -14,8 +15,9 @@ from actors.process_tree import tree
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
 from protocol import claude
-from protocol.claude import NO_RULES, LaunchSettings, SessionChoice, TurnSettings
+from protocol.claude import NO_RULES, Distrust, LaunchSettings, SessionChoice, TurnSettings
 from protocol.requests import Options
+from storage.folder_settings import look_into
 
 logger = logging.getLogger("claudehub.executor")
 
@@ -23,7 +25,8 @@ NO_OPTIONS = Options()
 
 
 class Starter:
-    """For one project's folder; `permission_requests` knows what its users have allowed."""
+    """For one project's folder; `permission_requests` knows what its users have allowed. `trusts`:
+    the folder's own settings take effect."""
 
     def __init__(
         self,
@@ -41,14 +44,16 @@ class Starter:
         self._settings = settings
         self._timers = timers
         self._permission_requests = permission_requests
+        self.trusts = True
         self._usual = claude.settings_of(NO_OPTIONS, settings.permission_mode)
 
     def wanted(self, options: Options) -> tuple[LaunchSettings, TurnSettings]:
         """Return what a prompt asks of its process: most ask for nothing."""
         mode = self._permission_requests.remembered.mode
-        if mode is None and options == NO_OPTIONS:
-            return self._usual
-        return claude.settings_of(options, self._settings.permission_mode, mode)
+        launch, wanted = self._usual
+        if mode is not None or options != NO_OPTIONS:
+            launch, wanted = claude.settings_of(options, self._settings.permission_mode, mode)
+        return (launch if self.trusts else replace(launch, trusts=False)), wanted
 
     def fits(self, worker: Worker, options: Options) -> bool:
         """Return True if the present process can run such a prompt: it was started as it must be,
@@ -104,6 +109,7 @@ class Starter:
         asked: Mapping[str, str],
     ) -> ProcessSpec:
         settings = self._settings
+        distrust = None if launch.trusts else self._distrust()
         process_name = f"{settings.run_id}-{secrets.token_hex(8)}"
         arguments = claude.arguments(
             session,
@@ -111,13 +117,23 @@ class Starter:
             wanted,
             background=settings.background,
             knows_snapshots=settings.cli.knows_snapshots(),
+            distrust=distrust,
         )
+        further = {} if distrust is None else distrust.environment()
         return ProcessSpec(
             process_name=process_name,
             argv=[*settings.command, *arguments],
             folder=self._folder,
-            environment={**settings.environment, **asked},
+            environment={**settings.environment, **asked, **further},
             mark=tree.mark_of(settings.data_id, process_name),
             max_line_bytes=settings.max_line_bytes,
             walls=settings.walls,
         )
+
+    def _distrust(self) -> Distrust:
+        """Look at the folder, for a start that takes up nothing of its settings."""
+        found = look_into(self._folder, users_settings(self._settings.environment))
+        if found.files:
+            names = ", ".join(found.files)
+            logger.info("%s: nobody trusts the folder; without effect: %s", self._name, names)
+        return Distrust(self._folder if found.reads_text else None, found.git_runs)

@@ -64,11 +64,13 @@ class Turns:
 
     def start(self, order: messages.StartRun) -> None:
         assert self._waiting is None, "a Project runs one prompt at a time"
+        self._starter.trusts = order.trusted
         self._waiting = order
         self.go_on()
 
-    def warm_up(self, session: SessionChoice) -> None:
+    def warm_up(self, session: SessionChoice, *, trusted: bool) -> None:
         """Start a process before there is a prompt; do nothing if there is one."""
+        self._starter.trusts = trusted
         if self.worker is not None or self._waiting is not None or not self._settings.keeps_warm:
             return
         launch, wanted = self._starter.wanted(NO_OPTIONS)

@@ -133,14 +133,17 @@ class Feed:
         four flushes that this takes."""
         self._save_due = True
 
-    def save(self) -> None:
-        """Save the metadata now. A failure is logged; the next save has it all."""
+    def save(self) -> bool:
+        """Save the metadata now; return True if it is durable. A failure is logged; the next save
+        has it all."""
         self._save_due = False
         try:
             self._log.save()
         except StorageError as error:
             logger.error("project %s: %s", self._log.meta.project_id, error)
             self.notice_stop()
+            return False
+        return True
 
     def stamp(self) -> str:
         """Return the time as updates write it."""

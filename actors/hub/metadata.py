@@ -13,19 +13,12 @@ def new_meta(
     """Return the metadata of a new project. With a kept history its log and its numbers continue;
     its session does not."""
     name = request.name if request.name is not None else path.name
-    fresh = not request.continue_
+    given = {"name": name, "last_active": now, "session_id": None, "fresh": not request.continue_}
+    if request.trusted is not None:
+        given["trusted"] = request.trusted
     if kept is not None:
-        return kept.model_copy(
-            update={"name": name, "last_active": now, "session_id": None, "fresh": fresh}
-        )
-    return ProjectMeta(
-        project_id=project_id,
-        name=name,
-        path=str(path),
-        created_at=now,
-        last_active=now,
-        fresh=fresh,
-    )
+        return kept.model_copy(update=given)
+    return ProjectMeta(project_id=project_id, path=str(path), created_at=now, **given)
 
 
 def placeholder_meta(project_id: str, now: str) -> ProjectMeta:
@@ -51,4 +44,5 @@ def error_info(meta: ProjectMeta) -> ProjectInfo:
         last_seq=0,
         created_at=meta.created_at,
         last_active=meta.last_active,
+        trusted=meta.trusted is True,
     )

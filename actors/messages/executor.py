@@ -10,7 +10,8 @@ from protocol.claude import RawLine, SessionChoice
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun:
     """Run a prompt. `content` is text, or content blocks. `model_named`: an earlier prompt of the
-    session has named a model, which the CLI would bring back with it."""
+    session has named a model, which the CLI would bring back with it. `trusted`: the folder's own
+    settings take effect."""
 
     execution_id: str
     content: str | tuple[dict[str, Any], ...]
@@ -18,6 +19,7 @@ class StartRun:
     session: SessionChoice
     timeout_s: float
     model_named: bool = False
+    trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class WarmUp:
     """Start a process before there is a prompt, unless there is one."""
 
     session: SessionChoice
+    trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

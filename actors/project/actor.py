@@ -16,6 +16,7 @@ from actors.project.run_queue import RunQueue
 from actors.project.runs import DELETED, STOPPED, Runs
 from actors.project.settings import ProjectSettings
 from actors.project.status import Status
+from actors.project.trust import Trust
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.refs import Ref
@@ -95,6 +96,7 @@ class Project(Actor):
             timers=self._timers,
             timeout_s=settings.permission_timeout_s,
         )
+        self._trust = Trust(log=log, feed=feed, executor=executor, settings=settings)
         self._status = Status(
             hub=self._hub,
             log=log,
@@ -102,6 +104,7 @@ class Project(Actor):
             queue=queue,
             permissions=permissions,
             executor=executor,
+            trust=self._trust,
         )
         self._runs = Runs(
             log=log,
@@ -112,6 +115,7 @@ class Project(Actor):
             executor=executor,
             clock=self._clock,
             describe=self._status.describe,
+            trust=self._trust,
         )
 
     def release(self) -> None:
@@ -230,6 +234,9 @@ class Project(Actor):
                 self._drop_subscriber(message.caller.client_id)
                 left = messages.Left(number=reply_to.number, project_id=self._id)
                 tell_if_alive(reply_to.client, left)
+            case requests.ProjectTrust():
+                self._trust.change(body.trusted)
+                reply_to.result({"project": self._status.describe()})
             case requests.GetMessages():
                 self._send_snapshot(reply_to, body)
             case _:

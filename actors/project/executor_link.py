@@ -54,8 +54,8 @@ class ExecutorLink:
         ends the execution."""
         tell_if_alive(self._started(), order)
 
-    def warm_up(self, session: SessionChoice) -> None:
-        tell_if_alive(self._started(), messages.WarmUp(session=session))
+    def warm_up(self, session: SessionChoice, *, trusted: bool) -> None:
+        tell_if_alive(self._started(), messages.WarmUp(session=session, trusted=trusted))
 
     def _started(self) -> Ref:
         if self._executor is None:

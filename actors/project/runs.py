@@ -17,6 +17,7 @@ from actors.project.prompts import Prompts
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.session import Session
 from actors.project.settings import ProjectSettings
+from actors.project.trust import Trust
 from actors.runtime.clock import Clock
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
@@ -55,6 +56,7 @@ class Runs:
         executor: ExecutorLink,
         clock: Clock,
         describe: Callable[[], ProjectInfo],
+        trust: Trust,
     ) -> None:
         self.queue = queue
         self._log = log
@@ -64,6 +66,7 @@ class Runs:
         self._executor = executor
         self._clock = clock
         self._describe = describe
+        self._trust = trust
         self._session = Session(log, feed, queue)
         self._prompts = Prompts(
             log=log, feed=feed, settings=settings, queue=queue, stored=self._go_on
@@ -122,7 +125,7 @@ class Runs:
     def warm_ahead(self) -> None:
         """Start a process: somebody has joined, so a prompt may come (WARM_AHEAD)."""
         if self.queue.is_idle and not self._executor.has_process:
-            self._executor.warm_up(self._session.choice)
+            self._executor.warm_up(self._session.choice, trusted=self._trust.is_given)
 
     # -- the executor's messages -------------------------------------------------------------
 
@@ -139,6 +142,7 @@ class Runs:
             session=session,
             timeout_s=run.options.timeout_seconds or self._settings.execution_timeout_s,
             model_named=self._session.model_named,
+            trusted=self._trust.is_given,
         )
         self._session.began(run)
         run.is_ordered, run.session_id = True, session.resume

@@ -12,7 +12,7 @@ from storage.message_log import LogSettings
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
     """`roots` is PROJECT_ROOTS, `max_queue` MAX_QUEUE, and so on: each field has the name of its
-    variable."""
+    variable. `trusts_all` is TRUST_PROJECTS=all."""
 
     layout: DataLayout
     log: LogSettings
@@ -23,3 +23,4 @@ class ProjectSettings:
     min_free_bytes: int
     permission_timeout_s: float = 120.0
     warm_ahead: bool = False
+    trusts_all: bool = False

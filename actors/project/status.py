@@ -6,6 +6,7 @@ from actors.feed.project_log import ProjectLog
 from actors.project.executor_link import ExecutorLink
 from actors.project.permissions import Permissions
 from actors.project.run_queue import RunQueue
+from actors.project.trust import Trust
 from actors.runtime.refs import Ref
 from protocol.shown_projects import QUEUE_SHOWN_MAX
 from protocol.updates import ProjectInfo, ProjectStatus, QueuedPrompt, StatusChanged, UpdateType
@@ -25,6 +26,7 @@ class Status:
         queue: RunQueue,
         permissions: Permissions,
         executor: ExecutorLink,
+        trust: Trust,
     ) -> None:
         self._hub = hub
         self._log = log
@@ -32,6 +34,7 @@ class Status:
         self._queue = queue
         self._permissions = permissions
         self._executor = executor
+        self._trust = trust
         self._told: tuple[ProjectStatus, str | None] | None = None
 
     def now(self) -> ProjectStatus:
@@ -83,4 +86,6 @@ class Status:
             last_seq=bounds.last_seq,
             created_at=meta.created_at,
             last_active=meta.last_active,
+            trusted=self._trust.is_given,
+            untrusted_files=self._trust.files_without_effect,
         )

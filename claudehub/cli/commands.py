@@ -8,7 +8,8 @@ import click
 import simplejson
 
 from claudehub.cli.following import answer_permission, follow_execution
-from claudehub.cli.render import Renderer
+from claudehub.cli.render import Renderer, plain
+from claudehub.cli.trusting import offer_trust
 from claudehub.client.connection import (
     ClientError,
     ConnectFailed,
@@ -51,7 +52,12 @@ def list_projects(target: Target) -> int:
 
 
 def create_project(
-    target: Target, path: Path, project_id: str | None, name: str | None, go_on: bool
+    target: Target,
+    path: Path,
+    project_id: str | None,
+    name: str | None,
+    go_on: bool,
+    trusted: bool | None,
 ) -> int:
     with HubClient(target) as hub:
         answer = hub.request(
@@ -59,9 +65,19 @@ def create_project(
             path=str(path.expanduser().absolute()),
             project_id=project_id,
             name=name,
+            trusted=trusted,
             **{"continue": go_on},
         )
-    click.echo(answer["project"]["project_id"])
+        click.echo(answer["project"]["project_id"])
+        offer_trust(hub, answer["project"])
+    return 0
+
+
+def trust_project(target: Target, project: str, trusted: bool) -> int:
+    with HubClient(target) as hub:
+        answer = hub.request("project_trust", project_id=project, trusted=trusted)["project"]
+    for name in answer["untrusted_files"]:
+        click.echo(f"without effect: {plain(name)}", err=True)
     return 0
 
 
@@ -156,6 +172,7 @@ def _project_id(hub: HubClient, project: str) -> str:
             return str(error.details["project_id"])
         raise
     click.echo(f"made project {answer['project']['project_id']} of {path}", err=True)
+    offer_trust(hub, answer["project"])
     return str(answer["project"]["project_id"])
 
 

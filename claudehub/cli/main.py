@@ -123,7 +123,7 @@ def demo(claude: bool) -> None:
 
 @main.group()
 def projects() -> None:
-    """List, create and delete projects.
+    """List, create, trust and delete projects.
 
     \b
     Example:
@@ -149,9 +149,21 @@ def projects_list(target: Target) -> None:
 @click.option("--id", "project_id", help="Default: made from the folder's name.")
 @click.option("--name", help="For people; default: the folder's name.")
 @click.option("--new-conversation", is_flag=True, help="Do not continue the folder's latest one.")
+@click.option(
+    "--trust/--no-trust",
+    "trusted",
+    default=None,
+    help="Let the folder's own settings, hooks and servers take effect (default: the hub's "
+    "TRUST_PROJECTS; on a terminal it asks).",
+)
 @_hub
 def projects_create(
-    path: Path, project_id: str | None, name: str | None, new_conversation: bool, target: Target
+    path: Path,
+    project_id: str | None,
+    name: str | None,
+    new_conversation: bool,
+    trusted: bool | None,
+    target: Target,
 ) -> None:
     """Make a project of an existing folder.
 
@@ -159,7 +171,24 @@ def projects_create(
     Example:
       claudehub projects create ~/src/site --id site
     """
-    _run(commands.create_project, target, path, project_id, name, not new_conversation)
+    _run(commands.create_project, target, path, project_id, name, not new_conversation, trusted)
+
+
+@projects.command("trust")
+@click.argument("project")
+@click.option("--revoke", is_flag=True, help="Trust it no longer.")
+@_hub
+def projects_trust(project: str, revoke: bool, target: Target) -> None:
+    """Let a folder's own settings, hooks, helpers and MCP servers take effect.
+
+    They can run programs as soon as a prompt starts. It holds from the next prompt on.
+
+    \b
+    Example:
+      claudehub projects trust site
+      claudehub projects trust site --revoke
+    """
+    _run(commands.trust_project, target, project, not revoke)
 
 
 @projects.command("delete")

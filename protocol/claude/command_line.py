@@ -4,6 +4,7 @@ The prompt never reaches the command line: a prompt that begins with `-` would b
 above 128 KiB would not start.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocol.claude.settings import LaunchSettings, TurnSettings
@@ -37,6 +38,33 @@ _OPTION_ARGUMENTS = {
 }
 
 
+# Nothing of the folder's own settings, hooks, helpers, commands and servers.
+_DISTRUST_ARGUMENTS = ("--setting-sources=user", "--strict-mcp-config")
+# With both, the CLI reads the instructions of the folder all the same, which are text: CLAUDE.md,
+# .claude/CLAUDE.md and .claude/rules.
+_TEXT_ARGUMENT = "--add-dir"
+TEXT_ENVIRONMENT = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
+# The CLI lets git read without asking, and reads by itself at its start (2.1.197).
+_GIT_SETTINGS = '{"permissions":{"ask":["Bash(git:*)"]},"includeGitInstructions":false}'
+
+
+@dataclass(frozen=True, slots=True)
+class Distrust:
+    """How to start the CLI in a folder that nobody trusts. `text_of`: that folder, if its
+    instructions may be read. `asks_for_git`: git would run programs of the folder."""
+
+    text_of: str | None
+    asks_for_git: bool
+
+    def arguments(self) -> list[str]:
+        text = [] if self.text_of is None else [f"{_TEXT_ARGUMENT}={self.text_of}"]
+        git = [f"--settings={_GIT_SETTINGS}"] if self.asks_for_git else []
+        return [*_DISTRUST_ARGUMENTS, *text, *git]
+
+    def environment(self) -> Mapping[str, str]:
+        return {} if self.text_of is None else TEXT_ENVIRONMENT
+
+
 @dataclass(frozen=True, slots=True)
 class SessionChoice:
     """Which conversation a process continues: `resume` names it; else `continue_latest` takes the
@@ -53,9 +81,10 @@ def arguments(
     *,
     background: bool,
     knows_snapshots: bool,
+    distrust: Distrust | None = None,
 ) -> list[str]:
     """Return the arguments behind the command. `background` is AGENT_BACKGROUND. `knows_snapshots`:
-    the CLI has FRESH_SYSTEM_PROMPT.
+    the CLI has FRESH_SYSTEM_PROMPT. `distrust`: nobody trusts the folder.
 
     `--name=value` keeps a value from being read as an option, and a variadic option from taking the
     next argument. Rules are never arguments: nothing could take them back.
@@ -67,6 +96,8 @@ def arguments(
         args.append("-c")
     if knows_snapshots:
         args.append(f"{FRESH_SYSTEM_PROMPT}=off")
+    if distrust is not None:
+        args += distrust.arguments()
     table: tuple[tuple[str, str | int | None], ...] = (
         ("--permission-mode", turn.mode),
         (_OPTION_ARGUMENTS["model"], turn.model),

@@ -43,13 +43,15 @@ NO_RULES = Rules()
 class LaunchSettings:
     """What a process must be started with; other values need another process.
 
-    `max_turns` counts per turn, so a process may continue with it.
+    `max_turns` counts per turn, so a process may continue with it. `trusts`: the folder's own
+    settings take effect.
     """
 
     fallback_model: str | None = None
     append_system_prompt: str | None = None
     max_turns: int | None = None
     bypasses: bool = False
+    trusts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
