@@ -123,6 +123,9 @@ class Config(LayeredSettings):
         "/home/me/.ssh/authorized_keys",
         "OpenSSH's authorized_keys: every client must have one of these keys; read again on change",
     )
+    public_names: Annotated[Names, AfterValidator(values.hub_names)] = _setting(
+        "", "hub.example.org,*.tail1234.ts.net", "host names under which clients reach the hub"
+    )
     auth_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
         "10s", "10s", "to authenticate, and to finish the handshake"
     )

@@ -9,6 +9,8 @@ import shlex
 import durationpy
 from pydantic import BeforeValidator, ByteSize, TypeAdapter, ValidationError
 
+from protocol.host import own_name
+
 _SIZES = TypeAdapter(ByteSize)
 # The limits of setrlimit(2) that an agent may have, and how each is written.
 SIZE_LIMITS = ("as", "core", "data", "fsize", "memlock", "stack")
@@ -74,6 +76,19 @@ def absolute(path: str) -> str:
     if not os.path.isabs(path):
         raise ValueError("must be an absolute path")
     return path
+
+
+def hub_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names of a hub as they are compared."""
+    found = []
+    for name in names:
+        try:
+            found.append(own_name(name))
+        except ValueError:
+            raise ValueError(
+                f"{name!r} is no host name; write names or addresses, without a scheme or a port"
+            ) from None
+    return tuple(found)
 
 
 def limits(value: object) -> object:

@@ -61,9 +61,13 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
             self._thread.join(timeout_s)
         self.socket.close()
 
-    def peer_of(self, _request: socket.socket, client_address: Any) -> Peer:
-        """Return where a connection comes from."""
-        return Peer(address=client_address[0])
+    def peer_of(self, request: socket.socket, client_address: Any) -> Peer:
+        """Return where a connection comes from, and at which of our addresses it came in."""
+        try:
+            local_address = request.getsockname()[0]
+        except OSError:  # the peer, or a limit, has closed it already
+            local_address = None
+        return Peer(address=client_address[0], local_address=local_address)
 
     def known(self, request: socket.socket) -> None:
         """Note that the handshake is finished and that the peer has authenticated, if it must."""

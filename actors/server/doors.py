@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from actors.access.hub_names import HubNames
 from actors.access.keyring import Keyring, read_keys
 from actors.audit.trail import AuditTrail
 from actors.config.settings import Config
@@ -15,6 +16,7 @@ from actors.config.sources import ConfigurationError
 from actors.frontend.certificates import Certificates
 from actors.frontend.connection import ConnectionContext
 from actors.frontend.listener import Listener
+from actors.frontend.machine_names import MachineNames
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
@@ -63,6 +65,9 @@ class Doors:
             self._keyring = _keyring(config)
         except ReloadFailed as error:  # it was valid a moment ago
             raise StartFailed(str(error)) from None
+        self._machine = MachineNames()
+        if self._keyring is not None and not config.public_names:
+            self._machine.ask()
 
     def announce(self, say: Callable[[str], None]) -> None:
         """Say one line for the first door; log a line for another one."""
@@ -86,10 +91,10 @@ class Doors:
             stack.callback(reloader.stop, block=False)
         if self._tcp is not None:
             tls = None if self._certificates is None else self._certificates.context
-            locked = front.context(keyring=self._keyring)
+            locked = front.context(self._keyring, self._names())
             _open(self._tcp, replace(locked, tls=tls), stack)
         if self._unix is not None:
-            _open(self._unix, front.context(keyring=None), stack)
+            _open(self._unix, front.context(None, self._names()), stack)
 
     def reloaders(
         self, hub: Ref, timers: Timers, trail: AuditTrail, died: Callable[[str], None]
@@ -101,6 +106,14 @@ class Doors:
             yield start(subject=self._certificates)
         if self._keyring is not None:
             yield start(subject=self._keyring, tells_hub=True, died=died)
+
+    def _names(self) -> HubNames:
+        certificates, machine = self._certificates, self._machine
+        return HubNames(
+            self._config.public_names,
+            certificate=tuple if certificates is None else certificates.names,
+            machine=lambda: machine.names,
+        )
 
     def _url(self, port: int) -> str:
         config = self._config

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from actors.access.gate import Gate, server_name
+from actors.access.hub_names import HubNames
 from actors.access.keyring import Keyring
 from actors.audit.auditor import AuditSettings
 from actors.audit.trail import HANDSHAKE_REFUSED, AuditTrail
@@ -140,9 +141,9 @@ class FrontEnd:
         self._actors = (hub, directory, timers)
         self.trail = trail
 
-    def context(self, keyring: Keyring | None) -> ConnectionContext:
-        """Return the context of a door, without TLS. Its peers need a key of `keyring`; None: they
-        need none."""
+    def context(self, keyring: Keyring | None, names: HubNames) -> ConnectionContext:
+        """Return the context of a door, without TLS. Its peers need a key of `keyring`, and sign
+        one of `names`; None: they need no key."""
         config = self._config
         hub, directory, timers = self._actors
         conversation = HubContext(
@@ -151,7 +152,7 @@ class FrontEnd:
             clock=self._clock,
             timers=timers,
             welcome=self._welcome,
-            new_gate=partial(self._new_gate, keyring),
+            new_gate=partial(self._new_gate, keyring, names),
             trail=self.trail,
             auth_timeout_s=config.auth_timeout,
             heartbeat_s=config.heartbeat,
@@ -174,7 +175,9 @@ class FrontEnd:
     def _refused(self, peer: Peer, status: int) -> None:
         self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
 
-    def _new_gate(self, keyring: Keyring | None, peer: Peer, has_room: Callable[[], bool]) -> Gate:
+    def _new_gate(
+        self, keyring: Keyring | None, names: HubNames, peer: Peer, has_room: Callable[[], bool]
+    ) -> Gate:
         client_id, executions = f"c-{secrets.token_hex(6)}", self._quotas.executions
         return Gate(
             keyring,
@@ -182,6 +185,7 @@ class FrontEnd:
             client_id=client_id,
             peer=peer,
             clock=self._clock,
+            is_own_host=partial(names.are_dialled_by, peer),
             has_room=has_room,
             too_many_executions=partial(executions.refusal, executions.of_connection(), peer),
         )
