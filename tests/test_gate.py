@@ -9,7 +9,7 @@ import pytest
 
 from actors import messages
 from actors.access.keyring import Keyring
-from actors.client.actor import EXPIRY_LOOK_MAX_S
+from actors.access.prompt_keys import EXPIRY_LOOK_MAX_S
 from actors.watch.stamps import ReloadFailed
 from protocol import requests
 from protocol.requests import MODELS

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from actors.access.keyring import Keyring
 from actors.limits.peer import Peer
-from actors.ports import Caller
+from actors.ports import Caller, Credential
 from actors.runtime.clock import Clock, timestamp
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused, WireError
@@ -130,7 +130,12 @@ class Gate:
         self._shown = shown
         self._entry = entry
         self.is_locked = False
-        self.caller = Caller(self.caller.client_id, user=entry.user, rights=entry.options.rights)
+        self.caller = Caller(
+            self.caller.client_id,
+            user=entry.user,
+            rights=entry.options.rights,
+            credential=Credential(shown, self.peer.address),
+        )
         return entry.user
 
     def look_again(self) -> str | None:

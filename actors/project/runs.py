@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from actors import messages
+from actors.access.prompt_keys import PromptKeys
 from actors.feed.feed import Feed
 from actors.feed.open_records import Opens
 from actors.feed.project_log import ProjectLog
@@ -46,6 +47,7 @@ class Runs:
         queue: RunQueue,
         permissions: Permissions,
         executor: ExecutorLink,
+        keys: PromptKeys,
         clock: Clock,
         describe: Callable[[], ProjectInfo],
     ) -> None:
@@ -55,6 +57,7 @@ class Runs:
         self._settings = settings
         self._permissions = permissions
         self._executor = executor
+        self._keys = keys
         self._clock = clock
         self._describe = describe
         self._session = Session(log, feed, queue)
@@ -68,6 +71,9 @@ class Runs:
         """Take a prompt; it is answered, and runs, when it is durable. Raises WireError."""
         if self._executor.has_given_up:
             raise HubFault(ErrorCode.INTERNAL, "the project's executor failed too often")
+        # The keys may have changed since the Client has let it through. Whatever is taken here is
+        # looked at again by the LookAtKeys of a later change.
+        self._keys.check(caller, request.options)
         self._prompts.execute(reply_to, caller, request)
 
     def kill(self, reply_to: ReplyTo, request: requests.AgentKill) -> None:
@@ -126,6 +132,9 @@ class Runs:
         """Start the execution whose turn it is."""
         run = self.queue.ready()
         if run is None or self._session.is_changing:
+            return
+        if self._keys.refusal(run.caller, run.options) is not None:
+            self.look_at_keys()
             return
         session = self._session.choice
         order = messages.StartRun(
@@ -231,6 +240,26 @@ class Runs:
                 )
                 self._log_end(lost)
 
+    def look_at_keys(self) -> None:
+        """Cancel what waits by a key that may no longer run it, and kill what runs by such a key if
+        REVOKE_KILLS is set."""
+        self._keys.look_anew()
+        running = self.queue.running
+        for execution in [*([running] if running else []), *self.queue.waiting]:
+            has_started = execution.started_at_s is not None
+            if has_started and not self._settings.revoke_kills:
+                continue
+            reason = self._keys.refusal(execution.caller, execution.options)
+            if reason is None:
+                continue
+            user, what = execution.caller.named, "killed" if has_started else "cancelled"
+            logger.warning("%s of %s is %s: %s", execution.execution_id, user, what, reason)
+            if has_started:
+                self._executor.kill(execution.execution_id)
+            else:
+                self._end(execution, Outcome.CANCELLED)
+        self._go_on()
+
     def end_all(self) -> None:
         """Start no more: cancel what waits, kill what runs."""
         for waiting in list(self.queue.waiting):
@@ -247,6 +276,10 @@ class Runs:
 
     def _finish(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
         """Log the one end, and go on with the next execution."""
+        self._end(execution, outcome, **facts)
+        self._go_on()
+
+    def _end(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
         now_s = self._clock.monotonic()
         started_s = now_s if execution.started_at_s is None else execution.started_at_s
         if self._permissions.pending or self._permissions.answered:
@@ -261,7 +294,6 @@ class Runs:
         )
         self._log_end(ended)
         self._log.change(last_active=self._feed.stamp())
-        self._go_on()
 
     def _log_end(self, ended: ExecutionFinished) -> None:
         """Log an end. Once it is durable the metadata no longer counts the execution as open."""

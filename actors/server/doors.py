@@ -69,6 +69,10 @@ class Doors:
         if self._keyring is not None and not config.public_names:
             self._machine.ask()
 
+    @property
+    def keyring(self) -> Keyring | None:
+        return self._keyring
+
     def announce(self, say: Callable[[str], None]) -> None:
         """Say one line for the first door; log a line for another one."""
         tcp = [] if self._tcp is None else [f"listening on {self._url(self._tcp.port)}"]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pykka
 
 from actors import messages
+from actors.access.prompt_keys import Standing
 from actors.audit.auditor import Auditor
 from actors.audit.trail import CONFIG_CHANGED, AuditTrail
 from actors.config.settings import Config
@@ -100,7 +101,7 @@ def _run(
     trail = start.audit(layout)
     readiness = _readiness(stack)  # it stops after the threads that it wakes
     directory = LocalDirectory()
-    hub = start.hub(layout, agents, directory)
+    hub = start.hub(layout, agents, directory, Standing(front_doors.keyring))
     if stop_request.is_requested:
         return
     front = FrontEnd(
@@ -171,7 +172,11 @@ class _Start:
         return trail
 
     def hub(
-        self, layout: DataLayout, agents: agent_setup.AgentFacts, directory: LocalDirectory
+        self,
+        layout: DataLayout,
+        agents: agent_setup.AgentFacts,
+        directory: LocalDirectory,
+        standing: Standing,
     ) -> Ref:
         """Start the Hub and wait until its projects are open, or until a stop is requested."""
         progress = StartProgress(_say_progress)
@@ -179,6 +184,7 @@ class _Start:
             self._config,
             layout=layout,
             agents=agents,
+            standing=standing,
             progress=progress.note,
             died=self._stop_request.fail,
             problems=self.problems,

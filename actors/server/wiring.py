@@ -8,6 +8,7 @@ from pathlib import Path
 from actors.access.gate import Gate, server_name
 from actors.access.hub_names import HubNames
 from actors.access.keyring import Keyring
+from actors.access.prompt_keys import Standing
 from actors.audit.auditor import AuditSettings
 from actors.audit.trail import HANDSHAKE_REFUSED, AuditTrail
 from actors.config.settings import Config
@@ -45,6 +46,7 @@ def hub_settings(
     *,
     layout: DataLayout,
     agents: AgentFacts,
+    standing: Standing,
     progress: Callable[[int, int], None],
     died: Callable[[str], None],
     problems: Problems,
@@ -60,6 +62,8 @@ def hub_settings(
         min_free_bytes=config.min_free_bytes,
         permission_timeout_s=config.permission_timeout,
         warm_ahead=config.warm_ahead,
+        revoke_kills=config.revoke_kills,
+        standing=standing,
     )
     return HubSettings(
         project=project,
