@@ -29,7 +29,7 @@ class Standing:
     def check(self, caller: Caller, body: requests.Body, now: datetime) -> datetime | None:
         """Return when the caller's key expires, None for never. Raises WireError if the key may no
         longer ask for that."""
-        if self.keyring is None or caller.credential is None:  # over the Unix socket, say
+        if self.keyring is None or caller.credential is None:
             return None
         shown, address = caller.credential.shown, caller.credential.address
         try:
@@ -72,6 +72,8 @@ class PromptKeys:
 
     def check(self, caller: Caller, options: requests.Options) -> None:
         """Raise WireError if the caller's key may not, or no longer, run such a prompt here."""
+        if caller.credential is None:  # no key was needed
+            return
         body = requests.Execute.model_construct(project_id=self._project_id, options=options)
         now = self._clock.now()
         expires_at = self._standing.check(caller, body, now)

@@ -27,7 +27,7 @@ from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
-from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits
+from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits, unreadable
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
 from actors.server.start_progress import StartProgress
@@ -66,9 +66,10 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
     `announce` gets the one line for standard output, once clients can connect. Call it on the main
     thread. Raises StartFailed.
     """
-    problem = no_new_privileges.forgo()  # before there are other threads
+    # Before there are other threads, and anything to read.
+    problems = (no_new_privileges.forgo(), unreadable.become())
     logs.configure(config.log_level, config.log_format)
-    if problem is not None:
+    for problem in filter(None, problems):
         logger.warning("%s", problem)
     _raise_descriptor_limit()
     for warning in system_limits.warnings(config.max_conn):
