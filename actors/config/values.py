@@ -4,7 +4,9 @@ Each function takes what was given and raises ValueError; its text follows the v
 """
 
 import os
+import re
 import shlex
+from urllib.parse import unquote
 
 import durationpy
 from pydantic import BeforeValidator, ByteSize, TypeAdapter, ValidationError
@@ -17,6 +19,7 @@ SIZE_LIMITS = ("as", "core", "data", "fsize", "memlock", "stack")
 COUNT_LIMITS = ("nofile", "nproc")
 TIME_LIMITS = ("cpu",)
 LIMIT_MAX = 2**62
+_PATH = re.compile(r"/[^?#\s]*")
 
 Limits = tuple[tuple[str, int], ...]
 
@@ -76,6 +79,13 @@ def absolute(path: str) -> str:
     if not os.path.isabs(path):
         raise ValueError("must be an absolute path")
     return path
+
+
+def path_prefix(path: str) -> str:
+    """Return a path of a URL, decoded and without a slash at its end."""
+    if path and not _PATH.fullmatch(path):
+        raise ValueError("must be a path that begins with '/', without '?', '#' and spaces")
+    return unquote(path.rstrip("/"))
 
 
 def hub_names(names: tuple[str, ...]) -> tuple[str, ...]:

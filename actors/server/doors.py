@@ -15,9 +15,10 @@ from actors.config.settings import Config
 from actors.config.sources import ConfigurationError
 from actors.frontend.certificates import Certificates
 from actors.frontend.connection import ConnectionContext
-from actors.frontend.listener import Listener
+from actors.frontend.listener import Listener, listen
 from actors.frontend.machine_names import MachineNames
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
+from actors.limits.connections import PendingConnections
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
@@ -58,7 +59,7 @@ class Doors:
     def __init__(self, config: Config, stack: contextlib.ExitStack) -> None:
         """Bind. Raises StartFailed."""
         self._config = config
-        self._tcp = None if config.ws_port is None else _listen(config, config.ws_port, stack)
+        self._tcp = [] if config.ws_port is None else _listen(config, config.ws_port, stack)
         self._unix = None if config.socket is None else _listen_locally(config.socket, stack)
         try:
             self._certificates = _certificates(config)
@@ -75,7 +76,7 @@ class Doors:
 
     def announce(self, say: Callable[[str], None]) -> None:
         """Say one line for the first door; log a line for another one."""
-        tcp = [] if self._tcp is None else [f"listening on {self._url(self._tcp.port)}"]
+        tcp = [f"listening on {self._url(listener.port)}" for listener in self._tcp[:1]]
         unix = [] if self._unix is None else [f"listening on unix:{self._unix.path}"]
         first, *others = tcp + unix
         say(first)
@@ -93,10 +94,12 @@ class Doors:
         """Accept clients from now on; the stack closes the doors again."""
         for reloader in self.reloaders(hub, timers, front.trail, died):
             stack.callback(reloader.stop, block=False)
-        if self._tcp is not None:
+        if self._tcp:
             tls = None if self._certificates is None else self._certificates.context
-            locked = front.context(self._keyring, self._names())
-            _open(self._tcp, replace(locked, tls=tls), stack)
+            locked = replace(front.context(self._keyring, self._names()), tls=tls)
+            pending = PendingConnections(locked.clock)
+            for listener in self._tcp:
+                _open(listener, locked, stack, pending)
         if self._unix is not None:
             _open(self._unix, front.context(None, self._names()), stack)
 
@@ -126,8 +129,13 @@ class Doors:
         return f"{scheme}://{host}:{port}"
 
 
-def _open(listener: Listener, context: ConnectionContext, stack: contextlib.ExitStack) -> None:
-    listener.start(context)
+def _open(
+    listener: Listener,
+    context: ConnectionContext,
+    stack: contextlib.ExitStack,
+    pending: PendingConnections | None = None,
+) -> None:
+    listener.start(context, pending)
     stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
 
 
@@ -143,16 +151,17 @@ def _keyring(config: Config) -> Keyring | None:
     return None if config.authorized_keys is None else Keyring(Path(config.authorized_keys))
 
 
-def _listen(config: Config, port: int, stack: contextlib.ExitStack) -> Listener:
+def _listen(config: Config, port: int, stack: contextlib.ExitStack) -> list[Listener]:
     try:
-        listener = Listener(config.bind, port)
+        listeners = listen(config.bind, port)
     except OSError as error:
         raise StartFailed(
             f"cannot listen on {config.bind}:{port}: {error.strerror}; "
             "choose another WS_PORT (0 takes a free one)"
         ) from None
-    stack.callback(listener.socket.close)
-    return listener
+    for listener in listeners:
+        stack.callback(listener.socket.close)
+    return listeners
 
 
 def _listen_locally(path: str, stack: contextlib.ExitStack) -> UnixListener:

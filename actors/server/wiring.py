@@ -1,5 +1,6 @@
 """From the configuration to the settings of each room."""
 
+import http
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -138,6 +139,7 @@ class FrontEnd:
         self._quotas = Quotas(config.rate_limit, clock)
         self._rules = HandshakeRules(
             allowed_origins=config.allowed_origins,
+            path_prefix=config.path_prefix,
             limits=FrameLimits(config.max_message_bytes),
             compression=config.compression,
         )
@@ -177,7 +179,10 @@ class FrontEnd:
         )
 
     def _refused(self, peer: Peer, status: int) -> None:
-        self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
+        if status == http.HTTPStatus.UPGRADE_REQUIRED:
+            self.trail.plain_request(peer)
+        else:
+            self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
 
     def _new_gate(
         self, keyring: Keyring | None, names: HubNames, peer: Peer, has_room: Callable[[], bool]
