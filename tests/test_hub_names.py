@@ -220,6 +220,18 @@ def test_a_public_name_that_is_none_is_a_fault(name: str) -> None:
     )
 
 
+def test_the_start_says_which_names_count(start_hub: Any, keys: Keys) -> None:
+    hub: HubProcess = start_hub(
+        AUTHORIZED_KEYS=str(keys.file), PUBLIC_NAMES="B.example,*.c.example"
+    )
+    assert "sign one of these names: PUBLIC_NAMES (b.example, *.c.example)" in (
+        hub.errors.read_text()
+    )
+    own = HubNames((), certificate=lambda: ("a.example", "hub"), machine=lambda: ("hub",))
+    assert str(own).startswith("a.example, hub, and the address of each connection")
+    assert str(HubNames(())).startswith("no name, and the address")
+
+
 def test_the_hub_takes_its_own_names_over_a_socket(start_hub: Any, keys: Keys) -> None:
     hub: HubProcess = start_hub(AUTHORIZED_KEYS=str(keys.file))
     port = hub.url.rpartition(":")[2]

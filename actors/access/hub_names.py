@@ -22,6 +22,12 @@ class HubNames:
         self._certificate = certificate
         self._machine = machine
 
+    def __str__(self) -> str:
+        if self._public:
+            return f"PUBLIC_NAMES ({', '.join(self._public)})"
+        own = ", ".join(dict.fromkeys((*self._certificate(), *self._machine())))
+        return f"{own or 'no name'}, and the address of each connection; PUBLIC_NAMES sets others"
+
     def are_dialled_by(self, peer: Peer, host: str) -> bool:
         """Return True if a peer that has dialled `host` wanted this hub. The port is not compared:
         tunnels and proxies change it."""

@@ -10,7 +10,6 @@ from actors.runtime.clock import Clock, Timer, Timers
 from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.errors import ErrorCode, RequestRefused, WireError
-from protocol.rights import UNLIMITED
 from protocol.ssh import SshError
 
 # The bounds on the time until the next look at a key that expires: a timer may fire a little early,
@@ -36,8 +35,7 @@ class Standing:
             entry = self.keyring.find(shown, address, now)
         except SshError as error:
             raise RequestRefused(ErrorCode.UNAUTHENTICATED, f"the key {error}") from None
-        if entry.options.rights is not UNLIMITED:
-            entry.options.rights.check(body)
+        entry.options.rights.check(body)
         return entry.options.expires_at
 
 

@@ -96,7 +96,10 @@ class Doors:
             stack.callback(reloader.stop, block=False)
         if self._tcp:
             tls = None if self._certificates is None else self._certificates.context
-            locked = replace(front.context(self._keyring, self._names()), tls=tls)
+            names = self._names()
+            if self._keyring is not None:
+                logger.info("clients with keys sign one of these names: %s", names)
+            locked = replace(front.context(self._keyring, names), tls=tls)
             pending = PendingConnections(locked.clock)
             for listener in self._tcp:
                 _open(listener, locked, stack, pending)
