@@ -9,16 +9,26 @@ from typing import Protocol
 
 from protocol.dialect import Broadcast, Dialect
 from protocol.rights import UNLIMITED, Rights
+from protocol.ssh import Certificate, PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The key or certificate with which a client has authenticated, and from which address."""
+
+    shown: PublicKey | Certificate
+    address: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The client of a request. It travels with every command, into the `prompt` record and the
-    audit log."""
+    audit log. `credential` is None if no key was needed."""
 
     client_id: str
     user: str | None = None
     rights: Rights = UNLIMITED
+    credential: Credential | None = None
 
     @property
     def named(self) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from protocol.content import Content, Text
+from protocol.host import host_name
 from protocol.nesting import DEPTH_MAX, is_too_deep
 
 PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # for pydantic `$` is the very end
@@ -62,6 +63,11 @@ def _permission_mode(value: str) -> str:
 def _no_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not hold a NUL character")
+    return value
+
+
+def _host(value: str) -> str:
+    host_name(value)
     return value
 
 
@@ -190,10 +196,11 @@ class HealthCheck(Payload):
 
 class Authenticate(Payload):
     """`public_key` is in OpenSSH's one-line form; `signature` is armored, over the challenge of the
-    greeting."""
+    greeting and `host`, which is what the client dialled (protocol/host.py)."""
 
     public_key: Text
     signature: Text
+    host: Annotated[Text, AfterValidator(_host)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from protocol.host import AUTH_VERSION
+
 
 class UpdateType(StrEnum):
     """Every `update_type` that is sent."""
@@ -160,11 +162,13 @@ class ProjectInfo(Data):
 
 
 class AuthOffer(Data):
-    """How to authenticate: `challenge` is what is to be signed for `namespace`, byte for byte."""
+    """How to authenticate: `challenge` is part of the text that is to be signed for `namespace`
+    (protocol/host.py); `version` is that of the text."""
 
     challenge: str
     namespace: str
     method: Literal["ssh"] = "ssh"
+    version: int = AUTH_VERSION
 
 
 class Welcome(Data):

@@ -217,6 +217,7 @@ class WireClient:
             connection = connect(url, max_size=None, proxy=None, ping_interval=None, **options)
         self._stack = contextlib.ExitStack()
         self.socket: ClientConnection = self._stack.enter_context(connection)
+        self.host = url.rpartition("/")[2]
         self.welcome = self.receive()["payload"]
         self.updates: list[dict[str, Any]] = []
         self._number = 0

@@ -11,6 +11,7 @@ import pytest
 from freezegun import freeze_time
 
 from actors import messages
+from actors.access.prompt_keys import Standing
 from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from actors.project import Project, ProjectSettings, executor_link
@@ -75,10 +76,12 @@ class ProjectSetup:
             executor=executor_settings(),
             roots=[root],
             execution_timeout_s=300.0,
-            max_queue=2,
+            max_queue=changes.get("max_queue", 2),
             min_free_bytes=changes.get("min_free", 0),
             warm_ahead=changes.get("warm_ahead", False),
             trusts_all=changes.get("trusts_all", False),
+            revoke_kills=changes.get("revoke_kills", False),
+            standing=changes.get("standing", Standing()),
         )
 
     def open(self, *, fresh: bool = False) -> None:
@@ -107,13 +110,20 @@ class ProjectSetup:
                 if not isinstance(message, pykka.messages._ActorStop):
                     self.project.on_receive(message)
 
-    def ask(self, body: Any, subscriber: Any = None, *, handle: bool = True) -> int:
+    def ask(
+        self,
+        body: Any,
+        subscriber: Any = None,
+        *,
+        handle: bool = True,
+        caller: Caller = CALLER,
+    ) -> int:
         """Sends a request; its number."""
         self.numbers += 1
         reply_to = ReplyTo(self.client.actor_ref, self.numbers)
         self.project.on_receive(
             messages.ProjectRequest(
-                reply_to=reply_to, caller=CALLER, body=body, subscriber=subscriber
+                reply_to=reply_to, caller=caller, body=body, subscriber=subscriber
             )
         )
         if handle:

@@ -35,7 +35,9 @@ from tests.harness import HubProcess, WireClient
 from tests.processes import wait_until
 from tests.sockets import close_of as close_frame
 from tests.sockets import frame, read_all, upgraded
-from tests.test_ssh import keygen, public, signed
+from tests.test_ssh import keygen, proof, public
+
+OFFER = {"method": "ssh", "version": 2, "challenge": "claudehub x", "namespace": "claudehub"}
 
 
 class Keys:
@@ -76,11 +78,12 @@ def locked_hub(shared_keys: Keys, share_hub: Any) -> HubProcess:
 
 
 def enter(client: WireClient, key: Path) -> str:
-    challenge = client.welcome["auth"]["challenge"].encode()
-    answer = client.request(
-        "authenticate", public_key=public(key), signature=signed(key, challenge)
-    )
-    return str(answer["user"])
+    return str(client.request("authenticate", **proof_for(client, key))["user"])
+
+
+def proof_for(client: WireClient, key: Path, **options: Any) -> dict[str, str]:
+    """What opens the hub for that key."""
+    return proof(key, client.welcome["auth"]["challenge"], client.host, **options)
 
 
 def close_of(client: WireClient) -> tuple[int, str]:
@@ -121,7 +124,8 @@ def test_a_stranger_has_small_limits(locked_hub: HubProcess) -> None:
         client.send("x" * 70_000)
         assert close_of(client)[0] == CloseCode.MESSAGE_TOO_BIG
     with locked_hub.client() as client:
-        assert client.refused("authenticate", public_key="x" * 20_000, signature="")["code"]
+        refused = client.refused("authenticate", public_key="x" * 20_000, signature="", host="x:1")
+        assert refused["code"] == "unauthenticated"
 
 
 def test_an_authenticated_client_has_the_full_limits(
@@ -178,9 +182,9 @@ def test_a_new_key_works_at_once(start_hub: Any, keys: Keys) -> None:
 
         def opens() -> bool:
             with hub.client() as client:
-                challenge = client.welcome["auth"]["challenge"].encode()
-                proof = {"public_key": public(other), "signature": signed(other, challenge)}
-                return bool(client.ask("authenticate", **proof)["type"] == "result")
+                return bool(
+                    client.ask("authenticate", **proof_for(client, other))["type"] == "result"
+                )
 
         wait_until(opens)
         assert first.request("ping") == {}
@@ -237,7 +241,7 @@ def test_the_socket_needs_no_key_where_the_port_does(
     assert hub.url.startswith("ws://")
     with WireClient(f"unix:{scratch}/s") as near, hub.client() as far:
         assert near.request("ping") == {}
-        assert near.refused("authenticate", public_key="x", signature="x")["code"] == (
+        assert near.refused("authenticate", public_key="x", signature="x", host="x:1")["code"] == (
             "invalid_message"
         )
         assert far.refused("ping")["code"] == "unauthenticated"
@@ -399,8 +403,14 @@ def test_the_commands_sign_with_a_key(
 def test_the_client_signs_no_challenge_of_another_kind(keys: Keys) -> None:
     """A false server must not get a signature that it can use elsewhere."""
     with pytest.raises(SigningFailed, match="no challenge"):
-        list(Identity(keys.key).proofs("delete everything"))
-    assert len(list(Identity(keys.key).proofs("claudehub x"))) == 1
+        list(Identity(keys.key).proofs({**OFFER, "challenge": "delete everything"}, "x:1"))
+    for challenge in (None, "claudehub x\nhub:80\n", "claudehub \u2028", "claudehub " + "x" * 2000):
+        with pytest.raises(SigningFailed, match="no challenge"):
+            list(Identity(keys.key).proofs({**OFFER, "challenge": challenge}, "x:1"))
+    for version in (None, 1, 3, "2"):
+        with pytest.raises(SigningFailed, match="needs an update"):
+            list(Identity(keys.key).proofs({**OFFER, "version": version}, "x:1"))
+    assert len(list(Identity(keys.key).proofs(OFFER, "x:1"))) == 1
 
 
 def test_a_client_answers_pings_while_nobody_reads_its_updates(hub: HubProcess) -> None:
@@ -427,8 +437,7 @@ def test_a_clients_address_is_checked_and_logged(scratch: Path, start_hub: Any) 
     keys.write(f'from="127.0.0.2" {public(keys.key)}')
     hub = start_hub(AUTHORIZED_KEYS=str(keys.file))
     with hub.client() as here:
-        proof = signed(keys.key, here.welcome["auth"]["challenge"].encode())
-        refusal = here.refused("authenticate", public_key=public(keys.key), signature=proof)
+        refusal = here.refused("authenticate", **proof_for(here, keys.key))
         assert "may not be used from 127.0.0.1" in refusal["message"]
     with hub.client(source_address=("127.0.0.2", 0)) as there:
         assert enter(there, keys.key) == "ann@laptop"
@@ -445,11 +454,11 @@ def test_the_client_skips_a_key_that_cannot_sign(
     (tmp_path / ".ssh").mkdir()
     good = keygen(tmp_path / ".ssh", name="id_ed25519")
     (tmp_path / ".ssh" / "id_rsa.pub").write_text("ssh-rsa AAAA without its other half")
-    (proof,) = Identity().proofs("claudehub x")
-    assert proof.public_key == public(good).strip()
+    (made,) = Identity().proofs(OFFER, "hub:80")
+    assert made.public_key == public(good).strip()
     good.unlink()
     with pytest.raises(SigningFailed, match="id_rsa"):
-        list(Identity().proofs("claudehub x"))
+        list(Identity().proofs(OFFER, "hub:80"))
 
 
 def test_a_closed_stranger_that_sends_on_is_cut_off_in_time(locked_hub: HubProcess) -> None:

@@ -3,6 +3,7 @@ goes on."""
 
 import base64
 import contextlib
+import http
 import json
 import os
 import secrets
@@ -11,23 +12,30 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.http11 import Response
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve, unix_serve
 
 from claudehub.cli.render import plain, shortened
+from claudehub.client.connection import ConnectFailed, HubClient
+from claudehub.client.identity import Identity
+from claudehub.client.target import Target
 from protocol.requests import MODELS
 from storage.audit import read_lines
 from tests.harness import HubProcess, WireClient
 from tests.processes import wait_until
 from tests.sockets import UPGRADE, close_of, connected, frame, raw, read_all, read_until, upgraded
-from tests.test_access import Keys, enter
+from tests.test_access import Keys, enter, proof_for
 from tests.test_limits import deflated
-from tests.test_ssh import keygen, public, signed
+from tests.test_ssh import keygen, proof, public
 from tests.test_ssh_certificates import certify, line_of
 
 SECRETS = {
@@ -445,8 +453,8 @@ def test_somebody_answers_a_question_of_another_project(
 def refused_proof(
     client: WireClient, key: Path, challenge: str, namespace: str = "claudehub"
 ) -> str:
-    signature = signed(key, challenge.encode(), namespace)
-    refusal = client.refused("authenticate", public_key=public(key), signature=signature)
+    given = proof(key, challenge, client.host, namespace=namespace)
+    refusal = client.refused("authenticate", **given)
     assert refusal["code"] == "unauthenticated"
     assert client.refused("project_list")["code"] == "unauthenticated"
     return str(refusal["message"])
@@ -471,8 +479,8 @@ def test_a_strangers_key_has_anns_name(stranger: WireClient, keys: Keys, tmp_pat
 def test_somebody_shows_anns_key_and_signs_with_another(
     stranger: WireClient, keys: Keys, tmp_path: Path
 ) -> None:
-    signature = signed(keygen(tmp_path), challenge_of(stranger).encode())
-    refusal = stranger.refused("authenticate", public_key=public(keys.key), signature=signature)
+    given = {**proof_for(stranger, keygen(tmp_path)), "public_key": public(keys.key)}
+    refusal = stranger.refused("authenticate", **given)
     assert refusal["code"] == "unauthenticated" and "another key" in refusal["message"]
 
 
@@ -486,12 +494,9 @@ def test_somebody_shows_the_signature_of_another_connection(
 
 
 def test_somebody_uses_a_signature_twice(stranger: WireClient, keys: Keys) -> None:
-    proof = {
-        "public_key": public(keys.key),
-        "signature": signed(keys.key, challenge_of(stranger).encode()),
-    }
-    stranger.request("authenticate", **proof)
-    assert stranger.refused("authenticate", **proof)["code"] == "invalid_message"
+    given = proof_for(stranger, keys.key)
+    stranger.request("authenticate", **given)
+    assert stranger.refused("authenticate", **given)["code"] == "invalid_message"
 
 
 @pytest.mark.parametrize("namespace", ["git", "file", "claudehub2", "CLAUDEHUB", "claudehub\x00"])
@@ -511,6 +516,94 @@ def test_the_attacker_chooses_the_challenge(stranger: WireClient, keys: Keys) ->
         assert "not made by that key" in refused_proof(stranger, keys.key, challenge)
 
 
+class Relay:
+    """A malicious hub: it passes on the greeting of the real one, and what the victim answers."""
+
+    def __init__(self, hub: HubProcess) -> None:
+        self._hub = hub
+        self.answers: list[Any] = []
+        self._server = serve(self._relay, "127.0.0.1", 0)
+        self.port = self._server.socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> "Relay":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+
+    def _relay(self, victim: ServerConnection) -> None:
+        with connect(self._hub.url, proxy=None) as real:
+            victim.send(real.recv())
+            with contextlib.suppress(ConnectionClosed):
+                real.send(victim.recv())
+                self.answers.append(json.loads(real.recv()))
+                victim.send(json.dumps(self.answers[-1]))
+                victim.recv()
+
+
+@pytest.mark.parametrize("public_names", ["hub.example.org", "hub.example.org,evil.example.org"])
+def test_a_malicious_hub_passes_on_the_challenge_of_another(
+    start_hub: Any, keys: Keys, monkeypatch: pytest.MonkeyPatch, public_names: str
+) -> None:
+    """It would be in as ann. Only the signed name stops it: once the hub is told that the name is
+    its own, the same relay succeeds."""
+    hub = start_hub(AUTHORIZED_KEYS=str(keys.file), PUBLIC_NAMES=public_names)
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest: resolve("127.0.0.1", *rest))
+    with Relay(hub) as relay:
+        victim = Target(f"ws://evil.example.org:{relay.port}", Identity(keys.key))
+        if "evil" in public_names:
+            HubClient(victim).close()
+        else:
+            with pytest.raises(ConnectFailed, match=r"PUBLIC_NAMES=evil\.example\.org"):
+                HubClient(victim)
+    assert [answer["type"] for answer in relay.answers] == [
+        "result" if "evil" in public_names else "error"
+    ]
+
+
+def test_a_malicious_hub_sends_the_client_on_to_another(locked: HubProcess, keys: Keys) -> None:
+    """A redirect would get a signature for a host that the user did not name."""
+
+    def elsewhere(connection: ServerConnection, _request: object) -> Response:
+        response = connection.respond(http.HTTPStatus.FOUND, "")
+        response.headers["Location"] = locked.url
+        return response
+
+    with serve(lambda _: None, "127.0.0.1", 0, process_request=elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        with pytest.raises(ConnectFailed, match="cross-origin redirect"):
+            HubClient(Target(f"ws://127.0.0.1:{port}", Identity(keys.key)))
+        server.shutdown()
+        thread.join()
+
+
+def test_a_malicious_hub_asks_for_a_signature_on_a_socket(
+    locked: HubProcess, keys: Keys, scratch: Path
+) -> None:
+    """A socket has no name that could be signed."""
+    path = str(scratch / "forwarded")
+
+    def relay(victim: ServerConnection) -> None:
+        with connect(locked.url, proxy=None) as real:
+            victim.send(real.recv())
+            with contextlib.suppress(ConnectionClosed):
+                victim.recv()
+
+    with unix_serve(relay, path) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(ConnectFailed, match="this socket wants a key"):
+            HubClient(Target(f"unix:{path}", Identity(keys.key)))
+        server.shutdown()
+        thread.join()
+
+
 def test_challenges_repeat(locked: HubProcess) -> None:
     seen = set()
     for _ in range(20):
@@ -521,8 +614,8 @@ def test_challenges_repeat(locked: HubProcess) -> None:
 
 def test_somebody_signs_their_own_certificate(stranger: WireClient, tmp_path: Path) -> None:
     key, _ = certify(tmp_path)
-    signature = signed(key, challenge_of(stranger).encode())
-    refusal = stranger.refused("authenticate", public_key=line_of(key), signature=signature)
+    given = {**proof_for(stranger, key), "public_key": line_of(key)}
+    refusal = stranger.refused("authenticate", **given)
     assert (
         refusal["code"] == "unauthenticated" and "is not in AUTHORIZED_KEYS" in refusal["message"]
     )
@@ -535,11 +628,10 @@ def test_somebody_uses_a_weak_key(locked: HubProcess, stranger: WireClient, tmp_
 
 def test_somebody_tries_many_keys(stranger: WireClient, tmp_path: Path) -> None:
     """Until the deadline: no attempt helps the attacker or delays others."""
-    body = keygen(tmp_path)
-    signature = signed(body, b"x")
+    given = proof(keygen(tmp_path), "x")
     with pytest.raises(ConnectionClosedError) as closed:
         for _ in range(100_000):
-            stranger.refused("authenticate", public_key=public(body), signature=signature)
+            stranger.refused("authenticate", **given)
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
 
 
@@ -602,10 +694,10 @@ def test_somebody_searches_the_hubs_output_for_secrets(scratch: Path, keys: Keys
     hub = HubProcess(scratch, AUTHORIZED_KEYS=str(keys.file), **settings).start()
     shown = b""
     with hub.client() as client:
-        bad = signed(keys.scratch / "wall", b"another challenge")
-        client.refused("authenticate", public_key=public(keys.key), signature=bad)
-        good = signed(keys.key, challenge_of(client).encode())
-        client.request("authenticate", public_key=public(keys.key), signature=good)
+        bad = proof(keys.scratch / "wall", "another challenge", client.host)
+        client.refused("authenticate", **{**bad, "public_key": public(keys.key)})
+        good = proof_for(client, keys.key)
+        client.request("authenticate", **good)
         client.request("project_create", path=hub.folder("q"))
         started = client.request("execute", project_id="q", prompt="[[hang]]")
         wait_until(lambda: b"mock_claude" in command_lines(hub))
@@ -622,7 +714,8 @@ def test_somebody_searches_the_hubs_output_for_secrets(scratch: Path, keys: Keys
         shown += path.read_bytes() if path.is_file() else b""
     assert b" INFO " in shown and b"agent_kill" in shown
     private = [line for line in keys.key.read_text().splitlines() if len(line) > 60]
-    signatures = [line for text in (bad, good) for line in text.splitlines()[1:-1]]
+    texts = (bad["signature"], good["signature"])
+    signatures = [line for text in texts for line in text.splitlines()[1:-1]]
     for secret in (*SECRETS.values(), *private, *signatures):
         assert secret.encode() not in shown
 

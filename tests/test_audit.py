@@ -316,7 +316,7 @@ def answer_to(request: Any) -> Any:
 @pytest.mark.parametrize("kind", [*MODELS, "ping"])
 def test_every_refusal_leaves_a_line(tmp_path: Path, kind: str) -> None:
     locked = Locked(tmp_path)
-    locked.setup.say(kind, public_key="x", signature="y")
+    locked.setup.say(kind, public_key="x", signature="y", host="x:1")
     entry = last_entry(locked.setup)
     assert (entry.action, entry.ok, entry.code) == (kind, False, "unauthenticated")
 

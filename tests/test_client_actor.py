@@ -35,6 +35,7 @@ STAMP = b"2026-11-23T08:14:33.123456Z"
 class Setup:
     def __init__(self, keyring: Keyring | None = None) -> None:
         self.has_room = True
+        self.own_hosts = {"hub.example:80"}
         self.too_many: str | None = None
         self.gate = Gate(
             keyring,
@@ -42,6 +43,7 @@ class Setup:
             client_id="c1",
             peer=Peer(address="10.0.0.1"),
             clock=FrozenClock(),
+            is_own_host=lambda host: host in self.own_hosts,
             has_room=lambda: self.has_room,
             too_many_executions=lambda: self.too_many,
         )

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import simplejson
+from websockets import http11
 
 from actors.access import keyring
 from actors.client import outbox, routing
@@ -29,6 +30,7 @@ EXECUTIONS = [
 ]
 VALUES = {
     "bytes of a handshake": f"{handshake.HANDSHAKE_BYTES_MAX // KIB} KiB",
+    "headers of a handshake": f"{http11.MAX_NUM_HEADERS}",
     "unfinished handshakes": f"{connections.HANDSHAKES_MAX}",
     "of these, from one address": f"{connections.HANDSHAKES_PER_ADDRESS_MAX}",
     "share of `MAX_CONN` for one address": {0.75: "three quarters"}[connections.ADDRESS_SHARE],

@@ -42,10 +42,9 @@ from tests.fakes import FrozenClock, Probe
 from tests.harness import HubProcess, WireClient
 from tests.processes import wait_until
 from tests.sockets import UPGRADE, read_all
-from tests.test_access import Keys, close_of, enter, keys
+from tests.test_access import Keys, close_of, enter, keys, proof_for
 from tests.test_client_actor import Setup
 from tests.test_gate import Locked
-from tests.test_ssh import public, signed
 
 HERE, THERE = Peer(address="127.0.0.1"), Peer(address="192.0.2.7")
 
@@ -321,10 +320,7 @@ def test_strangers_take_no_place_from_clients_with_keys(start_hub: Any, keys: Ke
         inside = [stack.enter_context(hub.client()) for _ in range(3)]
         for client in inside[:2]:
             assert enter(client, keys.key) == "ann@laptop"
-        challenge = inside[2].welcome["auth"]["challenge"].encode()
-        refusal = inside[2].refused(
-            "authenticate", public_key=public(keys.key), signature=signed(keys.key, challenge)
-        )
+        refusal = inside[2].refused("authenticate", **proof_for(inside[2], keys.key))
         assert "MAX_CONN" in refusal["message"]
         with pytest.raises(InvalidStatus) as refused:
             hub.client()
@@ -334,9 +330,7 @@ def test_strangers_take_no_place_from_clients_with_keys(start_hub: Any, keys: Ke
 
 
 def enters(client: WireClient, keys: Keys) -> bool:
-    challenge = client.welcome["auth"]["challenge"].encode()
-    signature = signed(keys.key, challenge)
-    answer = client.ask("authenticate", public_key=public(keys.key), signature=signature)
+    answer = client.ask("authenticate", **proof_for(client, keys.key))
     return bool(answer["type"] == "result")
 
 

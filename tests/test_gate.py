@@ -9,13 +9,13 @@ import pytest
 
 from actors import messages
 from actors.access.keyring import Keyring
-from actors.client.actor import EXPIRY_LOOK_MAX_S
+from actors.access.prompt_keys import EXPIRY_LOOK_MAX_S
 from actors.watch.stamps import ReloadFailed
 from protocol import requests
 from protocol.requests import MODELS
 from protocol.rights import Rights
 from tests.test_client_actor import AUTH_TIMEOUT_S, Setup
-from tests.test_ssh import keygen, public, signed
+from tests.test_ssh import keygen, proof, public, signed
 
 PAYLOADS: dict[str, dict[str, Any]] = {
     "project_create": {"path": "/tmp/x"},
@@ -55,7 +55,7 @@ class Locked:
         key = key or self.key
         offer = self.setup.gate.offer
         challenge = offer.challenge if offer is not None else "none"
-        return {"public_key": public(key), "signature": signed(key, challenge.encode())}
+        return proof(key, challenge)
 
     def enter(self, **payload: str) -> Any:
         self.setup.say("authenticate", **(payload or self.proof()))
@@ -103,6 +103,36 @@ def test_a_signed_challenge_works_once(locked: Locked) -> None:
     assert (caller.client_id, caller.user) == ("c1", "ann@laptop")
 
 
+def test_a_signature_counts_with_its_host(locked: Locked) -> None:
+    """A hub that the client dialled under another name may have passed on this challenge."""
+    offer = locked.setup.gate.offer
+    assert offer is not None and offer.version == 2
+    other = proof(locked.key, offer.challenge, "evil.example:80")
+    refused = locked.enter(**other)["payload"]
+    assert refused["code"] == "unauthenticated"
+    assert "PUBLIC_NAMES=evil.example where" in refused["message"]
+    changed = locked.enter(**{**other, "host": "hub.example:80"})["payload"]
+    assert changed["code"] == "unauthenticated" and "not made by that key" in changed["message"]
+    assert locked.enter()["payload"] == {"user": "ann@laptop"}
+
+
+def test_the_first_form_of_the_signature_is_refused(locked: Locked) -> None:
+    """It was over the challenge alone."""
+    offer = locked.setup.gate.offer
+    assert offer is not None
+    old = {**locked.proof(), "signature": signed(locked.key, offer.challenge.encode())}
+    assert locked.enter(**old)["payload"]["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize("host", [None, "", "hub.example", "Hub.Example:80", "hub.example:80\n"])
+def test_a_host_that_is_none_is_named_as_the_fault(locked: Locked, host: str | None) -> None:
+    given: dict[str, Any] = {**locked.proof(), "host": host}
+    refused = locked.enter(**given)["payload"]
+    assert refused["code"] == "invalid_message"
+    assert refused["details"] == {"field": "payload.host"}
+    assert locked.enter()["type"] == "result"
+
+
 def test_every_connection_has_a_challenge_of_its_own(locked: Locked) -> None:
     other = Setup(locked.keyring)
     assert locked.setup.gate.offer != other.gate.offer
@@ -114,7 +144,7 @@ def test_a_failed_try_may_be_repeated(locked: Locked, tmp_path: Path) -> None:
     stranger = keygen(tmp_path, name="stranger")
     refused = locked.enter(**locked.proof(stranger))["payload"]
     assert refused["code"] == "unauthenticated" and "not in AUTHORIZED_KEYS" in refused["message"]
-    refused = locked.enter(public_key=public(locked.key), signature="x")["payload"]
+    refused = locked.enter(**{**locked.proof(), "signature": "x"})["payload"]
     assert refused["code"] == "unauthenticated" and refused["message"].startswith("signature: ")
     mixed = {**locked.proof(stranger), "public_key": public(locked.key)}
     assert "another key" in locked.enter(**mixed)["payload"]["message"]
@@ -131,7 +161,7 @@ def test_without_keys_there_is_nothing_to_authenticate(tmp_path: Path) -> None:
     setup = Setup()
     setup.client.started()
     assert setup.gate.offer is None and setup.timers.pending == []
-    setup.say("authenticate", public_key="x", signature="y")
+    setup.say("authenticate", public_key="x", signature="y", host="x:1")
     assert setup.sent()[-1]["payload"]["code"] == "invalid_message"
 
 

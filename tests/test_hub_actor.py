@@ -29,9 +29,11 @@ from tests.executor_setup import settings as executor_settings
 from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of, said
 from tests.test_storage import a_meta
 
+CALLER = Caller("c1")
+
 
 class Setup:
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
         self.root = root
         self.layout = DataLayout(root / "data")
         self.layout.create()
@@ -53,6 +55,7 @@ class Setup:
             execution_timeout_s=300.0,
             max_queue=2,
             min_free_bytes=0,
+            **settings,
         )
         self.hub = Hub(
             settings=HubSettings(
@@ -82,10 +85,10 @@ class Setup:
         path.mkdir(parents=True, exist_ok=True)
         return str(path)
 
-    def ask(self, body: Any) -> None:
+    def ask(self, body: Any, caller: Caller = CALLER) -> None:
         self.numbers += 1
         reply_to = ReplyTo(self.client.actor_ref, self.numbers)
-        self.hub.on_receive(messages.HubRequest(reply_to=reply_to, caller=Caller("c1"), body=body))
+        self.hub.on_receive(messages.HubRequest(reply_to=reply_to, caller=caller, body=body))
 
     def answers(self) -> list[Any]:
         return [said(answer) for answer in self.client.take()]

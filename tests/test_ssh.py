@@ -39,6 +39,15 @@ def signed(key: Path, message: bytes = CHALLENGE, namespace: str = "claudehub") 
     return subprocess.run(command, input=message, check=True, capture_output=True).stdout.decode()
 
 
+def proof(
+    key: Path, challenge: str, host: str = "hub.example:80", *, namespace: str = "claudehub"
+) -> dict[str, str]:
+    """The payload of `authenticate`."""
+    text = f"claudehub-auth-v2\n{challenge}\n{host}\n"
+    signature = signed(key, text.encode(), namespace)
+    return {"public_key": public(key), "signature": signature, "host": host}
+
+
 def public(key: Path) -> str:
     return key.with_suffix(".pub").read_text()
 

@@ -20,10 +20,12 @@ from actors import messages
 from actors.access import keyring as keyring_module
 from actors.access.keyring import Keyring
 from claudehub.client.identity import Identity
+from protocol.host import signed_text
 from protocol.ssh import SshError, parse_authorized_keys, parse_certificate, verify
 from protocol.ssh.wire import Blob, string
+from protocol.updates import AuthOffer
 from tests.test_client_actor import Setup
-from tests.test_ssh import CHALLENGE, keygen, public, signed
+from tests.test_ssh import CHALLENGE, keygen, proof, public, signed
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 HERE = "10.0.0.1"  # of Setup's connection
@@ -63,9 +65,9 @@ class Door:
     def enter(self, line: str | None = None) -> dict[str, Any]:
         offer = self.setup.gate.offer
         assert offer is not None
-        signature = signed(self.key, offer.challenge.encode())
         text = line_of(self.key) if line is None else line
-        self.setup.say("authenticate", public_key=text, signature=signature)
+        given = {**proof(self.key, offer.challenge), "public_key": text}
+        self.setup.say("authenticate", **given)
         payload: dict[str, Any] = self.setup.sent()[-1]["payload"]
         return payload
 
@@ -289,7 +291,9 @@ def test_a_certificate_may_be_valid_for_ever(tmp_path: Path) -> None:
 def test_our_commands_show_the_certificate_first(tmp_path: Path) -> None:
     key, _ = certify(tmp_path)
     challenge = "claudehub s c-1 2026-11-28T12:00:00Z 00"
-    first, second = Identity(key).proofs(challenge)
+    offer = AuthOffer(challenge=challenge, namespace="claudehub").model_dump()
+    first, second = Identity(key).proofs(offer, "hub:80")
     assert first.public_key == line_of(key).strip() and second.public_key == public(key).strip()
     certificate = parse_certificate(first.public_key)
-    verify(certificate.key, first.signature, challenge.encode(), certificate=certificate.blob)
+    text = signed_text(challenge, "hub:80")
+    verify(certificate.key, first.signature, text, certificate=certificate.blob)

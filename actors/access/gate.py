@@ -10,10 +10,11 @@ from datetime import datetime
 
 from actors.access.keyring import Keyring
 from actors.limits.peer import Peer
-from actors.ports import Caller
+from actors.ports import Caller, Credential
 from actors.runtime.clock import Clock, timestamp
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused, WireError
+from protocol.host import signed_text
 from protocol.rights import UNLIMITED
 from protocol.ssh import (
     NAMESPACE,
@@ -39,8 +40,8 @@ def server_name(data_id: str) -> str:
 class Gate:
     """`keyring` is None if no key is needed. The challenge binds server, connection and time, and
     is good for one authentication. `fingerprint` is that of the key that was last tried, valid or
-    not. `has_room` is called after a valid key. `too_many_executions` counts one more and returns
-    a reason if that is too many."""
+    not. `is_own_host` returns True for a host that leads to this hub. `has_room` is called after a
+    valid key. `too_many_executions` counts one more and returns a reason if that is too many."""
 
     def __init__(
         self,
@@ -50,12 +51,14 @@ class Gate:
         client_id: str,
         peer: Peer,
         clock: Clock,
+        is_own_host: Callable[[str], bool],
         has_room: Callable[[], bool],
         too_many_executions: Callable[[], str | None],
     ) -> None:
         self.peer = peer
         self._too_many_executions = too_many_executions
         self._has_room = has_room
+        self._is_own_host = is_own_host
         self.caller = Caller(client_id)
         self.fingerprint: str | None = None
         self._keyring = keyring
@@ -108,6 +111,8 @@ class Gate:
             shown = _shown(body.public_key)
             key = shown.key if isinstance(shown, Certificate) else shown
             self.fingerprint = key.fingerprint
+            if not self._is_own_host(body.host):
+                raise _refused(_other_host(body.host))
             # Look the key up first: checking the signature costs more and would not change the
             # answer.
             entry = self._keyring.find(shown, self.peer.address, self._clock.now())
@@ -115,7 +120,8 @@ class Gate:
             raise _refused(f"public_key: {error}") from None
         try:
             certificate = shown.blob if isinstance(shown, Certificate) else b""
-            verify(key, body.signature, self._challenge.encode(), certificate=certificate)
+            text = signed_text(self._challenge, body.host)
+            verify(key, body.signature, text, certificate=certificate)
         except SshError as error:
             raise _refused(f"signature: {error}") from None
         if not self._has_room():  # the client may try again, until AUTH_TIMEOUT
@@ -124,7 +130,12 @@ class Gate:
         self._shown = shown
         self._entry = entry
         self.is_locked = False
-        self.caller = Caller(self.caller.client_id, user=entry.user, rights=entry.options.rights)
+        self.caller = Caller(
+            self.caller.client_id,
+            user=entry.user,
+            rights=entry.options.rights,
+            credential=Credential(shown, self.peer.address),
+        )
         return entry.user
 
     def look_again(self) -> str | None:
@@ -148,6 +159,14 @@ class Gate:
 def _shown(text: str) -> PublicKey | Certificate:
     """Return the key or certificate in a text. Raises SshError."""
     return parse_certificate(text) if is_certificate(text) else parse_public_key(text)[0]
+
+
+def _other_host(host: str) -> str:
+    name = host.rpartition(":")[0]
+    return (
+        f"host: {name} is none of this hub's names, so the signature may be meant for another hub; "
+        f"if it is a name of this hub, set PUBLIC_NAMES={name} where it runs"
+    )
 
 
 def _unauthenticated() -> RequestRefused:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import assert_never
 
 from actors.audit.trail import AuditTrail
-from actors.messages.audit import AuditEntry, AuditorMessage, _AuditCheckDue, _AuditSyncDue
+from actors.messages.audit import (
+    AuditEntry,
+    AuditorMessage,
+    PlainRequestsBegan,
+    _AuditCheckDue,
+    _AuditSyncDue,
+    _PlainRequestsDue,
+)
 from actors.runtime.base import Actor
 from actors.runtime.clock import Clock, Timers
 from protocol import codec
@@ -20,6 +27,8 @@ logger = logging.getLogger("claudehub.audit")
 # projects down, which share the disk's journal.
 SYNC_S = 1.0
 CHECK_PERIOD_S = 3600.0
+# Plain HTTP requests have one line in that time.
+PLAIN_REQUESTS_S = 60.0
 # The names in the file that differ from those in the code.
 _NAMES = {"fingerprint": "key"}
 
@@ -64,6 +73,7 @@ class Auditor(Actor):
         self._timers.after(CHECK_PERIOD_S, self.actor_ref, _AuditCheckDue())
 
     def release(self) -> None:
+        self._note_plain_requests()
         self._sync()
         self._log.close()
 
@@ -75,6 +85,10 @@ class Auditor(Actor):
             case AuditEntry():
                 self._trail.written()
                 self._write(message)
+            case PlainRequestsBegan():
+                self._timers.after(PLAIN_REQUESTS_S, self.actor_ref, _PlainRequestsDue())
+            case _PlainRequestsDue():
+                self._note_plain_requests()
             case _AuditSyncDue():
                 self._sync_due = False
                 self._sync()
@@ -83,6 +97,10 @@ class Auditor(Actor):
                 self._timers.after(CHECK_PERIOD_S, self.actor_ref, message)
             case _:
                 assert_never(message)
+
+    def _note_plain_requests(self) -> None:
+        if (entry := self._trail.take_plain_requests()) is not None:
+            self._write(entry)
 
     def _write(self, entry: AuditEntry) -> None:
         facts = {_NAMES.get(name, name): value for name, value in asdict(entry).items()}

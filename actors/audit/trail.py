@@ -1,11 +1,12 @@
 """Take entries for the audit log, from any thread and without waiting."""
 
 import threading
+from collections import Counter
 from typing import Any
 
 from actors.limits.peer import Peer
 from actors.limits.quotas import AddressBuckets, TokenBucket
-from actors.messages.audit import AuditEntry
+from actors.messages.audit import AuditEntry, PlainRequestsBegan
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, timestamp
 from actors.runtime.refs import Ref
@@ -20,6 +21,9 @@ FLOOD_LINES_PER_S = 10.0
 FLOOD_TIMES_IN_ALL = 10
 FLOOD_CODES = ("rate_limited", "unauthenticated", "invalid_json", "invalid_message", "unknown_type")
 HANDSHAKE_REFUSED = "handshake_refused"
+# The code of the line about plain HTTP requests, and how many peers are told apart in a minute.
+PLAIN_REQUEST = "426"
+PLAIN_PEERS_MAX = 16
 AUTHENTICATE = "authenticate"
 OTHER = ""
 CONFIG_CHANGED = "config_changed"
@@ -45,6 +49,7 @@ class AuditTrail:
         self._lock = threading.Lock()
         self._waiting = 0
         self._suppressed = 0
+        self._plain_requests: Counter[Peer] = Counter()
         self._floods = {kind: _Flood(clock) for kind in (AUTHENTICATE, HANDSHAKE_REFUSED, OTHER)}
 
     def goes_to(self, auditor: Ref) -> None:
@@ -72,6 +77,35 @@ class AuditTrail:
         )
         if self._auditor is not None:
             tell_if_alive(self._auditor, entry)
+
+    def plain_request(self, peer: Peer) -> None:
+        """Count a plain HTTP request, which is mostly a load balancer's check: a line for each
+        would hide the rest."""
+        with self._lock:
+            is_first = not self._plain_requests
+            one = Peer(address=peer.address, uid=peer.uid)
+            if one not in self._plain_requests and len(self._plain_requests) >= PLAIN_PEERS_MAX:
+                one = Peer()  # of all others together
+            self._plain_requests[one] += 1
+        if is_first and self._auditor is not None:
+            tell_if_alive(self._auditor, PlainRequestsBegan())
+
+    def take_plain_requests(self) -> AuditEntry | None:
+        """Return one line about the plain HTTP requests since the last call; None without any."""
+        with self._lock:
+            counted, self._plain_requests = self._plain_requests, Counter()
+        if not counted:
+            return None
+        peer = next(iter(counted)) if len(counted) == 1 else Peer()
+        return AuditEntry(
+            timestamp=timestamp(self._clock.now()),
+            action=HANDSHAKE_REFUSED,
+            address=peer.address,
+            uid=peer.uid,
+            ok=False,
+            code=PLAIN_REQUEST,
+            details={"count": counted.total()},
+        )
 
     def written(self) -> None:
         with self._lock:

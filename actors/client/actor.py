@@ -12,6 +12,7 @@ from websockets.frames import CloseCode
 
 from actors import messages
 from actors.access.gate import Gate
+from actors.access.prompt_keys import EXPIRY_LOOK_MAX_S, EXPIRY_LOOK_MIN_S
 from actors.audit.trail import AuditTrail
 from actors.client.audit_record import AuditRecord, asked
 from actors.client.backlog import Dropped
@@ -34,9 +35,6 @@ logger = logging.getLogger("claudehub.client")
 
 FLUSH_WAIT_S = 0.2
 CLOSE_DEADLINE_S = 2.0
-# The bounds on the time until the next look at a key that expires.
-EXPIRY_LOOK_MIN_S = 1.0
-EXPIRY_LOOK_MAX_S = 3600.0
 # While more than this waits in the outbox, replies wait in the reply queue.
 REPLY_BACKLOG_BYTES = 1024 * 1024
 

@@ -126,6 +126,15 @@ class Config(LayeredSettings):
         "/home/me/.ssh/authorized_keys",
         "OpenSSH's authorized_keys: every client must have one of these keys; read again on change",
     )
+    revoke_kills: bool = _setting(
+        False, "yes", "yes: what a key has begun is killed when the key is taken out"
+    )
+    public_names: Annotated[Names, AfterValidator(values.hub_names)] = _setting(
+        "", "hub.example.org,*.tail1234.ts.net", "host names under which clients reach the hub"
+    )
+    path_prefix: Annotated[str, AfterValidator(values.path_prefix)] = _setting(
+        "", "/hub", "a path at which the hub is reached too, behind a proxy that leaves it"
+    )
     auth_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
         "10s", "10s", "to authenticate, and to finish the handshake"
     )

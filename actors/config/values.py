@@ -4,10 +4,14 @@ Each function takes what was given and raises ValueError; its text follows the v
 """
 
 import os
+import re
 import shlex
+from urllib.parse import unquote
 
 import durationpy
 from pydantic import BeforeValidator, ByteSize, TypeAdapter, ValidationError
+
+from protocol.host import own_name
 
 _SIZES = TypeAdapter(ByteSize)
 # The limits of setrlimit(2) that an agent may have, and how each is written.
@@ -15,6 +19,7 @@ SIZE_LIMITS = ("as", "core", "data", "fsize", "memlock", "stack")
 COUNT_LIMITS = ("nofile", "nproc")
 TIME_LIMITS = ("cpu",)
 LIMIT_MAX = 2**62
+_PATH = re.compile(r"/[^?#\s]*")
 
 Limits = tuple[tuple[str, int], ...]
 
@@ -74,6 +79,26 @@ def absolute(path: str) -> str:
     if not os.path.isabs(path):
         raise ValueError("must be an absolute path")
     return path
+
+
+def path_prefix(path: str) -> str:
+    """Return a path of a URL, decoded and without a slash at its end."""
+    if path and not _PATH.fullmatch(path):
+        raise ValueError("must be a path that begins with '/', without '?', '#' and spaces")
+    return unquote(path.rstrip("/"))
+
+
+def hub_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names of a hub as they are compared."""
+    found = []
+    for name in names:
+        try:
+            found.append(own_name(name))
+        except ValueError:
+            raise ValueError(
+                f"{name!r} is no host name; write names or addresses, without a scheme or a port"
+            ) from None
+    return tuple(found)
 
 
 def limits(value: object) -> object:

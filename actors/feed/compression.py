@@ -1,13 +1,13 @@
 """Compress closed segments, with one child process at a time."""
 
 import logging
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from actors import messages
 from actors.directory import LocalDirectory
+from actors.runtime.helper_environment import helper_environment
 from storage.layout import DataLayout
 from storage.segments import Compression, Segment, list_segments
 
@@ -88,7 +88,7 @@ class Compressing:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(_ROOT)},
+            env=helper_environment(str(_ROOT)),
             start_new_session=True,  # Ctrl-C in the terminal is for the server
         )
 

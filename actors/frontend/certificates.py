@@ -1,10 +1,18 @@
 """The server's certificate: loaded, checked, and loaded again when its files change."""
 
+import ipaddress
+import logging
 import os
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
+from cryptography import x509
+
 from actors.watch.stamps import ReloadFailed, Stamp, stamp_of
+from protocol.host import own_name
+
+logger = logging.getLogger("claudehub.frontend")
 
 
 class CertificateError(ReloadFailed):
@@ -13,7 +21,7 @@ class CertificateError(ReloadFailed):
 
 class Certificates:
     """`context` is for the handshake of one connection; `reload` replaces it and never changes
-    it."""
+    it. `names` are those of the present certificate, which may begin with `*.`."""
 
     name = "certificate"
     failure = "the old one stays"
@@ -23,6 +31,7 @@ class Certificates:
         self._certificate = certificate
         self._key = key
         self._stamps: list[Stamp] = []
+        self._names: tuple[str, ...] = ()
         self._context = self._load()
 
     @property
@@ -31,6 +40,9 @@ class Certificates:
 
     def context(self) -> ssl.SSLContext:
         return self._context
+
+    def names(self) -> tuple[str, ...]:
+        return self._names
 
     def reload(self) -> bool:
         """Load the files again if they have changed; return True if they had. Raises
@@ -69,6 +81,7 @@ class Certificates:
             ) from None
         except (ssl.SSLError, OSError) as error:
             raise CertificateError(self._explain(error)) from None
+        self._names = tuple(_names(self._certificate))
         return context
 
     def _explain(self, error: OSError) -> str:
@@ -88,6 +101,25 @@ class Certificates:
             f"TLS_CERT: {str(self._certificate)!r}: is no certificate in PEM ({reason}); "
             "example: TLS_CERT=/etc/ssl/certs/hub.pem"
         )
+
+
+def _names(certificate: Path) -> Iterator[str]:
+    """Yield the names (subjectAltName, RFC 6125) of the first certificate in a file, which is the
+    server's. OpenSSL has read the file; one that cryptography does not read has no names here."""
+    try:
+        found = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, IndexError, x509.ExtensionNotFound) as error:
+        logger.warning("the certificate %s names no host: %s", certificate, error)
+        return
+    for address in names.get_values_for_type(x509.IPAddress):
+        if isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address):
+            yield own_name(str(address))
+    for name in names.get_values_for_type(x509.DNSName):
+        try:
+            yield own_name(name)
+        except ValueError as error:
+            logger.warning("the certificate %s: %s", certificate, error)
 
 
 class _KeyIsEncrypted(Exception):

@@ -1,8 +1,10 @@
 """The opening handshake: read within limits, and checked in the order of docs/protocol.md."""
 
 import http
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from websockets.exceptions import InvalidHeader, NegotiationError
 from websockets.headers import parse_connection, parse_upgrade
@@ -16,9 +18,14 @@ from protocol.versions import choose_subprotocol
 
 PATH = "/"
 VERSION = "13"
+HTTP_VERSION = "HTTP/1.1"
+WEBSOCKET = "websocket"
 END = b"\r\n\r\n"
 RETRY_AFTER_S = 5
 HANDSHAKE_BYTES_MAX = 16 * 1024
+
+_ABSOLUTE = re.compile(r"(?:https?|wss?)://[^/]*", re.IGNORECASE)
+_LISTS = ("Connection", "Upgrade", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,11 @@ class HandshakeRules:
     allowed_origins: Sequence[str]
     limits: FrameLimits
     compression: bool
+    path_prefix: str = ""  # PATH_PREFIX, decoded
+
+    def serves(self, path: str) -> bool:
+        """Return True for `/`, and for the prefix with and without a slash at its end."""
+        return path == PATH or (bool(path) and path.removesuffix("/") == self.path_prefix)
 
 
 def new_protocol(rules: HandshakeRules, clock: Clock) -> HubProtocol:
@@ -36,6 +48,7 @@ def new_protocol(rules: HandshakeRules, clock: Clock) -> HubProtocol:
         rules.limits,
         clock,
         compression=rules.compression,
+        handshake_bytes_max=HANDSHAKE_BYTES_MAX,
         select_subprotocol=_select_subprotocol,
     )
 
@@ -63,12 +76,18 @@ class RequestReader:
         self._protocol = protocol
         self._rules = rules
         self._size_bytes = 0
+        self._has_begun = False
         self._tail = b""
 
     def feed(self, data: bytes) -> bytes | None:
         """Take bytes; return the answer once there is one. The protocol is open then, or never will
         be."""
         protocol = self._protocol
+        size_bytes = len(data)
+        if not self._has_begun:  # empty lines before a request are ignored (RFC 9112, section 2.2)
+            data = data.lstrip(b"\r\n")
+            self._has_begun = bool(data)
+            self._size_bytes += size_bytes - len(data)
         data = self._cut(data)
         self._size_bytes += len(data)
         if self._size_bytes > HANDSHAKE_BYTES_MAX:
@@ -79,7 +98,10 @@ class RequestReader:
         protocol.receive_data(data)
         events = protocol.events_received()
         if events and isinstance(events[0], Request):
-            protocol.send_response(respond(protocol, events[0], self._rules, self._admit))
+            response = respond(protocol, events[0], self._rules, self._admit)
+            if events[0].method == "HEAD":
+                response.body = b""
+            protocol.send_response(response)
             return b"".join(protocol.data_to_send())
         if protocol.handshake_exc is not None:
             # The protocol answers a line that is too long; it does not answer what is no HTTP.
@@ -118,16 +140,21 @@ def respond(
 ) -> Response:
     """Return the answer: 101, or a refusal whose body says what to do."""
     status = http.HTTPStatus
-    if request.path.partition("?")[0] != PATH:
+    if not rules.serves(_path(request)):
         return protocol.reject(status.NOT_FOUND, f"Not here: connect to {PATH}\n")
-    if request.method == "GET" and not _wants_websocket(request):
-        response = protocol.reject(
-            status.UPGRADE_REQUIRED,
+    _put_in_usual_form(request)
+    if request.protocol != HTTP_VERSION:
+        return _upgrade_required(
+            protocol,
+            "A WebSocket needs HTTP/1.1: if a proxy has sent this, set the version there "
+            "(nginx: proxy_http_version 1.1).\n",
+        )
+    if not _wants_websocket(request):
+        return _upgrade_required(
+            protocol,
             "This is a WebSocket server, it has no web pages: use a WebSocket client, "
             "such as `claudehub tail`.\n",
         )
-        response.headers["Upgrade"] = "websocket"
-        return response
     origins = request.headers.get_all("Origin")
     if any(origin not in rules.allowed_origins for origin in origins):
         return protocol.reject(
@@ -149,11 +176,49 @@ def respond(
     return response
 
 
+def _path(request: Request) -> str:
+    """Return the decoded path. The target may be a whole URL (RFC 9112, section 3.2.2: a server
+    must take it)."""
+    target = request.path.partition("?")[0]
+    if match := _ABSOLUTE.match(target):
+        target = target[match.end() :] or PATH
+    return unquote(target)
+
+
+def _put_in_usual_form(request: Request) -> None:
+    """Rewrite headers that are legal and that websockets does not take: an empty list is none
+    (RFC 9110, section 5.6.1), and `Upgrade` may offer other protocols beside WebSocket (RFC 6455,
+    section 4.2.1)."""
+    headers = request.headers
+    for name in _LISTS:
+        values = headers.get_all(name)
+        kept = [value for value in values if value.strip(" \t,")]
+        if len(kept) < len(values):
+            del headers[name]
+            for value in kept:
+                headers[name] = value
+    offered = headers.get_all("Upgrade")
+    if offered == [WEBSOCKET]:
+        return
+    try:
+        upgrade = [name.lower() for value in offered for name in parse_upgrade(value)]
+    except InvalidHeader:
+        return
+    if WEBSOCKET in upgrade:
+        del headers["Upgrade"]
+        headers["Upgrade"] = WEBSOCKET
+
+
+def _upgrade_required(protocol: HubProtocol, text: str) -> Response:
+    response = protocol.reject(http.HTTPStatus.UPGRADE_REQUIRED, text)
+    response.headers["Upgrade"] = WEBSOCKET
+    return response
+
+
 def _wants_websocket(request: Request) -> bool:
     get = request.headers.get_all
     try:
-        upgrade = {name.lower() for value in get("Upgrade") for name in parse_upgrade(value)}
         options = {name.lower() for value in get("Connection") for name in parse_connection(value)}
     except InvalidHeader:
         return False
-    return upgrade == {"websocket"} and "upgrade" in options
+    return get("Upgrade") == [WEBSOCKET] and "upgrade" in options

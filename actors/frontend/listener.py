@@ -14,12 +14,21 @@ from websocket_server import WebsocketServer
 from actors.frontend.connection import Connection, ConnectionContext, cut_off
 from actors.limits.connections import PendingConnections
 from actors.limits.peer import Peer
+from protocol.host import LOCALHOST
 
 logger = logging.getLogger("claudehub.frontend")
 
 ACCEPT_BACKLOG = 1024
 # Without descriptors accept fails at once; without a pause the loop would spin.
 DESCRIPTOR_PAUSE_S = 0.2
+
+
+# Where `localhost` listens.
+LOOPBACK_ADDRESSES = ("127.0.0.1", "::1")
+# A free port of one family may be in use in the other one.
+FREE_PORT_TRIES_MAX = 16
+# Of a system without one of the families.
+_NO_SUCH_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -49,9 +58,10 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
             target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="accept", daemon=True
         )
 
-    def start(self, context: ConnectionContext) -> None:
+    def start(self, context: ConnectionContext, pending: PendingConnections | None = None) -> None:
+        """Accept connections. `pending` is shared by listeners that are one door."""
         self.context = context
-        self._pending = PendingConnections(context.clock)
+        self._pending = pending or PendingConnections(context.clock)
         self._thread.start()
 
     def stop_accepting(self, timeout_s: float) -> None:
@@ -61,9 +71,13 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
             self._thread.join(timeout_s)
         self.socket.close()
 
-    def peer_of(self, _request: socket.socket, client_address: Any) -> Peer:
-        """Return where a connection comes from."""
-        return Peer(address=client_address[0])
+    def peer_of(self, request: socket.socket, client_address: Any) -> Peer:
+        """Return where a connection comes from, and at which of our addresses it came in."""
+        try:
+            local_address = request.getsockname()[0]
+        except OSError:  # the peer, or a limit, has closed it already
+            local_address = None
+        return Peer(address=client_address[0], local_address=local_address)
 
     def known(self, request: socket.socket) -> None:
         """Note that the handshake is finished and that the peer has authenticated, if it must."""
@@ -105,3 +119,36 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         logger.exception("connection from %s", client_address)
+
+
+def listen(host: str, port: int) -> list[Listener]:
+    """Bind and listen on an address, or on both families of `localhost`, at the same port; 0 takes
+    a free one. Raises OSError."""
+    if host != LOCALHOST:
+        return [Listener(host, port)]
+    for _ in range(FREE_PORT_TRIES_MAX - 1):
+        try:
+            return _listen_on_loopback(port)
+        except OSError as error:
+            if port or error.errno != errno.EADDRINUSE:
+                raise
+    return _listen_on_loopback(port)
+
+
+def _listen_on_loopback(port: int) -> list[Listener]:
+    """Return a listener for each family that this machine has. Raises OSError if it has none, or if
+    the port is taken in one of them: clients would reach another program there."""
+    found: list[Listener] = []
+    absent: OSError | None = None
+    for address in LOOPBACK_ADDRESSES:
+        try:
+            found.append(Listener(address, found[0].port if found else port))
+        except OSError as error:
+            if error.errno not in _NO_SUCH_FAMILY:
+                for listener in found:
+                    listener.socket.close()
+                raise
+            absent = error
+    if not found and absent is not None:
+        raise absent
+    return found

@@ -1,7 +1,7 @@
 """RFC 6455 and 7692 without a socket: websockets' ServerProtocol, and messages from frames."""
 
 import codecs
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from websockets.extensions.permessage_deflate import (
 )
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 from websockets.typing import ExtensionParameter
 
 from actors.limits.quotas import TokenBucket
@@ -34,9 +35,23 @@ class FrameLimits:
     takes_binary: bool = False
 
 
+class _LongLines(StreamReader):
+    """websockets limits each line of a handshake to 8 KiB. Here only the whole has a limit."""
+
+    def __init__(self, line_bytes_max: int) -> None:
+        super().__init__()
+        self._line_bytes_max = line_bytes_max
+
+    def read_line(
+        self, m: int, too_long_exc_type: type[Exception] = RuntimeError
+    ) -> Generator[None, None, bytearray]:
+        return (yield from super().read_line(max(m, self._line_bytes_max), too_long_exc_type))
+
+
 class HubProtocol(ServerProtocol):
-    """ServerProtocol with two changes: a close inside a fragmented message is a close and no
-    protocol error (Autobahn 7.1.5; docs/decisions/0004), and control frames are counted."""
+    """ServerProtocol with three changes: a close inside a fragmented message is a close and no
+    protocol error (Autobahn 7.1.5; docs/decisions/0004), control frames are counted, and a line of
+    the handshake may be as long as the whole."""
 
     def __init__(
         self,
@@ -44,6 +59,7 @@ class HubProtocol(ServerProtocol):
         clock: Clock,
         *,
         compression: bool,
+        handshake_bytes_max: int,
         select_subprotocol: Callable[..., Any],
     ) -> None:
         super().__init__(
@@ -51,6 +67,10 @@ class HubProtocol(ServerProtocol):
             select_subprotocol=select_subprotocol,
             max_size=limits.message_bytes,
         )
+        # The constructor has begun to parse with a reader of its own, and has read nothing.
+        self.reader = _LongLines(handshake_bytes_max)
+        self.parser = self.parse()
+        next(self.parser)
         self._control_frames = TokenBucket(limits.control_frames_per_s, clock)
 
     def recv_frame(self, frame: Frame) -> None:

@@ -132,8 +132,7 @@ class Hub(Actor):
                 self._clients.pop(message.client_id, None)
                 self._go_on_stopping()
             case messages.KeysChanged():
-                for client in self._clients.values():
-                    tell_if_alive(client, messages.LookAtKey())
+                self._on_keys_changed()
             case messages.ProjectOpened():
                 self._on_project_opened(message)
             case messages.ProjectStatusChanged():
@@ -183,6 +182,8 @@ class Hub(Actor):
             message.reply_to.error(HubFault(ErrorCode.INTERNAL, "the request failed; see the log"))
 
     def _create(self, message: messages.HubRequest, request: requests.ProjectCreate) -> None:
+        # It may have waited for a deletion, and its key may be gone.
+        self._settings.project.standing.check(message.caller, request, self._clock.now())
         try:
             self._project_actors.create(request, message.reply_to)
         except BeingDeleted:
@@ -218,6 +219,15 @@ class Hub(Actor):
             claude=self._settings.project.executor.cli.version,
             warm_sessions=self._warm_processes.sessions,
         )
+
+    def _on_keys_changed(self) -> None:
+        """Have connections closed, and prompts cancelled that wait by a key that is gone: their
+        connection may have ended long ago."""
+        for client in self._clients.values():
+            tell_if_alive(client, messages.LookAtKey())
+        for entry in self._registry.values():
+            if entry.ref is not None:
+                tell_if_alive(entry.ref, messages.LookAtKeys())
 
     # -- projects ----------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ _IPV6_SITE_BITS = 64
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """`address`, without a port, of a connection over TCP; `uid` of one over a Unix socket.
+    """`address`, without a port, of a connection over TCP, which came in at `local_address`; `uid`
+    of one over a Unix socket.
 
     `origin` is what limits by address count by: the address, or its network for IPv6. It is None
     for this machine, where everybody behind a proxy or a tunnel comes from.
@@ -17,6 +18,7 @@ class Peer:
 
     address: str | None = None
     uid: int | None = None
+    local_address: str | None = None
     origin: str | None = field(init=False)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,16 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlainRequestsBegan:
+    """From the trail: plain HTTP requests are counted from now on, for one line a minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlainRequestsDue:
+    """Write the line about the plain HTTP requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _AuditSyncDue:
     """Make durable what was written."""
 
@@ -35,4 +45,6 @@ class _AuditCheckDue:
     """Check the age and the size of the files."""
 
 
-AuditorMessage = AuditEntry | _AuditSyncDue | _AuditCheckDue
+AuditorMessage = (
+    AuditEntry | PlainRequestsBegan | _PlainRequestsDue | _AuditSyncDue | _AuditCheckDue
+)

@@ -35,6 +35,11 @@ class Describe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookAtKeys:
+    """From the Hub: check whether the keys of this project's prompts are still valid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteProject:
     """From the Hub: take no more requests, end what runs, tell the subscribers, close."""
 
@@ -178,6 +183,11 @@ class _PermissionExpired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _PromptKeyDue:
+    """A prompt's key may have expired."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FlushFeed:
     """Write what has been gathered since the last flush."""
 
@@ -210,11 +220,13 @@ OtherProjectMessage = (
     ProjectRequest
     | SubscriberGone
     | Describe
+    | LookAtKeys
     | DeleteProject
     | StopProject
     | MaintenanceMessage
     | FilesChanged
     | ActorDied
+    | _PromptKeyDue
     | _FlushFeed
     | _SyncDue
     | _RetryStorage

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from actors.process_tree import tree
+from actors.runtime.helper_environment import helper_environment
 
 logger = logging.getLogger("claudehub.executor")
 
@@ -31,7 +32,7 @@ class Guardian:
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self._popen = subprocess.Popen(  # noqa: S603 - our own words
             [sys.executable, "-P", "-c", _SCRIPT, prefix],
-            env={**os.environ, "PYTHONPATH": path},
+            env=helper_environment(path),
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ import logging
 from typing import assert_never
 
 from actors import messages
+from actors.access.prompt_keys import PromptKeys
 from actors.feed.feed import Feed
 from actors.feed.maintenance import Maintenance
 from actors.feed.project_log import ProjectLog
@@ -113,9 +114,20 @@ class Project(Actor):
             queue=queue,
             permissions=permissions,
             executor=executor,
+            keys=self._prompt_keys(),
             clock=self._clock,
             describe=self._status.describe,
             trust=self._trust,
+        )
+
+    def _prompt_keys(self) -> PromptKeys:
+        return PromptKeys(
+            self._settings.standing,
+            project=self.actor_ref,
+            project_id=self._id,
+            due=messages._PromptKeyDue(),
+            clock=self._clock,
+            timers=self._timers,
         )
 
     def release(self) -> None:
@@ -181,6 +193,8 @@ class Project(Actor):
                 self._drop_subscriber(message.subscriber_id)
             case messages.Describe():
                 self._describe_to_hub(message)
+            case messages.LookAtKeys() | messages._PromptKeyDue():
+                self._runs.look_at_keys()
             case messages.DeleteProject() | messages.StopProject():
                 self._on_close(message)
             case (

@@ -53,6 +53,11 @@ class RunQueue:
         return [e for e in both if e is not None and e.is_ordered]
 
     @property
+    def prompts(self) -> list[Execution]:
+        """Return all prompts, the one whose turn it is first."""
+        return [*([] if self.running is None else [self.running]), *self.waiting]
+
+    @property
     def blocked(self) -> Execution | None:
         """Return the prompt whose turn it is, if it waits for the end of a turn of the CLI's
         own."""

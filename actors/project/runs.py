@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from actors import messages
+from actors.access.prompt_keys import PromptKeys
 from actors.feed.feed import Feed
 from actors.feed.open_records import Opens
 from actors.feed.project_log import ProjectLog
@@ -39,6 +40,7 @@ HUB = "hub"
 KILLED = "Ended by agent_kill."
 STOPPED = "Ended because the server was stopped."
 DELETED = "Ended because the project was deleted."
+REVOKED = "Ended because its key may no longer run it."
 FAILED = "Ended because the project's executor failed too often."
 
 
@@ -54,6 +56,7 @@ class Runs:
         queue: RunQueue,
         permissions: Permissions,
         executor: ExecutorLink,
+        keys: PromptKeys,
         clock: Clock,
         describe: Callable[[], ProjectInfo],
         trust: Trust,
@@ -64,6 +67,7 @@ class Runs:
         self._settings = settings
         self._permissions = permissions
         self._executor = executor
+        self._keys = keys
         self._clock = clock
         self._describe = describe
         self._trust = trust
@@ -78,6 +82,9 @@ class Runs:
         """Take a prompt; it is answered, and runs, when it is durable. Raises WireError."""
         if self._executor.has_given_up:
             raise HubFault(ErrorCode.INTERNAL, "the project's executor failed too often")
+        # The keys may have changed since the Client has let it through. Whatever is taken here is
+        # looked at again by the LookAtKeys of a later change.
+        self._keys.check(caller, request.options)
         self._prompts.execute(reply_to, caller, request)
 
     def kill(self, reply_to: ReplyTo, request: requests.AgentKill) -> None:
@@ -133,6 +140,9 @@ class Runs:
         """Start the execution whose turn it is."""
         run = self.queue.ready()
         if run is None or self._session.is_changing:
+            return
+        if self._keys.refusal(run.caller, run.options) is not None:
+            self.look_at_keys()
             return
         session = self._session.choice
         order = messages.StartRun(
@@ -255,6 +265,26 @@ class Runs:
                 )
                 self._log_end(lost)
 
+    def look_at_keys(self) -> None:
+        """Cancel what waits by a key that may no longer run it, and kill what runs by such a key if
+        REVOKE_KILLS is set."""
+        self._keys.look_anew()
+        waiting = self.queue.all_waiting
+        for execution in self.queue.prompts:
+            waits = execution in waiting or not execution.is_ordered
+            if not waits and not self._settings.revoke_kills:
+                continue
+            reason = self._keys.refusal(execution.caller, execution.options)
+            if reason is None:
+                continue
+            user, what = execution.caller.named, "cancelled" if waits else "killed"
+            logger.warning("%s of %s is %s: %s", execution.execution_id, user, what, reason)
+            if execution.is_ordered:
+                self._executor.kill(execution.execution_id, REVOKED)
+            else:
+                self._close(execution, Outcome.CANCELLED)
+        self._go_on()
+
     def end_all(self, why: str) -> None:
         """Start no more: cancel what waits, kill what runs, with `why` as its result."""
         for waiting in list(self.queue.waiting):
@@ -271,9 +301,13 @@ class Runs:
             self._finish(execution, Outcome.CANCELLED)
 
     def _finish(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
-        """Log the one end, and go on with the next execution. One that the Executor had, and that
-        was shown as started, has its start before its end, although the CLI never had its
-        prompt."""
+        """Log the one end, and go on with the next execution."""
+        self._close(execution, outcome, **facts)
+        self._go_on()
+
+    def _close(self, execution: Execution, outcome: Outcome, **facts: Any) -> None:
+        """Log the one end. An execution that the Executor had, and that was shown as started, has
+        its start before its end, although the CLI never had its prompt."""
         if execution.started_at_s is None and execution.is_ordered:
             if execution is self.queue.blocked:
                 outcome, facts = Outcome.CANCELLED, {}
@@ -293,7 +327,6 @@ class Runs:
         )
         self._log_end(ended)
         self._log.change(last_active=self._feed.stamp())
-        self._go_on()
 
     def _log_end(self, ended: ExecutionFinished) -> None:
         """Log an end. Once it is durable the metadata no longer counts the execution as open."""

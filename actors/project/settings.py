@@ -1,9 +1,10 @@
 """What all projects of a server share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from actors.access.prompt_keys import Standing
 from actors.executor.settings import ExecutorSettings
 from storage.layout import DataLayout
 from storage.message_log import LogSettings
@@ -12,7 +13,7 @@ from storage.message_log import LogSettings
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
     """`roots` is PROJECT_ROOTS, `max_queue` MAX_QUEUE, and so on: each field has the name of its
-    variable. `trusts_all` is TRUST_PROJECTS=all."""
+    variable. `trusts_all` is TRUST_PROJECTS=all, `standing` what the keys allow now."""
 
     layout: DataLayout
     log: LogSettings
@@ -24,3 +25,5 @@ class ProjectSettings:
     permission_timeout_s: float = 120.0
     warm_ahead: bool = False
     trusts_all: bool = False
+    revoke_kills: bool = False
+    standing: Standing = field(default_factory=Standing)

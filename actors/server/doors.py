@@ -8,14 +8,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from actors.access.hub_names import HubNames
 from actors.access.keyring import Keyring, read_keys
 from actors.audit.trail import AuditTrail
 from actors.config.settings import Config
 from actors.config.sources import ConfigurationError
 from actors.frontend.certificates import Certificates
 from actors.frontend.connection import ConnectionContext
-from actors.frontend.listener import Listener
+from actors.frontend.listener import Listener, listen
+from actors.frontend.machine_names import MachineNames
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
+from actors.limits.connections import PendingConnections
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
@@ -56,17 +59,24 @@ class Doors:
     def __init__(self, config: Config, stack: contextlib.ExitStack) -> None:
         """Bind. Raises StartFailed."""
         self._config = config
-        self._tcp = None if config.ws_port is None else _listen(config, config.ws_port, stack)
+        self._tcp = [] if config.ws_port is None else _listen(config, config.ws_port, stack)
         self._unix = None if config.socket is None else _listen_locally(config.socket, stack)
         try:
             self._certificates = _certificates(config)
             self._keyring = _keyring(config)
         except ReloadFailed as error:  # it was valid a moment ago
             raise StartFailed(str(error)) from None
+        self._machine = MachineNames()
+        if self._keyring is not None and not config.public_names:
+            self._machine.ask()
+
+    @property
+    def keyring(self) -> Keyring | None:
+        return self._keyring
 
     def announce(self, say: Callable[[str], None]) -> None:
         """Say one line for the first door; log a line for another one."""
-        tcp = [] if self._tcp is None else [f"listening on {self._url(self._tcp.port)}"]
+        tcp = [f"listening on {self._url(listener.port)}" for listener in self._tcp[:1]]
         unix = [] if self._unix is None else [f"listening on unix:{self._unix.path}"]
         first, *others = tcp + unix
         say(first)
@@ -84,12 +94,17 @@ class Doors:
         """Accept clients from now on; the stack closes the doors again."""
         for reloader in self.reloaders(hub, timers, front.trail, died):
             stack.callback(reloader.stop, block=False)
-        if self._tcp is not None:
+        if self._tcp:
             tls = None if self._certificates is None else self._certificates.context
-            locked = front.context(keyring=self._keyring)
-            _open(self._tcp, replace(locked, tls=tls), stack)
+            names = self._names()
+            if self._keyring is not None:
+                logger.info("clients with keys sign one of these names: %s", names)
+            locked = replace(front.context(self._keyring, names), tls=tls)
+            pending = PendingConnections(locked.clock)
+            for listener in self._tcp:
+                _open(listener, locked, stack, pending)
         if self._unix is not None:
-            _open(self._unix, front.context(keyring=None), stack)
+            _open(self._unix, front.context(None, self._names()), stack)
 
     def reloaders(
         self, hub: Ref, timers: Timers, trail: AuditTrail, died: Callable[[str], None]
@@ -102,6 +117,14 @@ class Doors:
         if self._keyring is not None:
             yield start(subject=self._keyring, tells_hub=True, died=died)
 
+    def _names(self) -> HubNames:
+        certificates, machine = self._certificates, self._machine
+        return HubNames(
+            self._config.public_names,
+            certificate=tuple if certificates is None else certificates.names,
+            machine=lambda: machine.names,
+        )
+
     def _url(self, port: int) -> str:
         config = self._config
         scheme = "ws" if config.tls_cert is None else "wss"
@@ -109,8 +132,13 @@ class Doors:
         return f"{scheme}://{host}:{port}"
 
 
-def _open(listener: Listener, context: ConnectionContext, stack: contextlib.ExitStack) -> None:
-    listener.start(context)
+def _open(
+    listener: Listener,
+    context: ConnectionContext,
+    stack: contextlib.ExitStack,
+    pending: PendingConnections | None = None,
+) -> None:
+    listener.start(context, pending)
     stack.callback(listener.stop_accepting, ACCEPT_STOP_S)
 
 
@@ -126,16 +154,17 @@ def _keyring(config: Config) -> Keyring | None:
     return None if config.authorized_keys is None else Keyring(Path(config.authorized_keys))
 
 
-def _listen(config: Config, port: int, stack: contextlib.ExitStack) -> Listener:
+def _listen(config: Config, port: int, stack: contextlib.ExitStack) -> list[Listener]:
     try:
-        listener = Listener(config.bind, port)
+        listeners = listen(config.bind, port)
     except OSError as error:
         raise StartFailed(
             f"cannot listen on {config.bind}:{port}: {error.strerror}; "
             "choose another WS_PORT (0 takes a free one)"
         ) from None
-    stack.callback(listener.socket.close)
-    return listener
+    for listener in listeners:
+        stack.callback(listener.socket.close)
+    return listeners
 
 
 def _listen_locally(path: str, stack: contextlib.ExitStack) -> UnixListener:

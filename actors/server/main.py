@@ -15,6 +15,7 @@ from pathlib import Path
 import pykka
 
 from actors import messages
+from actors.access.prompt_keys import Standing
 from actors.audit.auditor import Auditor
 from actors.audit.trail import CONFIG_CHANGED, AuditTrail
 from actors.config.settings import Config
@@ -26,7 +27,7 @@ from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
-from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits
+from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits, unreadable
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
 from actors.server.start_progress import StartProgress
@@ -65,9 +66,10 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
     `announce` gets the one line for standard output, once clients can connect. Call it on the main
     thread. Raises StartFailed.
     """
-    problem = no_new_privileges.forgo()  # before there are other threads
+    # Before there are other threads, and anything to read.
+    problems = (no_new_privileges.forgo(), unreadable.become())
     logs.configure(config.log_level, config.log_format)
-    if problem is not None:
+    for problem in filter(None, problems):
         logger.warning("%s", problem)
     _raise_descriptor_limit()
     for warning in system_limits.warnings(config.max_conn):
@@ -100,7 +102,7 @@ def _run(
     trail = start.audit(layout)
     readiness = _readiness(stack)  # it stops after the threads that it wakes
     directory = LocalDirectory()
-    hub = start.hub(layout, agents, directory)
+    hub = start.hub(layout, agents, directory, Standing(front_doors.keyring))
     if stop_request.is_requested:
         return
     front = FrontEnd(
@@ -171,7 +173,11 @@ class _Start:
         return trail
 
     def hub(
-        self, layout: DataLayout, agents: agent_setup.AgentFacts, directory: LocalDirectory
+        self,
+        layout: DataLayout,
+        agents: agent_setup.AgentFacts,
+        directory: LocalDirectory,
+        standing: Standing,
     ) -> Ref:
         """Start the Hub and wait until its projects are open, or until a stop is requested."""
         progress = StartProgress(_say_progress)
@@ -179,6 +185,7 @@ class _Start:
             self._config,
             layout=layout,
             agents=agents,
+            standing=standing,
             progress=progress.note,
             died=self._stop_request.fail,
             problems=self.problems,

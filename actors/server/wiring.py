@@ -1,12 +1,15 @@
 """From the configuration to the settings of each room."""
 
+import http
 import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from actors.access.gate import Gate, server_name
+from actors.access.hub_names import HubNames
 from actors.access.keyring import Keyring
+from actors.access.prompt_keys import Standing
 from actors.audit.auditor import AuditSettings
 from actors.audit.trail import HANDSHAKE_REFUSED, AuditTrail
 from actors.config.settings import Config
@@ -45,6 +48,7 @@ def hub_settings(
     *,
     layout: DataLayout,
     agents: AgentFacts,
+    standing: Standing,
     progress: Callable[[int, int], None],
     died: Callable[[str], None],
     problems: Problems,
@@ -61,6 +65,8 @@ def hub_settings(
         permission_timeout_s=config.permission_timeout,
         warm_ahead=config.warm_ahead,
         trusts_all=config.trust_projects == "all",
+        revoke_kills=config.revoke_kills,
+        standing=standing,
     )
     return HubSettings(
         project=project,
@@ -137,6 +143,7 @@ class FrontEnd:
         self._quotas = Quotas(config.rate_limit, clock)
         self._rules = HandshakeRules(
             allowed_origins=config.allowed_origins,
+            path_prefix=config.path_prefix,
             limits=FrameLimits(config.max_message_bytes),
             compression=config.compression,
         )
@@ -144,9 +151,9 @@ class FrontEnd:
         self._actors = (hub, directory, timers)
         self.trail = trail
 
-    def context(self, keyring: Keyring | None) -> ConnectionContext:
-        """Return the context of a door, without TLS. Its peers need a key of `keyring`; None: they
-        need none."""
+    def context(self, keyring: Keyring | None, names: HubNames) -> ConnectionContext:
+        """Return the context of a door, without TLS. Its peers need a key of `keyring`, and sign
+        one of `names`; None: they need no key."""
         config = self._config
         hub, directory, timers = self._actors
         conversation = HubContext(
@@ -155,7 +162,7 @@ class FrontEnd:
             clock=self._clock,
             timers=timers,
             welcome=self._welcome,
-            new_gate=partial(self._new_gate, keyring),
+            new_gate=partial(self._new_gate, keyring, names),
             trail=self.trail,
             auth_timeout_s=config.auth_timeout,
             heartbeat_s=config.heartbeat,
@@ -176,9 +183,14 @@ class FrontEnd:
         )
 
     def _refused(self, peer: Peer, status: int) -> None:
-        self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
+        if status == http.HTTPStatus.UPGRADE_REQUIRED:
+            self.trail.plain_request(peer)
+        else:
+            self.trail.record(HANDSHAKE_REFUSED, peer=peer, ok=False, code=str(status))
 
-    def _new_gate(self, keyring: Keyring | None, peer: Peer, has_room: Callable[[], bool]) -> Gate:
+    def _new_gate(
+        self, keyring: Keyring | None, names: HubNames, peer: Peer, has_room: Callable[[], bool]
+    ) -> Gate:
         client_id, executions = f"c-{secrets.token_hex(6)}", self._quotas.executions
         return Gate(
             keyring,
@@ -186,6 +198,7 @@ class FrontEnd:
             client_id=client_id,
             peer=peer,
             clock=self._clock,
+            is_own_host=partial(names.are_dialled_by, peer),
             has_room=has_room,
             too_many_executions=partial(executions.refusal, executions.of_connection(), peer),
         )

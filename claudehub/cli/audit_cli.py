@@ -86,6 +86,9 @@ def _shown(line: Line) -> str:
     outcome = {True: "ok", False: str(line.get("code"))}.get(line.get("ok"), "unknown")  # type: ignore[arg-type]
     parts = [line.get("timestamp"), line.get("action"), outcome, who, where]
     parts += [line[name] for name in ("project_id", "execution_id") if line.get(name)]
+    details = line.get("details")
+    if isinstance(details, dict) and (count := details.get("count")) is not None:
+        parts.append(f"({count} times)")
     if (suppressed := line.get("suppressed")) is not None:
         parts.append(f"({suppressed} more were not kept)")
     return "  ".join(plain(str(part)) for part in parts)

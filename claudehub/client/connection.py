@@ -5,6 +5,7 @@ import ssl
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
@@ -12,9 +13,11 @@ import simplejson
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect, unix_connect
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from claudehub.client.identity import SigningFailed
 from claudehub.client.target import Target
+from protocol.host import dialled
 from protocol.versions import SUBPROTOCOLS
 
 OPEN_TIMEOUT_S = 10.0
@@ -116,9 +119,14 @@ class HubClient:
     def _authenticate(self, target: Target) -> None:
         """Try one key after the other. Raises RequestFailed with the last refusal."""
         refusal: RequestFailed | None = None
-        for proof in target.identity.proofs(self.welcome["auth"]["challenge"]):
+        if target.socket_path is not None:
+            raise SigningFailed(
+                "this socket wants a key, and the hub's own wants none: it may lead to another "
+                "server; connect to that by its name, with ws:// or wss://"
+            )
+        for proof in target.identity.proofs(self.welcome["auth"], dialled(target.url)):
             try:
-                self.request("authenticate", public_key=proof.public_key, signature=proof.signature)
+                self.request("authenticate", **asdict(proof))
                 return
             except RequestFailed as error:
                 refusal = error
@@ -152,7 +160,10 @@ def _connect(target: Target) -> ClientConnection:
     if target.socket_path is not None:
         connection = unix_connect(target.socket_path, **options)
     else:
-        connection = connect(target.url, proxy=None, **options)
+        # With an address given, the library follows no redirect to another host, which would get a
+        # signature for the one that the user named.
+        uri = parse_uri(target.url)
+        connection = connect(target.url, proxy=None, address=(uri.host, uri.port), **options)
     return connection
 
 

@@ -5,11 +5,15 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from protocol.host import AUTH_VERSION, signed_text
 
 # Never the namespace that a server names: a signature for another purpose must not come from here.
 NAMESPACE = "claudehub"
 # The user may have to fetch a security key.
 SIGN_TIMEOUT_S = 60.0
+CHALLENGE_CHARACTERS_MAX = 1024
 # In the order that ssh uses.
 DEFAULT_NAMES = ("id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk")
 
@@ -24,6 +28,7 @@ class Proof:
 
     public_key: str
     signature: str
+    host: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +38,11 @@ class Identity:
 
     key: Path | None = None
 
-    def proofs(self, challenge: str) -> Iterator[Proof]:
-        """Yield a proof for each key, preceded by one for the key's certificate if it has one. Each
-        signature is made on demand. Raises SigningFailed."""
-        if not challenge.startswith(f"{NAMESPACE} "):
-            raise SigningFailed("this is no challenge of a claudehub; it is not signed")
+    def proofs(self, offer: dict[str, Any], host: str) -> Iterator[Proof]:
+        """Yield a proof for each key, preceded by one for the key's certificate if it has one.
+        `offer` is `auth` of the greeting, and `host` what was dialled: what a server says about its
+        name is never signed. Each signature is made on demand. Raises SigningFailed."""
+        text = signed_text(_challenge(offer), host)
         keys = [self.key] if self.key is not None else _default_keys()
         if not keys:
             raise SigningFailed(
@@ -51,13 +56,32 @@ class Identity:
                 lines = [_read(_public_path(key), key)]
                 if certificate.is_file():
                     lines.insert(0, _read(certificate, key))
-                signature = _signed(key, challenge)
+                signature = _signed(key, text)
             except SigningFailed as error:
                 refusals.append(error)
                 continue
-            yield from (Proof(line, signature) for line in lines)
+            yield from (Proof(line, signature, host) for line in lines)
         if len(refusals) == len(keys):
             raise refusals[0]
+
+
+def _challenge(offer: dict[str, Any]) -> str:
+    """Return what is to be signed of an offer. Raises SigningFailed."""
+    if (version := offer.get("version")) != AUTH_VERSION:
+        raise SigningFailed(
+            f"the server asks for a signature of version {version}, and this is version "
+            f"{AUTH_VERSION}; the older of the two programs needs an update"
+        )
+    challenge = offer.get("challenge")
+    # One line: whatever stands in it, the signed text names our host in its last line.
+    if (
+        not isinstance(challenge, str)
+        or not challenge.startswith(f"{NAMESPACE} ")
+        or not (challenge.isascii() and challenge.isprintable())
+        or len(challenge) > CHALLENGE_CHARACTERS_MAX
+    ):
+        raise SigningFailed("this is no challenge of a claudehub; it is not signed")
+    return challenge
 
 
 def _default_keys() -> list[Path]:
@@ -78,12 +102,12 @@ def _read(path: Path, key: Path) -> str:
         ) from None
 
 
-def _signed(key: Path, challenge: str) -> str:
+def _signed(key: Path, text: bytes) -> str:
     command = ["ssh-keygen", "-Y", "sign", "-q", "-n", NAMESPACE, "-f", str(key)]
     try:
         done = subprocess.run(  # noqa: S603 - ssh-keygen, and the file that its user named
             command,
-            input=challenge.encode(),
+            input=text,
             capture_output=True,
             timeout=SIGN_TIMEOUT_S,
             check=False,

@@ -49,7 +49,7 @@ FRAMES = tuple(
 )
 
 _PAYLOADS = {
-    "authenticate": {"public_key": "ssh-ed25519 AAAA x", "signature": "-----BEGIN"},
+    "authenticate": {"public_key": "ssh-ed25519 AAAA x", "signature": "-----BEGIN", "host": "x:1"},
     "project_create": {"path": "/home/x", "project_id": "p", "name": "N", "continue": False},
     "project_join": {"project_id": "p", "after_seq": 5, "log_id": "x", "ephemeral": False},
     "execute": {
@@ -118,6 +118,14 @@ AUTHORIZED_KEYS = (
     f'from="10.0.0.0/8,!10.0.0.1",claudehub="projects=a,b;read-only" {_ED25519}\n'.encode(),
     f'expiry-time="202712312359Z" {_ED25519}\n# x\n\nno-pty {_ED25519}'.encode(),
     f'cert-authority,principals="ann,bob" {_ED25519}\r\n'.encode(),
+)
+
+
+HOSTS = (b"hub.example.org.:8080", b"[fe80::1%eth0]:443", b"[::ffff:10.0.0.1]:80", b"10.0.0.1:1")
+URLS = (
+    b"wss://Hub.example/x?y=z",
+    b"ws://a:b@[2001:db8::1]:80",
+    "ws://b\u00fccher.example".encode(),
 )
 
 

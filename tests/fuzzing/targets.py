@@ -9,12 +9,13 @@ from pathlib import Path
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 
+from actors.access.hub_names import HubNames
 from actors.config.sources import ConfigurationError, load
 from actors.frontend.handshake import HandshakeRules, RequestReader, new_protocol
 from actors.frontend.wire import Assembler, FrameLimits, MessageRefused
 from actors.limits.peer import Peer
 from actors.runtime.clock import SystemClock
-from protocol import claude, codec
+from protocol import claude, codec, host
 from protocol.dialect import VERSION_1
 from protocol.ssh import (
     SshError,
@@ -105,6 +106,21 @@ def authorized_keys(data: bytes) -> None:
         entry.options.has_expired(now)
 
 
+def hosts(data: bytes) -> None:
+    """What is taken is one line, and its name means the same when it is read again."""
+    text = data.decode("utf-8", errors="replace")
+    for read in (host.host_name, lambda url: host.host_name(host.dialled(url)), host.own_name):
+        try:
+            name = read(text)
+        except ValueError:
+            assert data not in seeds.HOSTS or read is not host.host_name
+            continue
+        assert name == host.own_name(name)
+        if read is host.host_name:
+            assert text.isascii() and host.signed_text("x", text).count(b"\n") == 3
+            HubNames(("*.a.example",)).are_dialled_by(Peer("192.0.2.7"), text)
+
+
 def keys(data: bytes) -> None:
     """A key, or a certificate, in one line."""
     text = data.decode("utf-8", errors="replace")
@@ -192,6 +208,7 @@ TARGETS: dict[str, Target] = {
     "frames": Target(frames, seeds.FRAMES, 16),
     "requests": Target(requests, seeds.REQUESTS, 16),
     "authorized_keys": Target(authorized_keys, seeds.AUTHORIZED_KEYS),
+    "hosts": Target(hosts, (*seeds.HOSTS, *seeds.URLS)),
     "keys": Target(keys, seeds.KEY_LINES),
     "signatures": Target(signatures, seeds.SIGNATURES),
     "agent_lines": Target(agent_lines, seeds.AGENT_LINES, 16),
