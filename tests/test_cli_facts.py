@@ -150,6 +150,19 @@ def test_health_names_a_cli_that_cannot_start_until_it_can(given: Facts) -> None
     assert given.problems.now() == []
 
 
+def test_a_program_that_could_not_be_asked_is_asked_again(given: Facts) -> None:
+    """The reason may have been a passing one, such as a lack of descriptors."""
+    given.probe.program, given.probe.found = "new", Found(failure="Too many open files")
+    given.facts.look()
+    given.settle()
+    given.probe.found = NEW
+    assert given.facts.is_known() and given.probe.asked == 2, "not at once"
+    given.clock.at_s += ASK_PAUSE_S
+    given.facts.look()
+    given.settle()
+    assert given.facts.version == "2.1.331" and given.problems.now() == []
+
+
 # -- the probe -------------------------------------------------------------------------------
 
 

@@ -65,9 +65,12 @@ class CliFacts:
         return self._found.has_snapshots
 
     def look(self) -> None:
-        """Ask if the program is another one than before."""
+        """Ask if the program is another one than before, or if it could not be asked: the reason
+        may have passed."""
         if self._probe.identity() != self._identity:
             self._ask()
+        elif self._found.failure is not None:
+            self.doubt()
 
     def works(self) -> None:
         """Note that a process has begun a turn."""
