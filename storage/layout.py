@@ -15,13 +15,19 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class DataLayout:
-    """The folders of one DATA_DIR."""
+    """The folders of one DATA_DIR.
+
+    `kept` and `trash` have a second place each inside `projects`, for a `projects` that is a mount
+    of its own: a folder can only be renamed within a file system. Their names are no project ids.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.projects = root / "projects"
         self.kept = root / "kept"
         self.trash = root / "trash"
+        self.kept_places = (self.kept, self.projects / ".kept")
+        self.trash_places = (self.trash, self.projects / ".trash")
         self.lock_file = root / "lock"
         self.id_file = root / "id"
 

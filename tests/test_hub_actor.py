@@ -1,5 +1,6 @@
 """The Hub actor, unstarted, with projects that are probes."""
 
+import errno
 import threading
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,14 @@ class Setup:
         self.opened(name)
         self.answers()
         return self.projects[name]
+
+    def closed_for_deletion(self, project_id: str) -> None:
+        (deletion,) = [
+            m for m in self.projects[project_id].take() if isinstance(m, messages.DeleteProject)
+        ]
+        self.hub.on_receive(
+            messages.ProjectClosed(project_id=project_id, meta=None, deletion=deletion)
+        )
 
     def died(self, project_id: str, *, started: bool = True) -> None:
         ref = self.projects[project_id].actor_ref
@@ -251,6 +260,27 @@ def test_every_step_of_a_stop_has_its_time(setup: Setup) -> None:
 def test_a_hub_that_fails_ends_the_server(setup: Setup) -> None:
     setup.hub.on_failure(ValueError, ValueError("bug"), None)
     assert setup.deaths == ["the hub failed; the log above says why"]
+
+
+def test_health_tells_what_could_not_be_deleted(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    setup.made("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fail)
+        setup.ask(requests.ProjectDelete(project_id="a"))
+        setup.closed_for_deletion("a")
+    setup.ask(requests.HealthCheck())
+    health = setup.answers()[-1]
+    assert health["status"] == "degraded"
+    assert "deletion of a: moving" in health["problems"][0]
+    assert "Read-only file system; it is back after the next start" in health["problems"][0]
+    setup.made("a")  # the way is cleared
+    setup.ask(requests.HealthCheck())
+    assert setup.answers()[-1]["status"] == "ok"
 
 
 def test_a_new_project_does_not_take_over_a_failed_deletions_data(setup: Setup) -> None:

@@ -77,6 +77,7 @@ class Hub(Actor):
             settings=settings.project,
             clock=clock,
             timers=timers,
+            problems=settings.problems,
         )
         self._startup = Startup(self._project_actors, self._registry, settings.progress)
         self._project_lists = ProjectLists()

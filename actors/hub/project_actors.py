@@ -9,6 +9,7 @@ from actors.hub.registry import Entry, Registry
 from actors.messages.replies import ReplyTo
 from actors.project import Project, ProjectSettings
 from actors.runtime.clock import Clock, Timers, timestamp
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
@@ -33,6 +34,7 @@ class ProjectActors:
         settings: ProjectSettings,
         clock: Clock,
         timers: Timers,
+        problems: Problems,
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -41,6 +43,7 @@ class ProjectActors:
         self._settings = settings
         self._clock = clock
         self._timers = timers
+        self._problems = problems
 
     def create(self, request: requests.ProjectCreate, reply_to: ReplyTo) -> None:
         """Make a project; answer once it is open. Raises WireError, and BeingDeleted if the answer
@@ -53,6 +56,7 @@ class ProjectActors:
             kept = self._store.take_kept(project_id, str(path))
             meta = new_meta(request, project_id, path, now, kept)
             self._store.save(meta)
+            self._problems.note(f"deletion of {project_id}", None)
         except StorageError as error:
             raise HubFault(ErrorCode.STORAGE_FAILED, str(error)) from None
         logger.info("project %s: %s", project_id, path)
@@ -107,7 +111,10 @@ class ProjectActors:
                 self._store.keep(entry.meta)
             else:
                 self._store.remove(project_id)
+            self._problems.note(f"deletion of {project_id}", None)
         except StorageError as error:
-            logger.error("deleting project %s: %s", project_id, error)
+            if self._store.folder(project_id).exists():
+                left = f"{error}; it is back after the next start"
+                self._problems.note(f"deletion of {project_id}", left)
         self._directory.remove(project_id)
         self._registry.pop(project_id, None)
