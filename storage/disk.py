@@ -14,7 +14,7 @@ FILE_MODE = 0o600
 # The errors of a file that exists and that we may not read: waiting does not help.
 UNREADABLE = {errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO}
 # What a link says on a file system that has none (exFAT, some of FUSE).
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _UNSUPPORTED = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY}
 
 
@@ -128,7 +128,7 @@ def _keep_version(path: Path, keep_as: Path) -> None:
     try:
         os.link(path, keep_as)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         copy = _new_beside(keep_as)
         with writing(copy) as fd:

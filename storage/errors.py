@@ -21,6 +21,15 @@ class LogStopped(DiskFailed):
     """A flush has failed: the log takes nothing until it is reopened."""
 
 
+class LogDisplaced(LogStopped):
+    """A file of the log is not where it was, or not what it was. Nothing of the batch was
+    acknowledged; `reopen` makes what is missing."""
+
+
+class DataFolderLost(DiskFailed):
+    """The data folder may be another server's by now: nothing is written there."""
+
+
 class AlreadyLocked(StorageError):
     """Another server uses the data folder."""
 

@@ -86,7 +86,7 @@ def test_a_history_on_another_file_system_says_how_to_bring_it_back(
     store.save(meta)
     store.keep(meta)  # before `projects` became a mount
     refuse_renames(monkeypatch, errno.EXDEV, leaves_projects)
-    with pytest.raises(StorageError, match="mv .*/kept/p~1 .*/projects/.kept$"):
+    with pytest.raises(StorageError, match=r"mv .*/kept/p~1 .*/projects/\.kept$"):
         store.take_kept("p", meta.path)
     shutil.move(layout.kept / "p~1", layout.projects / ".kept")
     assert store.load_all() == []

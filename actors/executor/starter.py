@@ -70,6 +70,8 @@ class Starter:
     ) -> Worker:
         """Start a process. `model_named`: --resume would bring back a model of an earlier prompt.
         Raises OSError and ValueError."""
+        if not self._settings.is_ours():
+            raise OSError("the lock of the data folder was taken away; another hub may use it")
         for folder in wanted.rules.folders:
             identity(folder)
         process = AgentProcess(self._spec(session, launch, wanted), self._owner)

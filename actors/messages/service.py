@@ -36,6 +36,12 @@ class _FileLookDue:
     again: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlaceLookDue:
+    """Look whether the server's own files are where they were."""
+
+
 RotatorMessage = _RotationDue | _CompressionDue
 FileWatcherMessage = _PathsChanged | _ReportDue
 FileReloaderMessage = _FileTouched | _FileLookDue
+PlaceWatcherMessage = _PlaceLookDue

@@ -20,6 +20,7 @@ from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
 from actors.server.wiring import FrontEnd
+from actors.watch.places import Place
 from actors.watch.reloader import FileReloader
 from actors.watch.stamps import ReloadFailed
 
@@ -63,6 +64,11 @@ class Doors:
             self._keyring = _keyring(config)
         except ReloadFailed as error:  # it was valid a moment ago
             raise StartFailed(str(error)) from None
+
+    @property
+    def places(self) -> list[Place]:
+        """Return the files that the doors need."""
+        return [] if self._unix is None else [self._unix]
 
     def announce(self, say: Callable[[str], None]) -> None:
         """Say one line for the first door; log a line for another one."""

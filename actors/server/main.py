@@ -32,10 +32,10 @@ from actors.server.errors import StartFailed
 from actors.server.start_progress import StartProgress
 from actors.server.stop_request import StopRequest
 from actors.server.wiring import FrontEnd, audit_settings, hub_settings
+from actors.watch.places import DataFolderPlace, PlaceWatcher
 from protocol import codec
 from storage.errors import StorageError
 from storage.layout import DataLayout
-from storage.lock import DataLock
 
 logger = logging.getLogger("claudehub.main")
 
@@ -96,6 +96,7 @@ def _run(
     front_doors = Doors(config, stack)
     agent_setup.end_strays(data_id)
     start.begin_timers()
+    start.watch_places(layout, data_id, front_doors)
     agents = agent_setup.prepare(config, data_id, stack)
     trail = start.audit(layout)
     readiness = _readiness(stack)  # it stops after the threads that it wakes
@@ -136,16 +137,25 @@ class _Start:
         """Lock the data folder; return it and its id. Raises StartFailed."""
         config = self._config
         layout = DataLayout(Path(config.data_dir))
-        lock = DataLock(layout.lock_file)
         try:
             layout.create()
-            lock.acquire()
-            self._stack.callback(lock.release)
+            layout.lock.acquire()
+            self._stack.callback(layout.lock.release)
             return layout, layout.data_id()
         except StorageError as error:
             raise StartFailed(str(error)) from None
         except OSError as error:
             raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
+
+    def watch_places(self, layout: DataLayout, data_id: str, doors: Doors) -> None:
+        """Watch the server's own files, until everything that writes has stopped."""
+        watcher = PlaceWatcher.start(
+            places=[DataFolderPlace(layout, data_id), *doors.places],
+            problems=self.problems,
+            timers=self.timers,
+            died=self._stop_request.fail,
+        )
+        self._stack.callback(watcher.stop, block=False)
 
     def begin_timers(self) -> None:
         self.timers.start()
