@@ -2,7 +2,7 @@
 
 import errno
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class StorageError(Exception):
@@ -48,5 +48,5 @@ class FolderOutsideRoots(StorageError):
 
 def from_os_error(error: OSError, doing: str) -> StorageError:
     """Return the StorageError for a failed system call."""
-    kind = DiskFull if error.errno in _FULL else DiskFailed
+    kind = DiskFull if error.errno in NO_ROOM else DiskFailed
     return kind(f"{doing}: {error.strerror or error}")

@@ -38,6 +38,8 @@ class UnixListener(Listener):
         _make_room(path)
         super().__init__(host="", port=0)
         self._made = _identity(path)
+        self._in_the_way: tuple[int, int] | None = None
+        self._obstacle = ""
 
     def server_bind(self) -> None:
         """Bind, and set the mode. Nobody can connect in between: the socket does not listen yet."""
@@ -55,12 +57,17 @@ class UnixListener(Listener):
 
     def look(self) -> str | None:
         """Listen again if the path is gone. Return what is wrong now, or None. Raises OSError."""
-        if _identity(self.path) == self._made or self.socket.fileno() < 0:
+        found = _identity(self.path)
+        if found == self._made or self.socket.fileno() < 0:
             return None
+        if found is not None and found == self._in_the_way:
+            return self._obstacle  # another server is not called again and again
         try:
             _make_room(self.path)
         except SocketTaken as error:
-            return f"clients cannot reach this server there: {error}"
+            self._in_the_way = found
+            self._obstacle = f"clients cannot reach this server there: {error}"
+            return self._obstacle
         with socket.socket(socket.AF_UNIX) as fresh:
             fresh.bind(str(self.path))
             os.chmod(self.path, 0o600)

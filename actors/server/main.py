@@ -172,6 +172,7 @@ class _Start:
                 clock=self.clock,
                 timers=self.timers,
                 died=self._stop_request.fail,
+                problems=self.problems,
             )
         except OSError as error:
             raise StartFailed(f"the audit log cannot be written: {error}") from None
