@@ -1,12 +1,10 @@
 """The list of what starts and, mirrored, what stops."""
 
 import contextlib
-import faulthandler
 import hashlib
 import logging
 import resource
 import select
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -26,7 +24,7 @@ from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
-from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits
+from actors.server import agent_setup, doors, logs, no_new_privileges, outlet, system_limits
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
 from actors.server.start_progress import StartProgress
@@ -72,10 +70,12 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
     _raise_descriptor_limit()
     for warning in system_limits.warnings(config.max_conn):
         logger.warning("%s", warning)
-    with contextlib.suppress(ValueError, OSError, AttributeError):  # stderr may be no real file
-        faulthandler.register(signal.SIGUSR1)
     stop_request = StopRequest()
-    with stop_request.signals(), contextlib.ExitStack() as stack:
+    with (
+        outlet.stacks_on_signal(),
+        stop_request.signals(),
+        contextlib.ExitStack() as stack,
+    ):
         _run(config, announce, stop_request, stack)
     if stop_request.failure is not None:
         logger.error("stopped: %s", stop_request.failure)
@@ -249,13 +249,9 @@ def _raise_descriptor_limit() -> None:
 
 
 def say(line: str) -> None:
-    """Write to standard output; a closed one does not stop the server."""
-    with contextlib.suppress(OSError):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    """Write to standard output (outlet.py)."""
+    sys.stdout.write(line + "\n")
 
 
 def _say_progress(line: str) -> None:
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"claudehub: {line}\n")
-        sys.stderr.flush()
+    sys.stderr.write(f"claudehub: {line}\n")
