@@ -8,6 +8,7 @@ import pytest
 
 from actors import messages
 from actors.messages.replies import ReplyTo
+from actors.watch.project_files import FileWatcher
 from protocol import requests
 from protocol.claude import AgentLine, SessionChoice
 from protocol.updates import Outcome, UpdateType
@@ -171,6 +172,41 @@ def test_the_death_of_a_watcher_is_not_the_executors(setup: ProjectSetup) -> Non
     died = messages.ActorDied(child=Probe().actor_ref, name="w", reason="x", started=False)
     setup.tell(died)
     assert setup.project._status.describe().status == "executing"
+
+
+def test_a_watcher_that_failed_is_started_again(
+    setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Probe] = []
+
+    def start(**_: Any) -> Any:
+        if len(started) == 1:
+            started.append(Probe())
+            raise RuntimeError("can't start new thread")
+        started.append(Probe())
+        return started[-1].actor_ref
+
+    def pass_time() -> None:
+        setup.timers.fire(messages._WatcherDue)
+        setup.handle_own()
+
+    monkeypatch.setattr(FileWatcher, "start", start)
+    setup.project._watcher_is_due = False
+    setup.join()
+    problems = setup.settings.problems
+    assert len(started) == 1 and problems.now() == []
+    first = started[0].actor_ref
+    setup.tell(messages.ActorDied(child=first, name="w", reason="a bug", started=True))
+    assert problems.now() == ["files of p: changes are not noticed: a bug"]
+    pass_time()
+    assert problems.now() == ["files of p: changes are not noticed: can't start new thread"]
+    pass_time()
+    assert problems.now() == [] and len(started) == 3
+    second = started[2].actor_ref
+    setup.tell(messages.ActorDied(child=second, name="w", reason="a bug", started=True))
+    setup.ask(requests.ProjectLeave(project_id="p"))
+    pass_time()
+    assert problems.now() == [] and len(started) == 3  # nobody wants to know
 
 
 def test_an_executor_that_dies_fails_one_execution(setup: ProjectSetup) -> None:

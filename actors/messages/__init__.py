@@ -84,6 +84,7 @@ from actors.messages.project import (
     _PermissionExpired,
     _RetryStorage,
     _SyncDue,
+    _WatcherDue,
 )
 from actors.messages.replies import Refused, Replied
 from actors.messages.service import (
@@ -98,6 +99,7 @@ from actors.messages.service import (
     _PlaceLookDue,
     _ReportDue,
     _RotationDue,
+    _WatchDue,
 )
 from actors.runtime.refs import (
     ActorDied,
@@ -190,5 +192,7 @@ __all__ = [
     "_StopStepDue",
     "_SweepDue",
     "_SyncDue",
+    "_WatchDue",
     "_WatchdogFired",
+    "_WatcherDue",
 ]

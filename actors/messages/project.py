@@ -189,6 +189,13 @@ AgentMessage = (
     | _PermissionExpired
 )
 MaintenanceMessage = RotateLog | RetainLog | SegmentCompressed | DamageSeen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WatcherDue:
+    """Start the FileWatcher again, which has failed."""
+
+
 OtherProjectMessage = (
     ProjectRequest
     | SubscriberGone
@@ -201,5 +208,6 @@ OtherProjectMessage = (
     | _FlushFeed
     | _SyncDue
     | _RetryStorage
+    | _WatcherDue
 )
 ProjectMessage = OtherProjectMessage | AgentMessage

@@ -20,6 +20,11 @@ class _ReportDue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _WatchDue:
+    """Look whether the folder is still watched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _CompressionDue:
     """Look after the child that compresses."""
 
@@ -42,6 +47,6 @@ class _PlaceLookDue:
 
 
 RotatorMessage = _RotationDue | _CompressionDue
-FileWatcherMessage = _PathsChanged | _ReportDue
+FileWatcherMessage = _PathsChanged | _ReportDue | _WatchDue
 FileReloaderMessage = _FileTouched | _FileLookDue
 PlaceWatcherMessage = _PlaceLookDue

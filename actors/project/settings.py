@@ -1,10 +1,11 @@
 """What all projects of a server share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from actors.executor.settings import ExecutorSettings
+from actors.runtime.problems import Problems
 from storage.layout import DataLayout
 from storage.message_log import LogSettings
 
@@ -23,3 +24,4 @@ class ProjectSettings:
     min_free_bytes: int
     permission_timeout_s: float = 120.0
     warm_ahead: bool = False
+    problems: Problems = field(default_factory=Problems)

@@ -17,6 +17,7 @@ from actors.frontend.connection import ConnectionContext
 from actors.frontend.listener import Listener
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
 from actors.runtime.clock import Timers
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
 from actors.server.wiring import FrontEnd
@@ -85,10 +86,11 @@ class Doors:
         hub: Ref,
         timers: Timers,
         died: Callable[[str], None],
+        problems: Problems,
         stack: contextlib.ExitStack,
     ) -> None:
         """Accept clients from now on; the stack closes the doors again."""
-        for reloader in self.reloaders(hub, timers, front.trail, died):
+        for reloader in self.reloaders(hub, timers, front.trail, died, problems):
             stack.callback(reloader.stop, block=False)
         if self._tcp is not None:
             tls = None if self._certificates is None else self._certificates.context
@@ -98,13 +100,18 @@ class Doors:
             _open(self._unix, front.context(keyring=None), stack)
 
     def reloaders(
-        self, hub: Ref, timers: Timers, trail: AuditTrail, died: Callable[[str], None]
+        self,
+        hub: Ref,
+        timers: Timers,
+        trail: AuditTrail,
+        died: Callable[[str], None],
+        problems: Problems,
     ) -> Iterator[Ref]:
         """Start the reloaders. Without the reloader of the certificate the old one stays. Without
         the reloader of the keys a removed key would stay valid, so the server stops."""
-        start = partial(FileReloader.start, hub=hub, timers=timers, trail=trail)
+        start = partial(FileReloader.start, hub=hub, timers=timers, trail=trail, problems=problems)
         if self._certificates is not None:
-            yield start(subject=self._certificates)
+            yield start(subject=self._certificates, died=partial(problems.note, "certificate"))
         if self._keyring is not None:
             yield start(subject=self._keyring, tells_hub=True, died=died)
 

@@ -114,7 +114,7 @@ def _run(
         readiness=readiness,
         trail=trail,
     )
-    front_doors.open(front, hub, start.timers, stop_request.fail, stack)
+    front_doors.open(front, hub, start.timers, stop_request.fail, start.problems, stack)
     front_doors.announce(announce)
     stop_request.wait_for_ever()
     logger.info("stopping")

@@ -59,6 +59,7 @@ def hub_settings(
         min_free_bytes=config.min_free_bytes,
         permission_timeout_s=config.permission_timeout,
         warm_ahead=config.warm_ahead,
+        problems=problems,
     )
     return HubSettings(
         project=project,
