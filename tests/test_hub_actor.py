@@ -185,6 +185,58 @@ def test_a_failed_project_is_rebuilt_and_its_clients_learn_it(setup: Setup) -> N
     assert ProjectStore(setup.layout).load_all() == []
 
 
+def test_a_project_that_cannot_be_opened_is_tried_again(setup: Setup) -> None:
+    setup.made("a")
+    setup.died("a", started=False)
+    delays = []
+    for _ in range(9):
+        (due,) = [t for t in setup.timers.pending if isinstance(t.message, messages._ReopenDue)]
+        delays.append(due.delay_s)
+        setup.fire(messages._ReopenDue)
+        setup.died("a", started=False)
+    assert delays == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    setup.fire(messages._ReopenDue)
+    setup.opened("a")
+    setup.ask(requests.ProjectList())
+    told = setup.projects["a"].take()[-1]
+    assert isinstance(told, messages.Describe)
+    setup.died("a", started=False)
+    (due,) = [t for t in setup.timers.pending if isinstance(t.message, messages._ReopenDue)]
+    assert due.delay_s == 5
+
+
+def test_metadata_that_can_be_read_again_opens_its_project(setup: Setup) -> None:
+    ProjectStore(setup.layout).save(a_meta("a"))
+    path = setup.layout.project("a") / "meta.json"
+    path.rename(path.with_name("away"))
+    setup.hub.started()
+    setup.fire(messages._ReopenDue)
+    assert "a" not in setup.projects
+    path.with_name("away").rename(path)
+    setup.fire(messages._ReopenDue)
+    assert "a" in setup.projects
+    setup.fire(messages._ReopenDue)  # nothing is left to be done
+
+
+@pytest.mark.parametrize("meanwhile", ["deleted", "folder taken"])
+def test_a_project_is_not_opened_where_it_has_no_place_any_more(
+    setup: Setup, meanwhile: str
+) -> None:
+    folder = setup.folder("a")
+    ProjectStore(setup.layout).save(a_meta("x", path=folder))
+    path = setup.layout.project("x") / "meta.json"
+    path.rename(path.with_name("away"))
+    setup.hub.started()
+    if meanwhile == "deleted":
+        setup.ask(requests.ProjectDelete(project_id="x"))
+    else:
+        setup.made("a")
+        path.with_name("away").rename(path)
+    setup.fire(messages._ReopenDue)
+    assert "x" not in setup.projects
+    setup.hub.release()
+
+
 def test_a_project_that_fails_during_its_deletion_is_gone(setup: Setup) -> None:
     setup.made("a")
     setup.ask(requests.ProjectDelete(project_id="a"))

@@ -234,6 +234,11 @@ def test_an_executor_that_dies_too_often_is_given_up(setup: ProjectSetup) -> Non
     assert setup.project._status.describe().status == "error"
     setup.ask(execute())
     assert setup.answers()[-1]["code"] == "internal"
+    setup.timers.fire(messages._ExecutorDue)  # what made it fail may be over
+    setup.handle_own()
+    assert setup.project._status.describe().status == "idle"
+    setup.execute()
+    assert setup.project._status.describe().status == "executing"
 
 
 def test_a_stop_ends_everything_and_closes(setup: ProjectSetup) -> None:

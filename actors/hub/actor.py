@@ -12,7 +12,7 @@ from actors.feed.rotator import RotationSettings, Rotator
 from actors.hub.health import health_of
 from actors.hub.project_actors import ProjectActors
 from actors.hub.project_list import ProjectLists
-from actors.hub.registry import BeingDeleted, Entry, Registry
+from actors.hub.registry import REOPEN_S, BeingDeleted, Entry, Registry
 from actors.hub.startup import Startup
 from actors.hub.stopping import Stopping, close_client
 from actors.hub.warm_processes import WarmProcesses
@@ -103,6 +103,7 @@ class Hub(Actor):
             settings=self._settings.rotation,
             clock=self._clock,
             timers=self._timers,
+            problems=self._settings.problems,
         )
 
     def release(self) -> None:
@@ -138,6 +139,9 @@ class Hub(Actor):
                 self._on_project_closed(message)
             case messages.ActorDied():
                 self._on_child_died(message)
+            case messages._ReopenDue():
+                if self._stopping is None:
+                    self._project_actors.reopen(message.project_id)
             case messages._ProjectListDue():
                 self._project_lists.expire(message.list_number, self._registry)
             case messages.StopHub():
@@ -220,7 +224,7 @@ class Hub(Actor):
         requests."""
         if (entry := self._registry.get(message.info.project_id)) is None:
             return
-        entry.status = message.info.status
+        entry.status, entry.reopen_s = message.info.status, REOPEN_S
         if entry.created_for is not None:
             entry.created_for.result({"project": message.info})
             entry.created_for = None

@@ -55,6 +55,7 @@ from actors.messages.hub import (
     StopHub,
     WarmProcess,
     _ProjectListDue,
+    _ReopenDue,
     _StopStepDue,
 )
 from actors.messages.project import (
@@ -80,6 +81,7 @@ from actors.messages.project import (
     SessionForgotten,
     StopProject,
     SubscriberGone,
+    _ExecutorDue,
     _FlushFeed,
     _PermissionExpired,
     _RetryStorage,
@@ -171,6 +173,7 @@ __all__ = [
     "_CloseDeadline",
     "_CompressionDue",
     "_DrainDue",
+    "_ExecutorDue",
     "_FileLookDue",
     "_FileTouched",
     "_FlushFeed",
@@ -185,6 +188,7 @@ __all__ = [
     "_ProcessExited",
     "_ProjectListDue",
     "_PumpReplay",
+    "_ReopenDue",
     "_ReportDue",
     "_RetryStorage",
     "_RotationDue",

@@ -94,6 +94,13 @@ class _ProjectListDue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _ReopenDue:
+    """Try to open a project again that could not work."""
+
+    project_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _StopStepDue:
     """A step of the stop has had its time."""
 
@@ -113,5 +120,6 @@ HubMessage = (
     | ActorDied
     | StopHub
     | _ProjectListDue
+    | _ReopenDue
     | _StopStepDue
 )

@@ -192,6 +192,11 @@ MaintenanceMessage = RotateLog | RetainLog | SegmentCompressed | DamageSeen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _ExecutorDue:
+    """Take executions again, after the Executor has failed too often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _WatcherDue:
     """Start the FileWatcher again, which has failed."""
 
@@ -209,5 +214,6 @@ OtherProjectMessage = (
     | _SyncDue
     | _RetryStorage
     | _WatcherDue
+    | _ExecutorDue
 )
 ProjectMessage = OtherProjectMessage | AgentMessage

@@ -189,6 +189,8 @@ class Project(Actor):
                 self._feed.on_sync_due()
             case messages._RetryStorage():
                 self._feed.on_retry_due()
+            case messages._ExecutorDue():
+                self._executor.try_again()
             case messages._WatcherDue():
                 self._on_watcher_due()
             case _:
