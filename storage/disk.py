@@ -13,6 +13,8 @@ FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 # The errors of a file that exists and that we may not read: waiting does not help.
 UNREADABLE = {errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO}
+# What a link says on a file system that has none (exFAT, some of FUSE).
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _UNSUPPORTED = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY}
 
 
@@ -95,15 +97,43 @@ def make_folder(folder: Path) -> None:
 
 def replace_file(path: Path, data: bytes, *, keep_as: Path | None = None) -> None:
     """Replace a file atomically and durably; the version before it stays as `keep_as`."""
-    temporary = path.with_name(path.name + ".new")
+    temporary = _new_beside(path)
     with writing(temporary) as fd:
         write_all(fd, data)
     if keep_as is not None and path.exists():
-        keep_as.unlink(missing_ok=True)
-        # A link, not a rename: `path` names a whole version at every moment.
-        os.link(path, keep_as)
+        _keep_version(path, keep_as)
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def _new_beside(path: Path) -> Path:
+    """Return the path at which the next version of a file is written. Take out of its way what lies
+    there and cannot be written over. Raises OSError."""
+    temporary = path.with_name(path.name + ".new")
+    try:
+        mode = temporary.lstat().st_mode
+    except FileNotFoundError:
+        return temporary
+    if stat.S_ISDIR(mode):
+        temporary.rmdir()
+    elif not stat.S_ISREG(mode) or mode & 0o200 == 0:
+        temporary.unlink()
+    return temporary
+
+
+def _keep_version(path: Path, keep_as: Path) -> None:
+    """Give the present version of a file a second name. `path` names a whole version at every
+    moment, so this is a link, or a copy where the file system has no links. Raises OSError."""
+    keep_as.unlink(missing_ok=True)
+    try:
+        os.link(path, keep_as)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        copy = _new_beside(keep_as)
+        with writing(copy) as fd:
+            write_all(fd, path.read_bytes())
+        copy.replace(keep_as)
 
 
 def free_bytes(folder: Path) -> int:

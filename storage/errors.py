@@ -2,7 +2,7 @@
 
 import errno
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class StorageError(Exception):
@@ -19,6 +19,15 @@ class DiskFailed(StorageError):
 
 class LogStopped(DiskFailed):
     """A flush has failed: the log takes nothing until it is reopened."""
+
+
+class LogDisplaced(LogStopped):
+    """A file of the log is not where it was, or not what it was. Nothing of the batch was
+    acknowledged; `reopen` makes what is missing."""
+
+
+class DataFolderLost(DiskFailed):
+    """The data folder may be another server's by now: nothing is written there."""
 
 
 class AlreadyLocked(StorageError):
@@ -39,5 +48,5 @@ class FolderOutsideRoots(StorageError):
 
 def from_os_error(error: OSError, doing: str) -> StorageError:
     """Return the StorageError for a failed system call."""
-    kind = DiskFull if error.errno in _FULL else DiskFailed
+    kind = DiskFull if error.errno in NO_ROOM else DiskFailed
     return kind(f"{doing}: {error.strerror or error}")

@@ -71,7 +71,7 @@ def stored_logs(root: Path) -> list[StoredLog]:
     """Return every log of a data folder, the kept logs of deleted projects last. Raises OSError."""
     layout = DataLayout(root)
     found = []
-    for parent in (layout.projects, layout.kept):
+    for parent in (layout.projects, *layout.kept_places):
         for folder in sorted(parent.iterdir()) if parent.is_dir() else ():
             if not (folder / "log").is_dir():
                 continue

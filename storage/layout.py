@@ -1,5 +1,6 @@
 """Where things lie: ids to paths inside the data folder, and the guard for project folders."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -7,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from storage import disk
-from storage.errors import DiskFailed, FolderOutsideRoots, FolderRefused
+from storage.errors import DataFolderLost, DiskFailed, FolderOutsideRoots, FolderRefused
+from storage.lock import DataLock
 
 _PROJECT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z", re.ASCII)
 _DATA_ID = re.compile(rb"[0-9a-f]{16}\Z")
@@ -15,20 +17,32 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class DataLayout:
-    """The folders of one DATA_DIR."""
+    """The folders of one DATA_DIR.
+
+    `kept` and `trash` have a second place each inside `projects`, for a `projects` that is a mount
+    of its own: a folder can only be renamed within a file system. Their names are no project ids.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.projects = root / "projects"
         self.kept = root / "kept"
         self.trash = root / "trash"
-        self.lock_file = root / "lock"
+        self.kept_places = (self.kept, self.projects / ".kept")
+        self.trash_places = (self.trash, self.projects / ".trash")
+        self.lock = DataLock(root / "lock")
         self.id_file = root / "id"
 
     def create(self) -> None:
         """Create the folders, all private. Raises OSError."""
         for folder in (self.root, self.projects, self.kept, self.trash):
             disk.make_folder(folder)
+
+    def check_ours(self) -> None:
+        """Check that no other server may use the data folder by now: before something is made
+        there. Raises DataFolderLost."""
+        if self.lock.is_lost:
+            raise DataFolderLost(f"{self.root}: its lock was taken away, so nothing is written")
 
     def data_id(self) -> str:
         """Return a random name of this data folder that never changes. Raises OSError and
@@ -40,6 +54,15 @@ class DataLayout:
             # A new id would leave the agents of an earlier server unfound, so none is made up.
             raise DiskFailed(f"{self.id_file} is damaged: it should hold 16 hex digits")
         return data_id.decode("ascii")
+
+    def keep_id(self, data_id: str) -> bool:
+        """Write the data folder's name again if it is gone or another; return True if it was. The
+        next server finds by it what this one has left running. Raises OSError."""
+        with contextlib.suppress(OSError):
+            if self.id_file.read_bytes().strip() == data_id.encode("ascii"):
+                return False
+        disk.replace_file(self.id_file, data_id.encode("ascii"))
+        return True
 
     def note_configuration(self, digest: str) -> bool:
         """Store the digest; return True if it differs from the last one. Raises OSError."""

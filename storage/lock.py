@@ -1,42 +1,124 @@
 """One server for each data folder."""
 
+import contextlib
 import fcntl
 import os
+import secrets
 from pathlib import Path
 
 from storage import disk
-from storage.errors import AlreadyLocked
+from storage.errors import AlreadyLocked, DataFolderLost
+
+# Between opening the file and locking it, its name may lead to another one.
+_TRIES_MAX = 10
 
 
 class DataLock:
     """Held from `acquire` until `release` or the end of the process, however it ends.
 
-    It uses flock, because lockf drops the lock when any descriptor of the file closes. The file is
-    never deleted: otherwise two servers could hold locks on two files of one name.
+    It uses flock, because lockf drops the lock when any descriptor of the file closes. No server
+    deletes the file. If somebody else does, two servers could hold locks on two files of one name.
+    So whoever holds the lock looks now and then whether the name still leads to its file (`look`).
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._name = os.fspath(path)
         self._fd: int | None = None
+        self._file = self._folder = (0, 0)
 
     def acquire(self) -> None:
         """Take the lock. Raises OSError, and AlreadyLocked with the pid of the holder."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, disk.FILE_MODE)
+        for _ in range(_TRIES_MAX):
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            fd = os.open(self._path, flags, disk.FILE_MODE)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(fd, 32, 0).decode("ascii", errors="replace").strip()
+                os.close(fd)
+                raise AlreadyLocked(
+                    f"another server (pid {holder or 'unknown'}) uses {self._path.parent}; "
+                    "stop it, or choose another DATA_DIR"
+                ) from None
+            except OSError:
+                os.close(fd)
+                raise
+            if _identity(os.fstat(fd)) == self._at_name():
+                self._hold(fd)
+                return
+            os.close(fd)  # its holder has put another file there meanwhile
+        raise AlreadyLocked(f"{self._path} is exchanged all the time; look who does that")
+
+    @property
+    def is_lost(self) -> bool:
+        """Return True if the lock was taken and its name does not lead to it any more. One stat."""
+        return self._fd is not None and self._at_name() != self._file
+
+    def look(self) -> str | None:
+        """Make a lock file again that somebody has deleted. Return None if all is well, or a
+        sentence if that cannot be done at present. Raises DataFolderLost if another server may use
+        the data folder: this one must stop.
+
+        The new file is locked before it gets its name, and only a free name is taken. So if two
+        servers do this at once, one of them gets the name. The other finds a file that is not its
+        own, and stops. In a data folder that is another one now nothing is made.
+        """
+        if not self.is_lost:
+            return None
+        if self._at_name() is not None:
+            raise DataFolderLost(f"{self._path} is another file now: another server may have it")
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 32, 0).decode("ascii", errors="replace").strip()
-            os.close(fd)
-            raise AlreadyLocked(
-                f"another server (pid {holder or 'unknown'}) uses {self._path.parent}; "
-                "stop it, or choose another DATA_DIR"
-            ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
-        self._fd = fd
+            if _identity(os.stat(self._path.parent)) != self._folder:
+                raise DataFolderLost(f"{self._path.parent} is another folder now")
+            self._make_again()
+        except OSError as error:
+            problem = f"{self._path} is gone and cannot be made again: {error.strerror}"
+            if isinstance(error, FileNotFoundError | FileExistsError):
+                raise DataFolderLost(problem) from None
+            if error.errno in disk.NO_LINKS:
+                raise DataFolderLost(problem) from None
+            return problem
+        return None
 
     def release(self) -> None:
         """Give the lock back; without a lock do nothing."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _make_again(self) -> None:
+        made = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.new")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(made, flags, disk.FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.link(made, self._path)  # a rename would take a name that is not free
+        except OSError:
+            os.close(fd)
+            raise
+        finally:
+            with contextlib.suppress(OSError):
+                made.unlink()
+        before = self._fd
+        self._hold(fd)
+        if before is not None:
+            os.close(before)
+
+    def _hold(self, fd: int) -> None:
+        os.fchmod(fd, disk.FILE_MODE)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
+        self._fd = fd
+        self._file = _identity(os.fstat(fd))
+        self._folder = _identity(os.stat(self._path.parent))
+
+    def _at_name(self) -> tuple[int, int] | None:
+        try:
+            return _identity(os.lstat(self._name))
+        except OSError:
+            return None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

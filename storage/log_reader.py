@@ -39,6 +39,9 @@ class LogReader:
             limit = min(end, upto)
             if limit <= page.position:
                 continue
+            # A gap ends where a file begins, in both directions.
+            if not page.skip_to(min(segment.first_seq - 1, limit)):
+                return page.forwards(seq)
             if not self._fill(page, segment, limit) or not page.skip_to(limit):
                 return page.forwards(seq)
         page.skip_to(upto)  # the segment is gone
@@ -54,9 +57,10 @@ class LogReader:
             if page.position < lowest or segment.first_seq > page.position:
                 continue
             if not self._fill_backwards(page, segment, min(end, page.position)):
-                break
+                return page.backwards()
             if not page.skip_to(max(segment.first_seq, lowest)):
-                break
+                return page.backwards()
+        page.skip_to(lowest)  # the files at the beginning are gone
         return page.backwards()
 
     def seq_before(self, timestamp: str, upto: int) -> int:
@@ -145,4 +149,5 @@ class LogReader:
                 return True
             file, _ = found
             place = file.find(lambda stamp: stamp[0] > limit)
-            return all(page.take(lines, limit) for lines in file.lines_before(place))
+            all(page.take(lines, limit) for lines in file.lines_before(place))
+        return page.is_open

@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from storage import record
-from storage.active_segment import ActiveSegment, NotTakenBack, SyncFailed
-from storage.errors import DiskFailed, LogStopped, from_os_error
+from storage import disk, record
+from storage.active_segment import (
+    CUT,
+    EXCHANGED,
+    GONE,
+    GROWN,
+    ActiveSegment,
+    NotTakenBack,
+    SyncFailed,
+)
+from storage.errors import DiskFailed, LogDisplaced, LogStopped, from_os_error
 from storage.log_state import Mark, SyncPolicy
 from storage.recovery import Recovered
-from storage.segments import Compression, Segment, segment_path
+from storage.segments import Compression, Segment, list_segments, segment_path
 
 # The log evens out a smaller step back of the clock; a larger one begins a new segment.
 CLOCK_STEP_MAX = timedelta(minutes=5)
@@ -30,9 +38,19 @@ class LogSettings:
     boot_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Displacement:
+    """What became of a file of the log. `is_lost`: acknowledged records may be gone with it."""
+
+    segment: str
+    reason: str
+    is_lost: bool
+
+
 class LogTail:
     """`segments` are all segments of the log; records are appended to the last one. `last_seq` is
-    the newest number given out."""
+    the newest number given out. `displaced`: why it has stopped, if it was not for a failed
+    flush."""
 
     def __init__(
         self, folder: Path, settings: LogSettings, found: Recovered, last_seq: int
@@ -49,6 +67,7 @@ class LogTail:
         # Acknowledged records whose flush failed; the next segment begins with them.
         self._carried: bytes | None = None
         self._carried_from = 0
+        self.displaced: Displacement | None = None
         if found.segments and found.last_seq == last_seq:
             newest = found.segments[-1]
             self._resumable = newest if newest.compression is Compression.OFF else None
@@ -84,6 +103,9 @@ class LogTail:
         policy = self._settings.sync
         if policy is SyncPolicy.ALWAYS or (must_sync and policy is SyncPolicy.INTERVAL):
             self._sync(before)
+        # Behind the flush: what is acknowledged was where a restart looks for it.
+        if (reason := active.displacement()) is not None:
+            raise self._displace(active.path, reason, before)
         self.last_seq = seqs.stop - 1
         self._last_timestamp = stamp
         return lines
@@ -93,6 +115,29 @@ class LogTail:
         self._check_running()
         if self._active is not None:
             self._sync(self._active.size_bytes)
+
+    def look(self) -> None:
+        """Look whether all files are where they were. Raises LogDisplaced, and DiskFailed."""
+        self._check_running()
+        if self._active is not None:
+            self.sync()
+            if (reason := self._active.displacement()) is not None:
+                raise self._displace(self._active.path, reason, self._active.size_bytes)
+        try:
+            present = {segment.key for segment in list_segments(self._folder)}
+        except FileNotFoundError:
+            present = set()
+        except OSError as error:
+            raise from_os_error(error, f"looking into {self._folder}") from error
+        for segment in self.segments:
+            if segment.key not in present:
+                raise self._displace(segment.path, GONE)
+
+    def keep_only(self, present: Sequence[Segment]) -> None:
+        """Forget the files that are gone; the newest, which `reopen` has made, stays."""
+        found = {segment.key: segment for segment in present}
+        *older, newest = self.segments
+        self.segments[:] = [found[s.key] for s in older if s.key in found] + [newest]
 
     def roll(self) -> None:
         """Close the active segment; the next append begins another. An empty segment does not
@@ -111,7 +156,7 @@ class LogTail:
         if self._carried is None:
             return
         self._begin(timestamp, self._carried_from, self._carried)
-        self._carried = None
+        self._carried = self.displaced = None
 
     def close(self, timestamp: str) -> Mark | None:
         """Flush and close; return where the log ends. Raises StorageError."""
@@ -136,6 +181,8 @@ class LogTail:
         return Mark(segment=name, size_bytes=size, last_seq=seq)
 
     def _check_running(self) -> None:
+        if self.displaced is not None:
+            raise LogDisplaced(f"{self.displaced.segment} {self.displaced.reason}")
         if self.is_stopped:
             raise LogStopped(f"{self._folder}: stopped after a failed flush; it must be reopened")
 
@@ -153,11 +200,14 @@ class LogTail:
 
     def _opened(self, timestamp: str) -> ActiveSegment:
         if self._active is None and self._resumable is not None:
+            path = self._resumable.path
             try:
-                self._active = ActiveSegment.reopen(
-                    self._resumable.path, self._size_found, self.last_seq
-                )
+                self._active = ActiveSegment.reopen(path, self._size_found, self.last_seq)
+            except FileNotFoundError:
+                raise self._displace(path, GONE) from None
             except OSError as error:
+                if error.errno in disk.UNREADABLE:  # a link, or a folder, has that name now
+                    raise self._displace(path, EXCHANGED) from None
                 raise from_os_error(error, f"opening a segment in {self._folder}") from error
         elif self._active is None:
             self._begin(timestamp, self.last_seq + 1, b"")
@@ -171,6 +221,8 @@ class LogTail:
         except OSError as error:
             if isinstance(error, SyncFailed):
                 self._carried, self._carried_from = data, first_seq
+            if isinstance(error, FileNotFoundError) and self.displaced is None:
+                raise self._displace(self._folder, GONE) from None
             raise from_os_error(error, f"beginning a segment in {self._folder}") from error
         self.segments.append(Segment(first_seq, path.name[21:37], path))
 
@@ -183,6 +235,27 @@ class LogTail:
         except OSError as error:
             self._stop(acknowledged_bytes)
             raise DiskFailed(f"flushing {self._folder}: {error.strerror}") from error
+
+    def _displace(
+        self, path: Path, reason: str, acknowledged_bytes: int | None = None
+    ) -> LogDisplaced:
+        """Give up the open file; return the error to raise."""
+        held_records = acknowledged_bytes is None or acknowledged_bytes > 0
+        # What a file held that is gone is counted when the log goes on: it may be back by then.
+        is_lost = held_records and reason != GONE
+        self.displaced = Displacement(path.name, reason, is_lost)
+        self._closed = None
+        if self._carried is None:
+            self._carried, self._carried_from = b"", self.last_seq + 1
+        if (
+            self._active is not None
+            and acknowledged_bytes is not None
+            and reason not in (CUT, GROWN)
+        ):
+            with contextlib.suppress(OSError):  # nobody looks for it there
+                self._active.cut(acknowledged_bytes)
+        self._close_file()
+        return LogDisplaced(f"{path} {reason}")
 
     def _stop(self, acknowledged_bytes: int) -> None:
         assert self._active is not None

@@ -12,10 +12,16 @@ from storage.errors import from_os_error
 from storage.landmarks import Landmarks
 from storage.log_reader import LogReader
 from storage.log_state import LogState, SyncPolicy, new_log_id
-from storage.log_tail import LogSettings, LogTail
+from storage.log_tail import Displacement, LogSettings, LogTail
 from storage.pages import MissingRecords
 from storage.recovery import Recovered, recover
-from storage.segments import Compression, Segment, last_counting_seqs, removable_before
+from storage.segments import (
+    Compression,
+    Segment,
+    last_counting_seqs,
+    list_segments,
+    removable_before,
+)
 
 # What recovery reads of a log, at most, after a crash: about so much.
 CHECKPOINT_BYTES = 1024 * 1024
@@ -28,6 +34,14 @@ class Bounds:
     log_id: str
     first_seq: int
     last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A file that was taken away from under the log: what happened, and which records went."""
+
+    sentence: str
+    missing: tuple[MissingRecords, ...]
 
 
 class MessageLog:
@@ -157,10 +171,50 @@ class MessageLog:
         Raises DiskFailed."""
         self._tail.roll()
 
-    def reopen(self, timestamp: str) -> None:
+    def reopen(self, timestamp: str) -> Loss | None:
         """Go on after a failed flush, in a new segment that begins with what was acknowledged and
-        may not have reached the device. Raises StorageError, and then the log is still stopped."""
+        may not have reached the device. Raises StorageError, and then the log is still stopped.
+
+        If it has stopped because others have taken its files, make what is missing, and return what
+        is lost. Its numbers continue. If records are gone, `state` has a new log_id: the caller
+        keeps it before anything is acknowledged.
+        """
+        if self._tail.displaced is None:
+            self._tail.reopen(timestamp)
+            return None
+        return self._restore(timestamp, self._tail.displaced)
+
+    def look(self) -> None:
+        """Look whether all files are where they were. Raises LogDisplaced, and DiskFailed."""
+        self._tail.look()
+
+    def _restore(self, timestamp: str, what: Displacement) -> Loss:
+        try:
+            disk.make_folder(self._folder)
+            present = list_segments(self._folder)
+        except OSError as error:
+            raise from_os_error(error, f"making {self._folder} again") from error
+        known = list(self._tail.segments)
         self._tail.reopen(timestamp)
+        newest = self._tail.segments[-1]
+        ends = last_counting_seqs([*known, newest], 0)
+        keys = {segment.key for segment in present}
+        missing = tuple(
+            MissingRecords(segment.first_seq, end)
+            for segment, end in zip(known, ends, strict=False)
+            if segment.key not in keys and end >= segment.first_seq
+        )
+        self._tail.keep_only(present)
+        self._first_seq = self._tail.segments[0].first_seq
+        self._landmarks = Landmarks()  # a file may be another one under its old name
+        is_lost = what.is_lost or bool(missing)
+        self._noted(
+            log_id=new_log_id() if is_lost else self.state.log_id,
+            checkpoint=self._tail.mark(),
+            clean=None,
+            lost_seq=newest.first_seq - 1 if is_lost else self.state.lost_seq,
+        )
+        return Loss(f"{what.segment} {what.reason} while the server ran", missing)
 
     def take_compressed(self, name: str, compression: Compression) -> bool:
         """Exchange a closed segment for its compressed form, which lies whole and flushed beside it
@@ -211,10 +265,9 @@ def open_log(folder: Path, settings: LogSettings, state: LogState | None) -> Mes
         known = state or LogState(log_id=new_log_id(), boot_id=settings.boot_id)
         found = recover(folder, known)
         if not found.was_clean:
-            for leftover in folder.glob(
-                "*.jsonl*.new"
-            ):  # of a compressor, or a start, that was killed
-                leftover.unlink()
+            for leftover in folder.glob("*.jsonl*.new"):
+                if leftover.is_file():  # of a compressor, or a start, that was killed
+                    leftover.unlink()
     except OSError as error:
         raise from_os_error(error, f"opening the log {folder}") from error
     opened = _opened_state(known, settings, found)
@@ -249,4 +302,4 @@ def _opened_state(known: LogState, settings: LogSettings, found: Recovered) -> L
     )
 
 
-__all__ = ["Bounds", "LogSettings", "MessageLog", "open_log"]
+__all__ = ["Bounds", "LogSettings", "Loss", "MessageLog", "open_log"]

@@ -99,18 +99,26 @@ class BackwardFilling:
         self._size = 0
         self._max_bytes = max_bytes
         self._max_count = max_count
+        self._is_full = False
+
+    @property
+    def is_open(self) -> bool:
+        return not self._is_full and len(self._items) < self._max_count
 
     def take(self, lines: Sequence[bytes], limit: int) -> bool:
         """Take the sound records among these lines with numbers up to `limit`; return False if the
-        page is full or reaches down to `lowest`."""
+        page is full, or if the lines before these are older than `lowest`."""
         items, size, position = self._items, self._size, self.position
         has_more = True
         for _, number, line in reversed(list(record.sound_records(lines))):
             if number > position or number > limit:
                 continue
-            is_large = bool(items) and size + len(line) > self._max_bytes
-            if number < self._lowest or len(items) >= self._max_count or is_large:
+            if number < self._lowest:  # what lies in between is missing
                 has_more = False
+                break
+            is_large = bool(items) and size + len(line) > self._max_bytes
+            if len(items) >= self._max_count or is_large:
+                self._is_full, has_more = True, False
                 break
             if number < position:
                 items.append(MissingRecords(number + 1, position))
@@ -125,10 +133,10 @@ class BackwardFilling:
 
     def skip_to(self, seq: int) -> bool:
         """Note that everything from there on is missing."""
-        if self.position >= seq and len(self._items) < self._max_count:
+        if self.position >= seq and self.is_open:
             self._items.append(MissingRecords(seq, self.position))
             self.position = seq - 1
-        return len(self._items) < self._max_count
+        return self.is_open
 
     def backwards(self) -> Page:
         return Page(tuple(reversed(self._items)), self.position + 1, self._newest)

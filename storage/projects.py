@@ -1,7 +1,11 @@
 """The metadata of projects: one versioned JSON file each, replaced atomically."""
 
+import contextlib
+import errno
+import os
 import secrets
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +17,10 @@ from storage.layout import DataLayout
 from storage.log_state import LogState
 
 META_VERSION = 1
+# What a rename says where it leads to another file system, or moves a mount.
+_OTHER_FILE_SYSTEM = {errno.EXDEV, errno.EBUSY, errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
+# A file of that name in a project's folder: the project is deleted.
+_DELETED = ".deleted"
 
 
 class ProjectMeta(BaseModel):
@@ -62,13 +70,17 @@ class ProjectStore:
     def load_all(self) -> list[ProjectMeta | Unreadable]:
         """Return every project, by id. First finish what a crash has cut short: deletions, and
         creations that had no metadata yet."""
-        for leftover in self._layout.trash.iterdir():
-            shutil.rmtree(leftover, ignore_errors=True)
+        for place in self._layout.trash_places:
+            for leftover in place.iterdir() if place.is_dir() else ():
+                shutil.rmtree(leftover, ignore_errors=True)
         found: list[ProjectMeta | Unreadable] = []
         for folder in sorted(self._layout.projects.iterdir()):
             if not self._layout.is_project_id(folder.name) or not folder.is_dir():
                 continue  # not one of ours
             try:
+                if _is_deleted(folder):
+                    _empty(folder)
+                    continue
                 if _never_began(folder):
                     shutil.rmtree(folder, ignore_errors=True)
                     continue
@@ -94,26 +106,35 @@ class ProjectStore:
 
     def save(self, meta: ProjectMeta) -> None:
         """Save the metadata, durably; the version before it stays beside it."""
+        self._layout.check_ours()
         write_meta(self._layout.project(meta.project_id), meta)
 
     def remove(self, project_id: str) -> None:
         """Delete a project's data: a crash in the middle leaves all of it or nothing."""
-        grave = self._layout.trash / f"{project_id}.{secrets.token_hex(4)}"
-        self._move(self._layout.project(project_id), grave)
-        shutil.rmtree(grave, ignore_errors=True)
+        folder = self._layout.project(project_id)
+        try:
+            grave = self._move(
+                folder, self._layout.trash_places, f"{project_id}.{secrets.token_hex(4)}"
+            )
+        except Immovable:  # it is a mount, say
+            _mark_deleted(folder)
+            _empty(folder)
+        else:
+            shutil.rmtree(grave, ignore_errors=True)
 
     def keep(self, meta: ProjectMeta) -> None:
         """Put a deleted project's history aside for a later project with the same id and folder."""
         log_id = meta.log.log_id if meta.log else secrets.token_hex(8)
-        self._move(
-            self._layout.project(meta.project_id), self._layout.kept / f"{meta.project_id}~{log_id}"
-        )
+        folder = self._layout.project(meta.project_id)
+        self._move(folder, self._layout.kept_places, f"{meta.project_id}~{log_id}")
 
     def clear_way(self, project_id: str) -> None:
         """Put aside what a failed deletion or creation has left under an id, before a project is
         made: a new project never takes it over."""
         folder = self._layout.project(project_id)
         try:
+            if folder.exists() and _is_deleted(folder):
+                _empty(folder)
             if not folder.exists() or _never_began(folder):
                 return
         except OSError as error:
@@ -126,23 +147,81 @@ class ProjectStore:
 
     def take_kept(self, project_id: str, path: str) -> ProjectMeta | None:
         """Bring a kept history back and return its metadata; None if there is none."""
-        for folder in sorted(self._layout.kept.glob(f"{project_id}~*")):
+        places = self._layout.kept_places
+        found = [folder for place in places for folder in sorted(place.glob(f"{project_id}~*"))]
+        for folder in found:
             try:
                 meta = read_meta(folder)
             except MetadataUnreadable:
                 continue
             if (meta.project_id, meta.path) == (project_id, path):
-                self._move(folder, self._layout.project(project_id))
+                self._bring_back(folder, project_id)
                 return meta
         return None
 
-    def _move(self, source: Path, target: Path) -> None:
+    def _bring_back(self, folder: Path, project_id: str) -> None:
         try:
-            source.rename(target)
-            disk.sync_folder(source.parent)
-            disk.sync_folder(target.parent)
-        except OSError as error:
-            raise from_os_error(error, f"moving {source} to {target}") from error
+            self._move(folder, (self._layout.projects,), project_id)
+        except Immovable as error:
+            # Copying gigabytes would hold up everybody.
+            beside = self._layout.kept_places[-1]
+            disk.make_folder(beside)
+            raise DiskFailed(f"{error}; move it by hand first: mv {folder} {beside}") from error
+
+    def _move(self, source: Path, places: Sequence[Path], name: str) -> Path:
+        """Move a folder to the first of these places that is on its file system; return where it
+        is now. Raises Immovable if there is none."""
+        failure: OSError | None = None
+        for place in places:
+            target = place / name
+            try:
+                if not place.is_dir():
+                    disk.make_folder(place)
+                source.rename(target)
+                disk.sync_folder(source.parent)
+                disk.sync_folder(place)
+            except OSError as error:
+                if error.errno not in _OTHER_FILE_SYSTEM:
+                    raise from_os_error(error, f"moving {source} to {target}") from error
+                failure = failure or error
+            else:
+                return target
+        reason = failure.strerror if failure is not None else "no place"
+        raise Immovable(f"{source} cannot be moved to {places[0]}: {reason}")
+
+
+class Immovable(DiskFailed):
+    """The file system does not rename this folder to another one."""
+
+
+def _is_deleted(folder: Path) -> bool:
+    return (folder / _DELETED).exists()
+
+
+def _mark_deleted(folder: Path) -> None:
+    """Note durably that what is in a folder counts no more. Raises StorageError."""
+    try:
+        with disk.writing(folder / _DELETED):
+            pass
+        disk.sync_folder(folder)
+    except OSError as error:
+        raise from_os_error(error, f"deleting {folder}") from error
+
+
+def _empty(folder: Path) -> None:
+    """Remove a folder that is marked as deleted; the mark goes last. What cannot be removed waits
+    for the next start."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != _DELETED:
+            with contextlib.suppress(OSError):
+                path.unlink()
+    if {path.name for path in folder.iterdir()} == {_DELETED}:
+        with contextlib.suppress(OSError):
+            disk.sync_folder(folder)
+            (folder / _DELETED).unlink()
+            folder.rmdir()  # a mount stays, empty
 
 
 def _never_began(folder: Path) -> bool:
@@ -157,6 +236,32 @@ def write_meta(folder: Path, meta: ProjectMeta) -> None:
         disk.replace_file(folder / "meta.json", data, keep_as=folder / "meta.json.old")
     except OSError as error:
         raise from_os_error(error, f"saving the metadata of {meta.project_id}") from error
+
+
+class MetaFile:
+    """The metadata of one project as its log's owner writes it, who notices if others take the file
+    away."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._name = os.fspath(folder / "meta.json")
+        self._written = self._now()
+
+    def write(self, meta: ProjectMeta) -> None:
+        """Save the metadata, as `write_meta`."""
+        write_meta(self._folder, meta)
+        self._written = self._now()
+
+    def is_in_place(self) -> bool:
+        """Return True if the file is the one that was written last. One stat: 2 µs."""
+        return self._written is not None and self._now() == self._written
+
+    def _now(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(self._name)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def read_meta(folder: Path) -> ProjectMeta:

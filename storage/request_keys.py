@@ -34,6 +34,8 @@ class RequestKeyFile:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "keys.jsonl"
+        self._known: dict[str, KeyedExecution] = {}  # so that a lost file can be made again
+        self._file: tuple[int, int] | None = None
         self._unsaved: list[KeyedExecution] = []
         self._lines = 0
         self.has_news = False
@@ -47,31 +49,53 @@ class RequestKeyFile:
         except OSError as error:
             raise from_os_error(error, f"reading {self._path}") from error
         self._lines = len(lines)
-        found = {run.request_key: run for line in lines if (run := _parse(line)) is not None}
-        return list(found.values())[-REQUEST_KEYS_KEPT:]
+        self._file = self._now()
+        for line in lines:
+            if (run := _parse(line)) is not None:
+                self._remember(run)
+        return list(self._known.values())
+
+    def is_in_place(self) -> bool:
+        """Return True if the file is the one that was read or written last."""
+        return self._now() == self._file
 
     def note(self, run: KeyedExecution) -> None:
         """Keep one more, with the next `save`."""
         self._unsaved.append(run)
+        self._remember(run)
         self.has_news = True
 
     def save(self) -> None:
         """Make durable what was noted."""
-        if not self._unsaved:
+        in_place = self.is_in_place()
+        if not self._unsaved and in_place:
             return
-        data = b"".join(_line(run) for run in self._unsaved)
         try:
-            if self._lines + len(self._unsaved) > LINES_MAX:
-                kept = [*self.load(), *self._unsaved][-REQUEST_KEYS_KEPT:]
+            if not in_place or self._lines + len(self._unsaved) > LINES_MAX:
+                kept = self._known.values()
                 disk.replace_file(self._path, b"".join(_line(run) for run in kept))
                 self._lines = len(kept)
             else:
-                self._append(data)
+                self._append(b"".join(_line(run) for run in self._unsaved))
                 self._lines += len(self._unsaved)
         except OSError as error:
             raise from_os_error(error, f"writing {self._path}") from error
+        self._file = self._now()
         self._unsaved.clear()
         self.has_news = False
+
+    def _remember(self, run: KeyedExecution) -> None:
+        self._known.pop(run.request_key, None)
+        self._known[run.request_key] = run
+        if len(self._known) > REQUEST_KEYS_KEPT:
+            del self._known[next(iter(self._known))]
+
+    def _now(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _append(self, data: bytes) -> None:
         is_new = not self._path.exists()

@@ -44,6 +44,11 @@ class Segment:
     compression: Compression = Compression.OFF
 
     @property
+    def key(self) -> tuple[int, str]:
+        """Return what stays the same when the file is compressed."""
+        return self.first_seq, self.created
+
+    @property
     def name(self) -> str:
         """Return the name that the file got first, without the suffix of its compression."""
         return self.path.name.removesuffix(self.compression.suffix)

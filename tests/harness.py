@@ -137,6 +137,12 @@ class HubProcess:
             options.setdefault("ssl", self.tls.trusting())
         return WireClient(self.url, **options)
 
+    def wait(self) -> int:
+        """Wait until the server ends by itself; return its exit code."""
+        assert self._process is not None
+        self._process.wait(TIMEOUT_S)
+        return self.stop()
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Stop the server and return its exit code; 0 if it had ended before."""
         if self._process is None:

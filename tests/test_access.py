@@ -24,6 +24,7 @@ from actors.config.sources import load
 from actors.frontend.conversation import LOCKED_MESSAGES_MAX
 from actors.frontend.unix_listener import UnixListener
 from actors.limits.peer import Peer
+from actors.runtime.problems import Problems
 from actors.server.doors import Doors
 from actors.watch.reloader import FileReloader
 from claudehub.cli.main import main
@@ -314,7 +315,9 @@ def test_a_hub_that_cannot_notice_revoked_keys_stops(
     with contextlib.ExitStack() as stack:
         config = load({"ws_port": "0", "authorized_keys": str(keys.file), "claude_cmd": "sh"})
         doors, trail = Doors(config, stack), AuditTrail(FrozenClock())
-        (reloader,) = doors.reloaders(Probe().actor_ref, ManualTimers(), trail, died.append)
+        (reloader,) = doors.reloaders(
+            Probe().actor_ref, ManualTimers(), trail, died.append, Problems()
+        )
         reloader.on_failure(ValueError, ValueError("bug"), None)  # type: ignore[attr-defined]
     assert len(died) == 1
 

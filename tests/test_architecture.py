@@ -31,6 +31,7 @@ ACTOR_OF = {
     "actors/runtime/base.py": "every actor",
     "actors/server/": "main thread",
     "actors/watch/project_files.py": "FileWatcher",
+    "actors/watch/places.py": "PlaceWatcher",
     "actors/watch/reloader.py": "FileReloader",
 }
 # Callbacks that other threads call.
@@ -52,6 +53,7 @@ RECEIVERS = {
     "FileReloader": messages.FileReloaderMessage,
     "FileWatcher": messages.FileWatcherMessage,
     "Hub": messages.HubMessage,
+    "PlaceWatcher": messages.PlaceWatcherMessage,
     "Project": messages.ProjectMessage,
     "Rotator": messages.RotatorMessage,
 }

@@ -21,6 +21,7 @@ from actors.audit.trail import FLOOD_LINES_PER_S, AuditTrail
 from actors.hub.metadata import error_info
 from actors.limits.peer import Peer
 from actors.messages.audit import AuditEntry, _AuditCheckDue, _AuditSyncDue
+from actors.runtime.problems import Problems
 from claudehub.cli.main import main
 from protocol import codec, requests
 from protocol.errors import ErrorCode, RequestRefused
@@ -174,12 +175,14 @@ class Audited:
         self.timers = ManualTimers()
         self.trail = AuditTrail(FrozenClock())
         self.died: list[str] = []
+        self.problems = Problems()
         self.auditor = Auditor(
             settings=AuditSettings(folder, 1 << 20, 30, retain_days=90, retain_bytes=0),
             trail=self.trail,
             clock=FrozenClock(),
             timers=self.timers,
             died=self.died.append,
+            problems=self.problems,
         )
         self.trail.goes_to(self.auditor.actor_ref)
         self.auditor.started()

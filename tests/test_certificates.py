@@ -1,13 +1,15 @@
 """Certificates of the server: a start names their faults, and a running server takes up new
 ones."""
 
+import errno
 import os
 import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,8 @@ from actors import messages
 from actors.access.keyring import Keyring
 from actors.audit.trail import AuditTrail
 from actors.frontend.certificates import CertificateError, Certificates
+from actors.runtime.problems import Problems
+from actors.watch import reloader as reloader_module
 from actors.watch.reloader import LOOK_S, FileReloader, _folders
 from actors.watch.stamps import ReloadFailed
 from tests.conftest import make_tls_files
@@ -87,7 +91,11 @@ def test_the_watcher_looks_soon_after_a_change_and_now_and_then(
 ) -> None:
     certificates, timers, hub = Certificates(files.certificate, files.key), ManualTimers(), Probe()
     watcher = FileReloader(
-        hub=hub.actor_ref, subject=certificates, timers=timers, trail=AuditTrail(FrozenClock())
+        hub=hub.actor_ref,
+        subject=certificates,
+        timers=timers,
+        trail=AuditTrail(FrozenClock()),
+        problems=Problems(),
     )
     watcher.on_start()
     try:
@@ -116,10 +124,69 @@ def test_a_change_before_the_watch_is_seen(files: TlsFiles, tmp_path: Path) -> N
         subject=certificates,
         timers=ManualTimers(),
         trail=AuditTrail(FrozenClock()),
+        problems=Problems(),
     )
     watcher.on_start()
     assert certificates.context() is not first
     watcher.on_stop()
+
+
+@pytest.fixture
+def reloader(files: TlsFiles) -> Iterator[FileReloader]:
+    made = FileReloader(
+        hub=Probe().actor_ref,
+        subject=Certificates(files.certificate, files.key),
+        timers=ManualTimers(),
+        trail=AuditTrail(FrozenClock()),
+        problems=Problems(),
+    )
+    yield made
+    made.on_stop()
+
+
+def look(reloader: FileReloader) -> list[str]:
+    reloader.on_receive(messages._FileLookDue(again=True))
+    return reloader._problems.now()
+
+
+def test_health_tells_that_files_cannot_be_read_until_they_can(
+    reloader: FileReloader, files: TlsFiles, tmp_path: Path
+) -> None:
+    reloader.on_start()
+    assert look(reloader) == []
+    files.key.rename(tmp_path / "away")
+    (problem,) = look(reloader)
+    assert problem.startswith("certificate: the old one stays: TLS_KEY: ")
+    (tmp_path / "away").rename(files.key)
+    assert look(reloader) == []
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.EMFILE, "no"), RuntimeError("no thread")])
+def test_files_are_watched_again_after_a_passing_failure(
+    reloader: FileReloader,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fault: Exception,
+) -> None:
+    def fail(*_: Any) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reloader_module, "begun", fail)
+        reloader.on_start()
+        for _ in range(3):
+            look(reloader)
+    assert reloader._observer is None and caplog.text.count("checked every 30 s only") == 1
+    look(reloader)
+    observer = reloader._observer
+    assert observer is not None
+    look(reloader)
+    assert reloader._observer is observer  # one that works is left alone
+    for emitter in observer.emitters:
+        emitter.stop()
+        emitter.join()
+    look(reloader)
+    assert reloader._observer is not observer and reloader._is_watching()
 
 
 def subject_of(hub: HubProcess, authority: Path) -> bool:
@@ -197,6 +264,7 @@ def test_the_server_stops_without_the_reloader_of_keys(
         subject=Certificates(files.certificate, files.key),
         timers=ManualTimers(),
         trail=AuditTrail(FrozenClock()),
+        problems=Problems(),
         died=died.append,
     )
     reloader.on_failure(ValueError, ValueError("bug"), None)

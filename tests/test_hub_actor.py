@@ -1,5 +1,6 @@
 """The Hub actor, unstarted, with projects that are probes."""
 
+import errno
 import threading
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,14 @@ class Setup:
         self.answers()
         return self.projects[name]
 
+    def closed_for_deletion(self, project_id: str) -> None:
+        (deletion,) = [
+            m for m in self.projects[project_id].take() if isinstance(m, messages.DeleteProject)
+        ]
+        self.hub.on_receive(
+            messages.ProjectClosed(project_id=project_id, meta=None, deletion=deletion)
+        )
+
     def died(self, project_id: str, *, started: bool = True) -> None:
         ref = self.projects[project_id].actor_ref
         self.hub.on_receive(
@@ -177,6 +186,58 @@ def test_a_failed_project_is_rebuilt_and_its_clients_learn_it(setup: Setup) -> N
     setup.ask(requests.ProjectDelete(project_id="a"))
     assert setup.answers()[0] == {"project_id": "a"}
     assert ProjectStore(setup.layout).load_all() == []
+
+
+def test_a_project_that_cannot_be_opened_is_tried_again(setup: Setup) -> None:
+    setup.made("a")
+    setup.died("a", started=False)
+    delays = []
+    for _ in range(9):
+        (due,) = [t for t in setup.timers.pending if isinstance(t.message, messages._ReopenDue)]
+        delays.append(due.delay_s)
+        setup.fire(messages._ReopenDue)
+        setup.died("a", started=False)
+    assert delays == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    setup.fire(messages._ReopenDue)
+    setup.opened("a")
+    setup.ask(requests.ProjectList())
+    told = setup.projects["a"].take()[-1]
+    assert isinstance(told, messages.Describe)
+    setup.died("a", started=False)
+    (due,) = [t for t in setup.timers.pending if isinstance(t.message, messages._ReopenDue)]
+    assert due.delay_s == 5
+
+
+def test_metadata_that_can_be_read_again_opens_its_project(setup: Setup) -> None:
+    ProjectStore(setup.layout).save(a_meta("a"))
+    path = setup.layout.project("a") / "meta.json"
+    path.rename(path.with_name("away"))
+    setup.hub.started()
+    setup.fire(messages._ReopenDue)
+    assert "a" not in setup.projects
+    path.with_name("away").rename(path)
+    setup.fire(messages._ReopenDue)
+    assert "a" in setup.projects
+    setup.fire(messages._ReopenDue)  # nothing is left to be done
+
+
+@pytest.mark.parametrize("meanwhile", ["deleted", "folder taken"])
+def test_a_project_is_not_opened_where_it_has_no_place_any_more(
+    setup: Setup, meanwhile: str
+) -> None:
+    folder = setup.folder("a")
+    ProjectStore(setup.layout).save(a_meta("x", path=folder))
+    path = setup.layout.project("x") / "meta.json"
+    path.rename(path.with_name("away"))
+    setup.hub.started()
+    if meanwhile == "deleted":
+        setup.ask(requests.ProjectDelete(project_id="x"))
+    else:
+        setup.made("a")
+        path.with_name("away").rename(path)
+    setup.fire(messages._ReopenDue)
+    assert "x" not in setup.projects
+    setup.hub.release()
 
 
 def test_a_project_that_fails_during_its_deletion_is_gone(setup: Setup) -> None:
@@ -254,6 +315,27 @@ def test_every_step_of_a_stop_has_its_time(setup: Setup) -> None:
 def test_a_hub_that_fails_ends_the_server(setup: Setup) -> None:
     setup.hub.on_failure(ValueError, ValueError("bug"), None)
     assert setup.deaths == ["the hub failed; the log above says why"]
+
+
+def test_health_tells_what_could_not_be_deleted(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    setup.made("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", fail)
+        setup.ask(requests.ProjectDelete(project_id="a"))
+        setup.closed_for_deletion("a")
+    setup.ask(requests.HealthCheck())
+    health = setup.answers()[-1]
+    assert health["status"] == "degraded"
+    assert "deletion of a: moving" in health["problems"][0]
+    assert "Read-only file system; it is back after the next start" in health["problems"][0]
+    setup.made("a")  # the way is cleared
+    setup.ask(requests.HealthCheck())
+    assert setup.answers()[-1]["status"] == "ok"
 
 
 def test_a_new_project_does_not_take_over_a_failed_deletions_data(setup: Setup) -> None:

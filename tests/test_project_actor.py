@@ -9,6 +9,7 @@ import pytest
 from actors import messages
 from actors.messages.replies import ReplyTo
 from actors.project.runs import DELETED, KILLED, STOPPED
+from actors.watch.project_files import FileWatcher
 from protocol import requests
 from protocol.claude import AgentLine, SessionChoice
 from protocol.updates import Outcome, UpdateType
@@ -174,6 +175,41 @@ def test_the_death_of_a_watcher_is_not_the_executors(setup: ProjectSetup) -> Non
     assert setup.project._status.describe().status == "executing"
 
 
+def test_a_watcher_that_failed_is_started_again(
+    setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Probe] = []
+
+    def start(**_: Any) -> Any:
+        if len(started) == 1:
+            started.append(Probe())
+            raise RuntimeError("can't start new thread")
+        started.append(Probe())
+        return started[-1].actor_ref
+
+    def pass_time() -> None:
+        setup.timers.fire(messages._WatcherDue)
+        setup.handle_own()
+
+    monkeypatch.setattr(FileWatcher, "start", start)
+    setup.project._watcher_is_due = False
+    setup.join()
+    problems = setup.settings.problems
+    assert len(started) == 1 and problems.now() == []
+    first = started[0].actor_ref
+    setup.tell(messages.ActorDied(child=first, name="w", reason="a bug", started=True))
+    assert problems.now() == ["files of p: changes are not noticed: a bug"]
+    pass_time()
+    assert problems.now() == ["files of p: changes are not noticed: can't start new thread"]
+    pass_time()
+    assert problems.now() == [] and len(started) == 3
+    second = started[2].actor_ref
+    setup.tell(messages.ActorDied(child=second, name="w", reason="a bug", started=True))
+    setup.ask(requests.ProjectLeave(project_id="p"))
+    pass_time()
+    assert problems.now() == [] and len(started) == 3  # nobody wants to know
+
+
 def test_an_executor_that_dies_fails_one_execution(setup: ProjectSetup) -> None:
     first = setup.execute()
     second = setup.execute()
@@ -199,6 +235,11 @@ def test_an_executor_that_dies_too_often_is_given_up(setup: ProjectSetup) -> Non
     assert setup.project._status.describe().status == "error"
     setup.ask(execute())
     assert setup.answers()[-1]["code"] == "internal"
+    setup.timers.fire(messages._ExecutorDue)  # what made it fail may be over
+    setup.handle_own()
+    assert setup.project._status.describe().status == "idle"
+    setup.execute()
+    assert setup.project._status.describe().status == "executing"
 
 
 def test_a_deletion_says_why_it_ended_what_ran(setup: ProjectSetup) -> None:

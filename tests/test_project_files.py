@@ -10,14 +10,23 @@ from typing import Any
 import pytest
 from watchdog.events import FileCreatedEvent
 from watchdog.observers import Observer
+from watchdog.observers.polling import PollingObserverVFS
 
 from actors import messages
 from actors.runtime.clock import SystemClock, ThreadTimers
+from actors.runtime.problems import Problems
 from actors.watch import project_files
-from actors.watch.project_files import NOTED_MAX, PATHS_MAX, FileWatcher, _Notes
+from actors.watch.project_files import (
+    NOTED_MAX,
+    PATHS_MAX,
+    RETRY_MAX_S,
+    RETRY_S,
+    FileWatcher,
+    _Notes,
+)
 from storage import ignore_rules
 from storage.ignore_rules import IgnoreRules
-from tests.fakes import ManualTimers, Probe
+from tests.fakes import ManualTimers, Probe, inbox_of
 from tests.processes import wait_until
 
 
@@ -33,6 +42,8 @@ class Watched:
             project=self.project.actor_ref,
             folder=str(folder),
             timers=self.timers,
+            problems=Problems(),
+            part="files",
         )
 
     def paths(self) -> set[str]:
@@ -49,6 +60,8 @@ def unstarted(project: Probe, folder: Path) -> FileWatcher:
         project=project.actor_ref,
         folder=str(folder),
         timers=ManualTimers(),
+        problems=Problems(),
+        part="files",
     )
 
 
@@ -87,7 +100,7 @@ def test_a_burst_is_one_report_with_limited_paths(watch: Any, scratch: Path) -> 
     assert any(m.truncated for m in watched.told)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM])
 def test_without_watches_the_watcher_polls(
     watch: Any,
     scratch: Path,
@@ -98,6 +111,12 @@ def test_without_watches_the_watcher_polls(
     class NoWatches:
         def schedule(self, *_: Any, **__: Any) -> None:
             raise OSError(number, os.strerror(number))
+
+        def stop(self) -> None:
+            pass
+
+        def is_alive(self) -> bool:
+            return False
 
     hurry(monkeypatch)
     monkeypatch.setattr(project_files, "Observer", NoWatches)
@@ -124,15 +143,107 @@ def test_without_watches_the_watcher_polls(
     assert not any("node_modules" in path for path in [*watched.paths(), *looked])
 
 
-def test_another_fault_ends_the_watcher(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken:
-        def schedule(self, *_: Any, **__: Any) -> None:
-            raise OSError(errno.EACCES, "no")
+class Broken(Observer):  # type: ignore[valid-type, misc]  # watchdog picks the class
+    """An observer that cannot begin."""
 
-    monkeypatch.setattr(project_files, "Observer", Broken)
-    watcher = unstarted(Probe(), scratch)
-    with pytest.raises(OSError, match="no"):
+    fault: Exception
+
+    def start(self) -> None:
+        raise self.fault
+
+
+def look(watcher: FileWatcher) -> float:
+    """Let the time pass until the watcher looks after its watch; return how long that was."""
+    timers: Any = watcher._timers
+    (due,) = [t for t in timers.pending if isinstance(t.message, messages._WatchDue)]
+    timers.fire(messages._WatchDue)
+    for message in inbox_of(watcher):
+        watcher.on_receive(message)
+    return float(due.delay_s)
+
+
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.EACCES, "no"), OSError(errno.EIO, "no"), RuntimeError("no")]
+)
+def test_a_fault_is_told_and_tried_again(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    project = Probe()
+    watcher = unstarted(project, scratch)
+    with monkeypatch.context() as patch:
+        patch.setattr(Broken, "fault", fault, raising=False)
+        patch.setattr(project_files, "Observer", Broken)
         watcher.started()
+        assert watcher._problems.now() == ["files: changes are not noticed at present: no"]
+        delays = [look(watcher) for _ in range(8)]
+    assert delays == sorted(delays) and delays[0] == RETRY_S and delays[-1] == RETRY_MAX_S
+    assert (
+        watcher._problems.now() == ["files: changes are not noticed at present: no"]
+        and not project.take()
+    )
+    look(watcher)
+    assert watcher._problems.now() == []
+    assert project.take() == [messages.FilesChanged(paths=(), truncated=True)]
+    look(watcher)
+    assert look(watcher) == RETRY_S
+    watcher.release()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_polling_ends_when_there_are_watches_again(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    project = Probe()
+    watcher = unstarted(project, scratch)
+    with monkeypatch.context() as patch:
+        patch.setattr(Broken, "fault", OSError(number, "no"), raising=False)
+        patch.setattr(project_files, "Observer", Broken)
+        watcher.started()
+        polling = watcher._observer
+        assert isinstance(polling, PollingObserverVFS)
+        look(watcher)
+        assert watcher._observer is polling  # it goes on meanwhile
+    look(watcher)
+    assert not isinstance(watcher._observer, PollingObserverVFS) and not polling.is_alive()
+    assert project.take() == []  # nothing was missed
+    watcher.release()
+
+
+@pytest.mark.parametrize("way", ["replaced", "moved and back"])
+def test_the_folder_that_has_the_name_is_watched(scratch: Path, way: str) -> None:
+    folder = scratch / "p"
+    folder.mkdir()
+    project = Probe()
+    watcher = unstarted(project, folder)
+    watcher.started()
+    look(watcher)
+    first = watcher._observer
+    assert first is not None
+    folder.rename(scratch / "elsewhere")
+    if way == "replaced":
+        folder.mkdir()
+    else:
+        look(watcher)
+        assert "not noticed" in watcher._problems.now()[0]
+        (scratch / "elsewhere").rename(folder)
+    look(watcher)
+    assert watcher._observer not in (None, first)
+    assert messages.FilesChanged(paths=(), truncated=True) in project.take()
+    (folder / "new").touch()
+    wait_until(lambda: any("new" in path for path in watcher._notes._paths))
+    watcher.release()
+
+
+def test_a_watch_that_has_ended_begins_again(scratch: Path) -> None:
+    watcher = unstarted(Probe(), scratch)
+    watcher.started()
+    assert watcher._observer is not None
+    for emitter in watcher._observer.emitters:  # as watchdog does it when its folder is deleted
+        emitter.stop()
+        emitter.join()
+    look(watcher)
+    assert all(emitter.is_alive() for emitter in watcher._observer.emitters)
+    watcher.release()
 
 
 class FewWatches:
@@ -151,6 +262,10 @@ class FewWatches:
             raise OSError(errno.ENOSPC, "No space left on device")
         FewWatches.left -= 1
         self.observer.start()
+
+    @property
+    def emitters(self) -> Any:
+        return self.observer.emitters
 
     def is_alive(self) -> bool:
         return self.observer.is_alive()
@@ -247,11 +362,11 @@ def test_paths_beyond_the_limit_count_as_changed(
 
 
 def test_a_folder_that_became_a_link_is_not_watched(
-    scratch: Path, caplog: pytest.LogCaptureFixture
+    scratch: Path,
 ) -> None:
     (scratch / "elsewhere").mkdir()
     (scratch / "p").symlink_to("elsewhere")
     watcher = unstarted(Probe(), scratch / "p")
     watcher.started()
-    assert watcher._observer is None and "leads elsewhere" in caplog.text
+    assert watcher._observer is None and "leads elsewhere" in watcher._problems.now()[0]
     assert list(watcher._worth_a_look(None)) == []

@@ -1,8 +1,10 @@
 """The Rotator, unstarted: what it tells, when it is careful, and its compressing child."""
 
+import errno
 import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from freezegun import freeze_time
 
 from actors import messages
 from actors.directory import LocalDirectory, LocalProject
+from actors.feed.compression import RETRY_MAX_S, RETRY_S
 from actors.feed.rotator import CAUTION_S, CHECK_PERIOD_S, SPREAD_S, RotationSettings, Rotator
+from actors.runtime.problems import Problems
 from storage.layout import DataLayout
 from storage.message_log import open_log
 from storage.segments import Compression, list_segments
@@ -45,6 +49,7 @@ class Setup:
         self.layout = DataLayout(root)
         self.layout.create()
         self.clock, self.timers = SteppedClock(), ManualTimers()
+        self.problems = Problems()
         self.projects = {name: Probe() for name in ("a", "b")}
         self.directory = LocalDirectory()
         for name, probe in self.projects.items():
@@ -61,6 +66,7 @@ class Setup:
             ),
             clock=self.clock,
             timers=self.timers,
+            problems=self.problems,
         )
         self.rotator.started()
 
@@ -192,6 +198,43 @@ def test_a_file_that_cannot_be_compressed_stays_plain(
     assert len(setup.check()) == 1 and setup.rotator._compressing._child is None
     assert segment.path.exists()
     assert not list(segment.path.parent.glob("*.new"))
+    (problem,) = setup.problems.now()
+    assert segment.name in problem and "no whole line" in problem
+
+
+def test_compression_is_tried_again_after_a_passing_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(tmp_path, compression=Compression.GZIP)
+    make_log(setup, "a")
+    started: list[float] = []
+
+    def fail(*_: Any, **__: Any) -> None:
+        started.append(setup.clock.monotonic_s)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", fail)
+        for _ in range(40):  # the rotator lives on
+            setup.check()
+            setup.clock.pass_time(CHECK_PERIOD_S)
+        assert "Too many open files" in setup.problems.now()[0]
+    waits = [round(b - a) for a, b in pairwise(started)]
+    assert waits == [RETRY_S, 2 * RETRY_S]
+    setup.clock.pass_time(RETRY_MAX_S)
+    told = setup.check() + finish(setup)
+    assert [m for m in told if isinstance(m, messages.SegmentCompressed)]
+    assert setup.problems.now() == []
+
+
+def test_a_compressed_file_that_nobody_took_is_handed_over_again(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, compression=Compression.GZIP)
+    make_log(setup, "a")
+    for _ in range(2):
+        told = setup.check() + finish(setup)
+        assert len([m for m in told if isinstance(m, messages.SegmentCompressed)]) == 1
+        assert not [m for m in setup.check() if isinstance(m, messages.SegmentCompressed)]
+        setup.clock.pass_time(RETRY_MAX_S)  # the exchange has failed
 
 
 def test_the_child_does_not_outlive_the_rotator(tmp_path: Path) -> None:

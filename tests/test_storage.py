@@ -107,7 +107,7 @@ def test_the_boot_id_and_the_free_space_are_read(tmp_path: Path) -> None:
 
 
 def test_one_server_uses_a_data_folder(layout: DataLayout) -> None:
-    lock, other = DataLock(layout.lock_file), DataLock(layout.lock_file)
+    lock, other = DataLock(layout.root / "lock"), DataLock(layout.root / "lock")
     lock.acquire()
     with pytest.raises(AlreadyLocked, match=str(os.getpid())):
         other.acquire()
@@ -118,7 +118,7 @@ def test_one_server_uses_a_data_folder(layout: DataLayout) -> None:
 
 
 def test_a_child_process_does_not_hold_the_lock(layout: DataLayout) -> None:
-    lock = DataLock(layout.lock_file)
+    lock = DataLock(layout.root / "lock")
     lock.acquire()
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     lock.release()

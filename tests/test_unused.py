@@ -44,7 +44,6 @@ EXCEPTIONS = {
         "handle_error",
         "max_message_size",
         "num_tickets",
-        "request_queue_size",
         "server_bind",
         "verify_request",
     },

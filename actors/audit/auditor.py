@@ -18,8 +18,10 @@ from actors.messages.audit import (
 )
 from actors.runtime.base import Actor
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.problems import Problems
 from protocol import codec
 from storage.audit import AuditLog
+from storage.errors import NO_ROOM
 
 logger = logging.getLogger("claudehub.audit")
 
@@ -29,6 +31,9 @@ SYNC_S = 1.0
 CHECK_PERIOD_S = 3600.0
 # Plain HTTP requests have one line in that time.
 PLAIN_REQUESTS_S = 60.0
+# A hub whose audit log takes no line for so long stops.
+WITHOUT_MAX_S = 60.0
+PART = "audit log"
 # The names in the file that differ from those in the code.
 _NAMES = {"fingerprint": "key"}
 
@@ -57,6 +62,7 @@ class Auditor(Actor):
         clock: Clock,
         timers: Timers,
         died: Callable[[str], None],
+        problems: Problems,
     ) -> None:
         super().__init__(parent=None, name="auditor")
         self._settings = settings
@@ -64,10 +70,12 @@ class Auditor(Actor):
         self._clock = clock
         self._timers = timers
         self._died = died
+        self._problems = problems
         # Here and not in `started`: if the log cannot be opened, the server does not start.
         self._log = AuditLog(settings.folder, settings.rotate_bytes)
         self._sync_due = False
         self._missing = 0
+        self._failing_since_s: float | None = None
 
     def started(self) -> None:
         self._timers.after(CHECK_PERIOD_S, self.actor_ref, _AuditCheckDue())
@@ -111,14 +119,27 @@ class Auditor(Actor):
         try:
             self._log.append(codec.dumps(facts) + b"\n", self._clock.now())
         except OSError as error:
-            if not self._missing:
-                logger.error("the audit log cannot be written: %s", error)
             self._missing += 1 + entry.suppressed
+            self._not_written(error)
             return
         self._missing = 0
+        self._failing_since_s = None
+        self._problems.note(PART, self._log.problem)
         if not self._sync_due:
             self._sync_due = True
             self._timers.after(SYNC_S, self.actor_ref, _AuditSyncDue())
+
+    def _not_written(self, error: OSError) -> None:
+        """Give up a server whose audit log takes nothing. A full disk is no reason: it takes no
+        prompts either, and the next line says how many are missing."""
+        self._problems.note(PART, f"it cannot be written: {error.strerror or error}")
+        now_s = self._clock.monotonic()
+        if error.errno in NO_ROOM:
+            self._failing_since_s = None
+        elif self._failing_since_s is None:
+            self._failing_since_s = now_s
+        elif now_s - self._failing_since_s >= WITHOUT_MAX_S:
+            self._died(f"the audit log could not be written for a minute: {error}")
 
     def _sync(self) -> None:
         try:
@@ -127,6 +148,7 @@ class Auditor(Actor):
             # A second flush would succeed without writing anything, so the rest goes into a new
             # file.
             logger.error("the audit log cannot be flushed: %s", error)
+            self._problems.note(PART, f"it cannot be flushed: {error.strerror or error}")
             self._try(lambda: self._log.roll(self._clock.now()))
 
     def _check(self) -> None:

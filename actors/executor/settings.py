@@ -1,6 +1,6 @@
 """What all executors of a server share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from actors.executor.argument_space import ArgumentSpace
@@ -12,7 +12,8 @@ from actors.executor.walls import NO_WALLS, Walls
 class ExecutorSettings:
     """`command` is CLAUDE_CMD, split; `run_id` names this run of the server; `permission_mode` is
     PERMISSION_MODE, `background` AGENT_BACKGROUND, `timeout_s` EXEC_TIMEOUT. `keeps_warm`:
-    WARM_SESSIONS is not 0. `space` is for the options of a prompt."""
+    WARM_SESSIONS is not 0. `space` is for the options of a prompt. `is_ours`: no other server may
+    use the data folder by now."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
@@ -28,3 +29,4 @@ class ExecutorSettings:
     keeps_warm: bool = True
     warm_idle_s: float = 600.0
     walls: Walls = NO_WALLS
+    is_ours: Callable[[], bool] = lambda: True

@@ -76,6 +76,8 @@ class Starter:
     ) -> Worker:
         """Start a process. `model_named`: --resume would bring back a model of an earlier prompt.
         Raises OSError and ValueError."""
+        if not self._settings.is_ours():
+            raise OSError("the lock of the data folder was taken away; another hub may use it")
         for folder in wanted.rules.folders:
             identity(folder)
         is_new = self._settings.cli.knows_snapshots()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from storage.message_log import Loss
 from storage.pages import MissingRecords
 from storage.recovery import Recovered
 
@@ -18,6 +19,7 @@ class Damage:
         self.holes: list[MissingRecords] = []
         self._is_segment_gone = found.is_segment_gone
         self._has_lost_tail = found.has_lost_tail
+        self._event = ""
         for hole in (*known, *found.missing):
             self._add(hole)
 
@@ -25,6 +27,12 @@ class Damage:
         """Add holes; return True if one is new. Holes below `first_seq` were deleted on purpose."""
         added = [self._add(hole) for hole in missing if hole.first_seq >= first_seq]
         return any(added)
+
+    def note_loss(self, loss: Loss) -> None:
+        """Note that a file was taken away while the server ran."""
+        self._event = loss.sentence
+        for hole in loss.missing:
+            self._add(hole)
 
     def _add(self, hole: MissingRecords) -> bool:
         if len(self.holes) >= HOLES_MAX or any(_covers(known, hole) for known in self.holes):
@@ -45,6 +53,8 @@ class Damage:
             shown.append(f"{len(holes) - SHOWN_MAX} further ranges")
         if self._is_segment_gone:
             shown.insert(0, "a file of the log is gone")
+        if self._event:
+            shown.insert(0, self._event)
         if self._has_lost_tail:
             shown.insert(0, "its last records were damaged and are set aside")
         if not shown:

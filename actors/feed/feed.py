@@ -306,6 +306,15 @@ class Feed:
         except StorageError as error:
             self._failed(error)
 
+    def look(self) -> None:
+        """Look whether the log's files are where they were, also where nothing is written."""
+        if self.problem is not None:
+            return  # the next try to go on finds it
+        try:
+            self._log.look(self.stamp())
+        except StorageError as error:
+            self._failed(error)
+
     def notice_stop(self) -> None:
         """Look at the log after a failure while no batch was being written: a flush for the
         metadata may have stopped it."""

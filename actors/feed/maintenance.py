@@ -27,6 +27,7 @@ class Maintenance:
         try:
             match message:
                 case messages.RotateLog():
+                    self._feed.look()
                     self._feed.roll_if_older(message.created_before)
                 case messages.RetainLog():
                     self._log.retain(message.rules)

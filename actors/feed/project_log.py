@@ -10,12 +10,12 @@ from typing import Any
 
 from actors.feed.damage import Damage
 from actors.feed.open_records import OpenRecords, read_open
-from storage.errors import StorageError, from_os_error
+from storage.errors import LogDisplaced, StorageError, from_os_error
 from storage.layout import DataLayout
 from storage.log_reader import LogReader
 from storage.message_log import Bounds, LogSettings, open_log
 from storage.pages import MissingRecords
-from storage.projects import ProjectMeta, write_meta
+from storage.projects import MetaFile, ProjectMeta
 from storage.request_keys import KeyedExecution, RequestKeyFile
 from storage.retention import RetentionRules, trim_seq
 from storage.segments import Compression
@@ -33,17 +33,19 @@ class ProjectLog:
     """
 
     def __init__(self, layout: DataLayout, settings: LogSettings, meta: ProjectMeta) -> None:
-        self._folder = layout.project(meta.project_id)
+        self._layout = layout
+        folder = layout.project(meta.project_id)
+        self._meta_file = MetaFile(folder)
         self._log = log = open_log(layout.log(meta.project_id), settings, meta.log)
         # A clean stop leaves nothing to be saved at the start, and a hundred projects start at
         # once; but before the first record the metadata must say that this is no longer clean.
-        self._says_clean = meta.log is not None and meta.log.clean is not None
+        self._must_save = meta.log is not None and meta.log.clean is not None
         known = [MissingRecords(first, last) for first, last in log.state.missing]
         self._damage = Damage(known, log.found)
         log.note_missing(self._damage.holes)
         self.damage_problem = self._damage.problem(log.state.first_seq)
         self.meta = meta
-        self._keys = RequestKeyFile(self._folder)
+        self._keys = RequestKeyFile(folder)
         self.last_seq = log.bounds().last_seq
         self.wants_checkpoint = False
         self.open = OpenRecords()
@@ -124,9 +126,17 @@ class ProjectLog:
 
         `must_sync` makes it durable under LOG_SYNC=interval too.
         """
-        if self._says_clean:
+        if must_sync:
+            self._layout.check_ours()
+        if self._must_save:
             self.save()
-        lines = self._log.append_many(bodies, timestamp, must_sync=must_sync)
+        try:
+            lines = self._log.append_many(bodies, timestamp, must_sync=must_sync)
+        except LogDisplaced:
+            self.reopen(timestamp)
+            lines = self._log.append_many(bodies, timestamp, must_sync=must_sync)
+        if not self._meta_file.is_in_place():  # without it the records are of no project
+            self.save()
         self.last_seq += len(lines)
         self.wants_checkpoint = self._log.wants_checkpoint
         return lines
@@ -134,14 +144,32 @@ class ProjectLog:
     def sync(self) -> None:
         self._log.sync()
 
+    def look(self, timestamp: str) -> None:
+        """Look whether all files are where they were, and make what is missing."""
+        try:
+            self._log.look()
+        except LogDisplaced:
+            self.reopen(timestamp)
+        if not self._meta_file.is_in_place():
+            self.save()
+
     def roll_if_older(self, created_before: str) -> None:
         """Close the active segment if it began before that time, as segments' names write it."""
         if self._log.created and self._log.created < created_before:
             self._log.roll()
 
     def reopen(self, timestamp: str) -> None:
-        """Go on after a failed flush, in a new file."""
-        self._log.reopen(timestamp)
+        """Go on in a new file, after a failed flush, or where others have taken files away."""
+        if self._log.is_stopped:
+            self._layout.check_ours()
+        if (loss := self._log.reopen(timestamp)) is None:
+            return
+        self._damage.note_loss(loss)
+        self._log.note_missing(self._damage.holes)
+        self.damage_problem = self._damage.problem(self._log.state.first_seq)
+        logger.error("project %s: %s", self.meta.project_id, self.damage_problem)
+        self._must_save = True  # in any case: the new log_id comes before what is stored under it
+        self.save()
 
     # -- metadata ----------------------------------------------------------------------------
 
@@ -155,11 +183,12 @@ class ProjectLog:
 
     def save(self) -> None:
         """Make the metadata durable, with how far the log is and since when something is open."""
-        if self._keys.has_news:
+        self._layout.check_ours()
+        if self._keys.has_news or not self._keys.is_in_place():
             self._keys.save()
         self.change(log=self._log.note_checkpoint(), busy_since_seq=self.open.since_seq)
-        write_meta(self._folder, self.meta)
-        self._says_clean = self.wants_checkpoint = False
+        self._meta_file.write(self.meta)
+        self._must_save = self.wants_checkpoint = False
 
     # -- maintenance -------------------------------------------------------------------------
 
@@ -180,7 +209,7 @@ class ProjectLog:
             return
         # In this order: a file that is gone without notice is taken for a loss.
         self.change(log=self._log.note_trim(seq))
-        write_meta(self._folder, self.meta)
+        self._meta_file.write(self.meta)
         bounds = self._log.trim_before(seq)
         self.damage_problem = self._damage.problem(self._log.state.first_seq)
         logger.info("project %s: its log begins at %d now", self.meta.project_id, bounds.first_seq)
@@ -196,12 +225,14 @@ class ProjectLog:
         """Flush, close, and note that this stop was clean."""
         before = self.meta
         try:
+            self._layout.check_ours()
             self._keys.save()
             self.change(log=self._log.close(timestamp), busy_since_seq=None)
-            if self.meta != before:
-                write_meta(self._folder, self.meta)
+            if self.meta != before or not self._meta_file.is_in_place():
+                self._meta_file.write(self.meta)
         except StorageError as error:
             logger.error("project %s: closing: %s", self.meta.project_id, error)
+            self._log.abandon()
 
     def abandon(self) -> None:
         """Give the file back as a crash would leave it: the next start looks for what is

@@ -14,6 +14,7 @@ from actors.directory import LocalDirectory
 from actors.feed.compression import Compressing
 from actors.runtime.base import Actor
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from storage.layout import DataLayout
 from storage.retention import RetentionRules
@@ -54,13 +55,16 @@ class Rotator(Actor):
         settings: RotationSettings,
         clock: Clock,
         timers: Timers,
+        problems: Problems,
     ) -> None:
         super().__init__(parent=hub, name="rotator")
         self._directory = directory
         self._settings = settings
         self._clock = clock
         self._timers = timers
-        self._compressing = Compressing(settings.layout, settings.compression, directory)
+        self._compressing = Compressing(
+            settings.layout, settings.compression, directory, clock, problems
+        )
         self._last_check: tuple[datetime, float] | None = None
         self._cautious_until_s = 0.0
 

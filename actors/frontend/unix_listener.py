@@ -30,6 +30,7 @@ class UnixListener(Listener):
     """Create `path` with mode 0600, and remove it at the end."""
 
     address_family = socket.AF_UNIX
+    name = "socket"
 
     def __init__(self, path: Path) -> None:
         """Bind and listen. Raises OSError."""
@@ -37,6 +38,8 @@ class UnixListener(Listener):
         _make_room(path)
         super().__init__(host="", port=0)
         self._made = _identity(path)
+        self._in_the_way: tuple[int, int] | None = None
+        self._obstacle = ""
 
     def server_bind(self) -> None:
         """Bind, and set the mode. Nobody can connect in between: the socket does not listen yet."""
@@ -46,10 +49,35 @@ class UnixListener(Listener):
 
     def close(self) -> None:
         """Close the socket; remove the path if it is still ours."""
-        self.socket.close()
+        # Before the close: behind it another server's socket may get the same inode.
         if _identity(self.path) == self._made:
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
+        self.socket.close()
+
+    def look(self) -> str | None:
+        """Listen again if the path is gone. Return what is wrong now, or None. Raises OSError."""
+        found = _identity(self.path)
+        if found == self._made or self.socket.fileno() < 0:
+            return None
+        if found is not None and found == self._in_the_way:
+            return self._obstacle  # another server is not called again and again
+        try:
+            _make_room(self.path)
+        except SocketTaken as error:
+            self._in_the_way = found
+            self._obstacle = f"clients cannot reach this server there: {error}"
+            return self._obstacle
+        with socket.socket(socket.AF_UNIX) as fresh:
+            fresh.bind(str(self.path))
+            os.chmod(self.path, 0o600)
+            fresh.listen(self.request_queue_size)
+            fresh.setblocking(self.socket.getblocking())
+            # The accept loop waits at this descriptor, and goes on at the new socket.
+            os.dup2(fresh.fileno(), self.socket.fileno(), inheritable=False)
+        self._made = _identity(self.path)
+        logger.warning("%s was gone; the server listens there again", self.path)
+        return None
 
     def get_request(self) -> Any:
         """Accept a connection; its address is the uid of the peer."""

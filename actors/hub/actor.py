@@ -12,7 +12,7 @@ from actors.feed.rotator import RotationSettings, Rotator
 from actors.hub.health import HealthChecks, health_of
 from actors.hub.project_actors import ProjectActors
 from actors.hub.project_list import ProjectLists
-from actors.hub.registry import BeingDeleted, Entry, Registry
+from actors.hub.registry import REOPEN_S, BeingDeleted, Entry, Registry
 from actors.hub.startup import Startup
 from actors.hub.stopping import Stopping, close_client
 from actors.hub.warm_processes import WarmProcesses
@@ -80,6 +80,7 @@ class Hub(Actor):
             settings=settings.project,
             clock=clock,
             timers=timers,
+            problems=settings.problems,
         )
         self._startup = Startup(self._project_actors, self._registry, settings.progress)
         self._project_lists = ProjectLists(settings.max_reply_bytes)
@@ -111,6 +112,7 @@ class Hub(Actor):
             settings=self._settings.rotation,
             clock=self._clock,
             timers=self._timers,
+            problems=self._settings.problems,
         )
 
     def release(self) -> None:
@@ -147,6 +149,9 @@ class Hub(Actor):
                 self._on_child_died(message)
             case messages.CliKnown() | messages._HealthDue():
                 self._health_checks.answer()
+            case messages._ReopenDue():
+                if self._stopping is None:
+                    self._project_actors.reopen(message.project_id)
             case messages._ProjectListDue():
                 self._project_lists.expire(message.list_number, self._registry)
             case messages.StopHub():
@@ -240,7 +245,7 @@ class Hub(Actor):
         requests."""
         if (entry := self._registry.get(message.info.project_id)) is None:
             return
-        entry.status = message.info.status
+        entry.status, entry.reopen_s = message.info.status, REOPEN_S
         if entry.created_for is not None:
             entry.created_for.result({"project": message.info})
             entry.created_for = None

@@ -3,12 +3,14 @@
 import logging
 from pathlib import Path
 
+from actors import messages
 from actors.directory import LocalDirectory, LocalProject, UnavailableProject
 from actors.hub.metadata import new_meta
-from actors.hub.registry import Entry, Registry
+from actors.hub.registry import REOPEN_MAX_S, Entry, Registry
 from actors.messages.replies import ReplyTo
 from actors.project import Project, ProjectSettings
 from actors.runtime.clock import Clock, Timers, timestamp
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
@@ -33,6 +35,7 @@ class ProjectActors:
         settings: ProjectSettings,
         clock: Clock,
         timers: Timers,
+        problems: Problems,
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -41,6 +44,7 @@ class ProjectActors:
         self._settings = settings
         self._clock = clock
         self._timers = timers
+        self._problems = problems
 
     def create(self, request: requests.ProjectCreate, reply_to: ReplyTo) -> None:
         """Make a project; answer once it is open. Raises WireError, and BeingDeleted if the answer
@@ -53,6 +57,7 @@ class ProjectActors:
             kept = self._store.take_kept(project_id, str(path))
             meta = new_meta(request, project_id, path, now, kept)
             self._store.save(meta)
+            self._problems.note(f"deletion of {project_id}", None)
         except StorageError as error:
             raise HubFault(ErrorCode.STORAGE_FAILED, str(error)) from None
         logger.info("project %s: %s", project_id, path)
@@ -86,11 +91,29 @@ class ProjectActors:
         self.open(entry)
 
     def set_aside(self, entry: Entry, problem: str) -> None:
-        """Keep a project that cannot work: it is listed, and can be deleted."""
+        """Keep a project that cannot work: it is listed, can be deleted, and is tried again, since
+        the reason may pass."""
         entry.ref, entry.status, entry.problem = None, ProjectStatus.ERROR, problem
         self._registry.add(entry)
         fault = HubFault(ErrorCode.STORAGE_FAILED, f"the project cannot work: {problem}")
         self._directory.put(entry.meta.project_id, UnavailableProject(fault))
+        due = messages._ReopenDue(project_id=entry.meta.project_id)
+        self._timers.after(entry.reopen_s, self._hub, due)
+        entry.reopen_s = min(2 * entry.reopen_s, REOPEN_MAX_S)
+
+    def reopen(self, project_id: str) -> None:
+        """Open a project again that was set aside, if it is still there and still is."""
+        entry = self._registry.get(project_id)
+        if entry is None or entry.ref is not None or entry.is_deleting:
+            return
+        meta = self._store.load(project_id)
+        if meta is None:
+            self.set_aside(entry, entry.problem or "its metadata cannot be read")
+        elif not self._registry.has_room_for(entry, Path(meta.path)):
+            self.set_aside(entry, "another project has its folder")
+        else:
+            entry.meta = meta
+            self.open(entry)
 
     def close(self, entry: Entry) -> None:
         """Note that the project's actor is gone: the server stops."""
@@ -107,7 +130,10 @@ class ProjectActors:
                 self._store.keep(entry.meta)
             else:
                 self._store.remove(project_id)
+            self._problems.note(f"deletion of {project_id}", None)
         except StorageError as error:
-            logger.error("deleting project %s: %s", project_id, error)
+            if self._store.folder(project_id).exists():
+                left = f"{error}; it is back after the next start"
+                self._problems.note(f"deletion of {project_id}", left)
         self._directory.remove(project_id)
         self._registry.pop(project_id, None)

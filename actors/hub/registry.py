@@ -16,11 +16,15 @@ from storage.projects import ProjectMeta
 
 _ID_LENGTH_MAX = 64
 _FALLBACK_ID = "project"
+# A project that cannot work is opened again after this time, which doubles each time.
+REOPEN_S = 5.0
+REOPEN_MAX_S = 300.0
 
 
 @dataclass(slots=True)
 class Entry:
-    """A project. `ref` is None if it cannot work; `meta` may be outdated, except for the path."""
+    """A project. `ref` is None if it cannot work; `meta` may be outdated, except for the path.
+    `reopen_s`: after so long it is tried again."""
 
     meta: ProjectMeta
     ref: Ref | None = None
@@ -31,6 +35,7 @@ class Entry:
     created_for: ReplyTo | None = None
     deleted_for: ReplyTo | None = None
     restarts: RestartIntensity = field(default_factory=RestartIntensity)
+    reopen_s: float = REOPEN_S
 
 
 class BeingDeleted(Exception):
@@ -71,6 +76,16 @@ class Registry(dict[str, Entry]):
                 f"there are {len(self)} projects (MAX_PROJECTS); delete one first",
             )
         return project_id
+
+    def has_room_for(self, entry: Entry, path: Path) -> bool:
+        """Return True if no other project has taken that folder, or one inside or around it."""
+        try:
+            for other in self.values():
+                if other is not entry:
+                    self._check_against(other, path)
+        except (RequestRefused, BeingDeleted):
+            return False
+        return True
 
     @staticmethod
     def _check_against(entry: Entry, path: Path) -> None:

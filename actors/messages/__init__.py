@@ -58,6 +58,7 @@ from actors.messages.hub import (
     WarmProcess,
     _HealthDue,
     _ProjectListDue,
+    _ReopenDue,
     _StopStepDue,
 )
 from actors.messages.project import (
@@ -86,23 +87,28 @@ from actors.messages.project import (
     SessionForgotten,
     StopProject,
     SubscriberGone,
+    _ExecutorDue,
     _FlushFeed,
     _PermissionExpired,
     _PromptKeyDue,
     _RetryStorage,
     _SyncDue,
+    _WatcherDue,
 )
 from actors.messages.replies import Refused, Replied
 from actors.messages.service import (
     FileReloaderMessage,
     FileWatcherMessage,
+    PlaceWatcherMessage,
     RotatorMessage,
     _CompressionDue,
     _FileLookDue,
     _FileTouched,
     _PathsChanged,
+    _PlaceLookDue,
     _ReportDue,
     _RotationDue,
+    _WatchDue,
 )
 from actors.runtime.refs import (
     ActorDied,
@@ -147,6 +153,7 @@ __all__ = [
     "OutputStored",
     "PermissionAsked",
     "PermissionWithdrawn",
+    "PlaceWatcherMessage",
     "ProcessChanged",
     "ProcessMessage",
     "ProjectClosed",
@@ -177,6 +184,7 @@ __all__ = [
     "_CloseDeadline",
     "_CompressionDue",
     "_DrainDue",
+    "_ExecutorDue",
     "_FileLookDue",
     "_FileTouched",
     "_FlushFeed",
@@ -188,10 +196,12 @@ __all__ = [
     "_OutputRead",
     "_PathsChanged",
     "_PermissionExpired",
+    "_PlaceLookDue",
     "_ProcessExited",
     "_ProjectListDue",
     "_PromptKeyDue",
     "_PumpReplay",
+    "_ReopenDue",
     "_ReportDue",
     "_ResultDue",
     "_RetryStorage",
@@ -200,5 +210,7 @@ __all__ = [
     "_StopStepDue",
     "_SweepDue",
     "_SyncDue",
+    "_WatchDue",
     "_WatchdogFired",
+    "_WatcherDue",
 ]

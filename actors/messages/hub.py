@@ -104,6 +104,13 @@ class _HealthDue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _ReopenDue:
+    """Try to open a project again that could not work."""
+
+    project_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _StopStepDue:
     """A step of the stop has had its time."""
 
@@ -125,5 +132,6 @@ HubMessage = (
     | StopHub
     | _HealthDue
     | _ProjectListDue
+    | _ReopenDue
     | _StopStepDue
 )

@@ -216,6 +216,18 @@ AgentMessage = (
     | _PermissionExpired
 )
 MaintenanceMessage = RotateLog | RetainLog | SegmentCompressed | DamageSeen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ExecutorDue:
+    """Take executions again, after the Executor has failed too often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WatcherDue:
+    """Start the FileWatcher again, which has failed."""
+
+
 OtherProjectMessage = (
     ProjectRequest
     | SubscriberGone
@@ -230,5 +242,7 @@ OtherProjectMessage = (
     | _FlushFeed
     | _SyncDue
     | _RetryStorage
+    | _WatcherDue
+    | _ExecutorDue
 )
 ProjectMessage = OtherProjectMessage | AgentMessage

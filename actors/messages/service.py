@@ -20,6 +20,11 @@ class _ReportDue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _WatchDue:
+    """Look whether the folder is still watched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _CompressionDue:
     """Look after the child that compresses."""
 
@@ -36,6 +41,12 @@ class _FileLookDue:
     again: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlaceLookDue:
+    """Look whether the server's own files are where they were."""
+
+
 RotatorMessage = _RotationDue | _CompressionDue
-FileWatcherMessage = _PathsChanged | _ReportDue
+FileWatcherMessage = _PathsChanged | _ReportDue | _WatchDue
 FileReloaderMessage = _FileTouched | _FileLookDue
+PlaceWatcherMessage = _PlaceLookDue

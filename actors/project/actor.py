@@ -1,6 +1,5 @@
 """The Project actor: it takes requests, keeps their order, and alone writes the project's log."""
 
-import logging
 from typing import assert_never
 
 from actors import messages
@@ -27,7 +26,7 @@ from protocol.errors import ErrorCode, HubFault, WireError, not_found
 from protocol.updates import FilesChanged, ProjectDeleted, UpdateType
 from storage.projects import ProjectMeta
 
-logger = logging.getLogger("claudehub.project")
+WATCHER_RETRY_S = 30.0
 
 
 class Project(Actor):
@@ -45,12 +44,13 @@ class Project(Actor):
         super().__init__(parent=hub, name=f"project {meta.project_id}")
         self._hub = hub
         self._id = meta.project_id
+        self._watching = f"files of {meta.project_id}"  # its name among the problems
         self._first_meta = meta
         self._settings = settings
         self._clock = clock
         self._timers = timers
         self._watcher: Ref | None = None
-        self._watcher_failed = False
+        self._watcher_is_due = False
         self._closing: messages.DeleteProject | messages.StopProject | None = None
         self._closed = False
 
@@ -132,6 +132,7 @@ class Project(Actor):
 
     def release(self) -> None:
         self._stop_watching()
+        self._settings.problems.note(self._watching, None)
         if not hasattr(self, "_runs"):  # the log could not be opened
             return
         self._executor.stop()
@@ -210,6 +211,10 @@ class Project(Actor):
                 self._feed.on_sync_due()
             case messages._RetryStorage():
                 self._feed.on_retry_due()
+            case messages._ExecutorDue():
+                self._executor.try_again()
+            case messages._WatcherDue():
+                self._on_watcher_due()
             case _:
                 assert_never(message)
 
@@ -302,11 +307,30 @@ class Project(Actor):
     # -- children ----------------------------------------------------------------------------
 
     def _start_watching(self) -> None:
-        """Not again once the watcher has failed: the reason would be the same."""
-        if self._watcher is None and not self._watcher_failed:
+        if self._watcher is not None or self._watcher_is_due:
+            return
+        try:
             self._watcher = FileWatcher.start(
-                project=self.actor_ref, folder=self._first_meta.path, timers=self._timers
+                project=self.actor_ref,
+                folder=self._first_meta.path,
+                timers=self._timers,
+                problems=self._settings.problems,
+                part=self._watching,
             )
+        except RuntimeError as error:  # no thread can be started
+            self._watch_later(str(error))
+
+    def _watch_later(self, reason: str) -> None:
+        """Start the watcher again later, also after a bug: it costs nothing."""
+        self._settings.problems.note(self._watching, f"changes are not noticed: {reason}")
+        self._watcher, self._watcher_is_due = None, True
+        self._timers.after(WATCHER_RETRY_S, self.actor_ref, messages._WatcherDue())
+
+    def _on_watcher_due(self) -> None:
+        self._watcher_is_due = False
+        self._settings.problems.note(self._watching, None)
+        if self._feed.subscriber_count and self._closing is None:
+            self._start_watching()
 
     def _stop_watching(self) -> None:
         if self._watcher is not None:
@@ -320,8 +344,7 @@ class Project(Actor):
 
     def _on_child_died(self, message: messages.ActorDied) -> None:
         if self._watcher is not None and message.child.actor_urn == self._watcher.actor_urn:
-            logger.warning("%s: no files_changed: %s", self, message.reason)
-            self._watcher, self._watcher_failed = None, True
+            self._watch_later(message.reason)
         elif self._executor.is_child(message.child):
             self._runs.on_executor_died(message)
 

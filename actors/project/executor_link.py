@@ -12,12 +12,16 @@ from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol.claude import SessionChoice
 
+# An Executor that has died too often is left alone for so long.
+GIVEN_UP_S = 60.0
+
 
 class ExecutorLink:
     """For the Project's thread only.
 
     `has_process`: the Executor has said last that it has one. `has_given_up`: it has died too often
-    and is not started again. `used_at_s` is when the process was last in use, a monotonic time.
+    and is not started again before `try_again`. `used_at_s` is when the process was last in use, a
+    monotonic time.
     """
 
     def __init__(
@@ -121,6 +125,11 @@ class ExecutorLink:
         self._executor = None
         if not self._restarts.may_restart(self._clock.monotonic()):
             self.has_given_up = True
+            self._timers.after(GIVEN_UP_S, self._project, messages._ExecutorDue())
+
+    def try_again(self) -> None:
+        """Take executions again: what made the Executor fail may be over."""
+        self.has_given_up = False
 
     # -- credit ------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class Status:
         now = self.now()
         problem = self._feed.problem or self._log.damage_problem
         if self._executor.has_given_up:
-            problem = "its executor failed too often; restart the server"
+            problem = "its executor failed too often; it is tried again a minute later"
         before, self._told = self._told, (now, problem)
         if before == self._told:
             return

@@ -20,9 +20,11 @@ from actors.frontend.machine_names import MachineNames
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
 from actors.limits.connections import PendingConnections
 from actors.runtime.clock import Timers
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
 from actors.server.wiring import FrontEnd
+from actors.watch.places import Place
 from actors.watch.reloader import FileReloader
 from actors.watch.stamps import ReloadFailed
 
@@ -74,6 +76,11 @@ class Doors:
     def keyring(self) -> Keyring | None:
         return self._keyring
 
+    @property
+    def places(self) -> list[Place]:
+        """Return the files that the doors need."""
+        return [] if self._unix is None else [self._unix]
+
     def announce(self, say: Callable[[str], None]) -> None:
         """Say one line for the first door; log a line for another one."""
         tcp = [f"listening on {self._url(listener.port)}" for listener in self._tcp[:1]]
@@ -89,10 +96,11 @@ class Doors:
         hub: Ref,
         timers: Timers,
         died: Callable[[str], None],
+        problems: Problems,
         stack: contextlib.ExitStack,
     ) -> None:
         """Accept clients from now on; the stack closes the doors again."""
-        for reloader in self.reloaders(hub, timers, front.trail, died):
+        for reloader in self.reloaders(hub, timers, front.trail, died, problems):
             stack.callback(reloader.stop, block=False)
         if self._tcp:
             tls = None if self._certificates is None else self._certificates.context
@@ -107,13 +115,18 @@ class Doors:
             _open(self._unix, front.context(None, self._names()), stack)
 
     def reloaders(
-        self, hub: Ref, timers: Timers, trail: AuditTrail, died: Callable[[str], None]
+        self,
+        hub: Ref,
+        timers: Timers,
+        trail: AuditTrail,
+        died: Callable[[str], None],
+        problems: Problems,
     ) -> Iterator[Ref]:
         """Start the reloaders. Without the reloader of the certificate the old one stays. Without
         the reloader of the keys a removed key would stay valid, so the server stops."""
-        start = partial(FileReloader.start, hub=hub, timers=timers, trail=trail)
+        start = partial(FileReloader.start, hub=hub, timers=timers, trail=trail, problems=problems)
         if self._certificates is not None:
-            yield start(subject=self._certificates)
+            yield start(subject=self._certificates, died=partial(problems.note, "certificate"))
         if self._keyring is not None:
             yield start(subject=self._keyring, tells_hub=True, died=died)
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import simplejson
 
+from actors.server import outlet
+
 
 class _TextFormatter(logging.Formatter):
     def __init__(self) -> None:
@@ -32,11 +34,19 @@ def _stamp(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
+def _dropped(count: int) -> logging.LogRecord:
+    text = "%d lines before this one were dropped, because nobody read them"
+    return logging.LogRecord("claudehub.log", logging.WARNING, __file__, 0, text, (count,), None)
+
+
 def configure(level: str, log_format: str) -> None:
     """Set up the root logger with our one handler: websocket-server adds one when it is
     imported."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
+    formatter = _JsonFormatter() if log_format == "json" else _TextFormatter()
+    handler.setFormatter(formatter)
+    outlet.note_dropped(lambda count: formatter.format(_dropped(count)) + handler.terminator)
+    logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -1,12 +1,10 @@
 """The list of what starts and, mirrored, what stops."""
 
 import contextlib
-import faulthandler
 import hashlib
 import logging
 import resource
 import select
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -27,16 +25,24 @@ from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
-from actors.server import agent_setup, doors, logs, no_new_privileges, system_limits, unreadable
+from actors.server import (
+    agent_setup,
+    doors,
+    logs,
+    no_new_privileges,
+    outlet,
+    system_limits,
+    unreadable,
+)
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
 from actors.server.start_progress import StartProgress
 from actors.server.stop_request import StopRequest
 from actors.server.wiring import FrontEnd, audit_settings, hub_settings
+from actors.watch.places import DataFolderPlace, PlaceWatcher
 from protocol import codec
 from storage.errors import StorageError
 from storage.layout import DataLayout
-from storage.lock import DataLock
 
 logger = logging.getLogger("claudehub.main")
 
@@ -74,10 +80,12 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
     _raise_descriptor_limit()
     for warning in system_limits.warnings(config.max_conn):
         logger.warning("%s", warning)
-    with contextlib.suppress(ValueError, OSError, AttributeError):  # stderr may be no real file
-        faulthandler.register(signal.SIGUSR1)
     stop_request = StopRequest()
-    with stop_request.signals(), contextlib.ExitStack() as stack:
+    with (
+        outlet.stacks_on_signal(),
+        stop_request.signals(),
+        contextlib.ExitStack() as stack,
+    ):
         _run(config, announce, stop_request, stack)
     if stop_request.failure is not None:
         logger.error("stopped: %s", stop_request.failure)
@@ -98,6 +106,7 @@ def _run(
     front_doors = Doors(config, stack)
     agent_setup.end_strays(data_id)
     start.begin_timers()
+    start.watch_places(layout, data_id, front_doors)
     agents = agent_setup.prepare(config, data_id, start.problems, stack)
     trail = start.audit(layout)
     readiness = _readiness(stack)  # it stops after the threads that it wakes
@@ -115,7 +124,7 @@ def _run(
         readiness=readiness,
         trail=trail,
     )
-    front_doors.open(front, hub, start.timers, stop_request.fail, stack)
+    front_doors.open(front, hub, start.timers, stop_request.fail, start.problems, stack)
     front_doors.announce(announce)
     stop_request.wait_for_ever()
     logger.info("stopping")
@@ -138,16 +147,25 @@ class _Start:
         """Lock the data folder; return it and its id. Raises StartFailed."""
         config = self._config
         layout = DataLayout(Path(config.data_dir))
-        lock = DataLock(layout.lock_file)
         try:
             layout.create()
-            lock.acquire()
-            self._stack.callback(lock.release)
+            layout.lock.acquire()
+            self._stack.callback(layout.lock.release)
             return layout, layout.data_id()
         except StorageError as error:
             raise StartFailed(str(error)) from None
         except OSError as error:
             raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
+
+    def watch_places(self, layout: DataLayout, data_id: str, doors: Doors) -> None:
+        """Watch the server's own files, until everything that writes has stopped."""
+        watcher = PlaceWatcher.start(
+            places=[DataFolderPlace(layout, data_id), *doors.places],
+            problems=self.problems,
+            timers=self.timers,
+            died=self._stop_request.fail,
+        )
+        self._stack.callback(watcher.stop, block=False)
 
     def begin_timers(self) -> None:
         self.timers.start()
@@ -164,6 +182,7 @@ class _Start:
                 clock=self.clock,
                 timers=self.timers,
                 died=self._stop_request.fail,
+                problems=self.problems,
             )
         except OSError as error:
             raise StartFailed(f"the audit log cannot be written: {error}") from None
@@ -246,13 +265,9 @@ def _raise_descriptor_limit() -> None:
 
 
 def say(line: str) -> None:
-    """Write to standard output; a closed one does not stop the server."""
-    with contextlib.suppress(OSError):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    """Write to standard output (outlet.py)."""
+    sys.stdout.write(line + "\n")
 
 
 def _say_progress(line: str) -> None:
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"claudehub: {line}\n")
-        sys.stderr.flush()
+    sys.stderr.write(f"claudehub: {line}\n")

@@ -57,7 +57,7 @@ def hub_settings(
     project = ProjectSettings(
         layout=layout,
         log=log,
-        executor=_executor_settings(config, agents),
+        executor=_executor_settings(config, layout, agents),
         roots=tuple(Path(root) for root in config.project_roots),
         execution_timeout_s=config.exec_timeout,
         max_queue=config.max_queue,
@@ -67,6 +67,7 @@ def hub_settings(
         trusts_all=config.trust_projects == "all",
         revoke_kills=config.revoke_kills,
         standing=standing,
+        problems=problems,
     )
     return HubSettings(
         project=project,
@@ -81,7 +82,7 @@ def hub_settings(
     )
 
 
-def _executor_settings(config: Config, agents: AgentFacts) -> ExecutorSettings:
+def _executor_settings(config: Config, layout: DataLayout, agents: AgentFacts) -> ExecutorSettings:
     return ExecutorSettings(
         command=config.claude_cmd,
         environment=agents.environment,
@@ -97,6 +98,7 @@ def _executor_settings(config: Config, agents: AgentFacts) -> ExecutorSettings:
         keeps_warm=config.warm_sessions > 0,
         warm_idle_s=config.warm_idle,
         walls=agents.walls,
+        is_ours=lambda: not layout.lock.is_lost,
     )
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import assert_never
 
@@ -21,7 +21,9 @@ from watchdog.observers.polling import PollingObserverVFS
 from actors import messages
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Timers
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
+from actors.watch.observing import begun, end
 from storage.ignore_rules import IgnoreRules
 
 logger = logging.getLogger("claudehub.files")
@@ -29,7 +31,10 @@ logger = logging.getLogger("claudehub.files")
 REPORT_DELAY_S = 0.5
 # Without inotify: a report comes within 2 s of a change.
 POLL_S = 1.0
-_NO_MORE_WATCHES = frozenset((errno.ENOSPC, errno.EMFILE))
+_NO_MORE_WATCHES = frozenset((errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+# When it is looked whether the folder is still watched. After a failure the time doubles.
+RETRY_S = 10.0
+RETRY_MAX_S = 300.0
 PATHS_MAX = 100
 # Paths that are noted between two reports, before the ignored ones are taken out.
 NOTED_MAX = 10_000
@@ -71,49 +76,110 @@ class _Notes(FileSystemEventHandler):
 
 
 class FileWatcher(Actor):
-    """Child of a Project. If the system has no inotify watches left, it looks by itself."""
+    """Child of a Project. If the system has no inotify watches left, it looks by itself. What fails
+    is tried again. `part` names it among the problems."""
 
-    def __init__(self, *, project: Ref, folder: str, timers: Timers) -> None:
+    def __init__(
+        self, *, project: Ref, folder: str, timers: Timers, problems: Problems, part: str
+    ) -> None:
         super().__init__(parent=project, name=f"file watcher {folder}")
         self._project = project
         self._folder = Path(folder)
         self._timers = timers
+        self._problems = problems
+        self._part = part
         self._notes = _Notes(self.actor_ref)
         self._observer: BaseObserver | None = None
+        self._watched: tuple[int, int] | None = None  # the folder that is watched
+        self._retry_s = RETRY_S
         self._rules: IgnoreRules | None = None  # as the last look without inotify found them
 
     def started(self) -> None:
+        self._watch()
+        self._watch_later()
+
+    def _watch(self) -> None:
+        """Watch the folder that has the name now. What cannot be done is noted, and tried again."""
+        self._stop_observer()
         if not self._is_in_place():
-            logger.warning("%s: it now leads elsewhere, and is not watched", self)
+            self._problems.note(self._part, "its folder now leads elsewhere, and is not watched")
             return
         try:
-            self._observer = self._watching(Observer())
+            self._watched = _identity(self._folder)
+            try:
+                self._observer = self._watching(Observer)
+                _take_one_more_watch()
+            except OSError as error:
+                self._look_instead(error)
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            self._stop_observer()
+            reason = getattr(error, "strerror", None) or str(error)
+            self._problems.note(self._part, f"changes are not noticed at present: {reason}")
+            return
+        self._problems.note(self._part, None)
+
+    def _watch_later(self) -> None:
+        self._timers.after(self._retry_s, self.actor_ref, messages._WatchDue())
+
+    def _watch_again(self) -> None:
+        """Watch again where that has failed or ended, where the folder is another one now, and
+        where inotify may have room again."""
+        is_watching = self._is_watching()
+        if is_watching and not isinstance(self._observer, PollingObserverVFS):
+            self._retry_s = RETRY_S
+        else:
+            self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
+            if is_watching:
+                self._leave_polling()
+            else:
+                self._watch()
+                if self._observer is not None:  # nobody knows what changed in between
+                    self._project.tell(messages.FilesChanged(paths=(), truncated=True))
+        self._watch_later()
+
+    def _leave_polling(self) -> None:
+        polling, self._observer = self._observer, None
+        try:
+            self._observer = self._watching(Observer)
             _take_one_more_watch()
-        except OSError as error:
-            self._look_instead(error)
+        except (OSError, RuntimeError):  # still no room
+            self._stop_observer()
+            self._observer = polling
+            return
+        if polling is not None:
+            end(polling, REPORT_DELAY_S)
+        logger.info("%s: the system has inotify watches again", self)
+
+    def _is_watching(self) -> bool:
+        observer = self._observer
+        if observer is None or not all(emitter.is_alive() for emitter in observer.emitters):
+            return False
+        try:
+            return self._is_in_place() and _identity(self._folder) == self._watched
+        except OSError:
+            return False
 
     def _look_instead(self, error: OSError) -> None:
         """Poll, because the system has no inotify watches left. Raises any other error
         unchanged."""
         if error.errno not in _NO_MORE_WATCHES:
             raise error
-        logger.warning(
-            "%s: the system has no inotify watches left (%s); it is checked every %g s instead. "
-            "To raise the limit: sysctl fs.inotify.max_user_watches=524288 "
-            "(and max_user_instances=512)",
-            self,
-            error.strerror,
-            POLL_S,
-        )
+        if self._retry_s == RETRY_S:  # once, and not at each try
+            logger.warning(
+                "%s: the system has no inotify watches left (%s); it is checked every %g s "
+                "instead. To raise the limit: sysctl fs.inotify.max_user_watches=524288 "
+                "(and max_user_instances=512)",
+                self,
+                error.strerror,
+                POLL_S,
+            )
         self._stop_observer()
-        polling = PollingObserverVFS(os.lstat, self._worth_a_look, polling_interval=POLL_S)
-        self._observer = self._watching(polling)
+        self._observer = self._watching(
+            lambda: PollingObserverVFS(os.lstat, self._worth_a_look, polling_interval=POLL_S)
+        )
 
-    def _watching(self, observer: BaseObserver) -> BaseObserver:
-        observer.daemon = True
-        observer.schedule(self._notes, str(self._folder), recursive=True)
-        observer.start()
-        return observer
+    def _watching(self, make: Callable[[], BaseObserver]) -> BaseObserver:
+        return begun(make, lambda new: new.schedule(self._notes, str(self._folder), recursive=True))
 
     def _worth_a_look(self, path: str | None) -> Iterator["os.DirEntry[str]"]:
         """Yield what a look goes into: a dependency folder of 100,000 files must not be read each
@@ -140,12 +206,12 @@ class FileWatcher(Actor):
 
     def release(self) -> None:
         self._stop_observer()
+        self._problems.note(self._part, None)
 
     def _stop_observer(self) -> None:
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join(REPORT_DELAY_S)
-            self._observer = None
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            end(observer, REPORT_DELAY_S)
 
     def on_receive(self, message: messages.FileWatcherMessage) -> None:
         match message:
@@ -153,6 +219,8 @@ class FileWatcher(Actor):
                 self._timers.after(REPORT_DELAY_S, self.actor_ref, messages._ReportDue())
             case messages._ReportDue():
                 self._send_report()
+            case messages._WatchDue():
+                self._watch_again()
             case _:
                 assert_never(message)
 
@@ -161,8 +229,8 @@ class FileWatcher(Actor):
         if has_folders and not isinstance(self._observer, PollingObserverVFS):
             try:
                 _take_one_more_watch()
-            except OSError as error:
-                self._look_instead(error)
+            except (OSError, RuntimeError):
+                self._watch()
         paths, has_more = self._told(noted)
         truncated = overflowed or has_more
         if paths or truncated:  # some changes were not noted and may matter
@@ -187,14 +255,13 @@ def _take_one_more_watch() -> None:
     """Raise OSError if the system has no watch left. watchdog reports that only for the first
     folder; the limit is one for all watches of a user."""
     with tempfile.TemporaryDirectory() as elsewhere:
-        probe = Observer()
-        probe.schedule(FileSystemEventHandler(), elsewhere)
-        try:
-            probe.start()
-        finally:
-            probe.stop()
-            if probe.is_alive():
-                probe.join(REPORT_DELAY_S)
+        probe = begun(Observer, lambda new: new.schedule(FileSystemEventHandler(), elsewhere))
+        end(probe, REPORT_DELAY_S)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
 
 
 def _relative(path: str, folder: Path) -> str:

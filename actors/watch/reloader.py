@@ -18,7 +18,9 @@ from actors import messages
 from actors.audit.trail import CONFIG_CHANGED, AuditTrail
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Timers
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
+from actors.watch.observing import begun, end
 from actors.watch.stamps import Reloadable, ReloadFailed, steps
 
 logger = logging.getLogger("claudehub.files")
@@ -51,6 +53,7 @@ class FileReloader(Actor):
         subject: Reloadable,
         timers: Timers,
         trail: AuditTrail,
+        problems: Problems,
         tells_hub: bool = False,
         died: Callable[[str], None] | None = None,
     ) -> None:
@@ -59,6 +62,7 @@ class FileReloader(Actor):
         self._subject = subject
         self._timers = timers
         self._trail = trail
+        self._problems = problems
         self._tells_hub = tells_hub
         self._died = died
         self._handler = _Notice(self.actor_ref)
@@ -66,6 +70,7 @@ class FileReloader(Actor):
         self._folders: set[Path] = set()
         self._look_is_due = False
         self._fault = ""
+        self._is_slow = False  # without a watch there are only the periodic looks
 
     def started(self) -> None:
         self._watch()
@@ -97,21 +102,28 @@ class FileReloader(Actor):
 
     def _look(self) -> None:
         changed = self._reload()
-        if changed or _folders(self._subject) != self._folders:
+        if changed or not self._is_watching():
             # A folder may have been replaced by another one of the same name.
             self._watch()
             self._reload()
+
+    def _is_watching(self) -> bool:
+        observer = self._observer
+        if observer is None or _folders(self._subject) != self._folders:
+            return False
+        return all(emitter.is_alive() for emitter in observer.emitters)
 
     def _reload(self) -> bool:
         subject = self._subject
         try:
             changed = subject.reload()
         except ReloadFailed as error:
+            self._problems.note(subject.name, f"{subject.failure}: {error}")
             if str(error) != self._fault:
-                logger.error("%s: %s: %s", subject.name, subject.failure, error)
                 self._changed(ok=False)
             self._fault = str(error)
             return False
+        self._problems.note(subject.name, None)
         if changed:
             logger.info("%s: read again", subject.name)
             self._fault = ""
@@ -127,23 +139,23 @@ class FileReloader(Actor):
         """Watch the folders; the periodic look covers what cannot be watched."""
         self._unwatch()
         self._folders = _folders(self._subject)
-        observer = Observer()
-        observer.daemon = True
         try:
-            for folder in self._folders:
-                observer.schedule(self._handler, str(folder))
-            observer.start()
-        except OSError as error:
-            observer.stop()  # end the watches that have begun
-            logger.warning("%s: checked every %.0f s only: %s", self._subject.name, LOOK_S, error)
+            self._observer = begun(Observer, self._schedule)
+        except (OSError, RuntimeError) as error:  # the next look tries again
+            if not self._is_slow:
+                logger.warning("%s: checked every %g s only: %s", self._subject.name, LOOK_S, error)
+            self._is_slow = True
             return
-        self._observer = observer
+        self._is_slow = False
+
+    def _schedule(self, observer: BaseObserver) -> None:
+        for folder in self._folders:
+            observer.schedule(self._handler, str(folder))
 
     def _unwatch(self) -> None:
         observer, self._observer = self._observer, None
         if observer is not None:
-            observer.stop()
-            observer.join(STOP_S)
+            end(observer, STOP_S)
 
 
 def _folders(subject: Reloadable) -> set[Path]:

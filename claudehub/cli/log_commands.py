@@ -19,7 +19,6 @@ from protocol.updates import Gap, UpdateType
 from storage.errors import AlreadyLocked, StorageError
 from storage.inspection import LogFacts, StoredLog, facts_of, stored_logs
 from storage.layout import DataLayout
-from storage.lock import DataLock
 from storage.log_state import new_log_id
 from storage.pages import Item, MissingRecords
 from storage.projects import write_meta
@@ -222,7 +221,7 @@ def parse_since(text: str, now: datetime) -> str:
 
 def renew_ids(data_dir: Path, names: Sequence[str]) -> int:
     layout = DataLayout(data_dir)
-    lock = DataLock(layout.lock_file)
+    lock = layout.lock
     _chosen(data_dir, names)  # raises if a name is wrong, before the lock
     try:
         lock.acquire()

@@ -89,6 +89,9 @@ def serve(config_file: Path | None, **flags: object) -> None:
     Example:
       claudehub serve --ws-port 0 --project-roots ~/src --exec-timeout 30m
     """
+    from actors.server import outlet
+
+    outlet.hold_descriptors()  # before anything is opened that stays open
     import actors.config.sources as config_source
     from actors.server import main as server
     from actors.server.errors import StartFailed
@@ -100,11 +103,13 @@ def serve(config_file: Path | None, **flags: object) -> None:
         for fault in error.faults:
             click.echo(f"claudehub: {fault}", err=True)
         sys.exit(EXIT_CONFIGURATION)
-    try:
-        sys.exit(server.serve(config, server.say))
-    except StartFailed as error:
-        click.echo(f"claudehub: {error}", err=True)
-        sys.exit(EXIT_FAILED)
+    with outlet.spoken():
+        try:
+            code = server.serve(config, server.say)
+        except StartFailed as error:
+            sys.stderr.write(f"claudehub: {error}\n")
+            code = EXIT_FAILED
+    sys.exit(code)
 
 
 @main.command()

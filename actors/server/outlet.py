@@ -1,0 +1,169 @@
+"""Standard output and standard error of a server: what is said to people, which may neither stop
+nor hold up what is done for them.
+
+A pipe that nobody reads blocks its writer. So a thread writes, from a bounded queue. What the queue
+does not hold is dropped and counted, and the next line says how much that was.
+"""
+
+import contextlib
+import faulthandler
+import io
+import os
+import select
+import signal
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TextIO, cast
+
+LINES_MAX = 10_000
+BYTES_MAX = 4 * 1024 * 1024
+# How long the end waits for the reader of what is left.
+FLUSH_S = 1.0
+
+
+def _plain_notice(count: int) -> str:
+    return f"claudehub: {count} lines before this one were dropped, because nobody read them\n"
+
+
+class Outlet:
+    """One descriptor and the thread that writes to it. Any thread may `put`. `notice` makes the
+    line that says how many lines are missing."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.notice: Callable[[int], str] = _plain_notice
+        # Reentrant: a handler of a signal may put something while its thread is at it.
+        self._changed = threading.Condition()
+        self._waiting: deque[bytes] = deque()
+        self._bytes = 0
+        self._dropped = 0
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._write_all, name=f"outlet {fd}", daemon=True)
+        self._thread.start()
+
+    def put(self, text: str) -> None:
+        """Have a text written later, or drop it."""
+        data = text.encode("utf-8", "backslashreplace")
+        with self._changed:
+            is_full = len(self._waiting) >= LINES_MAX or self._bytes + len(data) > BYTES_MAX
+            if is_full or self._is_closed:
+                self._dropped += 1
+                return
+            self._waiting.append(data)
+            self._bytes += len(data)
+            self._changed.notify()
+
+    def close(self, timeout_s: float) -> None:
+        """Write what waits, for so long. Then the thread is left alone: it may be blocked for
+        ever."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join(timeout_s)
+
+    def _write_all(self) -> None:
+        while (taken := self._next()) is not None:
+            data, dropped = taken
+            if dropped:
+                data = self.notice(dropped).encode("utf-8", "backslashreplace") + data
+            try:
+                self._write(data)
+            except OSError:  # closed, broken, or a full disk: perhaps the next line has better luck
+                with self._changed:
+                    self._dropped += 1 + dropped
+
+    def _next(self) -> tuple[bytes, int] | None:
+        """Wait for a text; return it, and how many before it were dropped. None: it is the end."""
+        with self._changed:
+            while not self._waiting and not self._is_closed:
+                self._changed.wait()
+            if not self._waiting:
+                return None
+            data = self._waiting.popleft()
+            self._bytes -= len(data)
+            dropped, self._dropped = self._dropped, 0
+        return data, dropped
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self.fd, view) :]
+            except BlockingIOError:  # somebody else has made the pipe non-blocking
+                select.select([], [self.fd], [])
+
+
+class _Stream(io.TextIOBase):
+    """An outlet as Python's own streams: for tracebacks, warnings and libraries."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self.outlet = outlet
+
+    def write(self, text: str) -> int:
+        self.outlet.put(text)
+        return len(text)
+
+    def fileno(self) -> int:
+        return self.outlet.fd
+
+
+def hold_descriptors() -> None:
+    """Open what is closed of the descriptors 0, 1 and 2: a socket or a log that got one of these
+    numbers would be written to by whatever prints."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != fd:  # cannot be: the lowest free number is taken
+                os.dup2(opened, fd)
+                os.close(opened)
+            os.set_inheritable(fd, True)
+
+
+@contextlib.contextmanager
+def spoken() -> Iterator[None]:
+    """Let a thread write what Python prints, within this context."""
+    before = sys.stdout, sys.stderr
+    outlets = Outlet(1), Outlet(2)
+    sys.stdout, sys.stderr = (cast(TextIO, _Stream(outlet)) for outlet in outlets)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for outlet in outlets:
+            outlet.close(FLUSH_S)
+
+
+def note_dropped(make: Callable[[int], str]) -> None:
+    """Have standard error's notice of dropped lines made in the format of the log."""
+    stream: object = sys.stderr
+    if isinstance(stream, _Stream):
+        stream.outlet.notice = make
+
+
+@contextlib.contextmanager
+def stacks_on_signal() -> Iterator[None]:
+    """On SIGUSR1, write the stacks of all threads to standard error, within this context.
+
+    faulthandler writes by itself, and would block in the middle of a signal. So it writes to a
+    file, and the Python handler that comes behind it passes the file on.
+    """
+    with tempfile.TemporaryFile() as file:
+
+        def pass_on(*_: object) -> None:
+            size = os.fstat(file.fileno()).st_size
+            sys.stderr.write(os.pread(file.fileno(), size, 0).decode("utf-8", "replace"))
+            os.ftruncate(file.fileno(), 0)
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+
+        before = signal.signal(signal.SIGUSR1, pass_on)
+        faulthandler.register(signal.SIGUSR1, file=file, all_threads=True, chain=True)
+        try:
+            yield
+        finally:
+            faulthandler.unregister(signal.SIGUSR1)
+            signal.signal(signal.SIGUSR1, before)
