@@ -315,7 +315,7 @@ def test_a_hub_that_cannot_notice_revoked_keys_stops(
     with contextlib.ExitStack() as stack:
         config = load({"ws_port": "0", "authorized_keys": str(keys.file), "claude_cmd": "sh"})
         doors, trail = Doors(config, stack), AuditTrail(FrozenClock())
-        (reloader,) = doors.reloaders(
+        (reloader,) = doors.start_reloaders(
             Probe().actor_ref, ManualTimers(), trail, died.append, Problems()
         )
         reloader.on_failure(ValueError, ValueError("bug"), None)  # type: ignore[attr-defined]

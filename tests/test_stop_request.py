@@ -20,7 +20,7 @@ def test_a_signal_to_any_thread_stops_the_server() -> None:
         thread.start()
         assert not stop_request.wait(0)
         go.set()
-        stop_request.wait_for_ever()
+        stop_request.wait_for_ever(lambda: None)
         assert stop_request.is_requested and stop_request.failure is None
         os.kill(os.getpid(), signal.SIGINT)  # again: no KeyboardInterrupt
         assert stop_request.wait(0)
@@ -31,7 +31,7 @@ def test_a_failure_stops_the_server_with_a_reason() -> None:
     stop_request = StopRequest()
     with stop_request.signals():
         threading.Timer(0.01, stop_request.fail, ["why"]).start()
-        stop_request.wait_for_ever()
+        stop_request.wait_for_ever(lambda: None)
     assert stop_request.failure == "why"
     stop_request.fail("late")
 

@@ -30,6 +30,11 @@ class _CompressionDue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAgain:
+    """From main, at SIGHUP: read the files again, changed or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _FileTouched:
     """From the watchdog thread: something changed near a file that is read again."""
 
@@ -48,5 +53,5 @@ class _PlaceLookDue:
 
 RotatorMessage = _RotationDue | _CompressionDue
 FileWatcherMessage = _PathsChanged | _ReportDue | _WatchDue
-FileReloaderMessage = _FileTouched | _FileLookDue
+FileReloaderMessage = ReadAgain | _FileTouched | _FileLookDue
 PlaceWatcherMessage = _PlaceLookDue

@@ -60,6 +60,7 @@ class Doors:
 
     def __init__(self, config: Config, stack: contextlib.ExitStack) -> None:
         """Bind. Raises StartFailed."""
+        self.reloaders: list[Ref] = []
         self._config = config
         self._tcp = [] if config.ws_port is None else _listen(config, config.ws_port, stack)
         self._unix = None if config.socket is None else _listen_locally(config.socket, stack)
@@ -100,7 +101,8 @@ class Doors:
         stack: contextlib.ExitStack,
     ) -> None:
         """Accept clients from now on; the stack closes the doors again."""
-        for reloader in self.reloaders(hub, timers, front.trail, died, problems):
+        self.reloaders = list(self.start_reloaders(hub, timers, front.trail, died, problems))
+        for reloader in self.reloaders:
             stack.callback(reloader.stop, block=False)
         if self._tcp:
             tls = None if self._certificates is None else self._certificates.context
@@ -114,7 +116,7 @@ class Doors:
         if self._unix is not None:
             _open(self._unix, front.context(None, self._names()), stack)
 
-    def reloaders(
+    def start_reloaders(
         self,
         hub: Ref,
         timers: Timers,

@@ -47,8 +47,13 @@ def configure(level: str, log_format: str) -> None:
     handler.setFormatter(formatter)
     outlet.note_dropped(lambda count: formatter.format(_dropped(count)) + handler.terminator)
     logging.captureWarnings(True)
+    logging.getLogger().handlers[:] = [handler]
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Choose what is logged from now on."""
     root = logging.getLogger()
-    root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # These libraries report what we report ourselves.
     for name in ("websockets", "pykka", "watchdog", "websocket_server"):

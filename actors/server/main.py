@@ -36,6 +36,7 @@ from actors.server import (
 )
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
+from actors.server.rereading import Rereading
 from actors.server.start_progress import StartProgress
 from actors.server.stop_request import StopRequest
 from actors.server.wiring import FrontEnd, audit_settings, hub_settings
@@ -66,11 +67,13 @@ def check(config: Config) -> None:
         raise ConfigurationError(faults)
 
 
-def serve(config: Config, announce: Callable[[str], None]) -> int:
+def serve(
+    config: Config, announce: Callable[[str], None], load: Callable[[], Config] | None = None
+) -> int:
     """Run the server until SIGTERM or SIGINT; return the exit code.
 
-    `announce` gets the one line for standard output, once clients can connect. Call it on the main
-    thread. Raises StartFailed.
+    `announce` gets the one line for standard output, once clients can connect. `load` reads the
+    configuration again at SIGHUP. Call it on the main thread. Raises StartFailed.
     """
     # Before there are other threads, and anything to read.
     problems = (no_new_privileges.forgo(), unreadable.become())
@@ -86,7 +89,7 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
         stop_request.signals(),
         contextlib.ExitStack() as stack,
     ):
-        _run(config, announce, stop_request, stack)
+        _run(config, announce, load or (lambda: config), stop_request, stack)
     if stop_request.failure is not None:
         logger.error("stopped: %s", stop_request.failure)
         return 1
@@ -97,6 +100,7 @@ def serve(config: Config, announce: Callable[[str], None]) -> int:
 def _run(
     config: Config,
     announce: Callable[[str], None],
+    load: Callable[[], Config],
     stop_request: StopRequest,
     stack: contextlib.ExitStack,
 ) -> None:
@@ -126,7 +130,7 @@ def _run(
     )
     front_doors.open(front, hub, start.timers, stop_request.fail, start.problems, stack)
     front_doors.announce(announce)
-    stop_request.wait_for_ever()
+    stop_request.wait_for_ever(Rereading(config, load, front_doors.reloaders).read)
     logger.info("stopping")
 
 

@@ -1,4 +1,5 @@
-"""What ends the server: a signal, or the failure of something that it cannot do without.
+"""What ends the server: a signal, or the failure of something that it cannot do without. And what
+SIGHUP asks for instead.
 
 The main thread waits on a pipe and not on an Event: the kernel may hand a signal to any thread, and
 then nothing would wake a main thread that waits for a lock, so Python would never run the handler.
@@ -9,7 +10,7 @@ import contextlib
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -20,6 +21,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.failure: str | None = None
         self._wanted = False
+        self._hung_up = False
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
 
@@ -36,8 +38,9 @@ class StopRequest:
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
         """Turn SIGTERM and SIGINT into a request, within this context; a second signal changes
-        nothing."""
+        nothing. SIGHUP is none."""
         before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_hangup)
         fd_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         try:
             yield
@@ -56,13 +59,21 @@ class StopRequest:
                 os.read(self._reading, 1024)  # the handler has run by now
         return self._wanted
 
-    def wait_for_ever(self) -> None:
-        """Wait until a stop is requested; other signals wake it, too, and change nothing."""
-        while not self.wait():
-            continue
+    def wait_for_ever(self, on_hangup: Callable[[], None]) -> None:
+        """Wait until a stop is requested; call `on_hangup` after each SIGHUP, also after one that
+        came before. Other signals wake it, too, and change nothing."""
+        while True:
+            if self._hung_up:
+                self._hung_up = False
+                on_hangup()
+            if self.wait():
+                return
 
     def _on_signal(self, *_: object) -> None:
         self._wanted = True
+
+    def _on_hangup(self, *_: object) -> None:
+        self._hung_up = True
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # the pipe is full, or the server has stopped

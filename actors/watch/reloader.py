@@ -86,6 +86,8 @@ class FileReloader(Actor):
 
     def on_receive(self, message: messages.FileReloaderMessage) -> None:
         match message:
+            case messages.ReadAgain():
+                self._look()
             case messages._FileTouched():
                 if not self._look_is_due:
                     self._look_is_due = True

@@ -93,11 +93,15 @@ def serve(config_file: Path | None, **flags: object) -> None:
 
     outlet.hold_descriptors()  # before anything is opened that stays open
     import actors.config.sources as config_source
+    from actors.config.settings import Config
     from actors.server import main as server
     from actors.server.errors import StartFailed
 
+    def load() -> Config:
+        return config_source.load(flags, config_file or config_source.default_file())
+
     try:
-        config = config_source.load(flags, config_file or config_source.default_file())
+        config = load()
         server.check(config)
     except config_source.ConfigurationError as error:
         for fault in error.faults:
@@ -105,7 +109,7 @@ def serve(config_file: Path | None, **flags: object) -> None:
         sys.exit(EXIT_CONFIGURATION)
     with outlet.spoken():
         try:
-            code = server.serve(config, server.say)
+            code = server.serve(config, server.say, load)
         except StartFailed as error:
             sys.stderr.write(f"claudehub: {error}\n")
             code = EXIT_FAILED
