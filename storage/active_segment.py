@@ -38,7 +38,7 @@ class ActiveSegment:
         """
         # The segment counts as soon as its name is durable, so its content must be durable first.
         made = path.with_name(path.name + ".new") if data else path
-        fd = os.open(made, _FLAGS | os.O_CREAT | os.O_EXCL, disk.FILE_MODE)
+        fd = disk.open_private(made, _FLAGS | os.O_EXCL)
         try:
             if data:
                 disk.write_all(fd, data)

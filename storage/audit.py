@@ -136,15 +136,13 @@ class AuditLog:
 
     @staticmethod
     def _opened(path: Path) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(path, flags, disk.FILE_MODE)
+        return disk.open_private(path, os.O_RDWR | os.O_APPEND)
 
     def _take(self, fd: int) -> None:
         """Write into a file from now on. Raises OSError."""
         self.close()
         self._fd = fd
         self._must_roll, self.problem = False, None
-        os.fchmod(fd, disk.FILE_MODE)
         self._size_bytes = os.fstat(fd).st_size
         self._begun_at = _first_stamp(fd)
         if self._size_bytes and os.pread(fd, 1, self._size_bytes - 1) != b"\n":

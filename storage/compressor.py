@@ -30,7 +30,17 @@ def compress(
     `is_wanted` is asked before each block. Raises OSError, Cancelled, and ValueError if the source
     is no segment or a block could not be read back.
     """
-    with disk.reading(source) as plain_fd, disk.writing(target) as fd:
+    with disk.reading(source) as plain_fd:
+        _write(plain_fd, target, compression, is_wanted)
+        # Also how the log's owner sees that this was made of the file that has the name.
+        times = os.fstat(plain_fd)
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _write(
+    plain_fd: int, target: Path, compression: Compression, is_wanted: Callable[[], bool]
+) -> None:
+    with disk.writing(target) as fd:
         for first, plain in _gathered(plain_fd):
             if not is_wanted():
                 raise Cancelled
@@ -81,8 +91,6 @@ def main() -> int:
         process.ionice(psutil.IOPRIO_CLASS_IDLE)
     try:
         compress(source, target, Compression(compression), _is_input_open)
-        times = source.stat()
-        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
     except (Cancelled, OSError, ValueError) as error:
         target.unlink(missing_ok=True)
         sys.stderr.write(f"{source}: {error}\n")

@@ -53,6 +53,20 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def open_private(path: Path, flags: int) -> int:
+    """Open a file, which is created if `flags` do not forbid it, and give it its mode: what a
+    creation asks for is only what the umask leaves of it. Raises OSError."""
+    fd = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    try:
+        if stat.S_IMODE(os.fstat(fd).st_mode) != FILE_MODE:
+            os.fchmod(fd, FILE_MODE)
+    except OSError as error:
+        if error.errno not in NO_LINKS:  # such file systems have no modes either
+            os.close(fd)
+            raise
+    return fd
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[int]:
     """Open a file for reading, as a context; yield its descriptor. Raises OSError."""
@@ -70,8 +84,7 @@ def reading(path: Path) -> Iterator[int]:
 def writing(path: Path) -> Iterator[int]:
     """Open a private file that is created or emptied, as a context; flush it at the end. Raises
     OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(path, flags, FILE_MODE)
+    fd = open_private(path, os.O_WRONLY | os.O_TRUNC)
     try:
         yield fd
         sync(fd)
@@ -87,11 +100,12 @@ def make_folder(folder: Path) -> None:
         if not folder.parent.exists():
             make_folder(folder.parent)
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        folder.chmod(FOLDER_MODE)  # whatever the umask has left of it
         sync_folder(folder.parent)
         mode = folder.stat().st_mode
     if not stat.S_ISDIR(mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-    if mode & 0o077:
+    if stat.S_IMODE(mode) & 0o777 != FOLDER_MODE:
         folder.chmod(FOLDER_MODE)
 
 

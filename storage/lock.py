@@ -30,8 +30,7 @@ class DataLock:
     def acquire(self) -> None:
         """Take the lock. Raises OSError, and AlreadyLocked with the pid of the holder."""
         for _ in range(_TRIES_MAX):
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            fd = os.open(self._path, flags, disk.FILE_MODE)
+            fd = disk.open_private(self._path, os.O_RDWR)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -89,8 +88,7 @@ class DataLock:
 
     def _make_again(self) -> None:
         made = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.new")
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(made, flags, disk.FILE_MODE)
+        fd = disk.open_private(made, os.O_RDWR | os.O_EXCL)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.link(made, self._path)  # a rename would take a name that is not free
@@ -106,7 +104,6 @@ class DataLock:
             os.close(before)
 
     def _hold(self, fd: int) -> None:
-        os.fchmod(fd, disk.FILE_MODE)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode("ascii"), 0)
         self._fd = fd

@@ -218,13 +218,16 @@ class MessageLog:
 
     def take_compressed(self, name: str, compression: Compression) -> bool:
         """Exchange a closed segment for its compressed form, which lies whole and flushed beside it
-        as `….new`. Return False if the segment is gone. Raises StorageError."""
+        as `….new`. Return False if the segment is gone or was exchanged. Raises StorageError."""
         segments = self._tail.segments
         known = next((s for s in segments[:-1] if s.name == name), None)
         fresh = self._folder / f"{name}{compression.suffix}.new"
         try:
             if known is None or known.compression is not Compression.OFF:
                 fresh.unlink(missing_ok=True)
+                return False
+            if fresh.stat().st_mtime_ns != known.path.stat().st_mtime_ns:
+                fresh.unlink()  # of another file, which had this name before
                 return False
             path = fresh.with_suffix("")
             fresh.rename(path)

@@ -171,6 +171,7 @@ class ProjectStore:
     def _move(self, source: Path, places: Sequence[Path], name: str) -> Path:
         """Move a folder to the first of these places that is on its file system; return where it
         is now. Raises Immovable if there is none."""
+        self._layout.check_ours()
         failure: OSError | None = None
         for place in places:
             target = place / name

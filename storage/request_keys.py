@@ -99,7 +99,7 @@ class RequestKeyFile:
 
     def _append(self, data: bytes) -> None:
         is_new = not self._path.exists()
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = disk.open_private(self._path, os.O_WRONLY | os.O_APPEND)
         try:
             # A newline ends a torn line that may stand last; `load` leaves out empty lines.
             disk.write_all(fd, b"\n" + data)

@@ -13,6 +13,7 @@ from actors.executor import questions
 from actors.frontend import conversation, handshake, socket_transport, wire
 from actors.hub.stopping import STOP_CLIENTS_S
 from actors.limits import connections, quotas
+from actors.server import outlet
 from protocol import codec
 from protocol.errors import WireError
 from protocol.rights import UNLIMITED, Rights
@@ -62,6 +63,7 @@ VALUES = {
         f"{outbox.PROGRESS_BYTES_MIN // KIB} KiB in {outbox.PROGRESS_S:.0f} s"
     ),
     "what the kernel may hold": f"{socket_transport.SEND_BUFFER_BYTES // KIB} KiB",
+    "lines of the log that wait": f"{outlet.LINES_MAX:,}, or {outlet.BYTES_MAX // MIB} MiB",
     "time to answer a close": f"{CLOSE_DEADLINE_S:.0f} s, at the stop {STOP_CLIENTS_S:.0f} s",
 }
 

@@ -13,10 +13,11 @@ import pytest
 from actors import messages
 from protocol import requests
 from storage import disk
+from storage.compressor import compress
 from storage.errors import DiskFailed, LogDisplaced
 from storage.log_state import SyncPolicy
 from storage.message_log import MessageLog, open_log
-from storage.segments import list_segments
+from storage.segments import Compression, list_segments
 from tests.harness import HubProcess
 from tests.project_setup import ProjectSetup, execute, frozen, setup
 from tests.reading import read_after
@@ -225,6 +226,22 @@ def keyed(setup: ProjectSetup, prompt: str, key: str) -> str:
     setup.ask(requests.Execute(project_id="p", prompt=prompt, key=key))
     execution_id: str = setup.answers()[-1]["execution_id"]
     return execution_id
+
+
+def test_a_file_that_was_exchanged_while_it_was_compressed_stays(tmp_path: Path) -> None:
+    log = three_files(tmp_path)
+    segment, _ = log.closed_segments[0]
+    fresh = segment.path.with_name(f"{segment.name}.gz.new")
+    compress(segment.path, fresh, Compression.GZIP, lambda: True)
+    restored = tmp_path / "restored"
+    restored.write_bytes(segment.path.read_bytes())
+    restored.replace(segment.path)
+    assert not log.take_compressed(segment.name, Compression.GZIP)
+    assert segment.path.exists() and not fresh.exists()
+    compress(segment.path, fresh, Compression.GZIP, lambda: True)
+    assert log.take_compressed(segment.name, Compression.GZIP)
+    assert seqs(read_after(log, 0).items) == [1, 2, 3, 4, 5, 6]
+    log.close(stamp(9))
 
 
 # -- a project -------------------------------------------------------------------------------------

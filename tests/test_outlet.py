@@ -4,6 +4,7 @@ closed or full descriptor, stops or holds up what the server does."""
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from actors.server.outlet import BYTES_MAX, LINES_MAX, Outlet
@@ -132,15 +132,30 @@ def test_the_end_does_not_wait_for_a_reader(pipe: tuple[int, int]) -> None:
 # -- a server --------------------------------------------------------------------------------------
 
 
-def start(hub: HubProcess, **streams: Any) -> "subprocess.Popen[bytes]":
+@contextlib.contextmanager
+def started(hub: HubProcess, **streams: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a hub with these streams; it must stop cleanly."""
     environment = hub.environment(LOG_LEVEL="debug", SOCKET=str(hub.scratch / "s"), WS_PORT="off")
-    return subprocess.Popen(hub.command(), env=environment, **streams)
+    process = subprocess.Popen(hub.command(), env=environment, **streams)
+    try:
+        use(hub)
+        yield process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def use(hub: HubProcess) -> None:
     """Run prompts, once it listens."""
     path = hub.scratch / "s"
-    wait_until(path.exists)
+    wait_until(lambda: accepts(path))
     hub.url = f"unix:{path}"
     with hub.client() as client:
         client.request("project_create", path=hub.folder("p"))
@@ -157,18 +172,10 @@ def test_a_full_pipe_holds_up_neither_prompts_nor_the_stop(
     _, writing = pipe
     fill(writing)
     hub = HubProcess(scratch)
-    process = start(hub, stdout=writing, stderr=writing)
-    use(hub)
-    process.send_signal(signal.SIGUSR1)  # stacks as well
-    use_again(hub)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(TIMEOUT_S) == 0
-
-
-def use_again(hub: HubProcess) -> None:
-    with hub.client() as client:
-        client.request("project_join", project_id="p")
-        assert client.run("p", "again")["outcome"] == "success"
+    with started(hub, stdout=writing, stderr=writing) as process:
+        process.send_signal(signal.SIGUSR1)  # stacks as well
+        with hub.client() as client:
+            assert client.run_after_join("p", "again")["outcome"] == "success"
 
 
 @pytest.mark.parametrize("end", [0, 1])
@@ -177,19 +184,14 @@ def test_a_reader_that_leaves_is_no_error(scratch: Path, pipe: tuple[int, int], 
     os.close(reading)
     hub = HubProcess(scratch)
     streams = {"stdout": writing} if end == 0 else {"stdout": writing, "stderr": writing}
-    process = start(hub, **{"stderr": subprocess.DEVNULL, **streams})
-    use(hub)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(TIMEOUT_S) == 0
+    with started(hub, **{"stderr": subprocess.DEVNULL, **streams}) as process:
+        assert process.poll() is None
 
 
 def test_a_full_device_is_no_error(scratch: Path) -> None:
     hub = HubProcess(scratch)
-    with open("/dev/full", "w") as full:
-        process = start(hub, stdout=full, stderr=full)
-    use(hub)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(TIMEOUT_S) == 0
+    with open("/dev/full", "w") as full, started(hub, stdout=full, stderr=full) as process:
+        assert process.poll() is None
 
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-", "<&-"])
@@ -200,16 +202,12 @@ def test_no_file_of_the_server_gets_a_standard_descriptor(scratch: Path, closed:
     script = f'exec "$@" {closed}'
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     hub.command = lambda: ["sh", "-c", script, "sh", *hub_command]  # type: ignore[method-assign]
-    process = start(hub, **streams)
-    use(hub)
-    targets = [os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in (0, 1, 2)]
+    with started(hub, **streams) as process:
+        targets = [os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in (0, 1, 2)]
     left_open = {"<": 0, ">": 1, "2": 2}
     for word in closed.split():
         assert targets[left_open[word[0]]] == "/dev/null"
     assert not [t for t in targets if t.startswith(("socket:", str(hub.data)))]
-    assert psutil.pid_exists(process.pid)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(TIMEOUT_S) == 0
 
 
 def test_stacks_are_written_on_a_signal(scratch: Path) -> None:

@@ -24,6 +24,8 @@ from storage.errors import AlreadyLocked, DataFolderLost
 from storage.layout import DataLayout
 from storage.lock import DataLock
 from storage.projects import ProjectStore
+from storage.retention import RetentionRules
+from storage.segments import Compression
 from tests.executor_setup import settings as executor_settings
 from tests.fakes import ManualTimers, Probe, inbox_of
 from tests.harness import HubProcess
@@ -176,6 +178,24 @@ def test_without_links_the_lock_cannot_be_taken_again(
         patch.setattr(os, "link", fail)
         with pytest.raises(DataFolderLost):
             held.lock.look()
+
+
+def test_nothing_is_deleted_once_the_lock_is_lost(setup: ProjectSetup) -> None:
+    setup.layout.lock.acquire()
+    setup.end(setup.execute("x"))
+    before = setup.lines()
+    path_of(setup.layout).unlink()
+    store = ProjectStore(setup.layout)
+    for act in (
+        lambda: store.remove("p"),
+        lambda: store.keep(setup.meta()),
+        lambda: setup.project._log.retain(RetentionRules(None, 1)),
+        lambda: setup.project._log.take_compressed("x", Compression.GZIP),
+    ):
+        with pytest.raises(DataFolderLost):
+            act()
+    assert setup.lines() == before
+    setup.layout.lock.release()
 
 
 def test_no_agent_starts_once_the_lock_is_lost(held: DataLayout) -> None:

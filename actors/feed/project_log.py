@@ -200,6 +200,7 @@ class ProjectLog:
 
     def retain(self, rules: RetentionRules) -> None:
         """Delete closed segments by the rules, and nothing from the first open record on."""
+        self._layout.check_ours()
         since = self.open.since_seq
         try:
             seq = trim_seq(self._log, rules, None if since is None else since + 1)
@@ -216,6 +217,7 @@ class ProjectLog:
 
     def take_compressed(self, name: str, compression: Compression) -> None:
         """Exchange a closed segment for its compressed form."""
+        self._layout.check_ours()
         if self._log.take_compressed(name, compression):
             logger.info("project %s: %s is compressed", self.meta.project_id, name)
 

@@ -5,8 +5,10 @@ import logging
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from actors.config.settings import Config
 from actors.executor import walls
@@ -51,6 +53,21 @@ def faults(config: Config) -> list[str]:
     if shutil.which(command) is None:
         found.append(f"CLAUDE_CMD: {command!r} was not found; {INSTALL_CLAUDE}")
     return found
+
+
+def check_system() -> None:
+    """Check what nothing can work without. Raises StartFailed."""
+    if sys.platform != "linux":
+        return
+    try:
+        own = Path("/proc/self/stat").read_text().split()[0]
+    except OSError as error:
+        own = error.strerror or str(error)
+    if own != str(os.getpid()):
+        raise StartFailed(
+            f"/proc does not show this system's processes ({own}), and without it the hub cannot "
+            "find what agents leave running; example: mount -t proc proc /proc"
+        )
 
 
 def end_strays(data_id: str) -> None:

@@ -105,6 +105,7 @@ def _run(
     stack: contextlib.ExitStack,
 ) -> None:
     """Start, in this order; the stack stops everything in the reverse order."""
+    agent_setup.check_system()
     start = _Start(config, stop_request, stack)
     layout, data_id = start.take_data_folder()
     front_doors = Doors(config, stack)

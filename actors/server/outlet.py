@@ -8,6 +8,7 @@ does not hold is dropped and counted, and the next line says how much that was.
 import contextlib
 import faulthandler
 import io
+import logging
 import os
 import select
 import signal
@@ -17,6 +18,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TextIO, cast
+
+logger = logging.getLogger("claudehub.main")
 
 LINES_MAX = 10_000
 BYTES_MAX = 4 * 1024 * 1024
@@ -152,7 +155,13 @@ def stacks_on_signal() -> Iterator[None]:
     faulthandler writes by itself, and would block in the middle of a signal. So it writes to a
     file, and the Python handler that comes behind it passes the file on.
     """
-    with tempfile.TemporaryFile() as file:
+    try:
+        stacks = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+    except OSError as error:
+        logger.warning("SIGUSR1 shows no stacks: there is no temporary file: %s", error)
+        yield
+        return
+    with stacks as file:
 
         def pass_on(*_: object) -> None:
             size = os.fstat(file.fileno()).st_size

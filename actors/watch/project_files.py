@@ -7,7 +7,6 @@ those that git ignores.
 import errno
 import logging
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,7 +107,7 @@ class FileWatcher(Actor):
             self._watched = _identity(self._folder)
             try:
                 self._observer = self._watching(Observer)
-                _take_one_more_watch()
+                _take_one_more_watch(self._folder)
             except OSError as error:
                 self._look_instead(error)
         except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
@@ -141,7 +140,7 @@ class FileWatcher(Actor):
         polling, self._observer = self._observer, None
         try:
             self._observer = self._watching(Observer)
-            _take_one_more_watch()
+            _take_one_more_watch(self._folder)
         except (OSError, RuntimeError):  # still no room
             self._stop_observer()
             self._observer = polling
@@ -228,7 +227,7 @@ class FileWatcher(Actor):
         noted, overflowed, has_folders = self._notes.take()
         if has_folders and not isinstance(self._observer, PollingObserverVFS):
             try:
-                _take_one_more_watch()
+                _take_one_more_watch(self._folder)
             except (OSError, RuntimeError):
                 self._watch()
         paths, has_more = self._told(noted)
@@ -251,12 +250,12 @@ class FileWatcher(Actor):
         return paths, False
 
 
-def _take_one_more_watch() -> None:
+def _take_one_more_watch(folder: Path) -> None:
     """Raise OSError if the system has no watch left. watchdog reports that only for the first
     folder; the limit is one for all watches of a user."""
-    with tempfile.TemporaryDirectory() as elsewhere:
-        probe = begun(Observer, lambda new: new.schedule(FileSystemEventHandler(), elsewhere))
-        end(probe, REPORT_DELAY_S)
+    # In the inotify instance of another observer a watch of the same folder counts once more.
+    probe = begun(Observer, lambda new: new.schedule(FileSystemEventHandler(), str(folder)))
+    end(probe, REPORT_DELAY_S)
 
 
 def _identity(folder: Path) -> tuple[int, int]:
