@@ -9,8 +9,10 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from actors.process_tree import tree
-from actors.process_tree.tree import Census, Look
+from actors.process_tree import census as census_module
+from actors.process_tree import ends, tree
+from actors.process_tree.census import Census
+from actors.process_tree.tree import Look
 from tests.harness import HubProcess
 from tests.processes import marked, wait_until
 
@@ -29,7 +31,7 @@ def start(stack: ExitStack, code: str, *, marked: bool = True, session: bool = F
 
     def end() -> None:
         if psutil.pid_exists(process.pid):
-            tree.kill(tree.descendants(psutil.Process(process.pid)))
+            ends.kill(tree.descendants(psutil.Process(process.pid)))
         process.kill()
         process.wait()
 
@@ -100,25 +102,27 @@ def test_wrapped_process_numbers_make_every_process_new(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     census = Census()
-    newest = tree._newest_pid()
+    newest = census_module._newest_pid()
     assert newest is not None
-    monkeypatch.setattr(tree, "_newest_pid", lambda: 5)
+    monkeypatch.setattr(census_module, "_newest_pid", lambda: 5)
     assert os.getpid() in census.newcomers()
-    monkeypatch.setattr(tree, "_newest_pid", lambda: None)
+    monkeypatch.setattr(census_module, "_newest_pid", lambda: None)
     assert os.getpid() in census.newcomers()
 
 
 def test_strays_of_one_run_are_not_another_runs(stack: ExitStack) -> None:
     pid = start(stack, SLEEP)
     wait_until(lambda: pid in [p.pid for p in tree.look_for(f"{DATA}:run-").found])
-    assert tree.end_strays(f"{DATA}:run-2", 1.0) == 0
-    assert tree.end_strays(MARK, 1.0) == 1
+    assert ends.end_strays(f"{DATA}:run-2") == 0
+    assert ends.end_strays(MARK) == 1
 
 
 def looks(monkeypatch: pytest.MonkeyPatch, *answers: Look) -> None:
     """What the first looks find; then it is the truth."""
     look_for, given = tree.look_for, iter(answers)
-    monkeypatch.setattr(tree, "look_for", lambda prefix: next(given, None) or look_for(prefix))
+    monkeypatch.setattr(
+        tree, "look_for", lambda prefix, **also: next(given, None) or look_for(prefix, **also)
+    )
 
 
 def test_a_stray_during_its_exec_is_examined_again(
@@ -127,13 +131,13 @@ def test_a_stray_during_its_exec_is_examined_again(
     """Such a process once outlived a server that had died during its start."""
     pid = start(stack, SLEEP)
     looks(monkeypatch, Look(unreadable={pid}))
-    assert tree.end_strays(MARK, 1.0) == 1
+    assert ends.end_strays(MARK) == 1
 
 
 def test_an_unreadable_process_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Look(unreadable={1}), Look(unreadable={1})]
-    monkeypatch.setattr(tree, "look_for", lambda _prefix: found.pop())
-    assert tree.end_strays(f"{DATA}:none", 1.0) == 0 and found == []
+    monkeypatch.setattr(tree, "look_for", lambda _prefix, **_: found.pop())
+    assert ends.end_strays(f"{DATA}:none") == 0 and found == []
 
 
 def test_a_process_that_forks_during_the_search_is_found() -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from actors.executor.walls import Walls
-from actors.process_tree import tree
+from actors.process_tree import children, ends, tree
 from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
 
 logger = logging.getLogger("claudehub.executor")
@@ -46,8 +46,9 @@ def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> 
     """Return what a command prints. It runs in a POSIX session of its own, whose every process ends
     with it; the guardian and the stop find it by its mark, too."""
     try:
-        with subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, which is the owner's to choose
+        with children.start(
             walls.command(argv),
+            mark=environment.get(tree.MARK, ""),
             cwd="/",  # no project's
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -58,7 +59,7 @@ def _said(argv: Sequence[str], environment: Mapping[str, str], walls: Walls) -> 
             try:
                 said, errors = process.communicate(timeout=PROBE_TIMEOUT_S)
             finally:
-                tree.kill(tree.in_session(process.pid))
+                ends.kill(tree.in_session(process.pid))
     except (OSError, subprocess.SubprocessError) as error:
         logger.warning("CLAUDE_CMD does not answer %s: %s", argv[-1], error)
         return ""

@@ -14,13 +14,15 @@ from actors.executor import walls
 from actors.executor.cli_facts import CliFacts
 from actors.executor.environment import agent_environment, home_problem
 from actors.executor.walls import Walls
-from actors.process_tree import tree
+from actors.process_tree import children, ends, tree
 from actors.process_tree.guardian import Guardian
+from actors.runtime.clock import Clock
+from actors.runtime.problems import Problems
+from actors.server.caretaker import Caretaker
 from actors.server.errors import StartFailed
 
 logger = logging.getLogger("claudehub.agents")
 
-STRAYS_TIMEOUT_S = 5.0
 INSTALL_CLAUDE = (
     "install Claude Code (npm install -g @anthropic-ai/claude-code) or set CLAUDE_CMD to where it "
     "is; `claudehub demo` shows the hub without it"
@@ -53,17 +55,21 @@ def faults(config: Config) -> list[str]:
 
 def end_strays(data_id: str) -> None:
     """End what an earlier server on this data folder has left behind."""
-    if strays := tree.end_strays(tree.mark_of(data_id, ""), STRAYS_TIMEOUT_S):
+    if strays := ends.end_strays(tree.mark_of(data_id, "")):
         logger.warning("ended %d processes that an earlier server left behind", strays)
 
 
-def prepare(config: Config, data_id: str, stack: contextlib.ExitStack) -> AgentFacts:
+def prepare(
+    config: Config, data_id: str, clock: Clock, problems: Problems, stack: contextlib.ExitStack
+) -> AgentFacts:
     """Prepare everything. Raises StartFailed."""
     around = _walls(config)
     environment = around.environment(_environment(config))
     if (problem := home_problem(environment, around.uid)) is not None:
         logger.warning("%s", problem)
-    run_id = _guard(data_id, stack)
+    if (problem := children.adopt_orphans()) is not None:
+        logger.warning("%s", problem)
+    run_id = _guard(data_id, clock, problems, stack)
     probe = {**environment, tree.MARK: tree.mark_of(data_id, f"{run_id}-probe")}
     return AgentFacts(
         data_id=data_id,
@@ -93,23 +99,25 @@ def _environment(config: Config) -> dict[str, str]:
     )
 
 
-def _guard(data_id: str, stack: contextlib.ExitStack) -> str:
+def _guard(data_id: str, clock: Clock, problems: Problems, stack: contextlib.ExitStack) -> str:
     """Start the guardian, which stops behind the agents. Return the name of this run."""
     run_id = secrets.token_hex(4)
     marks = tree.mark_of(data_id, f"{run_id}-")
+    caretaker = Caretaker(lambda: Guardian(marks), clock, problems)
     try:
-        guardian = Guardian(marks)
+        caretaker.begin()
     except OSError as error:
         raise StartFailed(f"the guardian of agents cannot be started: {error}") from None
-    stack.callback(guardian.stop)
+    stack.callback(caretaker.stop)
     stack.callback(_look_once_more, marks)
     return run_id
 
 
 def _look_once_more(marks: str) -> None:
     """End what has hidden from the look at each end."""
-    if found := tree.end_strays(marks, STRAYS_TIMEOUT_S):
+    if found := ends.end_strays(marks, strangers=True):
         logger.warning("ended %d processes that agents had left behind", found)
+    children.reap()
 
 
 def _ask_cli(config: Config, environment: Mapping[str, str], around: Walls) -> CliFacts:

@@ -96,7 +96,7 @@ def _run(
     front_doors = Doors(config, stack)
     agent_setup.end_strays(data_id)
     start.begin_timers()
-    agents = agent_setup.prepare(config, data_id, stack)
+    agents = agent_setup.prepare(config, data_id, start.clock, start.problems, stack)
     trail = start.audit(layout)
     readiness = _readiness(stack)  # it stops after the threads that it wakes
     directory = LocalDirectory()
