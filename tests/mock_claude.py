@@ -99,12 +99,15 @@ class Mock:
         self.pending = {}
         self.refused = set()
         self.is_stubborn = False
+        self.is_silent = False
         self.output_lock = threading.RLock()
         self.seen = set()
 
     # -- output
 
     def write(self, data):
+        if self.is_silent:
+            return
         with self.output_lock:
             view = memoryview(data)
             while view:
@@ -288,14 +291,17 @@ class Mock:
         if turn is not None:
             turn.abort()
             turn.over.wait(2)
+            turn.wait_for_commands()
         os._exit(0)
 
     def on_sigterm(self, *_):
         if self.is_stubborn:
             return
+        self.is_silent = True  # no result comes after SIGTERM
         turn = self.running
         if turn is not None and not self.is_old:  # 2.1.197 leaves its commands running
             turn.kill_commands()
+            turn.wait_for_commands()
         for task in self.background:
             task.kill()
         os._exit(143)
