@@ -123,8 +123,11 @@ class HubProcess:
 
     def guardian(self) -> psutil.Process | None:
         """Return the guardian, if there is one."""
-        children = psutil.Process(self.pid).children()
-        return next((c for c in children if "guardian" in " ".join(c.cmdline())), None)
+        for child in psutil.Process(self.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if "guardian" in " ".join(child.cmdline()):
+                    return child
+        return None
 
     def kill_with_guardian(self) -> None:
         """Kill both, so that agents survive. The server is stopped first: it would start another

@@ -12,7 +12,7 @@ import pytest
 
 from tests.agents import Agent, agents, hub_with
 from tests.harness import HubProcess
-from tests.processes import marked, wait_until
+from tests.processes import is_cli, marked, wait_until
 from tests.test_conversations import Talk
 
 # A program that holds a lock: it needs a moment to remove it. (Where the CLI has died, what a shell
@@ -224,10 +224,6 @@ def cli_of(hub: HubProcess) -> int:
     children = psutil.Process(hub.pid).children()
     (found,) = [child.pid for child in children if is_cli(child)]
     return found
-
-
-def is_cli(process: psutil.Process) -> bool:
-    return any("--input-format" in word for word in process.cmdline())
 
 
 def test_a_process_that_is_let_go_leaves_nothing(hub: HubProcess, programs: Programs) -> None:

@@ -13,7 +13,7 @@ from actors import messages
 from actors.executor import starter
 from actors.executor.worker import CLI_CLEANS_S
 from actors.process_tree import ends
-from actors.process_tree.ends import TERM_LOOKS, UNSURE_LOOKS_MAX, Ending
+from actors.process_tree.ends import FAILED_LOOKS_MAX, TERM_LOOKS, UNSURE_LOOKS_MAX, Ending
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome
 from tests.executor_setup import (
@@ -220,7 +220,7 @@ def test_a_look_that_is_not_sure_is_repeated_a_bounded_number_of_times(
     setup.start()
     setup.process.left = found(**fact)
     setup.gone(-9)
-    for _ in range(UNSURE_LOOKS_MAX if "fleeting" in fact else LOOKS_MAX - 1):
+    for _ in range(UNSURE_LOOKS_MAX if "fleeting" in fact else FAILED_LOOKS_MAX + LOOKS_MAX - 1):
         assert setup.told(messages.RunEnded) == []
         setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.ERROR

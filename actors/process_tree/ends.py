@@ -24,7 +24,11 @@ KILL_S = 1.0
 # The pause between two looks; a process in the middle of an exec is through by then.
 LOOK_PAUSE_S = 0.05
 UNSURE_LOOKS_MAX = 4
-TERM_LOOKS, KILL_LOOKS = round(TERM_S / LOOK_PAUSE_S), round(KILL_S / LOOK_PAUSE_S)
+# Where a look fails, for example without free descriptors, one tries again for that long.
+FAILED_S = 10.0
+TERM_LOOKS, KILL_LOOKS, FAILED_LOOKS_MAX = (
+    round(seconds / LOOK_PAUSE_S) for seconds in (TERM_S, KILL_S, FAILED_S)
+)
 
 
 class Ending:
@@ -38,7 +42,7 @@ class Ending:
         self._patience_looks = round(patience_s / LOOK_PAUSE_S)
         self._kill_from = self._patience_looks + TERM_LOOKS
         self.looks_max = self._kill_from + KILL_LOOKS
-        self._looks = 0
+        self._looks = self._failed = 0
         self._unsure = 0
         self._unreadable: set[int] = set()
         self._told: dict[int, int] = {}
@@ -51,31 +55,33 @@ class Ending:
         may be one that is just starting. (One that has cleared its environment stays unreadable.)
         """
         self._looks += 1
-        if self._looks >= self.looks_max:
+        if look.failed and self._failed < FAILED_LOOKS_MAX:
+            self._failed += 1
+        if self._spent() >= self.looks_max:
             if look.found or look.failed:
                 pids = [process.pid for process in look.found]
                 logger.error("processes that do not end, or cannot be listed: %s", pids)
             return False
-        if look.found:
+        if look.found or look.failed:
             self._signal(look)
             return True
-        news = look.unreadable - self._unreadable
+        is_unsure = bool(look.unreadable - self._unreadable) or look.fleeting
         self._unreadable |= look.unreadable
-        self._unsure += bool(news or look.fleeting)
-        return look.failed or (bool(news or look.fleeting) and self._unsure <= UNSURE_LOOKS_MAX)
+        self._unsure += is_unsure
+        return is_unsure and self._unsure <= UNSURE_LOOKS_MAX
 
-    def cut(self, look: Look) -> None:
-        """End at once what is left: nobody will look again."""
-        kill(look.found)
+    def _spent(self) -> int:
+        """Return how many looks count: one that failed takes nothing of a process's time."""
+        return self._looks - self._failed
 
     def _signal(self, look: Look) -> None:
         new, late = [], []
         for process in look.found:
             told_at = self._told_at(process.pid)
-            if told_at is not None or self._looks > self._kill_from:
+            if told_at is not None or self._spent() > self._kill_from:
                 if told_at is None or self._looks - told_at >= TERM_LOOKS:
                     late.append(process)
-            elif self._looks > self._patience_looks or process.pid not in look.below:
+            elif self._spent() > self._patience_looks or process.pid not in look.below:
                 new.append(process)
         if late:
             logger.info("SIGKILL to what is left: %s", [process.pid for process in late])
