@@ -107,8 +107,9 @@ def when_ready(*names: str) -> str:
 
 
 def begin(talk: Talk, programs: Programs, **options: object) -> str:
-    """Start a turn that has left an orphan behind, runs a command, and has a helper."""
-    code = f"{detached(programs.tidy('orphan'))}; {programs.tidy('command')}"
+    """Start a turn that has left an orphan without a mark, runs a command, and has a helper."""
+    orphan = detached(f"env -i {programs.tidy('orphan')}")
+    code = f"{orphan}; {programs.tidy('command')}"
     execution_id = talk.start(f"[[tool:Bash:{code}]]", options={**BASH, **options})
     wait_until(lambda: set(programs.running()) == {"command", "helper", "orphan"})
     wait_until(lambda: set(marks(talk, "ready")) == {"command", "helper", "orphan"})

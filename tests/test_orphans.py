@@ -132,29 +132,29 @@ def orphan():
 made = [orphan() for _ in range(20)]
 for child in made[:10]:
     assert child.wait() == 4, child.returncode
-def dead():
-    mine = [int(n) for n in os.listdir("/proc") if n.isdigit()]
-    found = []
-    for pid in mine:
+def mine():
+    found = {}
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         try:
-            if children._state_of(pid) == (b"Z", os.getpid()):
-                found.append(pid)
+            state, parent = children._state_of(pid)
         except OSError:
             continue
-    return set(found)
-own = {child.pid for child in made[10:]}
-while not own <= dead() or len(dead() - own) > 0:
+        if parent == os.getpid():
+            found[pid] = state
+    return found
+own = {child.pid: b"Z" for child in made[10:]}
+while mine() != own:  # their orphans may still run
     children.reap()
 for child in made[10:]:
     assert child.wait() == 4, child.returncode  # nobody else has taken it
-print("reaped", dead())
+print("reaped", mine())
 """
 
 
 @pytest.mark.parametrize("before", [(), NAMESPACE], ids=["subreaper", "process 1"])
 def test_orphans_are_reaped_and_own_children_are_not(before: tuple[str, ...]) -> None:
     """As a child subreaper, and as process 1."""
-    assert run_adopting(ORPHANS, *before) == "reaped set()"
+    assert run_adopting(ORPHANS, *before) == "reaped {}"
 
 
 class AsProcess1(HubProcess):
@@ -271,7 +271,8 @@ def test_a_process_that_gets_no_descriptors_leaves_none_behind(scratch: Path) ->
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_without_descriptors_an_execution_still_ends_with_its_processes(hub: HubProcess) -> None:
+def test_without_descriptors_an_execution_still_ends_with_its_processes(start_hub: Any) -> None:
+    hub: HubProcess = start_hub()
     with hub.client() as client:
         client.request("project_create", path=hub.folder("poor"))
         client.request("project_join", project_id="poor")

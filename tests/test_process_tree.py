@@ -1,6 +1,7 @@
 """Finding what an agent's process has started, with real processes."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from actors.process_tree import census as census_module
 from actors.process_tree import ends, tree
 from actors.process_tree.census import Census
+from actors.process_tree.ends import TERM_LOOKS, Ending
 from actors.process_tree.tree import Look
 from tests.harness import HubProcess
 from tests.processes import marked, wait_until
@@ -164,3 +166,55 @@ def test_a_double_fork_at_the_moment_of_the_end_is_ended(hub: HubProcess, way: s
             client.wait_for("execution_finished", execution_id=answer["execution_id"])
             client.take()
             assert marked(hub.data) == [], number
+
+
+def group_of_two(stack: ExitStack) -> tuple[psutil.Process, psutil.Process]:
+    """Two processes of one group, which is theirs alone."""
+    leader = start(stack, spawn(False), session=True)
+    wait_until(lambda: len(tree.descendants(psutil.Process(leader))) == 1)
+    (child,) = tree.descendants(psutil.Process(leader))
+    return psutil.Process(leader), child
+
+
+def is_gone(process: psutil.Process) -> bool:
+    return Look().still([process]) == []
+
+
+def test_a_group_gets_a_signal_at_once_only_if_all_of_it_is_to_end(stack: ExitStack) -> None:
+    leader, child = group_of_two(stack)
+    assert ends.send([child], signal.SIGTERM) == set()
+    wait_until(lambda: is_gone(child))
+    assert not is_gone(leader)
+    leader, child = group_of_two(stack)
+    assert ends.send([leader, child], signal.SIGTERM) == {leader.pid}
+    wait_until(lambda: is_gone(leader) and is_gone(child))
+
+
+def test_what_a_group_starts_to_clean_up_gets_no_signal_of_its_own(stack: ExitStack) -> None:
+    """It was started after the group's SIGTERM, and ends with the group's second at the latest."""
+    leader, child = group_of_two(stack)
+    sent: list[tuple[int, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+        patch.setattr(os, "killpg", lambda group, number: sent.append((group, number)))
+        ending = Ending()
+        assert ending.go_on(Look(found=[leader]))
+        assert sent == [(leader.pid, signal.SIGTERM)]  # the child is no part of it: one by one
+        sent.clear()
+        ending = Ending()
+        assert ending.go_on(Look(found=[leader, child]))
+        assert ending.go_on(Look(found=[child]))
+        assert sent == [(leader.pid, signal.SIGTERM)]
+        late = group_of_two(stack)[0]
+        for _ in range(TERM_LOOKS):
+            ending.go_on(Look(found=[child, late]))
+        assert (late.pid, signal.SIGTERM) in sent[1:]
+        assert (child.pid, signal.SIGKILL) in sent[1:]
+
+
+def test_a_signal_never_reaches_this_process_or_process_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _: sent.append(pid))
+    monkeypatch.setattr(os, "killpg", lambda group, _: sent.append(group))
+    ends.kill([psutil.Process(1), psutil.Process(os.getpid())])
+    assert sent == []

@@ -80,7 +80,8 @@ class Look:
         try:
             process = psutil.Process(pid)
             seen = process.environ()
-            if not seen and process.status() != psutil.STATUS_ZOMBIE:
+            # A number shows during an exec, too.
+            if not (seen or kernel_mark.works()) and process.status() != psutil.STATUS_ZOMBIE:
                 self.unreadable.add(pid)
         except (psutil.Error, OSError) as error:
             self._note(error)

@@ -12,6 +12,9 @@ from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol.claude import SessionChoice
 
+# An Executor that stops kills its process first, and then ends what that has left.
+STOPPED_WAIT_S = 5.0
+
 
 class ExecutorLink:
     """For the Project's thread only.
@@ -91,6 +94,12 @@ class ExecutorLink:
     def stop(self) -> None:
         if self._executor is not None:
             self._executor.stop(block=False)
+
+    def wait_until_stopped(self) -> None:
+        """Wait until the process is gone, for a bounded time: the Project has failed, and the next
+        one in this folder must not start another process beside it."""
+        if self._executor is not None:
+            self._executor.actor_stopped.wait(STOPPED_WAIT_S)
 
     # -- what it says ------------------------------------------------------------------------
 
