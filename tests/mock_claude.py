@@ -75,7 +75,10 @@ def option(name):
 
 
 class Mock:
-    """The process: its settings, its standard output, and the turn that runs."""
+    """The process: its settings, its standard output, and the turn that runs. `is_silent`: no
+    result comes after SIGTERM."""
+
+    is_silent = False
 
     def __init__(self):
         self.is_old = os.environ.get("CLAUDE_MOCK_VERSION") == "2.1.197"
@@ -99,7 +102,6 @@ class Mock:
         self.pending = {}
         self.refused = set()
         self.is_stubborn = False
-        self.is_silent = False
         self.output_lock = threading.RLock()
         self.seen = set()
 
@@ -297,7 +299,7 @@ class Mock:
     def on_sigterm(self, *_):
         if self.is_stubborn:
             return
-        self.is_silent = True  # no result comes after SIGTERM
+        self.is_silent = True
         turn = self.running
         if turn is not None and not self.is_old:  # 2.1.197 leaves its commands running
             turn.kill_commands()
