@@ -3,6 +3,7 @@ a process ends, with the mock and with both real programs; and nothing gets out 
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -235,3 +236,23 @@ def test_a_process_that_is_let_go_leaves_nothing(hub: HubProcess, programs: Prog
         client.request("agent_new_session", project_id=talk.project_id)
         wait_until(lambda: programs.running() == [])
         assert marks(talk, "trapped") == ["helper"]
+
+
+def test_an_interrupted_commit_leaves_no_lock(hub: HubProcess, programs: Programs) -> None:
+    """git removes `.git/index.lock` at SIGTERM; after a SIGKILL every later commit failed."""
+    with hub.client() as client:
+        talk = Talk(programs.agent, hub, client, "p")
+        hook = talk.folder / ".git" / "hooks" / "pre-commit"
+        lock = talk.folder / ".git" / "index.lock"
+        subprocess.run(["git", "init", "-q", str(talk.folder)], check=True)
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("#!/bin/sh\ntouch ready.hook\nsleep 300\n")
+        hook.chmod(0o755)
+        (talk.folder / "a").write_text("a")
+        names = "-c user.name=a -c user.email=a@localhost"
+        code = f"git add a; git {names} commit -a -m made"
+        execution_id = talk.start(f"[[tool:Bash:{code}]]", options=BASH)
+        wait_until(lambda: marks(talk, "ready") == ["helper", "hook"] and lock.exists())
+        talk.interrupt()
+        assert talk.end_of(execution_id)["outcome"] == "interrupted"
+        assert not lock.exists()

@@ -17,6 +17,7 @@ _FIRST = 1 << 62
 _DATA_BITS, _RUN_BITS, _PROCESS_BITS = 20, 12, 30
 NUMBERS_KNOWN_MAX = 1024
 _LIMIT: int | None = getattr(resource, "RLIMIT_RTTIME", None)
+_is_refused = False
 
 
 @functools.lru_cache(maxsize=NUMBERS_KNOWN_MAX)
@@ -53,8 +54,10 @@ def given(mark: str) -> Iterator[None]:
     if _LIMIT is None or not mark:
         yield
         return
+    global _is_refused  # noqa: PLW0603 - a fact of this system
     before = resource.getrlimit(_LIMIT)
     if not _set((numbers_of(mark).start, before[1])):
+        _is_refused = True
         yield
         return
     try:
@@ -64,8 +67,8 @@ def given(mark: str) -> Iterator[None]:
 
 
 def works() -> bool:
-    """Return True if processes can be marked here: a hard limit may forbid it."""
-    if _LIMIT is None:
+    """Return True if processes can be marked here: a hard limit or a sandbox may forbid it."""
+    if _LIMIT is None or _is_refused:
         return False
     hard = resource.getrlimit(_LIMIT)[1]
     return hard == resource.RLIM_INFINITY or hard > 2 * _FIRST - 1
