@@ -83,7 +83,7 @@ def test_a_number_survives_what_takes_a_mark_off(
 ) -> None:
     """An environment without it, a session of its own, a double fork, and the end as a zombie."""
     before = resource.getrlimit(resource.RLIMIT_RTTIME)
-    code = "env -i setsid sh -c '(read x; exit) & echo $!'"
+    code = "env -i setsid sh -c 'sleep 60 > /dev/null & echo $!'"
     child = children.start(
         ["sh", "-c", code], mark=MARK, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -95,6 +95,9 @@ def test_a_number_survives_what_takes_a_mark_off(
     assert kernel_mark.read(grandchild) == number
     wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     assert kernel_mark.read(child.pid) == number
+    # It is not left behind, and nobody waits for it.
+    look = tree.look_for(MARK)
+    assert [process.pid for process in look.found] == [grandchild] and not look.fleeting
     assert kernel_mark.read(os.getpid()) is None
     child.wait()
     assert kernel_mark.read(child.pid) is None

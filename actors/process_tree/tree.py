@@ -70,8 +70,12 @@ class Look:
             self.failed = True
 
     def add(self, pid: int) -> None:
+        """Note a process. A zombie keeps its number until it is reaped, and has lost its children:
+        the next round lists them."""
         try:
-            self.found.append(psutil.Process(pid))
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                self.found.append(process)
         except (psutil.Error, OSError) as error:
             self._note(error)
 
