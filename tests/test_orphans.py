@@ -14,12 +14,14 @@ import psutil
 import pytest
 
 from actors.executor.process import AgentProcess, ProcessSpec
+from actors.executor.worker import CLI_CLEANS_S
 from actors.process_tree import children, ends, kernel_mark, tree
 from actors.process_tree.census import Census
 from actors.process_tree.guardian import Guardian
+from actors.project.executor_link import ExecutorLink
 from actors.runtime.clock import SystemClock
 from actors.runtime.problems import Problems
-from actors.server.caretaker import GUARDIAN_STARTS_MAX, Caretaker
+from actors.server.caretaker import GUARDIAN_PERIOD_S, GUARDIAN_STARTS_MAX, Caretaker
 from tests.fakes import Probe
 from tests.harness import ROOT, HubProcess
 from tests.processes import is_cli, marked, no_descriptors, wait_until
@@ -369,3 +371,23 @@ def test_a_hub_that_an_agent_of_its_own_folder_has_started_ends_neither_itself_n
         client.request("project_join", project_id="p")
         assert client.run("p", "[[doublefork]]")["outcome"] == "success"
     assert hub.guardian() == guardian
+
+
+# -- limits ----------------------------------------------------------------------------------
+
+
+def test_a_failed_project_waits_for_the_end_of_its_executor() -> None:
+    """The Project that replaces it would start a second process beside the first."""
+    link = ExecutorLink.__new__(ExecutorLink)
+    link._executor = Probe.start()
+    link.stop()
+    link.wait_until_stopped()
+    assert not link._executor.is_alive()
+
+
+def test_the_page_about_agents_names_the_limits() -> None:
+    text = " ".join((ROOT / "docs" / "agent.md").read_text().split())
+    words = {1.0: "one second", 2.0: "for two seconds", 10.0: "for ten seconds"}
+    assert all(words[limit] in text for limit in (ends.TERM_S, CLI_CLEANS_S, ends.FAILED_S))
+    assert (GUARDIAN_STARTS_MAX, GUARDIAN_PERIOD_S) == (3, 60.0)
+    assert "three times in a minute at most" in text
