@@ -1,7 +1,8 @@
 """An Executor that is not started, with processes that only note what it asks of them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
@@ -15,7 +16,8 @@ from actors.executor.cli_probe import Found
 from actors.executor.output import Credit
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
-from actors.process_tree import tree
+from actors.process_tree import ends
+from actors.process_tree.tree import Look
 from actors.runtime.problems import Problems
 from protocol.claude import SessionChoice
 from protocol.requests import Options
@@ -82,6 +84,28 @@ def settings(**changes: Any) -> ExecutorSettings:
     return ExecutorSettings(**{**given, **changes})
 
 
+@dataclass
+class Left:
+    """A process that a look has found. No pid is as high, so no group has it."""
+
+    pid: int = 1 << 30
+
+
+# What was sent to processes that are left behind: their pids, and the signal.
+sent: list[tuple[list[int], int]] = []
+
+
+def note_signal(processes: Iterable[Left], number: int) -> set[int]:
+    sent.append((sorted(process.pid for process in processes), number))
+    return set()
+
+
+def found(*left: Left, below: bool = False, **facts: Any) -> Look:
+    """Return what a look has found. `below`: the CLI is still an ancestor of it."""
+    pids = {process.pid for process in left} if below else set()
+    return Look(found=list(left), below=pids, **facts)  # type: ignore[arg-type]
+
+
 class FakeProcess:
     """A stand-in for AgentProcess."""
 
@@ -94,11 +118,10 @@ class FakeProcess:
         self.credit = Credit()
         self.written: list[dict[str, Any]] = []
         self.signals: list[int] = []
-        self.left: list[Any] = []
-        self.left_of_turn: list[Any] = []
+        self.left = Look()
+        self.left_of_turn = Look()
         self.input_closed = self.output_stopped = self.killed = False
         self.settled = 0
-        self.look_was_sure = True
         self.errors = "words"
         FakeProcess.started.append(self)
 
@@ -111,10 +134,10 @@ class FakeProcess:
     def signal(self, number: int) -> None:
         self.signals.append(number)
 
-    def leftovers(self) -> list[Any]:
+    def leftovers(self) -> Look:
         return self.left
 
-    def left_by_turn(self) -> list[Any]:
+    def left_by_turn(self) -> Look:
         return self.left_of_turn
 
     def settle_turn(self) -> None:
@@ -260,7 +283,8 @@ class Setup:
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     FakeProcess.started = []
     monkeypatch.setattr(starter, "AgentProcess", FakeProcess)
-    monkeypatch.setattr(tree, "kill", lambda processes: None)
+    sent.clear()
+    monkeypatch.setattr(ends, "send", note_signal)
     yield
 
 

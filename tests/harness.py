@@ -121,11 +121,22 @@ class HubProcess:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def kill_guardian(self) -> None:
-        """Kill the guardian, so that agents survive the server's death."""
+    def guardian(self) -> psutil.Process | None:
+        """Return the guardian, if there is one."""
         for child in psutil.Process(self.pid).children():
-            if "guardian" in " ".join(child.cmdline()):
-                child.kill()
+            with contextlib.suppress(psutil.Error):
+                if "guardian" in " ".join(child.cmdline()):
+                    return child
+        return None
+
+    def kill_with_guardian(self) -> None:
+        """Kill both, so that agents survive. The server is stopped first: it would start another
+        guardian."""
+        guardian = self.guardian()
+        assert guardian is not None
+        os.kill(self.pid, signal.SIGSTOP)
+        guardian.kill()
+        self.stop(signal.SIGKILL)
 
     def folder(self, name: str) -> str:
         path = self.roots / name

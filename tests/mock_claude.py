@@ -75,7 +75,10 @@ def option(name):
 
 
 class Mock:
-    """The process: its settings, its standard output, and the turn that runs."""
+    """The process: its settings, its standard output, and the turn that runs. `is_silent`: no
+    result comes after SIGTERM."""
+
+    is_silent = False
 
     def __init__(self):
         self.is_old = os.environ.get("CLAUDE_MOCK_VERSION") == "2.1.197"
@@ -105,6 +108,8 @@ class Mock:
     # -- output
 
     def write(self, data):
+        if self.is_silent:
+            return
         with self.output_lock:
             view = memoryview(data)
             while view:
@@ -288,14 +293,17 @@ class Mock:
         if turn is not None:
             turn.abort()
             turn.over.wait(2)
+            turn.wait_for_commands()
         os._exit(0)
 
     def on_sigterm(self, *_):
         if self.is_stubborn:
             return
+        self.is_silent = True
         turn = self.running
         if turn is not None and not self.is_old:  # 2.1.197 leaves its commands running
             turn.kill_commands()
+            turn.wait_for_commands()
         for task in self.background:
             task.kill()
         os._exit(143)

@@ -5,8 +5,10 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 
 SAFE = ("echo", "true", "sleep", "ls", "cat", "pwd", "printf")
+CLEANING_S = 1.5
 ALWAYS_ASK = ("AskUserQuestion", "ExitPlanMode")
 
 
@@ -96,8 +98,24 @@ def start_command(command):
 
 
 def end_command(process):
+    """SIGTERM, and SIGKILL to what is still there 1.5 s later, as both versions do."""
+
+    def kill():
+        try:
+            process.wait(CLEANING_S)
+        except subprocess.TimeoutExpired:
+            signal_group(process, signal.SIGKILL)
+            process.wait()
+
+    signal_group(process, signal.SIGTERM)
+    ending = threading.Thread(target=kill, daemon=True)
+    ending.start()
+    return ending
+
+
+def signal_group(process, number):
     try:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)
     except ProcessLookupError:
         return
 

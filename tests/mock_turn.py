@@ -44,6 +44,7 @@ class Turn:
         self.aborted = threading.Event()
         self.over = threading.Event()
         self.commands = []
+        self.ending = []
         self.in_tool = False
         self.calls = 0
         self.denials = []
@@ -65,8 +66,12 @@ class Turn:
             self.mock.emit(type="control_cancel_request", request_id=request_id)
 
     def kill_commands(self):
-        for process in self.commands:
-            tools.end_command(process)
+        running = [process for process in self.commands if process.poll() is None]
+        self.ending += map(tools.end_command, running)
+
+    def wait_for_commands(self):
+        for ending in self.ending:
+            ending.join()
 
     def line(self, **fields):
         self.mock.line(**fields)
@@ -303,8 +308,7 @@ class Turn:
         reader.start()
         while process.poll() is None:
             if self.aborted.wait(0.005):
-                self.kill_commands()
-                process.wait()
+                self.kill_commands()  # the result comes before they have ended
                 raise Aborted
         self.in_tool = False
         # Somebody who was left behind may hold the pipe open.

@@ -1,7 +1,11 @@
 """Looking at processes from outside, and waiting for what cannot be waited for otherwise."""
 
+import contextlib
+import itertools
+import os
+import resource
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -32,3 +36,30 @@ def marked(data: Path) -> list[int]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def is_cli(process: psutil.Process) -> bool:
+    """Return True for a CLI that takes prompts."""
+    return any("--input-format" in word for word in process.cmdline())
+
+
+@contextlib.contextmanager
+def no_descriptors(pid: int = 0) -> Iterator[None]:
+    """Take a process all descriptors that it has not opened yet (0: this one)."""
+    names = os.listdir(f"/proc/{pid or 'self'}/fd")  # for this one, that of the listing is among it
+    opened = {fd for fd in map(int, names) if pid or _is_open(fd)}
+    first_free = next(number for number in itertools.count() if number not in opened)
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (first_free, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True

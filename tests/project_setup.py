@@ -63,6 +63,7 @@ class ProjectSetup:
         self.numbers = 0
         self.settings = self._settings(root, **settings)
         monkeypatch.setattr(executor_link.Executor, "start", lambda **_: self.executor.actor_ref)
+        monkeypatch.setattr(executor_link, "STOPPED_WAIT_S", 0.0)  # it never stops
         self.open(fresh=settings.get("fresh", False))
 
     def _settings(self, root: Path, **changes: Any) -> ProjectSettings:

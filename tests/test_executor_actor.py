@@ -18,8 +18,10 @@ from tests.executor_setup import (
     RESULT,
     FakeProcess,
     KnownCli,
+    Left,
     Setup,
     cold,
+    found,
     no_processes,
     setup,
 )
@@ -501,7 +503,7 @@ def test_live_tasks_keep_a_process() -> None:
     setup.say(
         {"type": "system", "subtype": "background_tasks_changed", "tasks": [{"task_id": "t"}]}
     )
-    setup.process.left_of_turn = [object()]  # a background shell is not to be ended
+    setup.process.left_of_turn = found(Left())  # a background shell is not to be ended
     setup.read(RESULT)
     assert not any(m.is_idle for m in setup.told(messages.ProcessChanged))
     setup.tell(messages.LetGo())
@@ -663,7 +665,7 @@ def test_strange_suggestions_are_ignored(setup: Setup) -> None:
 def test_the_cli_may_begin_a_turn_while_the_last_one_is_tidied() -> None:
     setup = Setup(background=True)
     setup.start()
-    setup.process.look_was_sure = False
+    setup.process.left_of_turn = found(fleeting=True)
     setup.read(INIT, RESULT, INIT, LINE)
     told = setup.project.take()
     kinds = [type(m).__name__ for m in told]
@@ -672,7 +674,7 @@ def test_the_cli_may_begin_a_turn_while_the_last_one_is_tidied() -> None:
     assert told[-1].execution_id == began.execution_id
     setup.start(RESUMED, "f")
     assert len(setup.process.prompts()) == 1
-    setup.process.look_was_sure = True
+    setup.process.left_of_turn = found()
     setup.fire(messages._SweepDue)
     setup.read(RESULT)
     assert setup.end().execution_id == began.execution_id
@@ -834,7 +836,7 @@ def test_an_input_that_cannot_be_encoded_is_refused(setup: Setup) -> None:
 def test_lines_that_name_a_turn_belong_to_it_until_its_end(setup: Setup) -> None:
     setup.start()
     uuid = setup.process.prompts()[0]["uuid"]
-    setup.process.look_was_sure = False
+    setup.process.left_of_turn = found(fleeting=True)
     setup.read(RESULT)
     setup.project.take()
     setup.say({"type": "command_lifecycle", "command_uuid": uuid, "state": "completed"})

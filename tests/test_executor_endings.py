@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from actors import messages
 from actors.executor import starter
-from actors.executor.worker import SWEEPS_MAX, UNSURE_LOOKS_MAX
-from actors.process_tree import tree
+from actors.executor.worker import CLI_CLEANS_S
+from actors.process_tree import ends
+from actors.process_tree.ends import FAILED_LOOKS_MAX, TERM_LOOKS, UNSURE_LOOKS_MAX, Ending
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome
 from tests.executor_setup import (
@@ -22,9 +23,13 @@ from tests.executor_setup import (
     LINE,
     RESULT,
     FakeProcess,
+    Left,
     Setup,
     cold,
+    found,
     no_processes,
+    note_signal,
+    sent,
     setup,
 )
 
@@ -167,10 +172,10 @@ def test_a_process_that_does_not_leave_gets_sigterm(cold: Setup) -> None:
 
 def test_processes_of_a_turn_end_before_execution_finished(setup: Setup) -> None:
     setup.start()
-    setup.process.left_of_turn = [object()]
+    setup.process.left_of_turn = found(Left())
     setup.read(RESULT)
     assert setup.told(messages.RunEnded) == []
-    setup.process.left_of_turn = []
+    setup.process.left_of_turn = found()
     setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.SUCCESS
     assert setup.process.settled == 1 and setup.process.signals == []
@@ -179,10 +184,10 @@ def test_processes_of_a_turn_end_before_execution_finished(setup: Setup) -> None
 def test_processes_of_the_cli_end_before_execution_finished(setup: Setup) -> None:
     setup.start()
     setup.kill()
-    setup.process.left = [object()]
+    setup.process.left = found(Left())
     setup.gone(-15)
     assert setup.told(messages.RunEnded) == []
-    setup.process.left = []
+    setup.process.left = found()
     setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.KILLED
 
@@ -191,40 +196,98 @@ def test_processes_of_the_cli_end_before_execution_finished(setup: Setup) -> Non
 def test_an_unreadable_process_is_examined_again(setup: Setup, is_seen: bool) -> None:
     """A process during its exec shows no mark; one that has cleared its environment never will."""
     setup.start()
-    setup.process.look_was_sure = False
+    setup.process.left = found(unreadable={7})
     setup.kill()
     setup.gone(-15)
     assert setup.told(messages.RunEnded) == []
-    setup.process.left = [object()] if is_seen else []
-    for _ in range(UNSURE_LOOKS_MAX):
-        assert setup.told(messages.RunEnded) == []
-        setup.fire(messages._SweepDue)
     if is_seen:
-        assert setup.told(messages.RunEnded) == []
-        setup.process.left, setup.process.look_was_sure = [], True
+        setup.process.left = found(Left())
         setup.fire(messages._SweepDue)
+        assert setup.told(messages.RunEnded) == []
+        setup.process.left = found()
+    setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.KILLED
 
 
-class Immortal:
-    pid = 1
+LOOKS_MAX = Ending().looks_max
+PATIENT_LOOKS = Ending(CLI_CLEANS_S).looks_max - LOOKS_MAX
+
+
+@pytest.mark.parametrize("fact", [{"fleeting": True}, {"failed": True}])
+def test_a_look_that_is_not_sure_is_repeated_a_bounded_number_of_times(
+    setup: Setup, fact: dict[str, bool]
+) -> None:
+    setup.start()
+    setup.process.left = found(**fact)
+    setup.gone(-9)
+    for _ in range(UNSURE_LOOKS_MAX if "fleeting" in fact else FAILED_LOOKS_MAX + LOOKS_MAX - 1):
+        assert setup.told(messages.RunEnded) == []
+        setup.fire(messages._SweepDue)
+    assert setup.end().outcome == Outcome.ERROR
 
 
 def test_a_sweep_has_an_end(setup: Setup) -> None:
     setup.start()
-    setup.process.left = [Immortal()]
+    setup.process.left = found(Left())
     setup.gone()
-    for _ in range(SWEEPS_MAX):
+    for _ in range(LOOKS_MAX):
         setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.ERROR
 
 
 def test_tidying_has_an_end(setup: Setup) -> None:
     setup.start()
-    setup.process.left_of_turn = [Immortal()]
+    setup.process.left_of_turn = found(Left())
     setup.read(RESULT)
-    for _ in range(SWEEPS_MAX):
+    for _ in range(LOOKS_MAX):
         setup.fire(messages._SweepDue)
+    assert setup.end().outcome == Outcome.SUCCESS
+
+
+@pytest.mark.parametrize("way", ["result", "crash"])
+def test_what_is_left_gets_sigterm_a_second_before_sigkill(setup: Setup, way: str) -> None:
+    setup.start()
+    left = Left(1 << 30), Left((1 << 30) + 1)
+    setup.process.left = setup.process.left_of_turn = found(left[0], below=True)
+    setup.read(RESULT) if way == "result" else setup.exit(1)
+    assert sent == [([left[0].pid], signal.SIGTERM)]
+    setup.process.left = setup.process.left_of_turn = found(*left)
+    setup.fire(messages._SweepDue)
+    assert sent[1:] == [([left[1].pid], signal.SIGTERM)]
+    for _ in range(TERM_LOOKS - 1):
+        assert len(sent) == 2
+        setup.fire(messages._SweepDue)
+    assert sent[2:] == [([left[0].pid], signal.SIGKILL)]
+    setup.fire(messages._SweepDue)
+    assert sent[3:] == [([process.pid for process in left], signal.SIGKILL)]
+
+
+@pytest.mark.parametrize("wish", ["interrupt", "timeout"])
+def test_after_an_interrupt_the_cli_ends_its_own_children(setup: Setup, wish: str) -> None:
+    """It sends them SIGTERM itself. A second one could hit a program that cleans up."""
+    setup.start()
+    setup.interrupt() if wish == "interrupt" else setup.fire(messages._WatchdogFired)
+    orphan, child = Left(1 << 30), Left((1 << 30) + 1)
+    look = found(orphan, child)
+    look.below = {child.pid}
+    setup.process.left_of_turn = look
+    setup.read(ABORTED)
+    assert sent == [([orphan.pid], signal.SIGTERM)]
+    setup.process.left_of_turn = found(child, below=True)
+    for _ in range(PATIENT_LOOKS):
+        assert len(sent) == 1
+        setup.fire(messages._SweepDue)
+    assert sent[1:] == [([child.pid], signal.SIGTERM)]
+
+
+def test_a_turn_of_the_clis_own_does_not_wait_for_what_cleans_up() -> None:
+    setup = Setup(background=True)
+    setup.start()
+    setup.process.left_of_turn = found(Left())
+    setup.read(INIT, RESULT)
+    assert setup.told(messages.RunEnded) == []
+    setup.read(INIT)
+    assert sent[-1] == ([Left().pid], signal.SIGKILL)
     assert setup.end().outcome == Outcome.SUCCESS
 
 
@@ -245,12 +308,12 @@ def test_a_pipe_that_stays_open_is_given_up(cold: Setup) -> None:
 def test_a_kill_during_the_sweep_of_a_forgotten_session_counts(setup: Setup) -> None:
     setup.start(SessionChoice(resume="s"))
     setup.read(FORGOTTEN)
-    setup.process.left = [object()]
+    setup.process.left = found(Left())
     setup.gone(1)
     before = list(setup.process.signals)
     setup.kill()
     assert setup.process.signals == before
-    setup.process.left = []
+    setup.process.left = found()
     setup.fire(messages._SweepDue)
     assert setup.end().outcome == Outcome.KILLED
 
@@ -335,13 +398,13 @@ def test_any_sequence_has_one_end(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(starter, "AgentProcess", FakeProcess)
-        patch.setattr(tree, "kill", lambda processes: None)
+        patch.setattr(ends, "send", note_signal)
         FakeProcess.started = []
         setup = Setup(keeps_warm=keeps_warm, background=background)
         setup.start(**({"model": "opus", "allowed_tools": ["Read"]} if named else {}))
-        ends = ends_of(setup, tuple(events))
-        assert [e.execution_id for e in ends].count("e") == 1
-        assert len({e.execution_id for e in ends}) == len(ends)
+        told = ends_of(setup, tuple(events))
+        assert [e.execution_id for e in told].count("e") == 1
+        assert len({e.execution_id for e in told}) == len(told)
         assert setup.executor._turns.turn is None and setup.executor._turns._waiting is None
 
 

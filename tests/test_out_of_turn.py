@@ -10,7 +10,7 @@ from actors.executor.output import LINE_COST_BYTES
 from actors.executor.worker import OUTSIDE_BYTES_MAX, OUTSIDE_WITH_TASKS_BYTES_MAX
 from protocol.claude import SessionChoice
 from protocol.updates import Outcome
-from tests.executor_setup import INIT, LINE, RESULT, Setup, no_processes, setup
+from tests.executor_setup import INIT, LINE, RESULT, Left, Setup, found, no_processes, setup
 
 __all__ = ["no_processes", "setup"]
 
@@ -54,11 +54,10 @@ def test_many_tiny_lines_count_too(setup: Setup) -> None:
 
 def test_a_flood_before_the_turn_is_tidied_does_not_change_its_end(setup: Setup) -> None:
     setup.start()
-    setup.process.left_of_turn = ["child"]
+    setup.process.left_of_turn = found(Left())
     setup.read(INIT, RESULT)
     setup.read(*[BIG] * (lines_until(OUTSIDE_BYTES_MAX) + 1))
     assert setup.process.signals == [signal.SIGTERM]
-    setup.process.left = []
     setup.gone(-15)
     assert setup.end().outcome is Outcome.SUCCESS
 

@@ -1,6 +1,7 @@
 """Finding what an agent's process has started, with real processes."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from actors.process_tree import tree
-from actors.process_tree.tree import Census, Look
+from actors.process_tree import census as census_module
+from actors.process_tree import ends, tree
+from actors.process_tree.census import Census
+from actors.process_tree.ends import TERM_LOOKS, Ending
+from actors.process_tree.tree import Look
 from tests.harness import HubProcess
 from tests.processes import marked, wait_until
 
@@ -29,7 +33,7 @@ def start(stack: ExitStack, code: str, *, marked: bool = True, session: bool = F
 
     def end() -> None:
         if psutil.pid_exists(process.pid):
-            tree.kill(tree.descendants(psutil.Process(process.pid)))
+            ends.kill(tree.descendants(psutil.Process(process.pid)))
         process.kill()
         process.wait()
 
@@ -100,25 +104,27 @@ def test_wrapped_process_numbers_make_every_process_new(
     stack: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     census = Census()
-    newest = tree._newest_pid()
+    newest = census_module._newest_pid()
     assert newest is not None
-    monkeypatch.setattr(tree, "_newest_pid", lambda: 5)
+    monkeypatch.setattr(census_module, "_newest_pid", lambda: 5)
     assert os.getpid() in census.newcomers()
-    monkeypatch.setattr(tree, "_newest_pid", lambda: None)
+    monkeypatch.setattr(census_module, "_newest_pid", lambda: None)
     assert os.getpid() in census.newcomers()
 
 
 def test_strays_of_one_run_are_not_another_runs(stack: ExitStack) -> None:
     pid = start(stack, SLEEP)
     wait_until(lambda: pid in [p.pid for p in tree.look_for(f"{DATA}:run-").found])
-    assert tree.end_strays(f"{DATA}:run-2", 1.0) == 0
-    assert tree.end_strays(MARK, 1.0) == 1
+    assert ends.end_strays(f"{DATA}:run-2") == 0
+    assert ends.end_strays(MARK) == 1
 
 
 def looks(monkeypatch: pytest.MonkeyPatch, *answers: Look) -> None:
     """What the first looks find; then it is the truth."""
     look_for, given = tree.look_for, iter(answers)
-    monkeypatch.setattr(tree, "look_for", lambda prefix: next(given, None) or look_for(prefix))
+    monkeypatch.setattr(
+        tree, "look_for", lambda prefix, **also: next(given, None) or look_for(prefix, **also)
+    )
 
 
 def test_a_stray_during_its_exec_is_examined_again(
@@ -127,13 +133,13 @@ def test_a_stray_during_its_exec_is_examined_again(
     """Such a process once outlived a server that had died during its start."""
     pid = start(stack, SLEEP)
     looks(monkeypatch, Look(unreadable={pid}))
-    assert tree.end_strays(MARK, 1.0) == 1
+    assert ends.end_strays(MARK) == 1
 
 
 def test_an_unreadable_process_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Look(unreadable={1}), Look(unreadable={1})]
-    monkeypatch.setattr(tree, "look_for", lambda _prefix: found.pop())
-    assert tree.end_strays(f"{DATA}:none", 1.0) == 0 and found == []
+    monkeypatch.setattr(tree, "look_for", lambda _prefix, **_: found.pop())
+    assert ends.end_strays(f"{DATA}:none") == 0 and found == []
 
 
 def test_a_process_that_forks_during_the_search_is_found() -> None:
@@ -160,3 +166,55 @@ def test_a_double_fork_at_the_moment_of_the_end_is_ended(hub: HubProcess, way: s
             client.wait_for("execution_finished", execution_id=answer["execution_id"])
             client.take()
             assert marked(hub.data) == [], number
+
+
+def group_of_two(stack: ExitStack) -> tuple[psutil.Process, psutil.Process]:
+    """Two processes of one group, which is theirs alone."""
+    leader = start(stack, spawn(False), session=True)
+    wait_until(lambda: len(tree.descendants(psutil.Process(leader))) == 1)
+    (child,) = tree.descendants(psutil.Process(leader))
+    return psutil.Process(leader), child
+
+
+def is_gone(process: psutil.Process) -> bool:
+    return Look().still([process]) == []
+
+
+def test_a_group_gets_a_signal_at_once_only_if_all_of_it_is_to_end(stack: ExitStack) -> None:
+    leader, child = group_of_two(stack)
+    assert ends.send([child], signal.SIGTERM) == set()
+    wait_until(lambda: is_gone(child))
+    assert not is_gone(leader)
+    leader, child = group_of_two(stack)
+    assert ends.send([leader, child], signal.SIGTERM) == {leader.pid}
+    wait_until(lambda: is_gone(leader) and is_gone(child))
+
+
+def test_what_a_group_starts_to_clean_up_gets_no_signal_of_its_own(stack: ExitStack) -> None:
+    """It was started after the group's SIGTERM, and ends with the group's second at the latest."""
+    leader, child = group_of_two(stack)
+    sent: list[tuple[int, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+        patch.setattr(os, "killpg", lambda group, number: sent.append((group, number)))
+        ending = Ending()
+        assert ending.go_on(Look(found=[leader]))
+        assert sent == [(leader.pid, signal.SIGTERM)]  # the child is no part of it: one by one
+        sent.clear()
+        ending = Ending()
+        assert ending.go_on(Look(found=[leader, child]))
+        assert ending.go_on(Look(found=[child]))
+        assert sent == [(leader.pid, signal.SIGTERM)]
+        late = group_of_two(stack)[0]
+        for _ in range(TERM_LOOKS):
+            ending.go_on(Look(found=[child, late]))
+        assert (late.pid, signal.SIGTERM) in sent[1:]
+        assert (child.pid, signal.SIGKILL) in sent[1:]
+
+
+def test_a_signal_never_reaches_this_process_or_process_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _: sent.append(pid))
+    monkeypatch.setattr(os, "killpg", lambda group, _: sent.append(group))
+    ends.kill([psutil.Process(1), psutil.Process(os.getpid())])
+    assert sent == []

@@ -43,8 +43,7 @@ def test_kill_9_during_a_stream_loses_nothing_that_clients_saw(scratch: Path) ->
         waiting = one.request("execute", project_id="p", prompt="later")["execution_id"]
         while len(one.updates) < 300:
             one.updates.append(one.receive()["payload"])
-        hub.kill_guardian()
-        hub.stop(signal.SIGKILL)
+        hub.kill_with_guardian()
         with pytest.raises(ConnectionClosed):
             while True:
                 one.updates.append(one.receive()["payload"])

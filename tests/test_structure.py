@@ -129,6 +129,7 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
         "subprocess": (
             "actors/feed/compression.py",
             "actors/executor/cli_probe.py",
+            "actors/process_tree/children.py",
             "actors/process_tree/guardian.py",
             "actors/executor/process.py",
             "claudehub/cli/demo.py",

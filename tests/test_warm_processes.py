@@ -91,10 +91,10 @@ def test_nothing_outlives_the_server(scratch: Path, with_guardian: bool) -> None
         prompt = "[[stubborn]][[grandchild]][[doublefork]][[hang]]"
         client.request("execute", project_id=project_id, prompt=prompt)
         wait_until(lambda: len(marked(hub.data)) >= 3)
-    if not with_guardian:
-        hub.kill_guardian()
-    hub.stop(signal.SIGKILL)
-    if not with_guardian:
+    if with_guardian:
+        hub.stop(signal.SIGKILL)
+    else:
+        hub.kill_with_guardian()
         assert len(marked(hub.data)) >= 2  # the agent itself may have found its output closed
         hub.start()
     wait_until(lambda: marked(hub.data) == [])

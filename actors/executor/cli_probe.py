@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from actors.executor.walls import Walls
-from actors.process_tree import tree
+from actors.process_tree import children, ends, tree
 from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
 
 logger = logging.getLogger("claudehub.executor")
@@ -63,8 +63,9 @@ class CliProbe:
         _Failed."""
         argv = [*self._command, option]
         try:
-            with subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, which is the owner's to choose
+            with children.start(
                 self._walls.command(argv),
+                mark=self._environment.get(tree.MARK, ""),
                 cwd="/",  # no project's
                 env=dict(self._environment),
                 stdin=subprocess.DEVNULL,
@@ -75,7 +76,7 @@ class CliProbe:
                 try:
                     said, errors = process.communicate(timeout=PROBE_TIMEOUT_S)
                 finally:
-                    tree.kill(tree.in_session(process.pid))
+                    ends.kill(tree.in_session(process.pid))
         except (OSError, subprocess.SubprocessError) as error:
             raise _Failed(f"CLAUDE_CMD does not answer {option}: {error}") from None
         if process.returncode != 0:

@@ -8,11 +8,12 @@ import errno
 import logging
 import os
 import queue
+import signal
 import stat
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -20,7 +21,9 @@ import psutil
 from actors import messages
 from actors.executor.output import READ_BYTES, OutputReader
 from actors.executor.walls import NO_WALLS, Walls
-from actors.process_tree import tree
+from actors.process_tree import children, ends, tree
+from actors.process_tree.census import Census
+from actors.process_tree.tree import Look
 from actors.runtime.base import tell_if_alive
 from actors.runtime.refs import Ref
 from protocol.claude import RawLine
@@ -33,6 +36,8 @@ INPUT_LINES_MAX = 256
 STDERR_TAIL_BYTES = 4 * 1024
 # Standard error ends with the process; its reader may be a moment behind.
 STDERR_WAIT_S = 0.5
+# SIGKILL needs no help of the process; one that waits for a dead disk may take longer.
+KILL_WAIT_S = 2.0
 _OWN_DESCRIPTORS = "/proc/self/fd"
 
 
@@ -50,9 +55,8 @@ class ProcessSpec:
 
 
 class AgentProcess:
-    """The constructor starts the process, and raises OSError; the process's threads tell `owner`.
-    `look_was_sure`: the last look for leftovers could read every new process, and none disappeared
-    during it."""
+    """The constructor starts the process, and raises OSError; the process's threads tell
+    `owner`."""
 
     def __init__(self, spec: ProcessSpec, owner: Ref) -> None:
         self.process_name = spec.process_name
@@ -64,11 +68,10 @@ class AgentProcess:
         self._owner = owner
         self._noted: dict[int, psutil.Process] = {}
         self._own: list[int] | None = None
-        self._census = tree.Census()  # before the process exists
-        self.look_was_sure = True
         self._stderr_tail = b""
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         try:
+            self._census = Census()  # before the process exists
             self._popen, self._folder = _started(spec)
         except BaseException:
             self._output.close()
@@ -124,7 +127,8 @@ class AgentProcess:
         self._input.put(None)
 
     def signal(self, number: int) -> None:
-        """Note the descendants, then send the signal; a process that is gone is no error."""
+        """Note the descendants, then send the signal; a process that is gone is no error, and
+        neither is a list that fails."""
         self.note_descendants()
         self._popen.send_signal(number)
 
@@ -132,13 +136,11 @@ class AgentProcess:
         for process in tree.descendants(self._leader):
             self._noted[process.pid] = process
 
-    def left_by_turn(self) -> list[psutil.Process]:
-        """Return what the turn has left behind and still runs, without the CLI and its helpers."""
+    def left_by_turn(self) -> Look:
+        """Look for what the turn has left behind, without the CLI and its helpers."""
         if self._own is None:  # a turn has run, so a sandbox is complete
             self._own = tree.own_of(self._popen.pid)
-        look = tree.left_by_turn(self._census.newcomers, self._own, self._spec.mark)
-        self.look_was_sure = not look.unreadable and not look.fleeting
-        return look.found
+        return tree.left_by_turn(self._census.newcomers, self._own, self._spec.mark)
 
     def settle_turn(self) -> None:
         """Count what runs now to the process, not to a turn."""
@@ -152,30 +154,31 @@ class AgentProcess:
         """Return the resident memory of the CLI itself; 0 once it is gone."""
         try:
             return int(self._leader.memory_info().rss)
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return 0
 
-    def leftovers(self) -> list[psutil.Process]:
-        """Return what the process has left behind and still runs."""
-        look = tree.look_for(self._spec.mark)
-        hidden = look.unreadable & set(self._census.newcomers())
-        self.look_was_sure = not hidden and not look.fleeting
-        others = tree.alive([*self._noted.values(), *tree.in_session(self._popen.pid)])
-        # The look's findings are not checked again: a process that is gone since may have left a
-        # child.
-        return list({process.pid: process for process in [*others, *look.found]}.values())
+    def leftovers(self) -> Look:
+        """Look for what the process has left behind."""
+        noted, pid = self._noted.values(), self._popen.pid
+        return tree.left_by_process(self._census.newcomers, noted, pid, self._spec.mark)
 
     def stop_output(self) -> None:
         """End the reader although somebody may hold the pipe open."""
         self._output.stop()
 
     def kill_now(self) -> None:
-        """End everything without waiting: the owner has failed."""
-        self.note_descendants()
-        self._popen.kill()
-        tree.kill(self.leftovers())
+        """End everything: the owner has failed. The kill comes first, since a look may fail. When
+        this returns, the process is gone, so another one may start."""
+        if self._popen.returncode is None:  # nobody else has its pid
+            with suppress(OSError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+            self._popen.kill()
         self.close_input()
         self.stop_output()
+        self._threads["wait"].join(KILL_WAIT_S)
+        if self._popen.returncode is None:
+            logger.error("process %d does not end", self.pid)
+        ends.end_strays(self._spec.mark)
 
     # -- threads -----------------------------------------------------------------------------
 
@@ -224,8 +227,9 @@ def _started(spec: ProcessSpec) -> "tuple[subprocess.Popen[bytes], tuple[int, in
     """Start the process; return it and the identity of its folder."""
     with held(spec.folder) as folder:
         identity = identity_of(os.stat(folder))
-        popen = subprocess.Popen(  # noqa: S603 - CLAUDE_CMD, and what the fixed table makes
+        popen = children.start(
             spec.walls.command(spec.argv),
+            mark=spec.mark,
             cwd=folder,
             env={**spec.environment, tree.MARK: spec.mark},
             stdin=subprocess.PIPE,

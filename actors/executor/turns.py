@@ -169,9 +169,7 @@ class Turns:
         """Begin a turn of the CLI's own at an `init` for which no prompt was written."""
         turn = self.turn
         if turn is not None and turn.end is not None and worker.state is State.TIDYING:
-            # The processes that the last turn left are killed by now; its end no longer waits for a
-            # look.
-            worker.handle(Event.CLEAN)
+            worker.cut_tidying()  # its end no longer waits for a look
             self._finish_idle(worker, turn)
         # While a prompt is being ended, the state is another: the turn must not run behind it.
         is_free = self.turn is None or self.turn.is_preparing

@@ -9,14 +9,14 @@ import secrets
 import signal
 from typing import Any
 
-import psutil
-
 from actors import messages
 from actors.executor.preparation import Preparation
 from actors.executor.process import AgentProcess
 from actors.executor.questions import Questions, Remembered
 from actors.executor.states import LIMITED, TABLE, Action, Event, State
-from actors.process_tree import tree
+from actors.process_tree import ends
+from actors.process_tree.ends import Ending
+from actors.process_tree.tree import Look
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
 from protocol.claude import (
@@ -31,14 +31,12 @@ from protocol.claude import (
 
 logger = logging.getLogger("claudehub.executor")
 
-# Processes that are left behind are killed and looked for again, that often and in these steps.
-SWEEPS_MAX = 40
-SWEEP_PAUSE_S = 0.05
-UNSURE_LOOKS_MAX = 2
 # What a process may say between two prompts. The CLI says a few lines there, and more while it
 # works in the background. A process that goes beyond is ended.
 OUTSIDE_BYTES_MAX = 256 * 1024
 OUTSIDE_WITH_TASKS_BYTES_MAX = 64 * 1024 * 1024
+# After an interrupt the CLI sends its children SIGTERM, and SIGKILL 1.5 s later (both versions).
+CLI_CLEANS_S = 2.0
 # After the end of the process its pipe gets this long to end, too, and the other way round.
 DRAIN_S = 1.0
 _SIGNALS = {
@@ -89,8 +87,7 @@ class Worker:
         self._kill_grace_s = kill_grace_s
         self._session = session
         self._changes = 0
-        self._sweeps = 0
-        self._unsure = 0
+        self._ending = Ending()
         self._output_ended = False
         self._background = background
         self._tasks: set[str] = set()
@@ -172,13 +169,15 @@ class Worker:
         taken = TABLE.get((self.state, event))
         if taken is None:
             return
-        self.state = taken.state
+        before, self.state = self.state, taken.state
         self._changes += 1
         if event is Event.PROMPT:
             self.turns += 1
             self._outside_bytes = 0
             if self.turns > 1:  # its words at the start belong to its first turn
                 self.process.begin_errors()
+        if self.state in (State.TIDYING, State.SWEEPING):
+            self._ending = Ending(CLI_CLEANS_S if before is State.INTERRUPTING else 0.0)
         self._act(taken.action)
         if self.state in LIMITED:
             due = messages._RungDue(process_name=self.process.process_name, change=self._changes)
@@ -210,10 +209,8 @@ class Worker:
             self.process.write(end_session_line(secrets.token_hex(8)))
             self.process.close_input()
         elif action is Action.TIDY:
-            self._sweeps = self._unsure = 0
             self.tidy()
         elif action is Action.SWEEP:
-            self._sweeps = self._unsure = 0
             self.sweep()
         elif action in _SIGNALS:
             number = _SIGNALS[action]
@@ -225,33 +222,32 @@ class Worker:
     def tidy(self) -> None:
         """End what a turn has left behind, while the process stays with its helpers. While
         background work goes on, the two cannot be told apart."""
-        left = [] if self.has_tasks else self.process.left_by_turn()
-        if not self._kill_again(left):
+        look = Look() if self.has_tasks else self.process.left_by_turn()
+        if not self._looks_again(look):
             self.process.settle_turn()
             self.handle(Event.CLEAN)
+
+    def cut_tidying(self) -> None:
+        """End at once what a turn has left behind: the CLI begins a turn of its own."""
+        if not self.has_tasks:
+            ends.kill(self.process.left_by_turn().found)
+        self.handle(Event.CLEAN)
 
     def sweep(self) -> None:
         """End what the process has left behind, before anything waits for the pipe: a grandchild
         may hold it open."""
-        if not self._kill_again(self.process.leftovers()):
+        if not self._looks_again(self.process.leftovers()):
             self.handle(Event.SWEPT)
             if not self._output_ended:
                 self._later(DRAIN_S, messages._DrainDue(process_name=self.process.process_name))
 
-    def _kill_again(self, left: list[psutil.Process]) -> bool:
-        """Kill what is left; return True if one must look once more. That is so if something was
-        left, or could not be read: it may be a process that is just starting. (A process that has
-        cleared its environment stays unreadable.)"""
-        unsure = not left and not self.process.look_was_sure and self._unsure < UNSURE_LOOKS_MAX
-        if (left or unsure) and self._sweeps < SWEEPS_MAX:
-            self._sweeps += 1
-            self._unsure += unsure
-            tree.kill(left)
-            self._later(SWEEP_PAUSE_S, messages._SweepDue(process_name=self.process.process_name))
-            return True
-        if left:
-            logger.error("processes that do not end: %s", [p.pid for p in left])
-        return False
+    def _looks_again(self, look: Look) -> bool:
+        """Signal what is left; return True if a timer will look once more."""
+        again = self._ending.go_on(look)
+        if again:
+            due = messages._SweepDue(process_name=self.process.process_name)
+            self._later(ends.LOOK_PAUSE_S, due)
+        return again
 
     def on_sweep_due(self) -> None:
         if self.state is State.TIDYING:

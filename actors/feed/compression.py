@@ -8,6 +8,7 @@ from pathlib import Path
 
 from actors import messages
 from actors.directory import LocalDirectory
+from actors.process_tree import children
 from actors.runtime.clock import Clock
 from actors.runtime.helper_environment import helper_environment
 from actors.runtime.problems import Problems
@@ -138,7 +139,7 @@ class Compressing:
         module = ("-P", "-m", "storage.compressor")
         command = [sys.executable, *module, str(segment.path), target]
         try:
-            self._child = subprocess.Popen(  # noqa: S603 - our own words, and a file of ours
+            self._child = children.start(
                 [*command, self._compression],
                 cwd="/",
                 stdin=subprocess.PIPE,

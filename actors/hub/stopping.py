@@ -16,7 +16,7 @@ from actors.runtime.refs import Ref
 logger = logging.getLogger("claudehub.hub")
 
 # Beyond the time that ending an execution takes: to log the ends, flush and close.
-STOP_PROJECTS_MARGIN_S = 5.0
+STOP_PROJECTS_MARGIN_S = 8.0
 STOP_CLIENTS_S = 4.0
 # This many clients are told at once, more in slices: each wakes a thread or two, and thousands that
 # want the interpreter's lock block each other.

@@ -5,18 +5,18 @@ This needs no thread of ours between fork and exec, as PR_SET_PDEATHSIG would, r
 grandchildren, and works on every Unix. The next start ends what the guardian misses.
 """
 
+import contextlib
 import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from actors.process_tree import tree
+from actors.process_tree import children, ends
 from actors.runtime.helper_environment import helper_environment
 
 logger = logging.getLogger("claudehub.executor")
 
-STRAYS_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 2.0
 _SCRIPT = "import sys; from actors.process_tree.guardian import guard; guard(sys.argv[1])"
 
@@ -24,21 +24,38 @@ _SCRIPT = "import sys; from actors.process_tree.guardian import guard; guard(sys
 class Guardian:
     """The constructor starts it, and raises OSError. `stop` says that all is in order.
 
-    `prefix` is that of the marks of this run of the server: the next run may have begun.
+    `prefix` is that of the marks of this run of the server: the next run may have begun. Nothing is
+    ever read from `ended` but its end, which comes when the guardian has died.
     """
 
     def __init__(self, prefix: str) -> None:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        self._popen = subprocess.Popen(  # noqa: S603 - our own words
+        self._popen = children.start(
             [sys.executable, "-P", "-c", _SCRIPT, prefix],
             env=helper_environment(path),
             cwd="/",
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+        assert self._popen.stdout is not None
+        self.ended = self._popen.stdout
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def bury(self) -> None:
+        """Reap a guardian that has died; a last word could not be written to it."""
+        self._popen.kill()
+        self._popen.wait()
+        self.ended.close()
+        with contextlib.suppress(OSError):
+            assert self._popen.stdin is not None
+            self._popen.stdin.close()
 
     def stop(self) -> None:
         """End the guardian: the agents are gone, so there is nothing to guard."""
@@ -51,9 +68,11 @@ class Guardian:
             logger.error("the guardian did not stop cleanly: %s", error)
             self._popen.kill()
             self._popen.wait()
+        finally:
+            self.ended.close()
 
 
 def guard(prefix: str) -> None:
     """Wait for a word, or for the end of the pipe: the guardian's own main function."""
     if not sys.stdin.buffer.read(1):
-        tree.end_strays(prefix, STRAYS_TIMEOUT_S)
+        ends.end_strays(prefix)

@@ -1,26 +1,26 @@
-"""What an agent's process has started: its descendants, and whatever carries its mark.
+"""What an agent's process has started: its descendants, what carries its number or its mark, and
+orphans that carry nothing.
 
-Each way alone misses some: a double fork leaves the tree, a child that starts between the look and
-the signal is not noted, a process may clear its environment or begin a session of its own.
+The number (kernel_mark.py) is the first net. Each other way alone misses some: a double fork leaves
+the agent's tree, a child that starts between the look and the signal is not noted, a process may
+clear its environment or begin a session of its own. A look raises nothing: where the system lacks
+descriptors or memory it has `failed`, and is repeated.
 """
 
-import logging
+import errno
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import psutil
 
-logger = logging.getLogger("claudehub.executor")
+from actors.process_tree import children, kernel_mark
 
 MARK = "CLAUDEHUB_PROCESS_ID"
-STRAY_LOOKS_MAX = 8
-# A process in the middle of an exec is through by then.
-EXEC_PAUSE_S = 0.05
 GENERATIONS_MAX = 64
 # A machine where processes start all the time must not keep a look from ending.
 LISTINGS_MAX = 16
+_LACK = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 _HAS_PROC = os.path.exists("/proc/self/stat")
 
 
@@ -33,7 +33,7 @@ def descendants(leader: psutil.Process) -> list[psutil.Process]:
     """Return every process below `leader`; none once it is gone."""
     try:
         return leader.children(recursive=True)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return []
 
 
@@ -51,67 +51,146 @@ def rounds(listing: Callable[[], Iterable[int]]) -> Iterator[list[int]]:
 
 @dataclass(slots=True)
 class Look:
-    """What one look has found that still runs. `unreadable` are processes whose environment read as
-    empty: in the middle of an exec (they carry the mark a moment later), or cleared. `fleeting`: a
-    process was found and is gone, perhaps leaving a child."""
+    """What one look has found that still runs. `below`: the pids of those that the CLI is still an
+    ancestor of. `unreadable` are processes whose environment read as empty: in the middle of an
+    exec (they carry the mark a moment later), or cleared. `fleeting`: a process was found and is
+    gone, perhaps leaving a child. `failed`: the system lacked what the look needs."""
 
     found: list[psutil.Process] = field(default_factory=list)
+    below: set[int] = field(default_factory=set)
     unreadable: set[int] = field(default_factory=set)
     fleeting: bool = False
+    failed: bool = False
 
-    def mark_of(self, process: psutil.Process) -> str:
+    def listed(self, listing: Callable[[], Iterable[int]]) -> Iterator[list[int]]:
+        """Yield the rounds of a listing."""
+        try:
+            yield from rounds(listing)
+        except OSError:
+            self.failed = True
+
+    def add(self, pid: int) -> None:
+        """Note a process. A zombie keeps its number until it is reaped, and has lost its children:
+        the next round lists them."""
+        try:
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                self.found.append(process)
+        except (psutil.Error, OSError) as error:
+            self._note(error)
+
+    def mark_of(self, pid: int) -> str:
         """Read a mark, once: a process that is readable now may be in an exec a moment later."""
         try:
+            process = psutil.Process(pid)
             seen = process.environ()
-            if not seen and process.status() != psutil.STATUS_ZOMBIE:
-                self.unreadable.add(process.pid)
-        except (psutil.Error, OSError):
+            # A number shows during an exec, too.
+            if not (seen or kernel_mark.works()) and process.status() != psutil.STATUS_ZOMBIE:
+                self.unreadable.add(pid)
+        except (psutil.Error, OSError) as error:
+            self._note(error)
             return ""
         return str(seen.get(MARK, ""))
 
+    def still(self, processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+        """Return the processes that still run. A zombie is gone: only its parent has not looked
+        yet. psutil compares the start time, so a reused pid is not taken for the old process."""
+        running = []
+        for process in processes:
+            try:
+                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                    running.append(process)
+            except (psutil.Error, OSError) as error:
+                self._note(error)
+        return running
+
     def close(self) -> "Look":
         """End the look."""
-        running = alive(self.found)
+        running = self.still(self.found)
         self.fleeting = len(running) < len(self.found)
         self.found = running
         return self
 
+    def _note(self, error: Exception) -> None:
+        self.failed = self.failed or (isinstance(error, OSError) and error.errno in _LACK)
 
-def look_for(prefix: str) -> Look:
-    """Return every visible process whose MARK begins with `prefix`."""
+
+def look_for(prefix: str, *, strangers: bool = False) -> Look:
+    """Return every visible process whose number or MARK begins with `prefix`, but for this one.
+    With `strangers` also children of this process that nobody has started here and nothing marks
+    (children.keeps_strangers)."""
     look = Look()
-    for pids in rounds(psutil.pids):
+    for pids in look.listed(psutil.pids):
         for pid in pids:
-            try:
-                process = psutil.Process(pid)
-            except psutil.Error:
-                continue
-            if look.mark_of(process).startswith(prefix):
-                look.found.append(process)
+            if pid != os.getpid() and _belongs(look, pid, prefix, strangers=strangers):
+                look.add(pid)
     return look.close()
 
 
 def left_by_turn(newcomers: Callable[[], Iterable[int]], own: list[int], mark: str) -> Look:
-    """Return what a turn has left behind: new processes that carry its mark or descend from the
-    CLI, and are not part of the CLI. `own` comes from `own_of`.
+    """Return what a turn has left behind: new processes that carry its number or mark or descend
+    from the CLI, and are not part of the CLI. `own` comes from `own_of`.
 
     The CLI's helpers (MCP servers, and what those have started) are below a child that shares its
     session. Each Bash command has a session of its own (observed with both versions), and an orphan
     has no parent here.
     """
     look = Look()
-    for pids in rounds(newcomers):
+    for pids in look.listed(newcomers):
         for pid in pids:
             try:
                 branch = pid if pid in own else _branch(pid, own)
                 if branch is not None and os.getsid(branch) == own[0]:
                     continue
-                process = psutil.Process(pid)
-            except (psutil.Error, OSError):
+            except (psutil.Error, OSError) as error:
+                look._note(error)
                 continue
-            if branch is not None or look.mark_of(process) == mark:
-                look.found.append(process)
+            if branch is not None:
+                look.below.add(pid)
+                look.add(pid)
+            elif _belongs(look, pid, mark, strangers=True):
+                look.add(pid)
     return look.close()
+
+
+def left_by_process(
+    newcomers: Callable[[], Iterable[int]],
+    noted: Iterable[psutil.Process],
+    leader_pid: int,
+    mark: str,
+) -> Look:
+    """Return what a process that has ended has left behind: what carries its number or mark, what
+    was noted below it, and what is in its session."""
+    look = look_for(mark, strangers=True)
+    known = {process.pid: process for process in look.still([*noted, *in_session(leader_pid)])}
+    # The look's findings are not checked again: a process that is gone since may have left a child.
+    look.found = list((known | {process.pid: process for process in look.found}).values())
+    try:
+        look.unreadable &= set(newcomers())
+    except OSError:
+        look.failed = True
+    return look
+
+
+def _belongs(look: Look, pid: int, prefix: str, *, strangers: bool) -> bool:
+    """Return True if a process carries the number or mark, or is a stranger: an orphan that came to
+    this process with nothing that says whose it is. What another agent of this data folder has
+    started is no stranger."""
+    number = kernel_mark.read(pid)
+    if number is not None and number in kernel_mark.numbers_of(prefix):
+        return True
+    mark = look.mark_of(pid) if number is None else ""
+    if number is None and mark.startswith(prefix):
+        return True
+    if not (strangers and children.keeps_strangers()):
+        return False
+    data = prefix.partition(":")[0] + ":"
+    if mark.startswith(data) or (number is not None and number in kernel_mark.numbers_of(data)):
+        return False
+    try:
+        return _parent(pid) == os.getpid() and pid not in children.own()
+    except (OSError, psutil.Error):
+        return False
 
 
 def own_of(leader_pid: int) -> list[int]:
@@ -169,100 +248,17 @@ def _parent(pid: int) -> int:
         return int(file.read().rpartition(b")")[2].split()[1])
 
 
-class Census:
-    """Which processes are new since the last look, without reading each of them: a look costs a
-    fraction of a millisecond, reading all environments costs many."""
-
-    def __init__(self) -> None:
-        self._look()
-        self.settle()
-
-    def _look(self) -> None:
-        # In this order: a pid that is assigned in between counts as new.
-        self._newest_seen = _newest_pid()
-        self._seen = psutil.pids()
-
-    def settle(self) -> None:
-        """Count what the last look saw as known, and nothing more."""
-        self._newest_pid = self._newest_seen
-        self._known = frozenset(self._seen)
-
-    def newcomers(self) -> list[int]:
-        """Return the new processes; all, if pids may have been reused since the last look."""
-        self._look()
-        newest, before = self._newest_seen, self._newest_pid
-        if newest is None or before is None or newest < before:
-            return self._seen
-        return [pid for pid in self._seen if pid not in self._known]
-
-
-def _newest_pid() -> int | None:
-    """Return the pid that was assigned last; None if the system does not tell (not Linux)."""
-    try:
-        with open("/proc/loadavg", "rb") as file:
-            return int(file.read().split()[-1])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 def in_session(session_id: int) -> list[psutil.Process]:
     """Return every process of a POSIX session; an agent's session has the pid of its leader."""
-    found = []
-    for pid in psutil.pids():
+    found: list[psutil.Process] = []
+    try:
+        pids = psutil.pids()
+    except OSError:
+        return found
+    for pid in pids:
         try:
             if os.getsid(pid) == session_id:
                 found.append(psutil.Process(pid))
         except (OSError, psutil.Error):
             continue
     return found
-
-
-def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Return the processes that still run. A zombie is gone: only its parent has not looked yet.
-
-    psutil compares the start time, so a reused pid is not taken for the old process.
-    """
-    running = []
-    for process in processes:
-        try:
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                running.append(process)
-        except psutil.Error:
-            continue
-    return running
-
-
-def kill(processes: Iterable[psutil.Process]) -> None:
-    """Send SIGKILL to each; a process that is gone already is a success."""
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-        except psutil.Error as error:
-            logger.error("cannot end process %d: %s", process.pid, error)
-
-
-def end_strays(prefix: str, timeout_s: float) -> int:
-    """End every process whose mark begins so; return how many there were. Look again until nothing
-    is found: a process may have started another one, which shows no mark during its exec. Wait a
-    bounded time."""
-    ended: set[int] = set()
-    without_mark: set[int] = set()
-    for _ in range(STRAY_LOOKS_MAX):
-        look = look_for(prefix)
-        strays = look.found
-        if not strays:
-            if look.unreadable <= without_mark and not look.fleeting:
-                return len(ended)
-            without_mark = (
-                look.unreadable
-            )  # a process that stays unreadable has no mark, or has cleared it
-            time.sleep(EXEC_PAUSE_S)
-            continue
-        kill(strays)
-        ended |= {process.pid for process in strays}
-        psutil.wait_procs(strays, timeout=timeout_s / STRAY_LOOKS_MAX)
-    if still := look_for(prefix).found:
-        logger.error("processes that do not end: %s", [process.pid for process in still])
-    return len(ended)

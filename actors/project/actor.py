@@ -138,6 +138,7 @@ class Project(Actor):
         self._executor.stop()
         if not self._closed:
             self._log.abandon()
+            self._executor.wait_until_stopped()
             self._feed.close_subscribers("the project failed; join again")
 
     def on_receive(self, message: messages.ProjectMessage) -> None:

@@ -14,6 +14,8 @@ from protocol.claude import SessionChoice
 
 # An Executor that has died too often is left alone for so long.
 GIVEN_UP_S = 60.0
+# An Executor that stops kills its process first, and then ends what that has left.
+STOPPED_WAIT_S = 5.0
 
 
 class ExecutorLink:
@@ -95,6 +97,12 @@ class ExecutorLink:
     def stop(self) -> None:
         if self._executor is not None:
             self._executor.stop(block=False)
+
+    def wait_until_stopped(self) -> None:
+        """Wait until the process is gone, for a bounded time: the Project has failed, and the next
+        one in this folder must not start another process beside it."""
+        if self._executor is not None:
+            self._executor.actor_stopped.wait(STOPPED_WAIT_S)
 
     # -- what it says ------------------------------------------------------------------------
 

@@ -16,15 +16,15 @@ from actors.executor.cli_facts import CliFacts
 from actors.executor.cli_probe import CliProbe
 from actors.executor.environment import agent_environment, home_problem, worth_saying
 from actors.executor.walls import Walls
-from actors.process_tree import tree
+from actors.process_tree import children, ends, tree
 from actors.process_tree.guardian import Guardian
-from actors.runtime.clock import SystemClock
+from actors.runtime.clock import Clock
 from actors.runtime.problems import Problems
+from actors.server.caretaker import Caretaker
 from actors.server.errors import StartFailed
 
 logger = logging.getLogger("claudehub.agents")
 
-STRAYS_TIMEOUT_S = 5.0
 INSTALL_CLAUDE = (
     "install Claude Code (npm install -g @anthropic-ai/claude-code) or set CLAUDE_CMD to where it "
     "is; `claudehub demo` shows the hub without it"
@@ -72,12 +72,12 @@ def check_system() -> None:
 
 def end_strays(data_id: str) -> None:
     """End what an earlier server on this data folder has left behind."""
-    if strays := tree.end_strays(tree.mark_of(data_id, ""), STRAYS_TIMEOUT_S):
+    if strays := ends.end_strays(tree.mark_of(data_id, "")):
         logger.warning("ended %d processes that an earlier server left behind", strays)
 
 
 def prepare(
-    config: Config, data_id: str, problems: Problems, stack: contextlib.ExitStack
+    config: Config, data_id: str, clock: Clock, problems: Problems, stack: contextlib.ExitStack
 ) -> AgentFacts:
     """Prepare everything. Raises StartFailed."""
     around = _walls(config)
@@ -85,14 +85,16 @@ def prepare(
     if (problem := home_problem(environment, around.uid)) is not None:
         logger.warning("%s", problem)
     logger.info("agents get these variables: %s", ", ".join(worth_saying(environment)) or "none")
-    run_id = _guard(data_id, stack)
+    if (problem := children.adopt_orphans()) is not None:
+        logger.warning("%s", problem)
+    run_id = _guard(data_id, clock, problems, stack)
     probe = {**environment, tree.MARK: tree.mark_of(data_id, f"{run_id}-probe")}
     return AgentFacts(
         data_id=data_id,
         run_id=run_id,
         environment=environment,
         walls=around,
-        cli=_ask_cli(config, probe, around, problems),
+        cli=_ask_cli(config, probe, around, clock, problems),
     )
 
 
@@ -115,30 +117,36 @@ def _environment(config: Config) -> dict[str, str]:
     )
 
 
-def _guard(data_id: str, stack: contextlib.ExitStack) -> str:
+def _guard(data_id: str, clock: Clock, problems: Problems, stack: contextlib.ExitStack) -> str:
     """Start the guardian, which stops behind the agents. Return the name of this run."""
     run_id = secrets.token_hex(4)
     marks = tree.mark_of(data_id, f"{run_id}-")
+    caretaker = Caretaker(lambda: Guardian(marks), clock, problems)
     try:
-        guardian = Guardian(marks)
+        caretaker.begin()
     except OSError as error:
         raise StartFailed(f"the guardian of agents cannot be started: {error}") from None
-    stack.callback(guardian.stop)
+    stack.callback(caretaker.stop)
     stack.callback(_look_once_more, marks)
     return run_id
 
 
 def _look_once_more(marks: str) -> None:
     """End what has hidden from the look at each end."""
-    if found := tree.end_strays(marks, STRAYS_TIMEOUT_S):
+    if found := ends.end_strays(marks, strangers=True):
         logger.warning("ended %d processes that agents had left behind", found)
+    children.reap()
 
 
 def _ask_cli(
-    config: Config, environment: Mapping[str, str], around: Walls, problems: Problems
+    config: Config,
+    environment: Mapping[str, str],
+    around: Walls,
+    clock: Clock,
+    problems: Problems,
 ) -> CliFacts:
     """Begin to ask the CLI what it is: it may take its time, and the port need not wait."""
     probe = CliProbe(config.claude_cmd, environment, around)
-    facts = CliFacts(probe, problems=problems, clock=SystemClock())
+    facts = CliFacts(probe, problems=problems, clock=clock)
     facts.look()
     return facts

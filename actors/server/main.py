@@ -112,7 +112,7 @@ def _run(
     agent_setup.end_strays(data_id)
     start.begin_timers()
     start.watch_places(layout, data_id, front_doors)
-    agents = agent_setup.prepare(config, data_id, start.problems, stack)
+    agents = agent_setup.prepare(config, data_id, start.clock, start.problems, stack)
     trail = start.audit(layout)
     readiness = _readiness(stack)  # it stops after the threads that it wakes
     directory = LocalDirectory()

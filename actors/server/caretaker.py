@@ -1,0 +1,102 @@
+"""What the server does for its processes all the time: it reaps orphans, and keeps the guardian.
+
+A thread and no actor: it waits for the end of a pipe, and tells nobody. What is wrong goes on the
+board that health_check shows.
+"""
+
+import logging
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from actors.process_tree import children
+from actors.process_tree.guardian import Guardian
+from actors.runtime.clock import Clock
+from actors.runtime.problems import Problems
+
+logger = logging.getLogger("claudehub.agents")
+
+# A dead orphan waits this long at most; a dead guardian is noticed at once.
+LOOK_S = 1.0
+# A guardian that dies again and again is started again that often in such a time, and later on.
+GUARDIAN_STARTS_MAX = 3
+GUARDIAN_PERIOD_S = 60.0
+STOP_WAIT_S = 2.0
+PART = "guardian"
+
+
+class Caretaker:
+    """`begin` starts the first guardian with `new_guardian`, and raises OSError."""
+
+    def __init__(
+        self, new_guardian: Callable[[], Guardian], clock: Clock, problems: Problems
+    ) -> None:
+        self._new_guardian = new_guardian
+        self._clock = clock
+        self._problems = problems
+        self._guardian: Guardian | None = None
+        self._starts: deque[float] = deque(maxlen=GUARDIAN_STARTS_MAX)
+        self._stop_reading, self._stop_writing = os.pipe()
+        self._thread = threading.Thread(target=self._run, name="caretaker", daemon=True)
+
+    def begin(self) -> None:
+        try:
+            self._guardian = self._new_guardian()
+        except OSError:
+            self._close()
+            raise
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking: the agents are gone. Then end the guardian."""
+        os.write(self._stop_writing, b"x")
+        self._thread.join(STOP_WAIT_S)
+        if self._thread.is_alive():  # it uses the descriptors
+            logger.error("bug: the caretaker does not stop")
+            return
+        self._close()
+        if self._guardian is not None:
+            self._guardian.stop()
+
+    def _close(self) -> None:
+        os.close(self._stop_reading)
+        os.close(self._stop_writing)
+
+    def _run(self) -> None:
+        while True:
+            waited = [self._stop_reading]
+            if self._guardian is not None:
+                waited.append(self._guardian.ended.fileno())
+            poll = select.poll()
+            for fd in waited:
+                poll.register(fd, select.POLLIN)
+            ready = [fd for fd, _ in poll.poll(LOOK_S * 1000)]
+            if self._stop_reading in ready:
+                return
+            if ready:
+                self._bury()
+            if self._guardian is None:
+                self._start_again()
+            children.reap()
+
+    def _bury(self) -> None:
+        assert self._guardian is not None
+        self._guardian.bury()
+        self._guardian = None
+        self._problems.note(PART, "it has died: agents would outlive a kill -9 of the server")
+
+    def _start_again(self) -> None:
+        """Start another guardian, unless it has died too often of late: then a later look does."""
+        now_s = self._clock.monotonic()
+        is_full = len(self._starts) == GUARDIAN_STARTS_MAX
+        if is_full and self._starts[0] > now_s - GUARDIAN_PERIOD_S:
+            return
+        self._starts.append(now_s)
+        try:
+            self._guardian = self._new_guardian()
+        except OSError as error:
+            self._problems.note(PART, f"it has died and cannot be started again: {error}")
+            return
+        self._problems.note(PART, None)
