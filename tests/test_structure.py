@@ -135,7 +135,12 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
             "claudehub/cli/demo.py",
             "claudehub/client/identity.py",
         ),
-        "socket": ("actors/frontend/", "claudehub/client/target.py"),
+        "socket": (
+            "actors/frontend/",
+            "actors/executor/output.py",
+            "actors/executor/streams.py",
+            "claudehub/client/target.py",
+        ),
         "websocket_server": ("actors/frontend/listener.py",),
         "psutil": ("actors/executor/", "actors/process_tree/", "storage/compressor.py"),
         "watchdog": ("actors/watch/"),

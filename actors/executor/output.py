@@ -2,9 +2,9 @@
 
 import os
 import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import IO
 
 from protocol.claude import Cut, RawLine
 
@@ -124,7 +124,7 @@ class OutputReader:
         self._stop_lock = threading.Lock()
         self._has_ended = False
 
-    def run(self, stdout: IO[bytes]) -> None:
+    def run(self, stdout: socket.socket) -> None:
         for data in self._pieces(stdout.fileno()):
             lines = tuple(self._splitter.feed(data))
             cost = len(data) + LINE_COST_BYTES * len(lines)
@@ -159,6 +159,14 @@ class OutputReader:
             ready = [ready_fd for ready_fd, _ in poll.poll()]
             if self._stop_reading in ready:
                 reads_left -= 1
-            if fd not in ready or not (data := os.read(fd, READ_BYTES)):
+            if fd not in ready or not (data := _read(fd)):
                 return
             yield data
+
+
+def _read(fd: int) -> bytes:
+    """Return what is there; nothing at the end, also of a process that was ended in the middle."""
+    try:
+        return os.read(fd, READ_BYTES)
+    except ConnectionResetError:
+        return b""

@@ -20,6 +20,7 @@ import psutil
 
 from actors import messages
 from actors.executor.output import READ_BYTES, OutputReader
+from actors.executor.streams import Streams, made_for_a_process
 from actors.executor.walls import NO_WALLS, Walls
 from actors.process_tree import children, ends, tree
 from actors.process_tree.census import Census
@@ -72,7 +73,7 @@ class AgentProcess:
         self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         try:
             self._census = Census()  # before the process exists
-            self._popen, self._folder = _started(spec)
+            self._popen, self._folder, self._streams = _started(spec)
         except BaseException:
             self._output.close()
             raise
@@ -84,6 +85,7 @@ class AgentProcess:
         except BaseException:  # otherwise nobody would look after the process
             self._popen.kill()
             self._popen.wait()
+            self._streams.close()
             raise
 
     def _start_threads(self) -> dict[str, threading.Thread]:
@@ -186,8 +188,7 @@ class AgentProcess:
         tell_if_alive(self._owner, message)
 
     def _read_output(self) -> None:
-        assert self._popen.stdout is not None
-        self._output.run(self._popen.stdout)
+        self._output.run(self._streams.output)
 
     def _on_lines(self, lines: tuple[RawLine, ...], cost_bytes: int) -> None:
         read = messages._OutputRead(
@@ -205,8 +206,7 @@ class AgentProcess:
         self._popen.stderr.close()
 
     def _write_input(self) -> None:
-        assert self._popen.stdin is not None
-        stdin = self._popen.stdin
+        stdin = self._streams.input
         try:
             while (line := self._input.get()) is not None:
                 view = memoryview(line)
@@ -223,23 +223,23 @@ class AgentProcess:
         self._tell(messages._ProcessExited(process_name=self.process_name, return_code=return_code))
 
 
-def _started(spec: ProcessSpec) -> "tuple[subprocess.Popen[bytes], tuple[int, int]]":
-    """Start the process; return it and the identity of its folder."""
-    with held(spec.folder) as folder:
+def _started(spec: ProcessSpec) -> "tuple[subprocess.Popen[bytes], tuple[int, int], Streams]":
+    """Start the process; return it, the identity of its folder, and its standard streams."""
+    with held(spec.folder) as folder, made_for_a_process() as streams:
         identity = identity_of(os.stat(folder))
         popen = children.start(
             spec.walls.command(spec.argv),
             mark=spec.mark,
             cwd=folder,
             env={**spec.environment, tree.MARK: spec.mark},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdin=streams.inner_input,
+            stdout=streams.inner_output,
             stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
             close_fds=True,
         )
-    return popen, identity
+    return popen, identity, streams
 
 
 @contextmanager
