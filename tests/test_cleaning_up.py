@@ -77,14 +77,14 @@ class Programs:
         return f"{sys.executable} {self._folder}/stranger.py {self._folder}/tidy.sh {name}"
 
     def running(self) -> list[str]:
-        """The names of those that run."""
-        found = []
-        for process in psutil.process_iter(["cmdline", "status"]):
+        """The names of those that run. A shell's child looks like the shell until its exec."""
+        found: dict[int, tuple[int, str]] = {}
+        for process in psutil.process_iter(["cmdline", "status", "ppid"]):
             words = process.info["cmdline"] or []
             is_ours = len(words) == 3 and words[1].startswith(f"{self._folder}/")
             if is_ours and process.info["status"] != psutil.STATUS_ZOMBIE:
-                found.append(words[2])
-        return sorted(found)
+                found[process.pid] = process.info["ppid"], words[2]
+        return sorted(name for parent, name in found.values() if parent not in found)
 
 
 @pytest.fixture
