@@ -151,6 +151,8 @@ def test_each_bad_path_has_its_error_code(client: WireClient, hub: HubProcess) -
         (str(hub.roots) + "/../data", "path_not_allowed"),
     ]:
         assert client.refused("project_create", path=path)["code"] == code, path
+    refused = client.refused("project_create", path="/etc")
+    assert refused["details"] == {"roots": [str(hub.roots)]}
 
 
 def test_one_folder_is_one_project(client: WireClient, hub: HubProcess) -> None:

@@ -20,6 +20,7 @@ from actors.hub.metadata import error_info
 from actors.limits.peer import Peer
 from protocol import codec, requests
 from protocol.dialect import VERSION_1
+from protocol.errors import RequestRefused
 from protocol.frames import text_frame
 from storage import record
 from storage.log_state import SyncPolicy
@@ -36,7 +37,7 @@ class Setup:
     def __init__(self, keyring: Keyring | None = None) -> None:
         self.has_room = True
         self.own_hosts = {"hub.example:80"}
-        self.too_many: str | None = None
+        self.too_many: RequestRefused | None = None
         self.gate = Gate(
             keyring,
             server="s",

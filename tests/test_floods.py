@@ -37,6 +37,7 @@ from actors.limits.quotas import (
 )
 from actors.runtime.clock import SystemClock
 from protocol import codec
+from protocol.errors import ErrorCode, RequestRefused
 from tests.echo_server import STOP_S, context
 from tests.fakes import FrozenClock, Probe
 from tests.harness import HubProcess, WireClient
@@ -211,7 +212,10 @@ def test_requests_of_one_connection_are_limited(peer: Peer) -> None:
         bucket = allowance.of_connection()
         refusals = [allowance.refusal(bucket, peer) for _ in range(101)]
         assert refusals[:100] == [None] * 100
-        assert refusals[100] == "too many requests a second (RATE_LIMIT); wait a little"
+        limited = refusals[100]
+        assert limited is not None
+        assert limited.message == "too many requests a second (RATE_LIMIT); try again in 0.02 s"
+        assert limited.details == {"retry_after_seconds": 0.02}
         clock.tick(1)
         assert sum(allowance.refusal(bucket, peer) is None for _ in range(60)) == 50
 
@@ -222,14 +226,14 @@ def test_requests_of_one_address_and_of_all_are_limited() -> None:
         of_address = round(REQUESTS_PER_ADDRESS * BURST_S)
         assert count_until_refused(requests, THERE, connections=1000) == of_address
         bucket = requests.of_connection()
-        assert requests.refusal(bucket, THERE) == (
-            "too many requests a second (RATE_LIMIT) from 192.0.2.7; wait a little"
-        )
+        limited = requests.refusal(bucket, THERE)
+        assert limited is not None and " (RATE_LIMIT) from 192.0.2.7; " in limited.message
+        assert limited.details["retry_after_seconds"] > 0
         assert requests.refusal(requests.of_connection(), Peer(address="192.0.2.8")) is None
         in_all = round(REQUESTS_IN_ALL * BURST_S) - of_address - 1
         assert count_until_refused(requests, HERE, connections=1000) == in_all
         last = requests.refusal(requests.of_connection(), Peer(uid=0))
-        assert last is not None and "all clients together" in last
+        assert last is not None and "all clients together" in last.message
 
 
 def test_executions_per_minute_are_limited() -> None:
@@ -262,10 +266,10 @@ def test_addresses_are_forgotten_the_oldest_first() -> None:
 
 def test_a_runaway_program_gets_rate_limited() -> None:
     setup = Setup()
-    setup.too_many = "too many executions a minute"
+    setup.too_many = RequestRefused(ErrorCode.RATE_LIMITED, "too many executions")
     setup.say("execute", project_id="p", prompt="x")
     refusal = setup.sent()[-1]["payload"]
-    assert (refusal["code"], refusal["message"]) == ("rate_limited", setup.too_many)
+    assert (refusal["code"], refusal["message"]) == ("rate_limited", "too many executions")
     assert setup.project.take() == []
     setup.say("ping")
     assert setup.sent()[-1]["type"] == "result"
@@ -303,7 +307,7 @@ def test_strangers_use_no_allowance_of_others() -> None:
 def test_a_refused_execution_is_not_counted(tmp_path: Path) -> None:
     """The client has no key, or a read-only one."""
     locked = Locked(tmp_path, 'claudehub="read-only"')
-    locked.setup.too_many = "counted"
+    locked.setup.too_many = RequestRefused(ErrorCode.RATE_LIMITED, "counted")
     assert locked.ask("execute", project_id="p", prompt="x") == "unauthenticated"
     locked.enter()
     assert locked.ask("execute", project_id="p", prompt="x") == "forbidden"

@@ -41,7 +41,7 @@ class Gate:
     """`keyring` is None if no key is needed. The challenge binds server, connection and time, and
     is good for one authentication. `fingerprint` is that of the key that was last tried, valid or
     not. `is_own_host` returns True for a host that leads to this hub. `has_room` is called after a
-    valid key. `too_many_executions` counts one more and returns a reason if that is too many."""
+    valid key. `too_many_executions` counts one more and returns the answer if that is too many."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Gate:
         clock: Clock,
         is_own_host: Callable[[str], bool],
         has_room: Callable[[], bool],
-        too_many_executions: Callable[[], str | None],
+        too_many_executions: Callable[[], RequestRefused | None],
     ) -> None:
         self.peer = peer
         self._too_many_executions = too_many_executions
@@ -91,8 +91,8 @@ class Gate:
             raise _unauthenticated()
         if (rights := self.caller.rights) is not UNLIMITED:
             rights.check(body)
-        if isinstance(body, requests.Execute) and (reason := self._too_many_executions()):
-            raise RequestRefused(ErrorCode.RATE_LIMITED, reason)
+        if isinstance(body, requests.Execute) and (limited := self._too_many_executions()):
+            raise limited
 
     def refusal(self, message: codec.Undecodable) -> WireError:
         """Return the answer to an invalid request. A client that has not authenticated does not

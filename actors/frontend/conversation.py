@@ -21,7 +21,6 @@ from actors.runtime.clock import Clock, Timers
 from actors.runtime.refs import Ref
 from protocol import codec, requests
 from protocol.dialect import Dialect
-from protocol.errors import ErrorCode, RequestRefused
 from protocol.frames import text_frame
 from protocol.updates import Welcome
 from protocol.versions import DIALECTS
@@ -188,9 +187,8 @@ class HubConversation:
         except codec.Undecodable as refusal:
             request = refusal
         gate, allowance = self._gate, self._context.quotas.requests
-        reason = allowance.refusal(self._requests, gate.peer, shared=not gate.is_locked)
-        if reason is not None:
-            limited = RequestRefused(ErrorCode.RATE_LIMITED, reason)
+        limited = allowance.refusal(self._requests, gate.peer, shared=not gate.is_locked)
+        if limited is not None:
             request = codec.Undecodable(limited, request.id, meant=request)
         waited = self._take_credit(len(message))
         self._tell(messages.RequestReceived(request=request))

@@ -67,7 +67,9 @@ class ProjectActors:
         try:
             return resolve_folder(path, self._settings.roots, self._settings.layout.root)
         except FolderOutsideRoots as error:
-            raise RequestRefused(ErrorCode.PATH_NOT_ALLOWED, str(error)) from None
+            # Only a key with all rights may create projects, so the roots may be told.
+            roots = {"roots": [str(root) for root in self._settings.roots]}
+            raise RequestRefused(ErrorCode.PATH_NOT_ALLOWED, str(error), roots) from None
         except FolderRefused as error:
             details = {"field": "payload.path"}
             raise RequestRefused(ErrorCode.INVALID_PATH, str(error), details) from None

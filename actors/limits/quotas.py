@@ -1,10 +1,12 @@
 """Limits on what one connection, one address and all clients together may ask for in a time."""
 
+import math
 import threading
 from collections import OrderedDict
 
 from actors.limits.peer import Peer
 from actors.runtime.clock import Clock
+from protocol.errors import ErrorCode, RequestRefused
 
 BURST_S = 2.0
 # How many addresses are remembered, the most recent ones.
@@ -40,6 +42,10 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+    def wait_s(self) -> float:
+        """Return how long it takes until there is a token, as of the last `take`."""
+        return max(0.0, (1 - self._tokens) / self._per_second)
 
 
 class AddressBuckets:
@@ -91,19 +97,29 @@ class Allowance:
         """Return a bucket for one connection's thread."""
         return TokenBucket(self._per_second, self._clock, burst_s=self._burst_s)
 
-    def refusal(self, bucket: TokenBucket, peer: Peer, *, shared: bool = True) -> str | None:
-        """Count one more; return what to say if it is too many. If not `shared`, the shared limits
+    def refusal(
+        self, bucket: TokenBucket, peer: Peer, *, shared: bool = True
+    ) -> RequestRefused | None:
+        """Count one more; return the answer if it is too many. If not `shared`, the shared limits
         are left alone: unauthenticated connections do not use them up."""
         if not bucket.take():
-            return f"too many {self._what}; wait a little"
+            return self._limited("", bucket)
         if not shared:
             return None
         with self._lock:
-            if peer.origin is not None and not self._addresses.of(peer.origin).take():
-                return f"too many {self._what} from {peer.origin}; wait a little"
+            if peer.origin is not None:
+                of_address = self._addresses.of(peer.origin)
+                if not of_address.take():
+                    return self._limited(f" from {peer.origin}", of_address)
             if not self._in_all.take():
-                return f"too many {self._what} of all clients together; wait a little"
+                return self._limited(" of all clients together", self._in_all)
         return None
+
+    def _limited(self, whose: str, bucket: TokenBucket) -> RequestRefused:
+        wait_s = math.ceil(bucket.wait_s() * 1000) / 1000
+        message = f"too many {self._what}{whose}; try again in {wait_s:g} s"
+        details = {"retry_after_seconds": wait_s}
+        return RequestRefused(ErrorCode.RATE_LIMITED, message, details)
 
 
 class Quotas:
