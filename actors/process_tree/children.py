@@ -6,7 +6,6 @@ exit status belongs to the Popen that waits for it. So everything that the serve
 here.
 """
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -14,9 +13,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from actors.process_tree import kernel_mark
-
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+from actors.process_tree import kernel_mark, prctl
 
 # Held while a child starts, until it is noted, and while others are reaped: a child that ends at
 # once must be known by then. It also guards the limit that marks a child.
@@ -40,9 +37,7 @@ def adopt_orphans() -> str | None:
     global _adopts  # noqa: PLW0603 - a fact of this process, as the flag in the kernel is
     if sys.platform != "linux":
         return "this system hands no orphans over: a process without its mark may stay"
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, *map(ctypes.c_ulong, (1, 0, 0, 0))) != 0:
-        reason = os.strerror(ctypes.get_errno())
+    if (reason := prctl.set_option(prctl.CHILD_SUBREAPER, 1)) is not None:
         return f"orphans are not handed over ({reason}): a process without its mark may stay"
     _adopts = True
     return None

@@ -1,10 +1,8 @@
 """Nothing that the server starts can gain privileges: no set-uid program, no sudo."""
 
-import ctypes
-import os
 import sys
 
-_PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
+from actors.process_tree import prctl
 
 
 def forgo() -> str | None:
@@ -13,8 +11,6 @@ def forgo() -> str | None:
     problem if it failed, else None."""
     if sys.platform != "linux":
         return "this system knows no no_new_privs: agents can use set-uid programs"
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) != 0:
-        reason = os.strerror(ctypes.get_errno())
+    if (reason := prctl.set_option(prctl.NO_NEW_PRIVILEGES, 1)) is not None:
         return f"no_new_privs could not be set ({reason}): agents can use set-uid programs"
     return None

@@ -1,11 +1,9 @@
 """Other processes of the same user cannot read the server: agents run as that user, unless
 AGENT_USER is set."""
 
-import ctypes
-import os
 import sys
 
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
+from actors.process_tree import prctl
 
 
 def become() -> str | None:
@@ -18,8 +16,6 @@ def become() -> str | None:
     """
     if sys.platform != "linux":
         return "this system cannot hide a process: agents of the same user can read the server"
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0))) != 0:
-        reason = os.strerror(ctypes.get_errno())
+    if (reason := prctl.set_option(prctl.DUMPABLE, 0)) is not None:
         return f"PR_SET_DUMPABLE failed ({reason}): agents of the same user can read the server"
     return None
