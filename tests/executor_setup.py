@@ -13,7 +13,7 @@ from actors.executor.actor import Executor
 from actors.executor.argument_space import ArgumentSpace
 from actors.executor.cli_facts import CliFacts
 from actors.executor.cli_probe import Found
-from actors.executor.output import Credit
+from actors.executor.output import LINE_COST_BYTES, Credit
 from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
 from actors.process_tree import ends
@@ -178,9 +178,42 @@ class FakeProcess:
         return [line["response"] for line in self.written if line["type"] == "control_response"]
 
 
+class ProjectProbe(Probe):
+    """A Project that orders a prompt again which the Executor has given back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._noted: list[Any] = []
+        self.orders: dict[str, messages.StartRun] = {}
+        self.returned: messages.RunReturned | None = None
+
+    def take(self) -> list[Any]:
+        self.again()
+        taken, self._noted = self._noted, []
+        return taken
+
+    def again(self) -> list[messages.StartRun]:
+        """Return the order that can be given now."""
+        due = []
+        for message in super().take():
+            self._noted.append(message)
+            if isinstance(message, messages.RunReturned):
+                self.returned = message
+            elif (back := self.returned) is not None and _frees(message, back):
+                due.append(self.orders[back.execution_id])
+                self.returned = None
+        return due
+
+
+def _frees(message: object, returned: messages.RunReturned) -> bool:
+    if returned.until_process_ends:
+        return isinstance(message, messages.ProcessChanged) and message.pid is None
+    return isinstance(message, messages.RunEnded)
+
+
 class Setup:
     def __init__(self, **changes: Any) -> None:
-        self.project = Probe()
+        self.project = ProjectProbe()
         self.timers = ManualTimers()
         self.executor = Executor(
             project=self.project.actor_ref,
@@ -201,7 +234,11 @@ class Setup:
         return worker
 
     def tell(self, message: Any) -> None:
+        if isinstance(message, messages.StartRun):
+            self.project.orders[message.execution_id] = message
         self.executor.on_receive(message)
+        for order in self.project.again():
+            self.tell(order)
 
     def start(
         self,
@@ -228,7 +265,9 @@ class Setup:
     def read(self, *lines: bytes, process: FakeProcess | None = None) -> None:
         process_name = (process or self.process).process_name
         pairs = tuple((line, None) for line in lines)
-        self.tell(messages._OutputRead(process_name=process_name, lines=pairs, size_bytes=10))
+        size_bytes = sum(len(line) + 1 + LINE_COST_BYTES for line in lines)
+        read = messages._OutputRead(process_name=process_name, lines=pairs, size_bytes=size_bytes)
+        self.tell(read)
 
     def say(self, *values: dict[str, Any]) -> None:
         self.read(*(json.dumps(value).encode() for value in values))

@@ -95,6 +95,6 @@ def test_an_actor_without_a_thread_leaves_no_trace(monkeypatch: pytest.MonkeyPat
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", no_thread)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(OSError, match="gets no thread"):
         Actor.start(parent=None, name="x")
     assert pykka.ActorRegistry.get_all() == []

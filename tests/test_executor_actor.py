@@ -7,6 +7,7 @@ import pytest
 
 from actors import messages
 from actors.executor import questions, starter
+from actors.executor.output import LINE_COST_BYTES
 from actors.executor.questions import QUESTIONS_MAX
 from protocol.claude import Cut, SessionChoice
 from protocol.updates import Outcome
@@ -191,7 +192,8 @@ def test_lines_are_passed_on_with_their_credit(setup: Setup) -> None:
     setup.read(LINE, b"", b"text")
     (output,) = setup.told(messages.AgentOutput)
     assert [line.update_type for line in output.lines] == ["claude", "claude_text"]
-    assert (output.execution_id, output.size_bytes) == ("e", 10)
+    cost = sum(len(line) + 1 + LINE_COST_BYTES for line in (LINE, b"", b"text"))
+    assert (output.execution_id, output.size_bytes) == ("e", cost)
     assert output.process_name == setup.process.process_name
     setup.process.credit.take(10)
     setup.say({"type": "control_response", "response": {"request_id": "r", "subtype": "success"}})
@@ -213,7 +215,8 @@ def test_lines_after_the_result_belong_to_no_execution(setup: Setup) -> None:
     setup.read(LINE, RESULT, LINE)
     outputs = setup.told(messages.AgentOutput)
     assert [o.execution_id for o in outputs] == ["e", None]
-    assert [o.size_bytes for o in outputs] == [0, 10]
+    cost = sum(len(line) + 1 + LINE_COST_BYTES for line in (LINE, RESULT, LINE))
+    assert [o.size_bytes for o in outputs] == [0, cost]
 
 
 def test_lines_after_the_result_belong_to_no_execution_while_the_process_leaves(

@@ -111,15 +111,19 @@ def test_an_interrupt_that_takes_the_prompt_back(setup: Setup) -> None:
     assert setup.end().outcome == Outcome.INTERRUPTED
 
 
-def test_a_prompt_may_end_while_it_waits_for_another_process(setup: Setup) -> None:
+def test_a_prompt_that_must_wait_for_a_process_is_given_back(setup: Setup) -> None:
+    """So that what changes meanwhile (its trust, its session, its key) holds for it."""
     setup.start()
     setup.read(INIT, RESULT)
-    setup.end()
+    setup.project.take()
     setup.start(SessionChoice(), "f")
+    (returned,) = setup.told(messages.RunReturned)
+    assert (returned.execution_id, returned.until_process_ends) == ("f", True)
     setup.interrupt("f")
-    assert setup.end().outcome == Outcome.INTERRUPTED
+    setup.kill("f")
+    assert setup.told(messages.RunEnded) == [], "the Project ends it"
     setup.gone()
-    assert len(FakeProcess.started) == 1
+    assert len(FakeProcess.started) == 2, "the Project has ordered it again"
 
 
 def test_after_sigint_the_process_does_not_stay(setup: Setup) -> None:
@@ -326,7 +330,7 @@ def test_late_timers_are_harmless(cold: Setup) -> None:
     cold.end()
     for message in (
         messages._RungDue(process_name=process_name, change=1),
-        messages._SweepDue(process_name=process_name),
+        messages._SweepDue(process_name=process_name, change=1),
         messages._DrainDue(process_name=process_name),
         messages._IdleDue(process_name=process_name, turns=1),
         messages._WatchdogFired(execution_id="e"),
@@ -405,7 +409,7 @@ def test_any_sequence_has_one_end(
         told = ends_of(setup, tuple(events))
         assert [e.execution_id for e in told].count("e") == 1
         assert len({e.execution_id for e in told}) == len(told)
-        assert setup.executor._turns.turn is None and setup.executor._turns._waiting is None
+        assert setup.executor._turns.turn is None
 
 
 def test_the_sentence_of_the_first_kill_becomes_the_result(setup: Setup) -> None:
@@ -413,13 +417,4 @@ def test_the_sentence_of_the_first_kill_becomes_the_result(setup: Setup) -> None
     setup.tell(messages.KillRun(execution_id="e", why="The server was stopped."))
     setup.kill()
     setup.gone(-15)
-    assert setup.end().result == "The server was stopped."
-
-
-def test_a_kill_before_the_process_starts_says_why(setup: Setup) -> None:
-    setup.start()
-    setup.read(INIT, RESULT)
-    setup.end()
-    setup.start(SessionChoice(resume="other"), "f")  # the process before it must leave first
-    setup.tell(messages.KillRun(execution_id="f", why="The server was stopped."))
     assert setup.end().result == "The server was stopped."

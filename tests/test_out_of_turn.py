@@ -20,7 +20,7 @@ TASK = b'{"type":"system","subtype":"task_started","task_id":"t"}'
 
 def lines_until(limit_bytes: int) -> int:
     """Return how many of BIG fit into a limit."""
-    return limit_bytes // (len(BIG) + LINE_COST_BYTES)
+    return limit_bytes // (len(BIG) + 1 + LINE_COST_BYTES)
 
 
 def stored(setup: Setup) -> int:
@@ -50,6 +50,46 @@ def test_many_tiny_lines_count_too(setup: Setup) -> None:
     setup.read(INIT, RESULT)
     setup.read(*[b"{}"] * (OUTSIDE_BYTES_MAX // LINE_COST_BYTES + 1))
     assert setup.process.signals == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("line", [b'{"type":"control_response"}', b"", b"no json"])
+def test_lines_that_are_not_shown_count_too(setup: Setup, line: bytes) -> None:
+    setup.start()
+    setup.read(INIT, RESULT)
+    setup.read(*[line] * (OUTSIDE_BYTES_MAX // LINE_COST_BYTES))
+    setup.read(line)
+    assert setup.process.signals == [signal.SIGTERM]
+
+
+def test_a_line_that_does_not_end_counts_too(setup: Setup) -> None:
+    setup.start()
+    setup.read(INIT, RESULT)
+    name = setup.process.process_name
+    for _ in range(2):
+        size_bytes = OUTSIDE_BYTES_MAX * 2 // 3
+        setup.tell(messages._OutputRead(process_name=name, lines=(), size_bytes=size_bytes))
+    assert setup.process.signals == [signal.SIGTERM]
+
+
+def test_a_question_while_the_turn_is_tidied_is_refused(setup: Setup) -> None:
+    """Nobody would answer it, and the next prompt would wait for it."""
+    setup.start()
+    setup.process.left_of_turn = found(Left())
+    setup.read(INIT, RESULT)
+    request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "x"}}
+    setup.say({"type": "control_request", "request_id": "r", "request": request})
+    (answer,) = setup.process.answers()
+    assert answer["response"]["behavior"] == "deny"
+    assert setup.process.signals == [signal.SIGTERM]
+
+
+def test_a_question_that_its_turn_leaves_open_is_denied(setup: Setup) -> None:
+    setup.start()
+    request = {"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "x"}}
+    setup.say({"type": "control_request", "request_id": "r", "request": request})
+    setup.read(RESULT)
+    (answer,) = setup.process.answers()
+    assert answer["request_id"] == "r" and answer["response"]["behavior"] == "deny"
 
 
 def test_a_flood_before_the_turn_is_tidied_does_not_change_its_end(setup: Setup) -> None:

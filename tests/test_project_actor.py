@@ -183,7 +183,7 @@ def test_a_watcher_that_failed_is_started_again(
     def start(**_: Any) -> Any:
         if len(started) == 1:
             started.append(Probe())
-            raise RuntimeError("can't start new thread")
+            raise OSError("can't start new thread")
         started.append(Probe())
         return started[-1].actor_ref
 

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.project.runs import KILLED
 from protocol import requests
 from protocol.updates import Outcome
 from tests.executor_setup import Setup, no_processes
@@ -21,6 +20,16 @@ def begin_own(setup: ProjectSetup) -> None:
 
 def began(setup: ProjectSetup, execution_id: str) -> None:
     setup.tell(messages.RunBegan(execution_id=execution_id))
+
+
+def returned(setup: ProjectSetup, execution_id: str, *, until_process_ends: bool = False) -> None:
+    setup.tell(
+        messages.RunReturned(execution_id=execution_id, until_process_ends=until_process_ends)
+    )
+
+
+def orders(setup: ProjectSetup) -> list[messages.StartRun]:
+    return [m for m in setup.executor.take() if isinstance(m, messages.StartRun)]
 
 
 def records_of(setup: ProjectSetup, execution_id: str) -> list[str]:
@@ -81,12 +90,83 @@ def test_a_prompt_that_the_cli_does_not_have_gives_way_to_its_own_turn(
     setup.executor.is_slow = True
     execution_id = setup.execute()
     begin_own(setup)
+    returned(setup, execution_id)
     assert records_of(setup, execution_id) == ["prompt", "execution_queued"]
+    setup.executor.take()
     setup.end("own")
-    assert records_of(setup, execution_id) == ["prompt", "execution_queued"]
-    assert len(setup.executor.take()) == 1, "the Executor has the order already"
+    assert [order.execution_id for order in setup.executor.take()] == [execution_id]
     began(setup, execution_id)
     assert records_of(setup, execution_id)[-1] == "execution_started"
+
+
+def test_a_prompt_is_shown_as_queued_once(setup: ProjectSetup) -> None:
+    setup.executor.is_slow = True
+    execution_id = setup.execute()
+    for number in range(3):
+        setup.tell(messages.BackgroundBegan(execution_id=f"own{number}", session_id="s"))
+        returned(setup, execution_id)
+        setup.end(f"own{number}")
+    assert records_of(setup, execution_id) == ["prompt", "execution_queued"]
+
+
+def test_a_prompt_runs_with_what_holds_when_it_begins(setup: ProjectSetup) -> None:
+    """Trust is taken back, and a new session begins, while it waits."""
+    setup.ask(requests.ProjectTrust(project_id="p", trusted=True))
+    setup.executor.is_slow = True
+    execution_id = setup.execute()
+    first = orders(setup)[-1]
+    assert first.trusted and first.session.continue_latest
+    begin_own(setup)
+    returned(setup, execution_id)
+    setup.ask(requests.ProjectTrust(project_id="p", trusted=False))
+    setup.ask(requests.AgentNewSession(project_id="p"))
+    setup.end("own")
+    (again,) = orders(setup)
+    assert not again.trusted and not again.session.continue_latest
+    running = setup.project._queue.running
+    assert running is not None and not running.is_voided
+
+
+def test_a_prompt_waits_until_the_process_before_it_has_ended(setup: ProjectSetup) -> None:
+    setup.executor.is_slow = True
+    execution_id = setup.execute()
+    returned(setup, execution_id, until_process_ends=True)
+    setup.executor.take()
+    waiting = setup.execute()
+    assert setup.executor.take() == []
+    setup.tell(messages.ProcessChanged(pid=None))
+    assert [order.execution_id for order in orders(setup)] == [execution_id]
+    began(setup, execution_id)
+    assert setup.project._queue.place_of(waiting) == ("queued", 1)
+
+
+def test_a_prompt_that_waits_for_a_process_is_taken_out(setup: ProjectSetup) -> None:
+    setup.executor.is_slow = True
+    execution_id = setup.execute()
+    returned(setup, execution_id, until_process_ends=True)
+    setup.ask(requests.AgentKill(project_id="p", execution_id=execution_id))
+    assert end_of(setup, execution_id)["outcome"] == "cancelled"
+
+
+def test_a_kill_that_crosses_a_returned_prompt_is_not_lost(setup: ProjectSetup) -> None:
+    setup.executor.is_slow = True
+    execution_id = setup.execute()
+    setup.ask(requests.AgentKill(project_id="p", execution_id=execution_id))
+    returned(setup, execution_id, until_process_ends=True)
+    assert end_of(setup, execution_id)["outcome"] == "cancelled"
+
+
+def test_a_waiting_prompt_survives_the_executor(setup: ProjectSetup) -> None:
+    setup.end(setup.execute())
+    setup.executor.take()
+    begin_own(setup)
+    execution_id = setup.execute()
+    died = messages.ActorDied(
+        child=setup.executor.actor_ref, name="executor", reason="bug", started=True
+    )
+    setup.tell(died)
+    assert end_of(setup, "own")["outcome"] == "error"
+    assert [order.execution_id for order in orders(setup)] == [execution_id]
 
 
 def test_a_prompt_that_runs_again_has_started_once(setup: ProjectSetup) -> None:
@@ -101,14 +181,15 @@ def test_a_prompt_that_runs_again_has_started_once(setup: ProjectSetup) -> None:
     ]
 
 
-@pytest.mark.parametrize("executor_has_it", [False, True])
+@pytest.mark.parametrize("was_returned", [False, True])
 def test_killing_a_prompt_behind_the_clis_own_turn_takes_it_out(
-    setup: ProjectSetup, executor_has_it: bool
+    setup: ProjectSetup, was_returned: bool
 ) -> None:
-    if executor_has_it:
+    if was_returned:
         setup.executor.is_slow = True
         execution_id = setup.execute()
         begin_own(setup)
+        returned(setup, execution_id)
     else:
         begin_own(setup)
         execution_id = setup.execute()
@@ -116,9 +197,6 @@ def test_killing_a_prompt_behind_the_clis_own_turn_takes_it_out(
     assert setup.answers()[-1]["code"] == "nothing_running"
     setup.ask(requests.AgentKill(project_id="p", execution_id=execution_id))
     assert setup.answers()[-1] == {"execution_id": execution_id}
-    if executor_has_it:
-        assert setup.executor.take()[-1] == messages.KillRun(execution_id=execution_id, why=KILLED)
-        setup.end(execution_id, Outcome.KILLED)
     assert end_of(setup, execution_id)["outcome"] == "cancelled"
     assert end_of(setup, execution_id)["result"] is None
     assert "execution_started" not in records_of(setup, execution_id)

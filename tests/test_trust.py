@@ -106,7 +106,7 @@ def test_a_new_project_has_what_its_creator_said(trusted: bool | None) -> None:
     meta = new_meta(request, "p", Path("/p"), "2026", None)
     assert meta.trusted is trusted
     again = new_meta(request, "p", Path("/p"), "2026", meta.model_copy(update={"trusted": True}))
-    assert again.trusted is (True if trusted is None else trusted), "a kept history keeps it"
+    assert again.trusted is trusted, "a kept history brings no trust back"
 
 
 # -- the process -----------------------------------------------------------------------------

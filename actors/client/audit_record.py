@@ -27,11 +27,14 @@ def asked(request: requests.Request | codec.Undecodable) -> Asked:
     kind = request.type if known and request.type is not None else UNKNOWN
     if isinstance(request, codec.Undecodable) or isinstance(request.body, requests.Ping):
         return Asked(kind)
-    body, details = request.body, None
+    body = request.body
+    details: dict[str, Any] | None = None
     if isinstance(body, requests.PermissionAnswer):
         details = {"permission_id": body.permission_id[:64], "decision": body.decision}
     elif isinstance(body, requests.ProjectCreate):
-        details = {"path": body.path[:4096]}
+        details = {"path": body.path[:4096], "trusted": body.trusted}
+    elif isinstance(body, requests.ProjectTrust):
+        details = {"trusted": body.trusted}
     project_id = getattr(body, "project_id", None)
     return Asked(kind, None if project_id is None else project_id[:64], details)
 

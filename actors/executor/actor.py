@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from actors import messages
-from actors.executor.output import LINE_COST_BYTES
 from actors.executor.permission_requests import PermissionRequests
 from actors.executor.reports import Reports
 from actors.executor.settings import ExecutorSettings
@@ -131,14 +130,18 @@ class Executor(Actor):
             case messages._DrainDue():
                 worker.on_drain_due()
             case messages._SweepDue():
-                worker.on_sweep_due()
+                worker.on_sweep_due(message.change)
             case _:
                 assert_never(message)
         self._turns.go_on()
 
     def _on_output_read(self, worker: Worker, message: messages._OutputRead) -> None:
         """Take the lines in order. A run of lines that are only passed on is taken at once."""
-        lines = self._parsed(message.lines)
+        turn = self._turns.turn
+        is_outside = turn is None or turn.end is not None
+        # Whatever it is: lines that are not shown, and one that does not end, cost as much.
+        is_too_much = is_outside and not worker.may_say(message.size_bytes)
+        lines = [] if is_too_much else self._parsed(message.lines)
         at, is_special = 0, False
         while at < len(lines):
             turn = self._turns.turn
@@ -179,8 +182,6 @@ class Executor(Actor):
             return
         turn = self._turns.turn_of(worker, line)
         execution_id = turn.execution_id if turn is not None else None
-        if turn is None and not worker.may_say(len(line.data) + LINE_COST_BYTES):
-            return
         if line.phase not in STATES or not worker.hides_states:
             self._reports.add([line], worker.process.process_name, execution_id)
         self._note_session(worker, turn, line)

@@ -98,7 +98,12 @@ class CliFacts:
             self._is_asking = True
             self._known.clear()
             self._asked_s = self._clock.monotonic()
-        threading.Thread(target=self._run, name="claude-facts", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="claude-facts", daemon=True).start()
+        except RuntimeError as error:  # the system has no more threads
+            self._found = Found(failure=f"CLAUDE_CMD cannot be asked: {error}")
+            self._problems.note(PART, self._found.failure)
+            self._done()
 
     def _run(self) -> None:
         try:
@@ -107,8 +112,11 @@ class CliFacts:
             self._found = found = self._probe.ask()
             self._problems.note(PART, found.failure)
         finally:
-            with self._lock:
-                self._is_asking = False
-                self._known.set()
+            self._done()
         if self._hub is not None:
             tell_if_alive(self._hub, messages.CliKnown())
+
+    def _done(self) -> None:
+        with self._lock:
+            self._is_asking = False
+            self._known.set()

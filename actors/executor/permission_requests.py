@@ -12,6 +12,7 @@ from protocol.claude import ControlCancel, ControlRequest, deny_tool_line, refus
 logger = logging.getLogger("claudehub.executor")
 
 _PERMISSION = "can_use_tool"
+TURN_OVER = "The execution is over; nobody can be asked."
 NOBODY_ASKED = "The tool was asked for outside of an execution; nobody can be asked."
 
 
@@ -29,7 +30,8 @@ class PermissionRequests:
         if request.subtype != _PERMISSION:
             worker.process.write(refuse_control_line(request.request_id))
             return
-        if turn is None and not worker.has_tasks:
+        is_outside = turn is None or turn.end is not None
+        if is_outside and not worker.has_tasks:
             worker.process.write(deny_tool_line(request.request_id, NOBODY_ASKED))
             worker.end_out_of_turn("it has asked for a tool outside of a turn")
             return
@@ -60,8 +62,12 @@ class PermissionRequests:
             worker.process.write(deny_line(question, answer.message))
 
     def end_turn(self, worker: Worker) -> None:
-        """Forget the turn's questions; the Project closes them with the turn's end."""
-        worker.questions.drop_of_turn()
+        """Deny the turn's questions, so that a process that goes on does not wait for an answer.
+
+        The Project closes them with the turn's end.
+        """
+        for question in worker.questions.drop_of_turn():
+            worker.process.write(deny_line(question, TURN_OVER))
 
     def end_process(self, worker: Worker) -> None:
         for permission_id in worker.questions.take_all():

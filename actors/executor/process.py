@@ -77,31 +77,41 @@ class AgentProcess:
         except BaseException:
             self._output.close()
             raise
+        self._threads: dict[str, threading.Thread] = {}
         try:
             # psutil compares the start time too, so a pid that is used again is not taken for this
             # one.
             self._leader = psutil.Process(self._popen.pid)
-            self._threads = self._start_threads()
-        except BaseException:  # otherwise nobody would look after the process
-            self._popen.kill()
-            self._popen.wait()
-            self._streams.close()
+            self._start_threads()
+        except (RuntimeError, psutil.Error) as error:
+            self._abandon()
+            raise OSError(errno.EAGAIN, f"the process cannot be looked after: {error}") from None
+        except BaseException:
+            self._abandon()
             raise
 
-    def _start_threads(self) -> dict[str, threading.Thread]:
+    def _abandon(self) -> None:
+        """End a process that nobody can look after. A thread that runs closes what it has."""
+        self._popen.kill()
+        self._popen.wait()
+        if "out" not in self._threads:
+            self._output.close()
+            self._streams.output.close()
+        if "in" not in self._threads:
+            self._streams.input.close()
+        self.close_input()
+
+    def _start_threads(self) -> None:
         targets = (
             ("out", self._read_output),
             ("err", self._read_errors),
             ("in", self._write_input),
             ("wait", self._wait),
         )
-        threads = {
-            name: threading.Thread(target=target, name=f"agent-{name}", daemon=True)
-            for name, target in targets
-        }
-        for thread in threads.values():
-            thread.start()
-        return threads
+        for name, target in targets:
+            thread = threading.Thread(target=target, name=f"agent-{name}", daemon=True)
+            thread.start()  # RuntimeError if the system has no more
+            self._threads[name] = thread
 
     @property
     def pid(self) -> int:

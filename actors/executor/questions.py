@@ -81,9 +81,11 @@ class Questions:
                 return permission_id
         return None
 
-    def drop_of_turn(self) -> None:
-        """Drop what the turn has asked: the turn is over."""
+    def drop_of_turn(self) -> list[Question]:
+        """Drop and return what the turn has asked: the turn is over."""
+        dropped = [q for q in self.waiting.values() if not q.outlives_turn]
         self.waiting = {i: q for i, q in self.waiting.items() if q.outlives_turn}
+        return dropped
 
     def take_all(self) -> list[str]:
         """Take out all: the process is gone."""

@@ -83,7 +83,9 @@ class Starter:
         is_new = self._settings.cli.knows_snapshots()
         # A CLI that names the prompt of each line says more clearly when it is done with it.
         asked = {} if is_new else claude.STATE_EVENTS
-        process = AgentProcess(self._spec(session, launch, wanted, asked), self._owner)
+        process = AgentProcess(
+            self._spec(session, launch, wanted, asked, is_new=is_new), self._owner
+        )
         logger.info("%s: process %d", self._name, process.pid)
         # Rules are sent to the process and are never arguments.
         comes_back = session.resume is not None and model_named
@@ -109,6 +111,8 @@ class Starter:
         launch: LaunchSettings,
         wanted: TurnSettings,
         asked: Mapping[str, str],
+        *,
+        is_new: bool,
     ) -> ProcessSpec:
         settings = self._settings
         distrust = None if launch.trusts else self._distrust()
@@ -118,7 +122,7 @@ class Starter:
             launch,
             wanted,
             background=settings.background,
-            knows_snapshots=settings.cli.knows_snapshots(),
+            knows_snapshots=is_new,
             distrust=distrust,
         )
         further = {} if distrust is None else distrust.environment()

@@ -22,11 +22,6 @@ class Streams:
     inner_input: socket.socket
     inner_output: socket.socket
 
-    def close(self) -> None:
-        """Close our ends: the process could not be started, or nobody will look after it."""
-        self.input.close()
-        self.output.close()
-
 
 @contextmanager
 def made_for_a_process() -> Iterator[Streams]:

@@ -13,7 +13,7 @@ from actors.executor.reports import Reports
 from actors.executor.settings import ExecutorSettings
 from actors.executor.starter import NO_OPTIONS, Starter
 from actors.executor.states import IN_TURN, Event, State
-from actors.executor.turn import EndReason, Turn, Verdict, judge, run_ended
+from actors.executor.turn import EndReason, Turn, Verdict, run_ended
 from actors.executor.worker import Worker
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
@@ -35,8 +35,10 @@ _EVENTS = {
 
 
 class Turns:
-    """`worker` is the present process, `turn` what runs in it. A prompt waits while the process
-    must end first, or works on a turn of its own."""
+    """`worker` is the present process, `turn` what runs in it.
+
+    A prompt is given back if the process must end first, or works on a turn of its own.
+    """
 
     def __init__(
         self,
@@ -51,7 +53,6 @@ class Turns:
     ) -> None:
         self.worker: Worker | None = None
         self.turn: Turn | None = None
-        self._waiting: messages.StartRun | None = None
         self._owner = owner
         self._name = name
         self._settings = settings
@@ -63,15 +64,29 @@ class Turns:
     # -- orders ------------------------------------------------------------------------------
 
     def start(self, order: messages.StartRun) -> None:
-        assert self._waiting is None, "a Project runs one prompt at a time"
+        """Run a prompt now, or give it back: what holds for it may change while it waits."""
         self._starter.trusts = order.trusted
-        self._waiting = order
-        self.go_on()
+        worker = self.worker
+        if self.turn is not None:
+            assert self.turn.order is None, "a Project runs one prompt at a time"
+            self._give_back(order)  # the CLI has just begun a turn of its own
+        elif worker is None or self._fits(worker, order):
+            self.turn = self._new_turn(order.execution_id, order, order.timeout_s, order.session)
+            self._run(self.turn, order)
+        else:
+            worker.handle(Event.RELEASE)
+            self._give_back(order, until_process_ends=True)
+
+    def _give_back(self, order: messages.StartRun, *, until_process_ends: bool = False) -> None:
+        returned = messages.RunReturned(
+            execution_id=order.execution_id, until_process_ends=until_process_ends
+        )
+        self._reports.tell(returned)
 
     def warm_up(self, session: SessionChoice, *, trusted: bool) -> None:
         """Start a process before there is a prompt; do nothing if there is one."""
         self._starter.trusts = trusted
-        if self.worker is not None or self._waiting is not None or not self._settings.keeps_warm:
+        if self.worker is not None or not self._settings.keeps_warm:
             return
         launch, wanted = self._starter.wanted(NO_OPTIONS)
         try:  # an earlier model is unknown here
@@ -88,11 +103,6 @@ class Turns:
     def end(self, execution_id: str, reason: EndReason, why: str = "") -> None:
         """End an execution; do nothing if another one, or none, runs. `why` is the sentence for a
         kill."""
-        if self._waiting is not None and self._waiting.execution_id == execution_id:
-            self._waiting = None
-            verdict = judge(reason, None, return_code=None, timeout_s=0.0, why=why)
-            self._reports.tell(run_ended(execution_id, verdict, stderr=""))
-            return
         turn, worker = self.turn, self.worker
         if turn is not None and worker is not None and turn.execution_id == execution_id:
             turn.wish(reason, why)
@@ -131,16 +141,17 @@ class Turns:
             self._settings.cli.works()
         if phase is Phase.RUNNING:
             turn.is_running = True
-        if phase is Phase.OVER or (phase is Phase.IDLE and turn.is_running):
-            due = messages._ResultDue(execution_id=turn.execution_id)
+        is_over = phase is Phase.OVER or (phase is Phase.IDLE and turn.is_running)
+        if is_over and turn.end is None:
+            due = messages._ResultDue(execution_id=turn.execution_id, uuid=turn.uuid)
             self._timers.after(RESULT_GRACE_S, self._owner, due)
 
     def on_result_due(self, message: messages._ResultDue) -> None:
         """End a turn whose result has not come, unless it has ended in another way."""
         turn, worker = self.turn, self.worker
-        if turn is None or worker is None or turn.execution_id != message.execution_id:
+        if turn is None or worker is None or turn.end is not None:
             return
-        if turn.end is None:
+        if (turn.execution_id, turn.uuid) == (message.execution_id, message.uuid):
             self._end_turn(worker, turn, TurnEnd(is_error=True, text=NO_RESULT))
             self.go_on()
 
@@ -177,37 +188,30 @@ class Turns:
             self._begin_own(worker)
 
     def _begin_own(self, worker: Worker) -> None:
-        """Begin a turn of the CLI's own. A prompt that was about to run waits: a line that is
-        written into a turn would become part of it."""
-        if self.turn is not None:
-            self._waiting = self.turn.order
-            self.turn.watchdog.cancel()
+        """Begin a turn of the CLI's own. A prompt that was about to run is given back: a line that
+        is written into a turn would become part of it."""
+        before = self.turn
+        if before is not None:
+            before.watchdog.cancel()
             self._take_back(worker)
         execution_id = str(uuid.uuid4())
         self.turn = self._new_turn(execution_id, None, self._settings.timeout_s, SessionChoice())
         worker.handle(Event.PROMPT)
         began = messages.BackgroundBegan(execution_id=execution_id, session_id=worker.session_id)
         self._reports.tell(began)
+        if before is not None and before.order is not None:
+            self._give_back(before.order)  # behind the news of what it waits for
         self._reports.tell(messages.ProcessChanged(pid=worker.process.pid))
 
     # -- the course of a turn ----------------------------------------------------------------
 
     def go_on(self) -> None:
-        """Do what can be done now: an end that is due, the next prompt."""
+        """Do what is due: an end."""
         worker = self.worker
         if worker is not None and worker.is_over:
             self._on_over(worker)
         elif worker is not None and worker.state is State.IDLE and self.turn is not None:
             self._finish_idle(worker, self.turn)
-        order = self._waiting
-        if order is None or self.turn is not None:
-            return
-        if self.worker is None or self._fits(self.worker, order):
-            self._waiting = None
-            self.turn = self._new_turn(order.execution_id, order, order.timeout_s, order.session)
-            self._run(self.turn, order)
-        else:
-            self.worker.handle(Event.RELEASE)
 
     def _fits(self, worker: Worker, order: messages.StartRun) -> bool:
         ready = worker.state is State.IDLE and worker.is_in(order.session)

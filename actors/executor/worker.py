@@ -184,8 +184,8 @@ class Worker:
             self._later(self._kill_grace_s, due)
 
     def may_say(self, size_bytes: int) -> bool:
-        """Count what the process says outside of a turn. Return False for more than a little: the
-        process is ended then, and the line is dropped."""
+        """Count output outside of a turn, as the reader counts it. Return False for more than a
+        little: the process is ended then, and the output is dropped."""
         before, self._outside_bytes = self._outside_bytes, self._outside_bytes + size_bytes
         most = OUTSIDE_WITH_TASKS_BYTES_MAX if self.has_tasks else OUTSIDE_BYTES_MAX
         if self._outside_bytes > most >= before:
@@ -245,11 +245,16 @@ class Worker:
         """Signal what is left; return True if a timer will look once more."""
         again = self._ending.go_on(look)
         if again:
-            due = messages._SweepDue(process_name=self.process.process_name)
+            name, change = self.process.process_name, self._changes
+            due = messages._SweepDue(process_name=name, change=change)
             self._later(ends.LOOK_PAUSE_S, due)
         return again
 
-    def on_sweep_due(self) -> None:
+    def on_sweep_due(self, change: int) -> None:
+        """Handle a timer, unless it belongs to an earlier state: two would halve the time between
+        SIGTERM and SIGKILL."""
+        if change != self._changes:
+            return
         if self.state is State.TIDYING:
             self.tidy()
         elif self.state is State.SWEEPING:

@@ -128,18 +128,30 @@ class ProjectLog:
         """
         if must_sync:
             self._layout.check_ours()
-        if self._must_save:
+        # Without metadata the records would be of no project. It is made first, so that a batch
+        # that is refused is not in the log.
+        if not self._meta_file.is_in_place():
+            self.look(timestamp)
+        elif self._must_save:
             self.save()
         try:
             lines = self._log.append_many(bodies, timestamp, must_sync=must_sync)
         except LogDisplaced:
             self.reopen(timestamp)
             lines = self._log.append_many(bodies, timestamp, must_sync=must_sync)
-        if not self._meta_file.is_in_place():  # without it the records are of no project
-            self.save()
         self.last_seq += len(lines)
         self.wants_checkpoint = self._log.wants_checkpoint
+        if not self._meta_file.is_in_place():  # taken away meanwhile
+            self._save_behind()
         return lines
+
+    def _save_behind(self) -> None:
+        """Save behind a batch that is stored: a failure must not have it stored again."""
+        try:
+            self.save()
+        except StorageError as error:
+            self._must_save = True
+            logger.error("project %s: %s", self.meta.project_id, error)
 
     def sync(self) -> None:
         self._log.sync()

@@ -161,7 +161,7 @@ class HubConversation:
                 auth_timeout_s=context.auth_timeout_s,
                 answered=self._credit.answered,
             )
-        except RuntimeError as error:  # no thread could be started
+        except OSError as error:  # no thread could be started
             logger.error("no thread for a client: %s; raise `ulimit -u` (docs/tuning.md)", error)
             self._outbox.close(CloseCode.TRY_AGAIN_LATER, "too many connections")
             return False

@@ -34,6 +34,8 @@ logger = logging.getLogger("claudehub.hub")
 PROJECT_LIST_TIMEOUT_S = 2.0
 # What each message of the hub may have at least, whatever the settings are.
 MAX_UPDATE_BYTES_LEAST = 8 * 1024 * 1024
+# A Rotator that could not be started is tried again after this time.
+ROTATOR_RETRY_S = 10.0
 # Creates that wait for a deletion; further ones are refused.
 WAITING_CREATES_MAX = 64
 
@@ -106,14 +108,20 @@ class Hub(Actor):
         self._start_rotator()
 
     def _start_rotator(self) -> None:
-        self._rotator = Rotator.start(
-            hub=self.actor_ref,
-            directory=self._directory,
-            settings=self._settings.rotation,
-            clock=self._clock,
-            timers=self._timers,
-            problems=self._settings.problems,
-        )
+        try:
+            self._rotator = Rotator.start(
+                hub=self.actor_ref,
+                directory=self._directory,
+                settings=self._settings.rotation,
+                clock=self._clock,
+                timers=self._timers,
+                problems=self._settings.problems,
+            )
+        except OSError as error:  # no thread can be started
+            self._settings.problems.note("rotator", f"logs do not roll: {error}")
+            self._timers.after(ROTATOR_RETRY_S, self.actor_ref, messages._RotatorDue())
+        else:
+            self._settings.problems.note("rotator", None)
 
     def release(self) -> None:
         """Report the failure: the Hub holds everything, and the server cannot go on without it."""
@@ -149,6 +157,8 @@ class Hub(Actor):
                 self._on_child_died(message)
             case messages.CliKnown() | messages._HealthDue():
                 self._health_checks.answer()
+            case messages._RotatorDue():
+                self._start_rotator()
             case messages._ReopenDue():
                 if self._stopping is None:
                     self._project_actors.reopen(message.project_id)

@@ -13,9 +13,13 @@ def new_meta(
     """Return the metadata of a new project. With a kept history its log and its numbers continue;
     its session does not."""
     name = request.name if request.name is not None else path.name
-    given = {"name": name, "last_active": now, "session_id": None, "fresh": not request.continue_}
-    if request.trusted is not None:
-        given["trusted"] = request.trusted
+    given = {
+        "name": name,
+        "last_active": now,
+        "session_id": None,
+        "fresh": not request.continue_,
+        "trusted": request.trusted,  # the folder may hold something else by now
+    }
     if kept is not None:
         return kept.model_copy(update=given)
     return ProjectMeta(project_id=project_id, path=str(path), created_at=now, **given)

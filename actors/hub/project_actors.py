@@ -75,15 +75,22 @@ class ProjectActors:
             raise RequestRefused(ErrorCode.INVALID_PATH, str(error), details) from None
 
     def open(self, entry: Entry) -> None:
-        """Start the project's actor, which opens the log and answers with ProjectOpened."""
+        """Start the project's actor, which opens the log and answers with ProjectOpened.
+
+        If there is no thread for it, it is tried again later, and whoever waits for it waits.
+        """
         entry.status = None
-        entry.ref = Project.start(
-            hub=self._hub,
-            meta=entry.meta,
-            settings=self._settings,
-            clock=self._clock,
-            timers=self._timers,
-        )
+        try:
+            entry.ref = Project.start(
+                hub=self._hub,
+                meta=entry.meta,
+                settings=self._settings,
+                clock=self._clock,
+                timers=self._timers,
+            )
+        except OSError as error:
+            self.set_aside(entry, error.strerror or str(error))
+            return
         self._registry.add(entry)
         self._directory.put(entry.meta.project_id, LocalProject(entry.ref))
 

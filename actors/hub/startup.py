@@ -63,6 +63,8 @@ class Startup:
             entry = self._waiting.popleft()
             self._opening.add(entry.meta.project_id)
             self._project_actors.open(entry)
+            if entry.ref is None:  # there was no thread for it: it is tried again later
+                self._opening.discard(entry.meta.project_id)
         left = len(self._waiting) + len(self._opening)
         self._progress(self._total - left, self._total)
 

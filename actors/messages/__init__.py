@@ -59,6 +59,7 @@ from actors.messages.hub import (
     _HealthDue,
     _ProjectListDue,
     _ReopenDue,
+    _RotatorDue,
     _StopStepDue,
 )
 from actors.messages.project import (
@@ -82,6 +83,7 @@ from actors.messages.project import (
     RotateLog,
     RunBegan,
     RunEnded,
+    RunReturned,
     SegmentCompressed,
     SessionCleared,
     SessionForgotten,
@@ -173,6 +175,7 @@ __all__ = [
     "RotatorMessage",
     "RunBegan",
     "RunEnded",
+    "RunReturned",
     "SegmentCompressed",
     "SessionCleared",
     "SessionForgotten",
@@ -208,6 +211,7 @@ __all__ = [
     "_ResultDue",
     "_RetryStorage",
     "_RotationDue",
+    "_RotatorDue",
     "_RungDue",
     "_StopStepDue",
     "_SweepDue",

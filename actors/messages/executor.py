@@ -110,9 +110,11 @@ class _WatchdogFired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ResultDue:
-    """The CLI has said that the turn is over, and its result has had its time."""
+    """The CLI has said that the turn is over, and its result has had its time. `uuid` is that of
+    the prompt, None in a turn of the CLI's own."""
 
     execution_id: str
+    uuid: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,10 @@ class _DrainDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SweepDue:
+    """Look again at what is left, in the state that the change of that number brought."""
+
     process_name: str
+    change: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

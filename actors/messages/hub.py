@@ -104,6 +104,11 @@ class _HealthDue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _RotatorDue:
+    """Try to start the Rotator again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ReopenDue:
     """Try to open a project again that could not work."""
 
@@ -133,5 +138,6 @@ HubMessage = (
     | _HealthDue
     | _ProjectListDue
     | _ReopenDue
+    | _RotatorDue
     | _StopStepDue
 )

@@ -116,6 +116,17 @@ class RunBegan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunReturned:
+    """From the Executor: a prompt cannot run now, and the CLI does not have it.
+
+    It waits for the end of the process, or else for that of the turn that BackgroundBegan has told.
+    """
+
+    execution_id: str
+    until_process_ends: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundBegan:
     """From the Executor: the CLI has begun a turn by itself (AGENT_BACKGROUND)."""
 
@@ -207,6 +218,7 @@ AgentMessage = (
     | SessionForgotten
     | SessionCleared
     | RunBegan
+    | RunReturned
     | BackgroundBegan
     | PermissionAsked
     | PermissionWithdrawn

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import psutil
+
 from actors.process_tree import kernel_mark, prctl
 
 # Held while a child starts, until it is noted, and while others are reaped: a child that ends at
@@ -20,6 +22,9 @@ from actors.process_tree import kernel_mark, prctl
 _lock = threading.Lock()
 _own: list["subprocess.Popen[bytes]"] = []
 _adopts = False
+# What had this process as its parent before it was a server: a sidecar that a shell has started
+# before its `exec`. Nothing below them is an agent's.
+_inherits = False
 
 
 def start(argv: Sequence[str], *, mark: str = "", **options: Any) -> "subprocess.Popen[bytes]":
@@ -34,20 +39,22 @@ def start(argv: Sequence[str], *, mark: str = "", **options: Any) -> "subprocess
 
 def adopt_orphans() -> str | None:
     """Have the kernel hand us what loses its parent below us. Return the problem, else None."""
-    global _adopts  # noqa: PLW0603 - a fact of this process, as the flag in the kernel is
+    global _adopts, _inherits  # noqa: PLW0603 - facts of this process, as the flag in the kernel is
     if sys.platform != "linux":
         return "this system hands no orphans over: a process without its mark may stay"
     if (reason := prctl.set_option(prctl.CHILD_SUBREAPER, 1)) is not None:
         return f"orphans are not handed over ({reason}): a process without its mark may stay"
     _adopts = True
+    _inherits = any(child.pid not in own() for child in psutil.Process().children())
     return None
 
 
 def keeps_strangers() -> bool:
     """Return True if a child that we have not started, and that carries no mark, can only be an
     agent's that has taken it off. It can be somebody else's for process 1 of a container, which
-    gets the orphans of `docker exec` too, and where processes cannot be numbered."""
-    return _adopts and os.getpid() != 1 and kernel_mark.works()
+    gets the orphans of `docker exec` too, where we had children before we began, and where
+    processes cannot be numbered."""
+    return _adopts and not _inherits and os.getpid() != 1 and kernel_mark.works()
 
 
 def own() -> set[int]:

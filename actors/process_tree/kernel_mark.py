@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 # 2^62 says that it is a mark; then come the data folder, the run of the server, and the process.
 _FIRST = 1 << 62
-_DATA_BITS, _RUN_BITS, _PROCESS_BITS = 20, 12, 30
+_DATA_BITS, _RUN_BITS, _PROCESS_BITS = 20, 22, 20
 NUMBERS_KNOWN_MAX = 1024
 _LIMIT: int | None = getattr(resource, "RLIMIT_RTTIME", None)
 _is_refused = False

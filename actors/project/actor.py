@@ -164,6 +164,8 @@ class Project(Actor):
                 self._runs.on_session_cleared(message)
             case messages.RunBegan():
                 self._runs.on_began(message)
+            case messages.RunReturned():
+                self._runs.on_returned(message)
             case messages.BackgroundBegan():
                 self._runs.on_background_began(message)
             case messages.PermissionAsked():
@@ -174,6 +176,8 @@ class Project(Actor):
                 self._permissions.expired(message.permission_id)
             case messages.ProcessChanged():
                 self._executor.on_process_changed(message)
+                if message.pid is None:
+                    self._runs.on_process_gone()
             case messages.LetProcessGo():
                 self._executor.let_go()
             case messages.RunEnded():
@@ -318,7 +322,7 @@ class Project(Actor):
                 problems=self._settings.problems,
                 part=self._watching,
             )
-        except RuntimeError as error:  # no thread can be started
+        except OSError as error:  # no thread can be started
             self._watch_later(str(error))
 
     def _watch_later(self, reason: str) -> None:

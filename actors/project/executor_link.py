@@ -1,5 +1,6 @@
 """A Project's side of its Executor: it starts it, gives it credit, and handles its death."""
 
+import logging
 from typing import Any
 
 from actors import messages
@@ -11,6 +12,8 @@ from actors.runtime.clock import Clock, Timers
 from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol.claude import SessionChoice
+
+logger = logging.getLogger("claudehub.project")
 
 # An Executor that has died too often is left alone for so long.
 GIVEN_UP_S = 60.0
@@ -57,11 +60,16 @@ class ExecutorLink:
 
     def start(self, order: messages.StartRun) -> None:
         """Start a prompt. If the Executor has just died, the notice of its death is on its way, and
-        ends the execution."""
+        ends the execution. Raises OSError if there is no thread for an Executor."""
         tell_if_alive(self._started(), order)
 
     def warm_up(self, session: SessionChoice, *, trusted: bool) -> None:
-        tell_if_alive(self._started(), messages.WarmUp(session=session, trusted=trusted))
+        try:
+            executor = self._started()
+        except OSError as error:  # the first prompt tries again
+            logger.warning("project %s: no process ahead: %s", self._project_id, error)
+            return
+        tell_if_alive(executor, messages.WarmUp(session=session, trusted=trusted))
 
     def _started(self) -> Ref:
         if self._executor is None:

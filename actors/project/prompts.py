@@ -137,7 +137,10 @@ class Prompts:
         self._stored()
 
     def log_queued(self, execution: Execution) -> None:
-        """Log that a prompt waits."""
+        """Log that a prompt waits, once."""
+        if execution.was_queued:
+            return
+        execution.was_queued = True
         _, position = self._queue.place_of(execution.execution_id)
         queued = ExecutionQueued(execution_id=execution.execution_id, position=position)
         self._feed.log(UpdateType.EXECUTION_QUEUED, queued)

@@ -13,7 +13,9 @@ from protocol.requests import Options
 class Execution:
     """One prompt (text, or content blocks), or a turn that the CLI has begun by itself.
 
-    `is_stored`: its prompt is durable, so it may start. `is_ordered`: the Executor has it.
+    `is_stored`: its prompt is durable, so it may start. `was_queued`: it was shown as waiting.
+    `is_ordered`: the Executor has it. `awaits_process`: the Executor has given it back, until its
+    process has ended. `is_to_end`: the Executor was told to end it.
     `started_at_s` is monotonic, None until the CLI has its prompt; `number` says then how many had
     started with it. `session_id` is the session that it runs in, once that is known; `is_voided`:
     that session was given up meanwhile. `askers` are answered once the prompt is stored.
@@ -27,6 +29,9 @@ class Execution:
     options: Options = field(default_factory=Options)
     is_stored: bool = False
     is_ordered: bool = False
+    awaits_process: bool = False
+    is_to_end: bool = False
+    was_queued: bool = False
     number: int = 0
     started_at_s: float | None = None
     session_id: str | None = None
@@ -123,6 +128,6 @@ class RunQueue:
     def ready(self) -> Execution | None:
         """Return the one whose turn it is, if it may start and has not."""
         run = self.running
-        if run is None or self.background is not None or run.is_ordered:
+        if run is None or self.background is not None or run.is_ordered or run.awaits_process:
             return None
         return run if run.is_stored else None

@@ -100,6 +100,7 @@ class Runs:
             problem = "that execution waits in the queue; agent_kill removes it"
             raise RequestRefused(ErrorCode.NOTHING_RUNNING, problem)
         if execution.is_ordered:
+            execution.is_to_end = True
             self._executor.interrupt(execution.execution_id)
         else:
             self._end(execution, KILLED)
@@ -156,13 +157,34 @@ class Runs:
         )
         self._session.began(run)
         run.is_ordered, run.session_id = True, session.resume
-        self._executor.start(order)
+        try:
+            self._executor.start(order)
+        except OSError as error:
+            text = f"The agent could not be started: {error}"
+            self._finish(run, Outcome.ERROR, result=text)
 
     def on_began(self, message: messages.RunBegan) -> None:
         """Log the start: the CLI has the prompt. One that runs again had started before."""
         run = self.queue.at_work(message.execution_id)
         if run is not None and run.started_at_s is None:
             self._log_start(run)
+
+    def on_returned(self, message: messages.RunReturned) -> None:
+        """Take a prompt back that cannot run now. It is started again with what holds then."""
+        run = self.queue.at_work(message.execution_id)
+        if run is None or run.started_at_s is not None:
+            return
+        run.is_ordered, run.awaits_process = False, message.until_process_ends
+        if run.is_to_end:  # the Executor did not have it any more when it was to end it
+            self._finish(run, Outcome.CANCELLED)
+        elif run is self.queue.blocked:
+            self._prompts.log_queued(run)
+
+    def on_process_gone(self) -> None:
+        """Go on with a prompt that has waited for the end of a process."""
+        if self.queue.running is not None:
+            self.queue.running.awaits_process = False
+        self._go_on()
 
     def _log_start(self, run: Execution, origin: Origin = "prompt") -> None:
         started = ExecutionStarted(
@@ -186,7 +208,8 @@ class Runs:
         )
         self.queue.background = execution
         self._log_start(execution, "background")
-        if (blocked := self.queue.blocked) is not None and blocked.is_stored:
+        blocked = self.queue.blocked
+        if blocked is not None and blocked.is_stored and not blocked.is_ordered:
             self._prompts.log_queued(blocked)
 
     def on_output(self, message: messages.AgentOutput) -> None:
@@ -240,6 +263,8 @@ class Runs:
         self._permissions.executor_died()
         if self._executor.has_given_up:
             self.end_all(FAILED)
+        else:
+            self.on_process_gone()
 
     # -- ends --------------------------------------------------------------------------------
 
@@ -280,6 +305,7 @@ class Runs:
             user, what = execution.caller.named, "cancelled" if waits else "killed"
             logger.warning("%s of %s is %s: %s", execution.execution_id, user, what, reason)
             if execution.is_ordered:
+                execution.is_to_end = True
                 self._executor.kill(execution.execution_id, REVOKED)
             else:
                 self._close(execution, Outcome.CANCELLED)
@@ -296,6 +322,7 @@ class Runs:
     def _end(self, execution: Execution, why: str) -> None:
         """Kill an execution; one that the Executor does not have never starts."""
         if execution.is_ordered:
+            execution.is_to_end = True
             self._executor.kill(execution.execution_id, why)
         else:
             self._finish(execution, Outcome.CANCELLED)

@@ -5,6 +5,7 @@ other actor. Here every failure, at the start or later, becomes an ActorDied to 
 subclass handles its messages in `on_receive`; an exception there ends the actor.
 """
 
+import errno
 import logging
 import queue
 from types import TracebackType
@@ -46,13 +47,14 @@ class Actor(pykka.ThreadingActor):
         return queue.SimpleQueue()
 
     def _start_actor_loop(self) -> None:
-        """Take an actor that gets no thread out of pykka's registry, where it is already listed."""
+        """Take an actor that gets no thread out of pykka's registry, where it is already listed.
+        Raises OSError: the system may have threads again later."""
         try:
             super()._start_actor_loop()
-        except RuntimeError:
+        except RuntimeError as error:
             self.actor_stopped.set()
             pykka.ActorRegistry.unregister(self.actor_ref)
-            raise
+            raise OSError(errno.EAGAIN, f"{self._name} gets no thread: {error}") from None
 
     def __str__(self) -> str:
         return self._name

@@ -75,11 +75,18 @@ class Caretaker:
             ready = [fd for fd, _ in poll.poll(LOOK_S * 1000)]
             if self._stop_reading in ready:
                 return
-            if ready:
-                self._bury()
-            if self._guardian is None:
-                self._start_again()
-            children.reap()
+            try:
+                self._take_care(guardian_died=bool(ready))
+            except Exception as error:
+                logger.exception("the caretaker failed, and goes on")
+                self._problems.note(PART, f"nobody could look after it: {error}")
+
+    def _take_care(self, *, guardian_died: bool) -> None:
+        if guardian_died:
+            self._bury()
+        if self._guardian is None:
+            self._start_again()
+        children.reap()
 
     def _bury(self) -> None:
         assert self._guardian is not None
