@@ -7,18 +7,22 @@ read. Observed with 2.1.197 and 2.1.331.
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.foreign_file import read_text
+from storage.foreign_file import read_bytes
 from storage.git_settings import programs_of_git
 
 FILES_SHOWN_MAX = 20
 # Whatever a folder holds, a look at it ends.
 INSTRUCTION_FILES_MAX = 200
 ENTRIES_MAX = 2000
-INSTRUCTION_BYTES_MAX = 256 * 1024
+TEXT_BYTES_MAX = 512 * 1024
+# Of one text.
+WORDS_MAX = 1000
+# What is named if instructions are too many to look at.
+TOO_MUCH = [".claude/"]
 _SETTINGS = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
 # Folders whose content the CLI offers to the model, or runs.
 _OFFERED = (
@@ -32,7 +36,7 @@ _OFFERED = (
 _LEFT_OUT = "CLAUDE.local.md"
 _INSTRUCTIONS = ("CLAUDE.md", ".claude/CLAUDE.md")
 _RULES = ".claude/rules"
-_IMPORT = re.compile(r"(?:^|\s)@([^\s`]+)")
+_IMPORT = re.compile(rb"(?:^|\s)@([^\s`\0]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,18 @@ class FolderSettings:
 
 
 def look_into(folder: str, users_settings: str | None) -> FolderSettings:
-    """Look at a project's folder. `users_settings` is the folder of the user's own settings, which
-    may be the project's `.claude`; those the user has written."""
-    root = Path(folder)
+    """Look at a project's folder; raise nothing. `users_settings` is the folder of the user's own
+    settings, which may be the project's `.claude`; those the user has written.
+
+    What cannot be looked at (nested too deeply, names that are too long) counts as hostile.
+    """
+    try:
+        return _look(Path(folder), users_settings)
+    except (OSError, ValueError, RecursionError):
+        return FolderSettings(tuple(TOO_MUCH), reads_text=False, git_runs=True)
+
+
+def _look(root: Path, users_settings: str | None) -> FolderSettings:
     names = [name for name in (*_SETTINGS, _LEFT_OUT) if _exists(root / name)]
     names += [f"{name}/" for name in _OFFERED if _has_content(root / name)]
     if users_settings is not None and _same(root / ".claude", users_settings):
@@ -68,6 +81,7 @@ def _leading_out(root: Path) -> list[str]:
     2.1.197 follows links in imports, and both versions follow CLAUDE.md itself.
     """
     rules = list(itertools.islice(_entries(root / _RULES), ENTRIES_MAX))
+    left_bytes = TEXT_BYTES_MAX
     waiting = [root / name for name in _INSTRUCTIONS if _exists(root / name)]
     waiting += [path for path in rules if path.suffix == ".md" or path.is_symlink()]
     seen: set[Path] = set()
@@ -78,11 +92,16 @@ def _leading_out(root: Path) -> list[str]:
             continue
         seen.add(path)
         if len(seen) > INSTRUCTION_FILES_MAX or len(rules) == ENTRIES_MAX:
-            return [".claude/"]
+            return TOO_MUCH
         if not _is_inside(path, root):
             found.append(os.path.relpath(path, root))
-        else:
-            waiting += _imported(path, root)
+            continue
+        text = read_bytes(path, left_bytes) or b""
+        left_bytes -= len(text)
+        words = set(itertools.islice(_words(text), WORDS_MAX))
+        if left_bytes == 0 or len(words) == WORDS_MAX:
+            return TOO_MUCH
+        waiting += _imported(path.parent, words, root)
     return sorted(found)
 
 
@@ -93,10 +112,19 @@ def _entries(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in (*folders, *names))
 
 
-def _imported(path: Path, root: Path) -> list[Path]:
-    """Return the files of the folder that a text names with `@`."""
-    words = _IMPORT.findall(read_text(path, INSTRUCTION_BYTES_MAX) or "")
-    named = [Path(os.path.normpath(path.parent / word)) for word in words if word[0] not in "/~"]
+def _words(text: bytes) -> Iterator[bytes]:
+    """Yield each word that a text imports, once."""
+    seen: set[bytes] = set()
+    for match in _IMPORT.finditer(text):
+        if match[1] not in seen:
+            seen.add(match[1])
+            yield match[1]
+
+
+def _imported(folder: Path, words: Iterable[bytes], root: Path) -> list[Path]:
+    """Return the files of the project that a text in `folder` imports."""
+    inside = [os.fsdecode(word) for word in words if word[:1] not in (b"/", b"~")]
+    named = [Path(os.path.normpath(folder / word)) for word in inside]
     return [each for each in named if root in each.parents and _exists(each)]
 
 

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 
-def read_text(path: Path, size_max: int) -> str | None:
+def read_bytes(path: Path, size_max: int) -> bytes | None:
     """Return the beginning of a file, at most `size_max` bytes; None for what is no file, or cannot
     be read. A named pipe, or a device, would keep its reader waiting."""
     try:
@@ -16,7 +16,7 @@ def read_text(path: Path, size_max: int) -> str | None:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
         with os.fdopen(os.dup(fd), "rb") as file:
-            return file.read(size_max).decode("utf-8", errors="replace")
+            return file.read(size_max)
     except OSError:
         return None
     finally:

@@ -13,6 +13,7 @@ from actors.executor.argument_space import (
     ArgumentSpace,
     argument_space,
 )
+from actors.project.prompts import ADD_DIRS_MAX
 from protocol import requests
 from tests.project_setup import ProjectSetup, execute, frozen, setup
 
@@ -54,6 +55,16 @@ def test_lists_are_no_arguments(setup: ProjectSetup) -> None:
     assert "execution_id" in refusal(setup, allowed_tools=rules)
     (order,) = setup.executor.take()
     assert order.options == requests.Options(allowed_tools=rules)
+
+
+def test_folders_are_limited_and_looked_up_once(setup: ProjectSetup) -> None:
+    folder = str(setup.folder)
+    assert "execution_id" in refusal(setup, add_dirs=[folder] * 1000)
+    (order,) = setup.executor.take()
+    assert order.options.add_dirs == [folder]
+    many = [f"{folder}/{number}" for number in range(ADD_DIRS_MAX + 1)]
+    refused = refusal(setup, add_dirs=many)
+    assert refused["details"] == {"field": "payload.options.add_dirs"}
 
 
 def test_the_system_starts_what_the_space_allows() -> None:

@@ -65,6 +65,14 @@ def test_a_line_without_a_whole_object_decides_nothing(line: bytes) -> None:
     assert (parsed.turn_end, parsed.control, parsed.session_id) == (None, None, None)
 
 
+def test_what_a_broken_object_holds_hides_nothing() -> None:
+    """Its own braces are no places at which another object may begin."""
+    blocks = b'{"type":"text","text":"x"},' * (TRIES_MAX * 4)
+    broken = b'{"type":"assistant","message":{"content":[' + blocks + b'{"ty' + RESULT
+    found = salvaged(broken)
+    assert found is not None and found["type"] == "result"
+
+
 def test_only_so_many_places_are_tried() -> None:
     assert salvaged(b"{ " * (TRIES_MAX - 1) + RESULT) is not None
     assert salvaged(b"{ " * TRIES_MAX + RESULT) is None

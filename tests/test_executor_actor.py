@@ -195,8 +195,9 @@ def test_lines_are_passed_on_with_their_credit(setup: Setup) -> None:
     cost = sum(len(line) + 1 + LINE_COST_BYTES for line in (LINE, b"", b"text"))
     assert (output.execution_id, output.size_bytes) == ("e", cost)
     assert output.process_name == setup.process.process_name
-    setup.process.credit.take(10)
-    setup.say({"type": "control_response", "response": {"request_id": "r", "subtype": "success"}})
+    answer = b'{"type":"control_response","response":{"request_id":"r","subtype":"success"}}'
+    setup.process.credit.take(len(answer) + 1 + LINE_COST_BYTES)
+    setup.read(answer)
     assert setup.told(messages.AgentOutput) == []
     assert setup.process.credit._on_the_way == 0
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from storage.folder_settings import ENTRIES_MAX, INSTRUCTION_FILES_MAX, FolderSettings, look_into
+from storage.folder_settings import (
+    ENTRIES_MAX,
+    INSTRUCTION_FILES_MAX,
+    TEXT_BYTES_MAX,
+    WORDS_MAX,
+    FolderSettings,
+    look_into,
+)
 from storage.git_settings import CONFIG_BYTES_MAX, programs_of_git
 
 NOTHING = FolderSettings()
@@ -124,6 +131,19 @@ def test_a_look_at_many_files_ends(folder: Path) -> None:
     assert not look(folder).reads_text
 
 
+def test_a_text_full_of_imports_ends(folder: Path) -> None:
+    put(folder, "CLAUDE.md", " @x" * 100_000 + " @docs/a.md" * 1000)
+    put(folder, "docs/a.md", "".join(f" @../{number}.md" for number in range(WORDS_MAX)))
+    put(folder, "x")
+    assert not look(folder).reads_text
+
+
+def test_text_beyond_what_a_look_reads_is_not_read(folder: Path) -> None:
+    put(folder, "CLAUDE.md", "x" * TEXT_BYTES_MAX)
+    put(folder, ".claude/CLAUDE.md")
+    assert look(folder) == FolderSettings((".claude/",), reads_text=False)
+
+
 def test_a_circle_of_links_ends(folder: Path) -> None:
     rules = folder / ".claude/rules"
     rules.mkdir(parents=True)
@@ -137,6 +157,29 @@ def test_a_named_pipe_keeps_nobody_waiting(folder: Path) -> None:
     (folder / ".git").mkdir()
     os.mkfifo(folder / ".git/config")
     assert look(folder).files == (".git/config",)
+
+
+HOSTILE = FolderSettings((".claude/",), reads_text=False, git_runs=True)
+
+
+def test_a_look_raises_nothing(folder: Path) -> None:
+    put(folder, ".git", "gitdir: " + "x" * 300)
+    assert look(folder) == HOSTILE
+    put(folder, ".git", "gitdir: a\0b")
+    assert look(folder) == HOSTILE
+
+
+def test_a_folder_that_is_nested_too_deeply_is_hostile(folder: Path) -> None:
+    """It once ended the actor of its project, for ever."""
+    fd = os.open(folder, os.O_RDONLY)
+    for name in (".claude", "rules", *["d"] * 1900):
+        os.mkdir(name, dir_fd=fd)
+        below = os.open(name, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    assert not look(folder).reads_text
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
 # -- git -------------------------------------------------------------------------------------
@@ -178,7 +221,15 @@ def test_a_usual_repository_runs_nothing(folder: Path) -> None:
         '[core]\nfsmonitor = "./evil"',
         "[core]\npager = ./evil",
         "[core]\nsshCommand = ./evil",
-        "[core]\nworktree = /",
+        '[core]\nfsmonitor = "0 ; ./evil"',
+        '[filter "lfs"]\nclean = "git-lfs clean -- %f ; ./evil"',
+        "[core]\n#\x0c[user]\nfsmonitor = ./evil",
+        "[core]\n# x\r[user]\nname = x",
+        '[core]\nhooksPath = evil"join"',
+        "[user]\nname = a \\\n[core]\nfsmonitor = ./evil",
+        "[core.sub]\nsshCommand = ./evil",
+        '[submodule "s"]\nignore = none',
+        "[user]\nname = " + "ä" * (CONFIG_BYTES_MAX // 2),
         '[filter "x"]\nclean = ./evil',
         '[filter "lfs"]\nclean = ./evil',
         "[diff]\nexternal = ./evil",
@@ -217,14 +268,45 @@ def test_hooks_count_where_reading_runs_them(folder: Path) -> None:
 
 
 def test_a_git_file_leads_to_its_repository(folder: Path) -> None:
+    """An archive may bring both, beside each other."""
     put(folder, "inner/config", "[core]\nfsmonitor = ./evil")
     put(folder, ".git", "gitdir: inner\n")
     assert programs_of_git(folder) == ["inner/config"]
     put(folder.parent, "outer/config", "[core]\nfsmonitor = ./evil")
     put(folder, ".git", f"gitdir: {folder.parent}/outer\n")
+    assert programs_of_git(folder) == ["../outer/config"]
+    put(folder.parent, "outer/config", USUAL)
     assert programs_of_git(folder) == [], "a worktree of the user's own repository"
     put(folder, ".git", "nonsense")
     assert programs_of_git(folder) == []
+
+
+def test_a_worktree_has_the_settings_of_its_repository(folder: Path) -> None:
+    put(folder, "main/config", "[core]\nfsmonitor = ./evil")
+    put(folder, "main/worktrees/w/commondir", "../..\n")
+    put(folder, ".git", "gitdir: main/worktrees/w\n")
+    assert programs_of_git(folder) == ["main/config"]
+
+
+def test_the_repository_around_a_folder_counts(folder: Path) -> None:
+    put(folder, ".git/config", "[core]\nfsmonitor = ./evil")
+    below = folder / "a/b"
+    below.mkdir(parents=True)
+    assert programs_of_git(below) == ["../../.git/config"]
+
+
+def test_a_bare_repository_counts(folder: Path) -> None:
+    put(folder, "config", "[core]\nfsmonitor = ./evil")
+    put(folder, "HEAD", "ref: refs/heads/main")
+    for name in ("objects", "refs"):
+        (folder / name).mkdir()
+    assert programs_of_git(folder) == ["config"]
+
+
+def test_submodules_have_settings_of_their_own(folder: Path) -> None:
+    put(folder, ".gitmodules", '[submodule "s"]\npath = s')
+    (folder / ".git/modules/s").mkdir(parents=True)
+    assert config(folder, USUAL) == [".git/modules", ".gitmodules"]
 
 
 def test_what_git_itself_makes_is_usual(folder: Path) -> None:

@@ -165,6 +165,20 @@ def test_a_list_waits_for_every_project_or_for_its_time(setup: Setup) -> None:
     assert setup.answers() == []
 
 
+def test_a_project_that_does_not_answer_is_listed_as_it_was(setup: Setup) -> None:
+    """Numbers of an empty log would make a client give up its position."""
+    setup.made("a")
+    setup.ask(requests.ProjectList())
+    told = setup.projects["a"].take()[-1]
+    info = error_info(a_meta("a")).model_copy(update={"last_seq": 7, "session_id": "s"})
+    setup.hub.on_receive(messages.ProjectDescribed(list_number=told.list_number, info=info))
+    setup.answers()
+    setup.ask(requests.ProjectList())
+    setup.fire(messages._ProjectListDue)
+    (listed,) = setup.answers()[-1]["projects"]
+    assert (listed["last_seq"], listed["session_id"]) == (7, "s")
+
+
 def test_a_failed_project_is_rebuilt_and_its_clients_learn_it(setup: Setup) -> None:
     setup.hub.on_receive(messages.ClientConnected(client=setup.client.actor_ref, client_id="c1"))
     first = setup.made("a")

@@ -218,3 +218,14 @@ def test_a_signal_never_reaches_this_process_or_process_1(monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "killpg", lambda group, _: sent.append(group))
     ends.kill([psutil.Process(1), psutil.Process(os.getpid())])
     assert sent == []
+
+
+def test_what_comes_at_the_last_look_is_killed_too() -> None:
+    """A process that starts another one again and again must not have the last word."""
+    late = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    ending = Ending()
+    while ending.go_on(Look(failed=False, fleeting=True, found=[])):
+        pass
+    ending._looks = ending.looks_max
+    assert not ending.go_on(Look(found=[psutil.Process(late.pid)]))
+    assert late.wait(10) == -signal.SIGKILL

@@ -9,6 +9,7 @@ import pytest
 
 from actors import messages
 from actors.hub.metadata import new_meta
+from actors.project.trust import LOOK_KEPT_S
 from protocol import requests
 from protocol.claude import SessionChoice
 from storage import disk
@@ -41,8 +42,10 @@ def order(setup: ProjectSetup) -> messages.StartRun:
 # -- the project -----------------------------------------------------------------------------
 
 
-def test_a_project_is_not_trusted_until_somebody_says_so(setup: ProjectSetup) -> None:
+def test_a_project_is_not_trusted_until_somebody_says_so(setup: ProjectSetup, frozen: Any) -> None:
     put(setup.folder, ".mcp.json", ".claude/settings.json", "CLAUDE.md")
+    assert setup.project._status.describe().untrusted_files == [], "it has just looked"
+    frozen.tick(LOOK_KEPT_S)
     info = setup.project._status.describe()
     assert (info.trusted, info.untrusted_files) == (False, [".claude/settings.json", ".mcp.json"])
     setup.end(setup.execute())

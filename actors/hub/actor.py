@@ -150,7 +150,7 @@ class Hub(Actor):
             case messages.WarmProcess():
                 self._warm_processes.on_changed(message)
             case messages.ProjectDescribed():
-                self._project_lists.described(message.list_number, message.info)
+                self._on_project_described(message)
             case messages.ProjectClosed():
                 self._on_project_closed(message)
             case messages.ActorDied():
@@ -250,12 +250,18 @@ class Hub(Actor):
         if (entry := self._registry.get(message.project_id)) is not None:
             entry.status, entry.problem = message.status, message.problem
 
+    def _on_project_described(self, message: messages.ProjectDescribed) -> None:
+        if (entry := self._registry.get(message.info.project_id)) is not None:
+            entry.info = message.info
+        self._project_lists.described(message.list_number, message.info)
+
     def _on_project_opened(self, message: messages.ProjectOpened) -> None:
         """Answer the client that created the project: the directory has it now, for the next
         requests."""
         if (entry := self._registry.get(message.info.project_id)) is None:
             return
-        entry.status, entry.reopen_s = message.info.status, REOPEN_S
+        entry.info, entry.status = message.info, message.info.status
+        entry.reopen_s = REOPEN_S
         if entry.created_for is not None:
             entry.created_for.result({"project": message.info})
             entry.created_for = None

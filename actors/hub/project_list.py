@@ -64,8 +64,8 @@ class ProjectLists:
         for project_id in listing.missing:
             if (entry := registry.get(project_id)) is not None:
                 status = entry.status or ProjectStatus.IDLE
-                known = error_info(entry.meta).model_copy(update={"status": status})
-                listing.found[project_id] = known
+                known = entry.info or error_info(entry.meta)
+                listing.found[project_id] = known.model_copy(update={"status": status})
         listing.missing.clear()
         self._finish_if_complete(number)
 

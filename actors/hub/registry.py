@@ -10,7 +10,7 @@ from actors.messages.replies import ReplyTo
 from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol.errors import ErrorCode, RequestRefused
-from protocol.updates import ProjectStatus
+from protocol.updates import ProjectInfo, ProjectStatus
 from storage.layout import nests
 from storage.projects import ProjectMeta
 
@@ -24,10 +24,11 @@ REOPEN_MAX_S = 300.0
 @dataclass(slots=True)
 class Entry:
     """A project. `ref` is None if it cannot work; `meta` may be outdated, except for the path.
-    `reopen_s`: after so long it is tried again."""
+    `info` is what it has last said of itself; `reopen_s`: after so long it is tried again."""
 
     meta: ProjectMeta
     ref: Ref | None = None
+    info: ProjectInfo | None = None
     status: ProjectStatus | None = None
     problem: str | None = None
     is_deleting: bool = False

@@ -59,6 +59,7 @@ class Ending:
             self._failed += 1
         if self._spent() >= self.looks_max:
             if look.found or look.failed:
+                kill(look.found)  # whatever came since must not be the one that stays
                 pids = [process.pid for process in look.found]
                 logger.error("processes that do not end, or cannot be listed: %s", pids)
             return False

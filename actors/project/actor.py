@@ -97,7 +97,9 @@ class Project(Actor):
             timers=self._timers,
             timeout_s=settings.permission_timeout_s,
         )
-        self._trust = Trust(log=log, feed=feed, executor=executor, settings=settings)
+        self._trust = Trust(
+            log=log, feed=feed, executor=executor, settings=settings, clock=self._clock
+        )
         self._status = Status(
             hub=self._hub,
             log=log,

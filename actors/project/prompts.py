@@ -23,6 +23,9 @@ from storage.errors import FolderOutsideRoots, FolderRefused
 from storage.layout import resolve_folder
 from storage.request_keys import KeyedExecution
 
+# Each is looked up in the Project's thread.
+ADD_DIRS_MAX = 100
+
 
 class Prompts:
     """For the Project's thread only. `stored` is called after each prompt that is durable."""
@@ -75,9 +78,12 @@ class Prompts:
         self._check_space(options)
         if options.add_dirs is None:
             return options
+        wanted = list(dict.fromkeys(options.add_dirs))
+        if len(wanted) > ADD_DIRS_MAX:
+            raise _invalid_option("add_dirs", f"at most {ADD_DIRS_MAX} folders")
         roots, kept_from = self._settings.roots, self._settings.layout.root
         try:
-            folders = [str(resolve_folder(path, roots, kept_from)) for path in options.add_dirs]
+            folders = [str(resolve_folder(path, roots, kept_from)) for path in wanted]
         except (FolderRefused, FolderOutsideRoots) as error:
             raise _invalid_option("add_dirs", str(error)) from None
         return options.model_copy(update={"add_dirs": folders})

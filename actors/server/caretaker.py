@@ -100,10 +100,10 @@ class Caretaker:
         is_full = len(self._starts) == GUARDIAN_STARTS_MAX
         if is_full and self._starts[0] > now_s - GUARDIAN_PERIOD_S:
             return
-        self._starts.append(now_s)
         try:
             self._guardian = self._new_guardian()
-        except OSError as error:
+        except OSError as error:  # the next look tries again
             self._problems.note(PART, f"it has died and cannot be started again: {error}")
             return
+        self._starts.append(now_s)
         self._problems.note(PART, None)

@@ -46,6 +46,15 @@ _TEXT_ARGUMENT = "--add-dir"
 TEXT_ENVIRONMENT = {"CLAUDE_CODE_ADDITIONAL_DIRECTORIES_CLAUDE_MD": "1"}
 # The CLI lets git read without asking, and reads by itself at its start (2.1.197).
 _GIT_SETTINGS = '{"permissions":{"ask":["Bash(git:*)"]},"includeGitInstructions":false}'
+# Reading git starts no program of the repository for its work tree, and does not go into
+# repositories inside of it, which have settings of their own. (git-config(1), GIT_CONFIG_COUNT)
+GIT_ENVIRONMENT = {
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_0": "false",
+    "GIT_CONFIG_KEY_1": "diff.ignoreSubmodules",
+    "GIT_CONFIG_VALUE_1": "all",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ class Distrust:
         return [*_DISTRUST_ARGUMENTS, *text, *git]
 
     def environment(self) -> Mapping[str, str]:
-        return {} if self.text_of is None else TEXT_ENVIRONMENT
+        return GIT_ENVIRONMENT if self.text_of is None else {**GIT_ENVIRONMENT, **TEXT_ENVIRONMENT}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """A line of the CLI that something has damaged, although the CLI wrote a whole object. Pure.
 
-Whatever shares its terminal or its pipe may write into it: another object on the same line, escape
-sequences, a byte order mark, NUL bytes. The line is kept as it came; what it decides must not be
-lost, since a turn would wait for its `result` until EXEC_TIMEOUT.
+Whatever shares its terminal or its output may write into it: another object on the same line,
+escape sequences, a byte order mark, NUL bytes. The line is kept as it came; what it decides must
+not be lost, since a turn would wait for its `result` until EXEC_TIMEOUT.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 import simplejson
 
-# Where a line may begin in the middle of another, so many places are tried.
+# How often a place is tried at which an object may begin.
 TRIES_MAX = 16
 _DECIDES = ("result", "control_request", "control_response", "control_cancel_request")
 # Control sequences of terminals (ECMA-48: CSI, OSC), and what else no JSON text has outside of
@@ -40,17 +40,25 @@ def salvaged(line: bytes) -> dict[str, Any] | None:
 
 
 def _objects(text: str) -> list[dict[str, Any]]:
-    """Return the whole objects of a text that have a type, in order."""
+    """Return the whole objects of a text that have a type, in order.
+
+    Where an object breaks off, the next one begins at the last brace before that place: the braces
+    before it belong to the broken one.
+    """
     found: list[dict[str, Any]] = []
-    at = 0
+    at = text.find("{")
     for _ in range(TRIES_MAX):
-        if (at := text.find("{", at)) < 0:
+        if at < 0:
             break
         try:
-            value, at = _decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            at += 1
+            value, end = _decoder.raw_decode(text, at)
+        except simplejson.JSONDecodeError as error:
+            inner = text.rfind("{", at + 1, error.pos)
+            at = inner if inner >= 0 else text.find("{", max(error.pos, at + 1))
             continue
+        except RecursionError:
+            break
         if isinstance(value, dict) and isinstance(value.get("type"), str):
             found.append(value)
+        at = text.find("{", end)
     return found
