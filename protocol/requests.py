@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
+import simplejson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from protocol.content import Content, Text
@@ -71,9 +72,13 @@ def _host(value: str) -> str:
     return value
 
 
-def _not_too_deep(value: dict[str, Any]) -> dict[str, Any]:
+def _sendable(value: dict[str, Any]) -> dict[str, Any]:
     if is_too_deep(value):
         raise ValueError(f"must not be nested more than {DEPTH_MAX} times")
+    try:
+        simplejson.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("must not hold a lone surrogate") from None
     return value
 
 
@@ -178,7 +183,7 @@ class PermissionAnswer(ProjectRequest):
     permission_id: Text
     decision: Literal["allow", "deny"]
     message: Text | None = None
-    updated_input: Annotated[dict[str, Any], AfterValidator(_not_too_deep)] | None = None
+    updated_input: Annotated[dict[str, Any], AfterValidator(_sendable)] | None = None
     remember: bool = False
 
 

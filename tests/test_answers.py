@@ -1,6 +1,7 @@
 """An answer that the CLI would read as another one is refused, or sent in words that it cannot
 misread."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from actors import messages
 from actors.executor.questions import Questions, allow_line, deny_line
 from actors.project.permissions import DENIED
+from protocol import codec
 from protocol.claude import ControlRequest
 from protocol.updates import PermissionRequest
 from tests.project_setup import ProjectSetup, frozen, setup
@@ -77,3 +79,12 @@ def test_the_cli_gets_the_whole_input_and_no_empty_list() -> None:
     assert b'"response":{"behavior":"allow","updatedInput":{"command":"x"}}' in allowed
     assert b'"response":{"behavior":"allow","updatedInput":{"command":"y"}}' in changed
     assert b'"response":{"behavior":"deny","message":"no"}' in deny_line(question, "no")
+
+
+def test_an_input_that_is_no_text_is_refused() -> None:
+    body = {"project_id": "p", "permission_id": "q", "decision": "allow"}
+    text = json.dumps({"type": "permission_answer", "payload": body})
+    broken = text.replace('"allow"', '"allow", "updated_input": {"a": ["\\ud800"]}')
+    with pytest.raises(codec.Undecodable) as refused:
+        codec.decode(broken)
+    assert refused.value.error.details == {"field": "payload.updated_input"}
