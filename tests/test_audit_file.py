@@ -214,6 +214,21 @@ def test_a_hub_whose_audit_log_takes_nothing_for_a_minute_stops(
         audited.auditor.on_stop()
 
 
+def test_two_failures_with_nothing_between_are_no_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with freezegun.freeze_time(NOW) as clock:
+        audited = Audited(tmp_path)
+        for _ in range(3):
+            with monkeypatch.context() as patch:
+                refuse(patch, "write", errno.EIO)
+                audited.trail.record("lost")
+                audited.handle()
+            clock.tick(WITHOUT_MAX_S + 1)
+        assert audited.died == []
+        audited.auditor.on_stop()
+
+
 def test_a_server_keeps_its_audit_log_behind_a_rotation_from_outside(scratch: Path) -> None:
     hub = HubProcess(scratch).start()
     path = hub.data / "audit.jsonl"

@@ -76,6 +76,7 @@ class Auditor(Actor):
         self._sync_due = False
         self._missing = 0
         self._failing_since_s: float | None = None
+        self._failed_last_s = float("-inf")
 
     def started(self) -> None:
         self._timers.after(CHECK_PERIOD_S, self.actor_ref, _AuditCheckDue())
@@ -134,9 +135,12 @@ class Auditor(Actor):
         prompts either, and the next line says how many are missing."""
         self._problems.note(PART, f"it cannot be written: {error.strerror or error}")
         now_s = self._clock.monotonic()
+        before_s, self._failed_last_s = self._failed_last_s, now_s
+        # Two failures of a moment are no minute, if nobody asked for anything in between.
+        is_alone = now_s - before_s > WITHOUT_MAX_S
         if error.errno in NO_ROOM:
             self._failing_since_s = None
-        elif self._failing_since_s is None:
+        elif self._failing_since_s is None or is_alone:
             self._failing_since_s = now_s
         elif now_s - self._failing_since_s >= WITHOUT_MAX_S:
             self._died(f"the audit log could not be written for a minute: {error}")
