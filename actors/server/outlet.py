@@ -17,7 +17,6 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TextIO, cast
 
 logger = logging.getLogger("claudehub.main")
 
@@ -129,16 +128,17 @@ def hold_descriptors() -> None:
 
 @contextlib.contextmanager
 def spoken() -> Iterator[None]:
-    """Let a thread write what Python prints, within this context."""
-    before = sys.stdout, sys.stderr
-    outlets = Outlet(1), Outlet(2)
-    sys.stdout, sys.stderr = (cast(TextIO, _Stream(outlet)) for outlet in outlets)
-    try:
+    """Let a thread write what Python prints, within this context. A stream that a program has put
+    in the place of Python's own is that program's, and is left alone."""
+    with contextlib.ExitStack() as stack:
+        for name, fd in (("stdout", 1), ("stderr", 2)):
+            before = getattr(sys, name)
+            if before is getattr(sys, f"__{name}__"):
+                outlet = Outlet(fd)
+                setattr(sys, name, _Stream(outlet))
+                stack.callback(outlet.close, FLUSH_S)
+                stack.callback(setattr, sys, name, before)
         yield
-    finally:
-        sys.stdout, sys.stderr = before
-        for outlet in outlets:
-            outlet.close(FLUSH_S)
 
 
 def note_dropped(make: Callable[[int], str]) -> None:
