@@ -6,8 +6,10 @@ from pathlib import Path
 
 
 def read_bytes(path: Path, size_max: int) -> bytes | None:
-    """Return the beginning of a file, at most `size_max` bytes; None for what is no file, or cannot
-    be read. A named pipe, or a device, would keep its reader waiting."""
+    """Return at most `size_max` bytes from the beginning of a regular file.
+
+    Return None for anything else, and for a file that cannot be read. A named pipe or a device is
+    not read, because it would keep its reader waiting."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (OSError, ValueError):

@@ -548,8 +548,8 @@ class Relay:
 def test_a_malicious_hub_passes_on_the_challenge_of_another(
     start_hub: Any, keys: Keys, monkeypatch: pytest.MonkeyPatch, public_names: str
 ) -> None:
-    """It would be in as ann. Only the signed name stops it: once the hub is told that the name is
-    its own, the same relay succeeds."""
+    """The hub refuses the relay because ann signed the relay's name, not the hub's. If the hub's
+    `PUBLIC_NAMES` lists the relay's name, the same relay succeeds."""
     hub = start_hub(AUTHORIZED_KEYS=str(keys.file), PUBLIC_NAMES=public_names)
     resolve = socket.getaddrinfo
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest: resolve("127.0.0.1", *rest))

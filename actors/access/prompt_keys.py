@@ -40,8 +40,9 @@ class Standing:
 
 
 class PromptKeys:
-    """The keys of one project's prompts. For the Project's thread only. `due` is told to `project`
-    when the next of the keys that were looked at may have expired."""
+    """The keys of one project's prompts. For the Project's thread only.
+
+    When one of these keys may have expired, a timer tells `due` to `project`."""
 
     def __init__(
         self,

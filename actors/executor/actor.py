@@ -195,7 +195,7 @@ class Executor(Actor):
             self._on_control(worker, line)
 
     def _note_session(self, worker: Worker, turn: Turn | None, line: AgentLine) -> None:
-        """Note the line's facts. A session that `/clear` has begun is told after its first line."""
+        """Note the line's facts, and tell the Project if `/clear` has begun another session."""
         before = worker.present_session
         clears = turn is not None and turn.clears
         worker.note(line)

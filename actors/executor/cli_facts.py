@@ -1,4 +1,4 @@
-"""What the installed CLI is, as far as the hub must know it.
+"""The version of the installed CLI, and what that version supports.
 
 The CLI updates itself, and people put another one in its place, while the hub runs. So the hub asks
 again when the file is another one, and when a process ends as if it were another program.

@@ -1,6 +1,5 @@
 """Ask the CLI what it is, in processes of its own."""
 
-import logging
 import os
 import re
 import shutil
@@ -11,8 +10,6 @@ from dataclasses import dataclass
 from actors.executor.walls import Walls
 from actors.process_tree import children, ends, tree
 from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
-
-logger = logging.getLogger("claudehub.executor")
 
 PROBE_TIMEOUT_S = 10.0
 SAID_LENGTH = 300

@@ -1,15 +1,11 @@
 """What the CLI asks the hub, and the answers."""
 
-import logging
-
 from actors import messages
 from actors.executor.questions import Remembered, allow_line, deny_line
 from actors.executor.reports import Reports
 from actors.executor.turn import Turn
 from actors.executor.worker import Worker
 from protocol.claude import ControlCancel, ControlRequest, deny_tool_line, refuse_control_line
-
-logger = logging.getLogger("claudehub.executor")
 
 _PERMISSION = "can_use_tool"
 TURN_OVER = "The execution is over; nobody can be asked."
