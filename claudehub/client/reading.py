@@ -1,0 +1,243 @@
+"""Make values of what a hub sends. What does not have the expected shape becomes a plain Update:
+a newer hub must not break an older client."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from claudehub.client.position import Position
+from claudehub.client.updates import (
+    ApiRetry,
+    ClaudeDelta,
+    ClaudeLine,
+    ClaudeText,
+    ExecutionFinished,
+    ExecutionQueued,
+    ExecutionStarted,
+    FilesChanged,
+    Gap,
+    HistoryGone,
+    OutputText,
+    PermissionRequest,
+    PermissionResolved,
+    ProjectChanged,
+    ProjectDeleted,
+    ProjectInfo,
+    Prompt,
+    QueuedPrompt,
+    RateLimit,
+    Result,
+    SessionReset,
+    Status,
+    Thinking,
+    ToolResult,
+    ToolUse,
+    Update,
+)
+
+Facts = tuple[str, int | None, str, str | None, Position | None, Mapping[str, Any]]
+_Data = Mapping[str, Any]
+
+
+def update_of(raw: Mapping[str, Any], position: Position | None) -> Update:
+    """Return the payload of an update as a value. `position` is where its reader is behind it."""
+    data = raw.get("data")
+    if not isinstance(data, dict):
+        data = {}
+    execution_id = raw.get("execution_id") or data.get("execution_id")
+    facts: Facts = (
+        raw["project_id"],
+        raw.get("seq"),
+        raw.get("timestamp", ""),
+        execution_id,
+        position,
+        raw,
+    )
+    maker = _MAKERS.get(raw["update_type"])
+    if maker is not None:
+        try:
+            return maker(facts, data)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            pass  # not the shape of this version: the reader gets it as it is
+    return Update(*facts)
+
+
+def project_info(raw: Mapping[str, Any]) -> ProjectInfo:
+    """Return the hub's `project` object as a value."""
+    queue = tuple(
+        QueuedPrompt(entry["execution_id"], entry["prompt"], entry["client_id"])
+        for entry in raw.get("queue", ())
+    )
+    return ProjectInfo(
+        raw["project_id"],
+        raw["name"],
+        raw["path"],
+        raw["status"],
+        raw.get("session_id"),
+        raw.get("execution_id"),
+        queue,
+        tuple(raw.get("pending_permissions", ())),
+        raw.get("subscribers", 0),
+        raw.get("first_seq", 1),
+        raw.get("last_seq", 0),
+        raw.get("created_at", ""),
+        raw.get("last_active", ""),
+        raw.get("trusted", False),
+        tuple(raw.get("untrusted_files", ())),
+        raw,
+    )
+
+
+def history_gone(project_id: str, details: Mapping[str, Any]) -> HistoryGone:
+    """Return what stands in the place of updates that the log no longer holds."""
+    log_id, first, last = details["log_id"], details["first_seq"], details["last_seq"]
+    position = Position(log_id, first - 1)
+    return HistoryGone(project_id, None, "", None, position, details, log_id, first, last)
+
+
+def changed(project: Mapping[str, Any]) -> ProjectChanged:
+    """Return a project of a list as the update that would tell of it."""
+    raw = {
+        "project_id": project["project_id"],
+        "update_type": "project_changed",
+        "data": {"project": project},
+        "timestamp": project.get("last_active", ""),
+    }
+    return ProjectChanged(
+        raw["project_id"], None, raw["timestamp"], None, None, raw, project_info(project)
+    )
+
+
+def deleted(project_id: str) -> ProjectDeleted:
+    """Return what tells that a project was deleted while this client was away."""
+    raw = {"project_id": project_id, "update_type": "project_deleted", "data": {"by": None}}
+    return ProjectDeleted(project_id, None, "", None, None, raw, None)
+
+
+def text_of(content: Any) -> str:
+    """Return the text of content blocks; a block without text shows its kind."""
+    if isinstance(content, str):
+        return content
+    blocks = [block for block in content or () if isinstance(block, dict)]
+    return "\n".join(str(block.get("text") or f"({block.get('type')})") for block in blocks)
+
+
+def _claude(facts: Facts, line: _Data) -> Update:
+    maker = _LINES.get((line.get("type"), line.get("subtype"))) or _LINES.get((line["type"], None))
+    if maker is not None:
+        try:
+            return maker(facts, line)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            pass  # a newer CLI may write it otherwise; the line itself is all there
+    return ClaudeLine(*facts, line)
+
+
+def _assistant(facts: Facts, line: _Data) -> Update:
+    """Return the line by what it holds. The CLI writes a line a block; of several kinds in one
+    line, text counts before a tool call, and that before thoughts."""
+    blocks = line["message"]["content"]
+    if texts := [block["text"] for block in blocks if block["type"] == "text"]:
+        return ClaudeText(*facts, line, "".join(texts))
+    for block in blocks:
+        if block["type"] == "tool_use":
+            return ToolUse(*facts, line, block["name"], block.get("input") or {}, block["id"])
+    if thoughts := [block["thinking"] for block in blocks if block["type"] == "thinking"]:
+        return Thinking(*facts, line, "".join(thoughts))
+    return ClaudeLine(*facts, line)
+
+
+def _user(facts: Facts, line: _Data) -> Update:
+    for block in line["message"]["content"]:
+        if block["type"] == "tool_result":
+            text, is_error = text_of(block.get("content")), bool(block.get("is_error"))
+            return ToolResult(*facts, line, block["tool_use_id"], text, is_error)
+    return ClaudeLine(*facts, line)
+
+
+def _result(facts: Facts, line: _Data) -> Update:
+    text = line.get("result") or "; ".join(line.get("errors") or ())
+    return Result(*facts, line, text, bool(line.get("is_error")))
+
+
+def _api_retry(facts: Facts, line: _Data) -> Update:
+    delay_s = line["retry_delay_ms"] / 1000
+    status, error = line.get("error_status"), line.get("error") or ""
+    return ApiRetry(*facts, line, line["attempt"], line["max_retries"], delay_s, status, error)
+
+
+def _rate_limit(facts: Facts, line: _Data) -> Update:
+    info = line["rate_limit_info"]
+    return RateLimit(*facts, line, info["status"], info.get("rateLimitType"), info.get("resetsAt"))
+
+
+_LINES: dict[tuple[Any, Any], Callable[[Facts, _Data], Update]] = {
+    ("assistant", None): _assistant,
+    ("user", None): _user,
+    ("result", None): _result,
+    ("system", "api_retry"): _api_retry,
+    ("rate_limit_event", None): _rate_limit,
+}
+
+
+def _prompt(facts: Facts, data: _Data) -> Update:
+    text = data.get("prompt")
+    if text is None:
+        text = text_of(data["content"])
+    return Prompt(*facts, text, data.get("key"), data["client_id"], data.get("user"))
+
+
+def _delta(facts: Facts, data: _Data) -> Update:
+    event = data.get("event") or {}
+    delta = event.get("delta") or {}
+    text = delta.get("text", "") if delta.get("type") == "text_delta" else ""
+    message_id = (event.get("message") or {}).get("id") or data.get("api_message_id")
+    return ClaudeDelta(*facts, text, message_id)
+
+
+def _permission_request(facts: Facts, data: _Data) -> Update:
+    return PermissionRequest(
+        *facts,
+        data["permission_id"],
+        data["tool"],
+        data.get("input") or {},
+        data.get("description"),
+        data.get("suggestions") or [],
+        data.get("blocked_path"),
+        data.get("tool_use_id"),
+        data.get("reason"),
+    )
+
+
+def _finished(facts: Facts, data: _Data) -> Update:
+    return ExecutionFinished(
+        *facts,
+        data["outcome"],
+        data.get("result"),
+        data.get("session_id"),
+        data.get("exit_code"),
+        data.get("stderr") or "",
+        data.get("duration_ms") or 0,
+        data.get("cost_usd"),
+    )
+
+
+_MAKERS: dict[str, Callable[[Facts, _Data], Update]] = {
+    "prompt": _prompt,
+    "execution_queued": lambda f, d: ExecutionQueued(*f, d["position"]),
+    "execution_started": lambda f, d: ExecutionStarted(
+        *f, d.get("session_id"), d.get("origin", "prompt")
+    ),
+    "claude": _claude,
+    "claude_delta": _delta,
+    "claude_text": lambda f, d: OutputText(*f, d["text"], bool(d.get("truncated"))),
+    "permission_request": _permission_request,
+    "permission_resolved": lambda f, d: PermissionResolved(
+        *f, d["permission_id"], d["decision"], d["by"]
+    ),
+    "session_reset": lambda f, d: SessionReset(*f, d.get("old_session_id"), d["reason"]),
+    "execution_finished": _finished,
+    "files_changed": lambda f, d: FilesChanged(*f, d["paths"], bool(d.get("truncated"))),
+    "status": lambda f, d: Status(*f, d["status"]),
+    "gap": lambda f, d: Gap(*f, d["first_seq"], d["last_seq"]),
+    "project_changed": lambda f, d: ProjectChanged(*f, project_info(d["project"])),
+    "project_deleted": lambda f, d: ProjectDeleted(*f, d.get("by")),
+}
