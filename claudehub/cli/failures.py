@@ -116,7 +116,7 @@ _REFUSALS: dict[str, Callable[[claudehub.RequestRefused, Mapping[str, Any]], str
     "queue_full": _plainly("`claudehub queue PROJECT` shows what waits; MAX_QUEUE is the limit"),
     "invalid_options": _option,
     "unauthenticated": _plainly("--key FILE names another key"),
-    "forbidden": _plainly("the line of your key in the hub's AUTHORIZED_KEYS sets its rights"),
+    "forbidden": _plainly(""),
     "rate_limited": _plainly("RATE_LIMIT of the hub is the limit"),
     "storage_failed": _plainly("`claudehub health` says what is wrong with the hub"),
     "unknown_type": _plainly("the hub is older than this command: update it"),
