@@ -1,6 +1,6 @@
 """Make the virtual environment of a checkout from its setup.cfg; standard library only.
 
-    set_up.py CHECKOUT VENV run|dev|fuzz|audit
+    set_up.py CHECKOUT VENV run|dev|docs|fuzz|audit
 
 Two may start at once: the second waits. An interrupted run does no harm: the stamp that says "done"
 comes last, and the next run continues.
@@ -20,7 +20,13 @@ from pathlib import Path
 
 LINES_SHOWN_ON_FAILURE = 30
 NETWORK_TIMEOUT_S = 1.5
-EXTRAS = {"run": (), "dev": ("dev",), "fuzz": ("dev", "fuzz"), "audit": ("dev", "audit")}
+EXTRAS = {
+    "run": ("tui",),
+    "dev": ("tui", "dev"),
+    "docs": ("tui", "docs"),
+    "fuzz": ("tui", "dev", "fuzz"),
+    "audit": ("tui", "dev", "audit"),
+}
 
 
 def say(text: str) -> None:
