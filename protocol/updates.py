@@ -11,6 +11,8 @@ from typing_extensions import TypedDict
 
 from protocol.host import AUTH_VERSION
 
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
 
 class UpdateType(StrEnum):
     """Every `update_type` that is sent."""
@@ -188,8 +190,8 @@ class ProjectInfo(Data):
     subscribers: int
     first_seq: int = Field(description="1 for an empty log.")
     last_seq: int = Field(description="0 for an empty log.")
-    created_at: str
-    last_active: str
+    created_at: Moment
+    last_active: Moment
     trusted: bool = False
     untrusted_files: list[str] = Field(
         default=[], description="What is not taken up because the project is not trusted."
@@ -197,8 +199,8 @@ class ProjectInfo(Data):
 
 
 class AuthOffer(Data):
-    """How to authenticate: `challenge` is part of the text that is to be signed for `namespace`
-    (protocol/host.py); `version` is that of the text."""
+    """How to authenticate: `challenge` is part of the text that is to be signed for `namespace`;
+    `version` is that of the text."""
 
     challenge: str
     namespace: str

@@ -11,6 +11,7 @@ import click
 from claudehub.cli import commands
 from claudehub.cli.audit_cli import audit
 from claudehub.cli.log_cli import log
+from claudehub.cli.schema_cli import schema
 from claudehub.client.connection import ClientError
 from claudehub.client.target import DEFAULT_URL, Target
 from claudehub.client.target import target as target_of
@@ -240,6 +241,7 @@ def answer(
 
 main.add_command(log)
 main.add_command(audit)
+main.add_command(schema)
 
 
 @main.command()
