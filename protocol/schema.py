@@ -37,7 +37,7 @@ def document() -> Schema:
     _connect(definitions)
     for kind in MODELS:
         message = definitions[f"{pascal(kind)}Request"]
-        message["description"] = definitions[MODELS[kind].__name__]["description"]
+        message["description"] = definitions[MODELS[kind].__name__].get("description", "")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"claudehub, protocol version {PROTOCOL_VERSION}",
