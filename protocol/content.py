@@ -78,10 +78,7 @@ class DocumentBlock(_Block):
 # A named type, so that the JSON Schema gives it a definition of its own.
 ContentBlock = TypeAliasType(
     "ContentBlock",
-    Annotated[
-        TextBlock | ImageBlock | DocumentBlock,
-        Field(discriminator="type", description="A part of a prompt."),
-    ],
+    Annotated[TextBlock | ImageBlock | DocumentBlock, Field(discriminator="type")],
 )
 Content = Annotated[list[ContentBlock], Field(min_length=1)]
 

@@ -18,6 +18,7 @@ Schema = dict[str, Any]
 # pydantic differ in the order.
 _KEYWORDS = (
     "description",
+    "deprecated",
     "$ref",
     "type",
     "const",
@@ -56,6 +57,7 @@ def of_requests() -> Schema:
         for name, field in definition.get("properties", {}).items():
             if name not in required:
                 definition["properties"][name] = or_null(field)
+    found["ContentBlock"]["description"] = "A part of a prompt."
     found["ProjectJoin"]["allOf"] = [_at_most_one(JOIN_POSITIONS)]
     found["Execute"]["allOf"] = [_exactly_one(PROMPT_FORMS)]
     return found
@@ -99,8 +101,19 @@ def with_parts(schema: Mapping[str, Any], change: Callable[[Schema], Any]) -> Sc
 
 
 def _clean(made: Mapping[str, Any]) -> Schema:
-    """Return a schema of pydantic's without what says nothing."""
+    """Return a schema of pydantic's without what says nothing, and without what only some versions
+    of pydantic say."""
     schema = with_parts(made, _clean)
+    if "const" in schema:
+        schema.pop("enum", None)
+        schema.pop("type", None)
+    match schema.get("allOf"):
+        case [only]:
+            del schema["allOf"]
+            schema |= only
+    for key, value in schema.items():
+        if isinstance(value, float) and value.is_integer():
+            schema[key] = int(value)
     for key in _NOISE:
         schema.pop(key, None)
     for key, value in _EMPTY:
@@ -120,7 +133,9 @@ def _may_be_null(schema: Schema) -> bool:
 def or_null(schema: Schema) -> Schema:
     if _may_be_null(schema):
         return schema
-    beside: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
+    beside: Schema = {
+        key: schema[key] for key in ("description", "deprecated", "default") if key in schema
+    }
     alone = {key: value for key, value in schema.items() if key not in beside}
     return {**beside, "anyOf": [alone, _NULL]}
 

@@ -40,8 +40,9 @@ def _declaration(name: str, definition: Schema) -> str:
 
 
 def _comment(schema: Schema, indent: str) -> str:
-    text = schema.get("description")
-    return "" if text is None else f"{indent}/** {text.replace('*/', '* /')} */\n"
+    mark = ["@deprecated"] if schema.get("deprecated") else []
+    words = [*([schema["description"]] if "description" in schema else []), *mark]
+    return f"{indent}/** {' '.join(words).replace('*/', '* /')} */\n" if words else ""
 
 
 def _object(schema: Schema, indent: str) -> str:
@@ -84,4 +85,4 @@ def _array(items: Schema, indent: str) -> str:
 
 
 def _says_something(schema: dict[str, Any]) -> bool:
-    return bool(schema.keys() - {"description"})
+    return bool(schema.keys() - {"description", "deprecated"})

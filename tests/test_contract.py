@@ -154,7 +154,7 @@ def test_types_of_typescript() -> None:
         "a-b": {"anyOf": [text, {"type": "null"}]},
         "list": {"type": "array", "items": {"enum": ["x", "y"]}, "description": "An */ end."},
         "inner": {"type": "object", "properties": {"n": {"type": "integer"}}},
-        "any": {},
+        "any": {"description": "Old.", "deprecated": True},
     }
     made = typescript({"$defs": {"A": {"properties": fields, "required": ["list"]}, "B": text}})
     assert made.split("\n\n", 1)[1] == (
@@ -163,6 +163,7 @@ def test_types_of_typescript() -> None:
         "  /** An * / end. */\n"
         '  list: ("x" | "y")[];\n'
         "  inner?: {\n    n?: number;\n  };\n"
+        "  /** Old. @deprecated */\n"
         "  any?: unknown;\n"
         "}\n\n"
         "export type B = string;\n"
