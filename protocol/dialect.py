@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from protocol import codec
 from protocol.deflation import Deflation
-from protocol.errors import ErrorFacts, WireError
+from protocol.errors import WireError
 from protocol.frames import text_frames
 from protocol.requests import Request
-from protocol.results import HistoryFacts
+from protocol.results import ErrorFacts, HistoryFacts
 from protocol.updates import Welcome
 
 _UPDATE_HEAD = b'{"type":"update","payload":'

@@ -6,10 +6,10 @@ WireError
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-from typing_extensions import TypedDict
+if TYPE_CHECKING:  # a client that only wants the codes need not wait for pydantic
+    from protocol.error_details import ErrorDetails
 
 
 class ErrorCode(StrEnum):
@@ -38,30 +38,6 @@ class ErrorCode(StrEnum):
     ALREADY_ANSWERED = "already_answered"
 
 
-class ErrorDetails(TypedDict, total=False):
-    """The facts that a client needs to go on after an error; which there are depends on the
-    code."""
-
-    field: Annotated[str, Field(description="The path of the bad field: `payload.after_seq`.")]
-    type: Annotated[str, Field(description="`unknown_type`: the type that is not known.")]
-    project_id: Annotated[str, Field(description="The missing project, or the one in the way.")]
-    roots: Annotated[list[str], Field(description="`path_not_allowed`: where projects may lie.")]
-    retry_after_seconds: Annotated[float, Field(description="`rate_limited`")]
-    log_id: Annotated[str, Field(description="`history_gone`: the log that there is now.")]
-    first_seq: Annotated[int, Field(description="`history_gone`")]
-    last_seq: Annotated[int, Field(description="`history_gone`")]
-    by: Annotated[str, Field(description="`already_answered`: who has answered.")]
-    decision: Annotated[Literal["allow", "deny"], Field(description="`already_answered`")]
-
-
-class ErrorFacts(TypedDict):
-    """Why a request failed."""
-
-    code: ErrorCode
-    message: Annotated[str, Field(description="For people: what was wrong and what to do.")]
-    details: ErrorDetails
-
-
 class WireError(Exception):
     """An error that is answered with an `error` message.
 
@@ -69,7 +45,9 @@ class WireError(Exception):
     field, or gives the facts that a client needs to continue.
     """
 
-    def __init__(self, code: ErrorCode, message: str, details: ErrorDetails | None = None) -> None:
+    def __init__(
+        self, code: ErrorCode, message: str, details: "ErrorDetails | None" = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

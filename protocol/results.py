@@ -1,4 +1,4 @@
-"""What the hub answers to each request that works, as types.
+"""What the hub answers to each request, as types.
 
 They are typed dicts and not models: the thread of each connection makes some of them, and pydantic
 would cost it stack (see `plain` in codec.py).
@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from protocol.error_details import ErrorDetails
+from protocol.errors import ErrorCode
 from protocol.updates import Health, ProjectInfo
 
 ExecutionState = Literal["started", "queued", "finished"]
@@ -85,6 +87,14 @@ class GetMessagesResult(HistoryFacts):
     """A page of the log."""
 
     messages: Annotated[list[dict[str, Any]], Field(description="The oldest first.")]
+
+
+class ErrorFacts(TypedDict):
+    """Why a request failed."""
+
+    code: ErrorCode
+    message: Annotated[str, Field(description="For people: what was wrong and what to do.")]
+    details: ErrorDetails
 
 
 # By the type of the request. `ping` is not here: its result is what it has sent.

@@ -7,9 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from protocol.errors import ErrorFacts
 from protocol.requests import JOIN_POSITIONS, MODELS, PROMPT_FORMS
-from protocol.results import RESULTS
+from protocol.results import RESULTS, ErrorFacts
 from protocol.updates import KINDS, Welcome
 
 Schema = dict[str, Any]

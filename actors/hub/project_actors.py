@@ -13,7 +13,8 @@ from actors.runtime.clock import Clock, Timers, timestamp
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from protocol import requests
-from protocol.errors import ErrorCode, ErrorDetails, HubFault, RequestRefused
+from protocol.error_details import ErrorDetails
+from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.updates import ProjectStatus
 from storage.errors import FolderOutsideRoots, FolderRefused, StorageError
 from storage.layout import resolve_folder

@@ -6,7 +6,8 @@ from collections import OrderedDict
 
 from actors.limits.peer import Peer
 from actors.runtime.clock import Clock
-from protocol.errors import ErrorCode, ErrorDetails, RequestRefused
+from protocol.error_details import ErrorDetails
+from protocol.errors import ErrorCode, RequestRefused
 
 BURST_S = 2.0
 # How many addresses are remembered, the most recent ones.

@@ -1,7 +1,8 @@
 """Where a subscription begins."""
 
 from protocol import requests
-from protocol.errors import ErrorCode, ErrorDetails, RequestRefused
+from protocol.error_details import ErrorDetails
+from protocol.errors import ErrorCode, RequestRefused
 from storage.message_log import Bounds
 
 

@@ -14,7 +14,8 @@ from actors.project.run_queue import Execution, RunQueue
 from actors.runtime.clock import Timer, Timers
 from actors.runtime.refs import Ref
 from protocol import requests
-from protocol.errors import ErrorCode, ErrorDetails, HubFault, RequestRefused, invalid_field
+from protocol.error_details import ErrorDetails
+from protocol.errors import ErrorCode, HubFault, RequestRefused, invalid_field
 from protocol.results import PermissionAnswerResult
 from protocol.shown_projects import shown_question, shown_questions
 from protocol.updates import PermissionRequest, PermissionResolved, UpdateType
