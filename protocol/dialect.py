@@ -14,6 +14,7 @@ from protocol.deflation import Deflation
 from protocol.errors import WireError
 from protocol.frames import text_frames
 from protocol.requests import Request
+from protocol.results import ErrorFacts, HistoryFacts
 from protocol.updates import Welcome
 
 _UPDATE_HEAD = b'{"type":"update","payload":'
@@ -44,7 +45,7 @@ class Dialect(Protocol):
     def messages(self, updates: Iterable[Update]) -> list[tuple[bytes, bool]]:
         """Return the messages for these updates, any number for each, and which must be kept."""
 
-    def history(self, updates: Iterable[Update], facts: dict[str, Any]) -> bytes:
+    def history(self, updates: Iterable[Update], facts: HistoryFacts) -> bytes:
         """Return the result of get_messages as JSON: the updates, and what else it tells."""
 
 
@@ -105,7 +106,7 @@ class Version1:
         return b'{"type":"result",%b"payload":%b}' % (_id_field(request_id), text)
 
     def error(self, request_id: str | None, error: WireError) -> bytes:
-        facts = {"code": error.code, "message": error.message, "details": dict(error.details)}
+        facts = ErrorFacts(code=error.code, message=error.message, details=error.details)
         return b'{"type":"error",%b"payload":%b}' % (_id_field(request_id), codec.dumps(facts))
 
     def messages(self, updates: Iterable[Update]) -> list[tuple[bytes, bool]]:
@@ -115,7 +116,7 @@ class Version1:
             for text, is_stored, is_kept in updates
         ]
 
-    def history(self, updates: Iterable[Update], facts: dict[str, Any]) -> bytes:
+    def history(self, updates: Iterable[Update], facts: HistoryFacts) -> bytes:
         payloads = [
             codec.update_payload(text) if is_stored else text for text, is_stored, _ in updates
         ]

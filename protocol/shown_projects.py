@@ -13,14 +13,14 @@ QUESTION_FIELD_BYTES_MAX = 64 * 1024
 QUESTIONS_BYTES_MAX = 1024 * 1024
 QUEUE_SHOWN_MAX = 1000
 # What may be long in a question. The others are ids of ours.
-_LONG_FIELDS = ("input", "suggestions", "description", "blocked_path", "display_name", "reason")
+LONG_FIELDS = ("input", "suggestions", "description", "blocked_path", "display_name", "reason")
 
 
 def shown_question(request: PermissionRequest) -> dict[str, Any]:
     """Return a question as `pending_permissions` shows it: what is too long is left out, and
     `truncated` says so."""
     shown = request.model_dump()
-    long = [n for n in _LONG_FIELDS if _size_bytes(shown[n]) > QUESTION_FIELD_BYTES_MAX]
+    long = [n for n in LONG_FIELDS if _size_bytes(shown[n]) > QUESTION_FIELD_BYTES_MAX]
     return _without(shown, long)
 
 
@@ -29,7 +29,7 @@ def shown_questions(questions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
     shown, total = [], 0
     for question in questions:
         total += _size_bytes(question)
-        shown.append(question if total <= QUESTIONS_BYTES_MAX else _without(question, _LONG_FIELDS))
+        shown.append(question if total <= QUESTIONS_BYTES_MAX else _without(question, LONG_FIELDS))
     return shown
 
 
@@ -52,7 +52,7 @@ def fitting(infos: Sequence[ProjectInfo], max_bytes: int) -> dict[str, Any]:
 
 
 def _name_questions(project: dict[str, Any]) -> dict[str, Any]:
-    named = [_without(question, _LONG_FIELDS) for question in project["pending_permissions"]]
+    named = [_without(question, LONG_FIELDS) for question in project["pending_permissions"]]
     return {**project, "pending_permissions": named}
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import ErrorCode
-from protocol.requests import MODELS, PERMISSION_MODES, Options
+from protocol.fields import PERMISSION_MODES
+from protocol.requests import MODELS, Options
 from protocol.updates import Outcome, UpdateType
 from tests.harness import ROOT
 

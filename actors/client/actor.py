@@ -29,6 +29,7 @@ from actors.runtime.refs import Ref
 from protocol import codec, frames, requests
 from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault
+from protocol.results import ProjectIdResult
 from storage.pages import MissingRecords
 
 logger = logging.getLogger("claudehub.client")
@@ -224,7 +225,8 @@ class Client(Actor):
                 self._pump_soon()
             case messages.Left():
                 self._replays.drop(answer.project_id)
-                self._write(self._dialect.result(request_id, {"project_id": answer.project_id}))
+                left = ProjectIdResult(project_id=answer.project_id)
+                self._write(self._dialect.result(request_id, left))
             case messages.HistorySnapshot():
                 self._write(self._history(request_id, answer))
             case _:

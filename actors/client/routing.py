@@ -16,6 +16,7 @@ from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
+from protocol.results import AuthenticateResult
 
 # Each may bring a replay, and a project looks at every subscriber for each batch.
 SUBSCRIPTIONS_MAX = 1024
@@ -118,7 +119,7 @@ class Routing:
         except WireError as error:
             self.refuse(number, error)
         else:
-            self._answer(messages.Replied(number=number, payload={"user": user}))
+            self._answer(messages.Replied(number=number, payload=AuthenticateResult(user=user)))
             self._authenticated()
 
     def _to_hub(self, number: int, body: requests.ToHub) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from protocol.claude import NO_RULES, ControlRequest, Rules, allow_tool_line, deny_tool_line
 from protocol.codec import dumps
+from protocol.fields import PERMISSION_MODES
 from protocol.nesting import is_too_deep
-from protocol.requests import PERMISSION_MODES
 from protocol.updates import PermissionRequest
 
 # bypassPermissions needs a process that was started for it, by a prompt's own options.

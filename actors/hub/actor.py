@@ -25,6 +25,7 @@ from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
+from protocol.results import ProjectIdResult, ProjectResult
 from protocol.rights import Rights
 from protocol.updates import Health
 from storage.projects import ProjectStore
@@ -216,7 +217,7 @@ class Hub(Actor):
         self._directory.remove(request.project_id)
         order = messages.DeleteProject(reply_to=reply_to, by=by, keep_history=request.keep_history)
         if entry.ref is None or not tell_if_alive(entry.ref, order):
-            reply_to.result({"project_id": request.project_id})
+            reply_to.result(ProjectIdResult(project_id=request.project_id))
             self._finish_deletion(entry)
 
     def _list(self, reply_to: ReplyTo, rights: Rights) -> None:
@@ -263,7 +264,7 @@ class Hub(Actor):
         entry.info, entry.status = message.info, message.info.status
         entry.reopen_s = REOPEN_S
         if entry.created_for is not None:
-            entry.created_for.result({"project": message.info})
+            entry.created_for.result(ProjectResult(project=message.info))
             entry.created_for = None
         self._startup.settled(message.info.project_id)
 
@@ -310,7 +311,7 @@ class Hub(Actor):
         if entry.created_for is not None:
             entry.created_for.error(HubFault(ErrorCode.STORAGE_FAILED, message.reason))
         if entry.deleted_for is not None:  # a second answer does nothing
-            entry.deleted_for.result({"project_id": project_id})
+            entry.deleted_for.result(ProjectIdResult(project_id=project_id))
         if entry.is_deleting or entry.created_for is not None:
             self._finish_deletion(entry)
         elif message.started and self._may_restart(entry):

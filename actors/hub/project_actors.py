@@ -13,6 +13,7 @@ from actors.runtime.clock import Clock, Timers, timestamp
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from protocol import requests
+from protocol.error_details import ErrorDetails
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.updates import ProjectStatus
 from storage.errors import FolderOutsideRoots, FolderRefused, StorageError
@@ -68,10 +69,10 @@ class ProjectActors:
             return resolve_folder(path, self._settings.roots, self._settings.layout.root)
         except FolderOutsideRoots as error:
             # Only a key with all rights may create projects, so the roots may be told.
-            roots = {"roots": [str(root) for root in self._settings.roots]}
+            roots = ErrorDetails(roots=[str(root) for root in self._settings.roots])
             raise RequestRefused(ErrorCode.PATH_NOT_ALLOWED, str(error), roots) from None
         except FolderRefused as error:
-            details = {"field": "payload.path"}
+            details = ErrorDetails(field="payload.path")
             raise RequestRefused(ErrorCode.INVALID_PATH, str(error), details) from None
 
     def open(self, entry: Entry) -> None:

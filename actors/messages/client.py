@@ -1,12 +1,12 @@
 """The messages of a Client: from its connection, the Hub and projects."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from actors.messages.replies import Refused, Replied
 from actors.ports import Subscriber
 from protocol import requests
 from protocol.codec import Undecodable
+from protocol.results import ProjectJoinResult
 from storage.log_reader import LogReader
 from storage.message_log import Bounds
 
@@ -31,7 +31,7 @@ class Joined:
     position on or, where `since` is given, from the first record at or after that time."""
 
     number: int
-    payload: dict[str, Any]
+    payload: ProjectJoinResult
     subscriber: Subscriber
     reader: LogReader
     since: str | None = None
