@@ -125,6 +125,14 @@ class ProjectList(Payload):
     pass
 
 
+class Watch(Payload):
+    """From the result on, `project_changed` comes for each project that the key may see."""
+
+
+class Unwatch(Payload):
+    """No `project_changed` comes behind the result; asking again changes nothing."""
+
+
 class ProjectJoin(ProjectRequest):
     after_seq: Seq | None = None
     since: Timestamp | None = None
@@ -218,7 +226,7 @@ class Ping:
 # What goes to a project, and what goes elsewhere: the unions that actors match on.
 ToAgent = Execute | AgentInterrupt | AgentKill | AgentNewSession | PermissionAnswer
 ToProject = ProjectJoin | ProjectLeave | ProjectTrust | ToAgent | GetMessages
-ToHub = ProjectCreate | ProjectDelete | ProjectList | HealthCheck
+ToHub = ProjectCreate | ProjectDelete | ProjectList | Watch | Unwatch | HealthCheck
 Body = ToProject | ToHub | Ping | Authenticate
 
 MODELS: dict[str, type[Payload]] = {
@@ -227,6 +235,8 @@ MODELS: dict[str, type[Payload]] = {
     "project_trust": ProjectTrust,
     "project_delete": ProjectDelete,
     "project_list": ProjectList,
+    "watch": Watch,
+    "unwatch": Unwatch,
     "project_join": ProjectJoin,
     "project_leave": ProjectLeave,
     "execute": Execute,

@@ -27,6 +27,7 @@ class UpdateType(StrEnum):
     GAP = "gap"
     FILES_CHANGED = "files_changed"
     STATUS = "status"
+    PROJECT_CHANGED = "project_changed"
     PROJECT_DELETED = "project_deleted"
 
 
@@ -159,6 +160,12 @@ class ProjectInfo(Data):
     last_active: str
     trusted: bool = False
     untrusted_files: list[str] = []
+
+
+class ProjectChanged(Data):
+    """For who watches: what the project is now."""
+
+    project: ProjectInfo
 
 
 class AuthOffer(Data):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.messages.replies import Refused, Replied
-from actors.ports import Subscriber
+from actors.ports import Subscriber, Watcher
 from protocol import requests
 from protocol.codec import Undecodable
 from storage.log_reader import LogReader
@@ -43,6 +43,15 @@ class Left:
 
     number: int
     project_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """The answer to `watch`: the projects, and the watcher that holds what has changed since."""
+
+    number: int
+    payload: dict[str, Any]
+    watcher: Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +118,7 @@ class _CloseDeadline:
     """The peer has had its time to answer a close."""
 
 
-Answer = Replied | Refused | Joined | Left | HistorySnapshot
+Answer = Replied | Refused | Joined | Left | Watched | HistorySnapshot
 ClientMessage = (
     Answer
     | RequestReceived
