@@ -508,6 +508,19 @@ export interface PingRequest {
   payload?: unknown;
 }
 
+/** For who watches: what the project is now. */
+export interface ProjectChanged {
+  project: ProjectInfo;
+}
+
+/** An update of the type `project_changed`. It is not in the log. */
+export interface ProjectChangedUpdate {
+  timestamp: string;
+  project_id: string;
+  update_type: "project_changed";
+  data: ProjectChanged;
+}
+
 /** Make a project of an existing folder. */
 export interface ProjectCreate {
   /** The folder: an absolute path on the hub's machine. */
@@ -705,7 +718,7 @@ export interface QueuedPrompt {
 }
 
 /** What a client may send. */
-export type Request = PingRequest | AuthenticateRequest | ProjectCreateRequest | ProjectTrustRequest | ProjectDeleteRequest | ProjectListRequest | ProjectJoinRequest | ProjectLeaveRequest | ExecuteRequest | AgentInterruptRequest | AgentKillRequest | AgentNewSessionRequest | PermissionAnswerRequest | GetMessagesRequest | HealthCheckRequest;
+export type Request = PingRequest | AuthenticateRequest | ProjectCreateRequest | ProjectTrustRequest | ProjectDeleteRequest | ProjectListRequest | WatchRequest | UnwatchRequest | ProjectJoinRequest | ProjectLeaveRequest | ExecuteRequest | AgentInterruptRequest | AgentKillRequest | AgentNewSessionRequest | PermissionAnswerRequest | GetMessagesRequest | HealthCheckRequest;
 
 /** The reply to a request that worked. `Results` has the payloads. */
 export interface ResultMessage {
@@ -722,6 +735,8 @@ export interface Results {
   project_trust: ProjectResult;
   project_delete: ProjectIdResult;
   project_list: ProjectListResult;
+  watch: ProjectListResult;
+  unwatch: UnwatchResult;
   project_join: ProjectJoinResult;
   project_leave: ProjectIdResult;
   execute: ExecuteResult;
@@ -769,8 +784,24 @@ export interface TextBlock {
   text: string;
 }
 
+/** No `project_changed` comes behind the result; asking again changes nothing. */
+export interface Unwatch {
+}
+
+/** No `project_changed` comes behind the result; asking again changes nothing. */
+export interface UnwatchRequest {
+  type: "unwatch";
+  /** The reply repeats it. */
+  id?: string | null;
+  payload?: Unwatch | null;
+}
+
+/** Nothing more comes of projects that are not joined. */
+export interface UnwatchResult {
+}
+
 /** The payload of an update. */
-export type Update = PromptUpdate | ExecutionQueuedUpdate | ExecutionStartedUpdate | ClaudeUpdate | ClaudeDeltaUpdate | ClaudeTextUpdate | PermissionRequestUpdate | PermissionResolvedUpdate | SessionResetUpdate | ExecutionFinishedUpdate | GapUpdate | FilesChangedUpdate | StatusUpdate | ProjectDeletedUpdate;
+export type Update = PromptUpdate | ExecutionQueuedUpdate | ExecutionStartedUpdate | ClaudeUpdate | ClaudeDeltaUpdate | ClaudeTextUpdate | PermissionRequestUpdate | PermissionResolvedUpdate | SessionResetUpdate | ExecutionFinishedUpdate | GapUpdate | FilesChangedUpdate | StatusUpdate | ProjectChangedUpdate | ProjectDeletedUpdate;
 
 /** An update of a project. */
 export interface UpdateMessage {
@@ -783,6 +814,18 @@ export interface WarmSession {
   project_id: string;
   pid: number;
   memory_bytes: number;
+}
+
+/** From the result on, `project_changed` comes for each project that the key may see. */
+export interface Watch {
+}
+
+/** From the result on, `project_changed` comes for each project that the key may see. */
+export interface WatchRequest {
+  type: "watch";
+  /** The reply repeats it. */
+  id?: string | null;
+  payload?: Watch | null;
 }
 
 /** The greeting: the first message of a connection. */

@@ -76,6 +76,14 @@ class ProjectList(Payload):
     """List the projects that the key may see."""
 
 
+class Watch(Payload):
+    """From the result on, `project_changed` comes for each project that the key may see."""
+
+
+class Unwatch(Payload):
+    """No `project_changed` comes behind the result; asking again changes nothing."""
+
+
 class ProjectJoin(ProjectRequest):
     """Get the updates of a project, from a position or from now on. At most one of `after_seq`,
     `since` and `last` may be given."""
@@ -184,7 +192,7 @@ class Ping:
 # What goes to a project, and what goes elsewhere: the unions that actors match on.
 ToAgent = Execute | AgentInterrupt | AgentKill | AgentNewSession | PermissionAnswer
 ToProject = ProjectJoin | ProjectLeave | ProjectTrust | ToAgent | GetMessages
-ToHub = ProjectCreate | ProjectDelete | ProjectList | HealthCheck
+ToHub = ProjectCreate | ProjectDelete | ProjectList | Watch | Unwatch | HealthCheck
 Body = ToProject | ToHub | Ping | Authenticate
 
 MODELS: dict[str, type[Payload]] = {
@@ -193,6 +201,8 @@ MODELS: dict[str, type[Payload]] = {
     "project_trust": ProjectTrust,
     "project_delete": ProjectDelete,
     "project_list": ProjectList,
+    "watch": Watch,
+    "unwatch": Unwatch,
     "project_join": ProjectJoin,
     "project_leave": ProjectLeave,
     "execute": Execute,

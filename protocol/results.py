@@ -77,6 +77,10 @@ class PermissionAnswerResult(TypedDict):
     permission_id: str
 
 
+class UnwatchResult(TypedDict):
+    """Nothing more comes of projects that are not joined."""
+
+
 class HistoryFacts(LogBounds):
     """What get_messages tells beside the updates."""
 
@@ -104,6 +108,8 @@ RESULTS: dict[str, type[Any]] = {
     "project_trust": ProjectResult,
     "project_delete": ProjectIdResult,
     "project_list": ProjectListResult,
+    "watch": ProjectListResult,
+    "unwatch": UnwatchResult,
     "project_join": ProjectJoinResult,
     "project_leave": ProjectIdResult,
     "execute": ExecuteResult,

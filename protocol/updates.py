@@ -30,6 +30,7 @@ class UpdateType(StrEnum):
     GAP = "gap"
     FILES_CHANGED = "files_changed"
     STATUS = "status"
+    PROJECT_CHANGED = "project_changed"
     PROJECT_DELETED = "project_deleted"
 
 
@@ -198,6 +199,12 @@ class ProjectInfo(Data):
     )
 
 
+class ProjectChanged(Data):
+    """For who watches: what the project is now."""
+
+    project: ProjectInfo
+
+
 class AuthOffer(Data):
     """How to authenticate: `challenge` is part of the text that is to be signed for `namespace`;
     `version` is that of the text."""
@@ -267,5 +274,6 @@ KINDS = {
     UpdateType.GAP: UpdateKind(Gap, is_logged=False),
     UpdateType.FILES_CHANGED: UpdateKind(FilesChanged, is_logged=False),
     UpdateType.STATUS: UpdateKind(StatusChanged, is_logged=False),
+    UpdateType.PROJECT_CHANGED: UpdateKind(ProjectChanged, is_logged=False),
     UpdateType.PROJECT_DELETED: UpdateKind(ProjectDeleted, is_logged=False),
 }

@@ -287,6 +287,7 @@ def make_mistakes(hub: HubProcess, client: Witness) -> None:
 
 def test_every_frame_of_a_session_is_in_the_schema(open_hub: HubProcess, witness: Witness) -> None:
     witness.request("ping", any=[1, None])
+    witness.request("watch")
     run_prompts(open_hub, witness)
     wait_in_queue(witness)
     answer_a_question(witness)
@@ -300,6 +301,7 @@ def test_every_frame_of_a_session_is_in_the_schema(open_hub: HubProcess, witness
     witness.request("project_join", project_id="p", after_seq=0)
     witness.request("project_delete", project_id="p")
     witness.wait_for("project_deleted")
+    witness.request("unwatch")
 
     assert witness.answered == {*MODELS, schema.PING} - {"authenticate"}
     assert witness.update_types == set(UpdateType) - {"gap"}  # see below

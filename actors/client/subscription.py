@@ -76,6 +76,8 @@ class Subscription:
                 self._deliver(batch)
             elif batch.is_final:
                 self._final = batch
+            if batch.is_final:
+                self._take_end()
 
     def closed(self, why: str) -> None:
         self._ended(why)
@@ -93,6 +95,7 @@ class Subscription:
                 self._leave_stream()  # an earlier subscription's; not all of it was sent
                 if self._final is not None:
                     self._deliver(self._final)
+                    self._leave_stream()
             return self.is_live
 
     def abandon_replay(self) -> bool:
@@ -105,10 +108,19 @@ class Subscription:
                 return False
             self.is_live = True
             self._deliver(self._final)
+            self._leave_stream()
             return True
 
     def left(self) -> None:
         with self._outbox.lock:
+            self._leave_stream()
+
+    def _take_end(self) -> None:
+        """Note that this subscription takes the project's end to the client, which may watch, too:
+        it gets the end once (actors/client/watcher.py)."""
+        if self._outbox.ended is not None:
+            self._outbox.ended.add(self.project_id)
+        if self.is_live:
             self._leave_stream()
 
     def _leave_stream(self) -> None:
@@ -128,8 +140,6 @@ class Subscription:
         elif result is WriteResult.OVERFLOW:
             self.is_live = False
             self._overflowed(self.project_id, self.position)
-        if batch.is_final:
-            self._leave_stream()
 
     def _deflated(self, batch: Broadcast, inflater: Inflater) -> bytes | None:
         if batch.deflation is None:

@@ -309,6 +309,8 @@ class Project(Actor):
             self._stop_watching()
 
     def _describe_to_hub(self, message: messages.Describe) -> None:
+        if message.is_watched:  # first: what changes meanwhile is told then
+            self._status.await_change()
         info = self._status.describe()
         self._hub.tell(messages.ProjectDescribed(list_number=message.list_number, info=info))
 
