@@ -2,8 +2,8 @@
 
 The commands run in one bash, so that `cd`, variables and functions hold from block to block. It
 finds `claudehub` and `claude` on the PATH, and `bin/`, `examples/`, `deploy/` and a folder with
-certificates where it starts. A page whose commands do not start a hub finds one that runs, with the
-project `site` of ~/src/site. The ports 8080 and 9000 of the page become a free one.
+certificates where it starts. A page that does not begin with a hub of its own finds one that runs,
+with the project `site` of ~/src/site. The ports 8080 and 9000 of the page become a free one.
 """
 
 import base64
@@ -24,6 +24,8 @@ from tests.harness import MOCK, ROOT
 
 _PORTS = re.compile(r"\b(8080|9000)\b")
 COMMAND_S = 30.0
+# What a page's reader does with the service manager, or Ctrl-C; for a mark `before`.
+STOP = "stop the hub"
 # These run until somebody ends them. The session leaves a hub running, until the next one or the
 # end of the page; it ends the others after their first line.
 _SERVES = re.compile(r"\bclaudehub serve\b")
@@ -107,6 +109,9 @@ class DocumentSession:
     def run(self, command: str, *, fails: bool = False) -> str:
         """Run one command and return what it prints. Raises CommandFailed."""
         command = self.with_own_port(command)
+        if command == STOP:
+            self._end_hub()
+            return ""
         if _SERVES.search(command):
             self._end_hub()
             self._hub, output = self._begin(command, "listening on ")

@@ -71,14 +71,15 @@ def has_commands(page: Path) -> bool:
     return any(fence.is_run and fence.language in RUN for fence in fences(page))
 
 
-def starts_a_hub(page: Path) -> bool:
-    told = [f.text + " ".join(f.marks.get("before", ())) for f in fences(page) if f.is_run]
-    return any(re.search(r"claudehub (serve|demo)\b", text) for text in told)
+def begins_with_a_hub(page: Path) -> bool:
+    """Return True if the page's own first commands start the hub."""
+    first = next(fence for fence in fences(page) if fence.is_run and fence.language in RUN)
+    return re.search(r"claudehub serve\b", first.text) is not None
 
 
 @pytest.fixture
 def page_session(request: pytest.FixtureRequest) -> Iterator[DocumentSession]:
-    session = DocumentSession(with_hub=not starts_a_hub(request.param))
+    session = DocumentSession(with_hub=not begins_with_a_hub(request.param))
     yield session
     session.close()
 
