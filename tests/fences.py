@@ -58,7 +58,7 @@ def fences(page: Path) -> Iterator[Fence]:
             if (mark := _MARK.match(lines[at])) is not None:
                 marks.setdefault(mark[1], []).append(mark[2] or "")
             elif lines[at].strip():
-                marks = {}
+                assert not marks, f"{page}:{at + 1}: a mark must stand right above its block"
             at += 1
             continue
         end = next(n for n in range(at + 1, len(lines)) if lines[n].strip() == "```")
