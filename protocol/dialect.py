@@ -56,7 +56,8 @@ class Broadcast:
     `frames` holds all of them as WebSocket text frames; `kept_frames` leaves out what may be
     dropped. `messages` and `kept_messages` are the same, one by one and without frames, for
     `deflation`; None: send them uncompressed. `last_seq` is the number of the last stored update;
-    None: the batch has none. `is_final`: the project is deleted.
+    None: the batch has none. `is_final`: the project is deleted. `state_frames` holds what is
+    neither stored nor dropped, such as `status`: who still replays gets the newest of it later.
     """
 
     last_seq: int | None
@@ -66,6 +67,7 @@ class Broadcast:
     kept_messages: Sequence[bytes]
     deflation: Deflation | None = None
     is_final: bool = False
+    state_frames: bytes = b""
 
 
 def broadcast(
@@ -77,14 +79,29 @@ def broadcast(
     is_final: bool = False,
 ) -> Broadcast:
     """Return a batch in one dialect."""
-    pairs = dialect.messages(updates)
+    batch = list(updates)
+    pairs = dialect.messages(batch)
     messages = kept_messages = [message for message, _ in pairs]
     all_kept = all([is_kept for _, is_kept in pairs])
     frames = kept_frames = text_frames(messages)
     if not all_kept:
         kept_messages = [message for message, is_kept in pairs if is_kept]
         kept_frames = text_frames(kept_messages)
-    return Broadcast(last_seq, frames, kept_frames, messages, kept_messages, deflation, is_final)
+    state = [
+        (text, is_stored, is_kept)
+        for text, is_stored, is_kept in batch
+        if is_kept and not is_stored
+    ]
+    return Broadcast(
+        last_seq,
+        frames,
+        kept_frames,
+        messages,
+        kept_messages,
+        deflation,
+        is_final,
+        replay_frames(dialect, state) if state else b"",
+    )
 
 
 def replay_frames(dialect: Dialect, updates: Iterable[Update]) -> bytes:

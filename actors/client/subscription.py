@@ -29,6 +29,7 @@ class Subscription:
         "_newest",
         "_outbox",
         "_overflowed",
+        "_state_frames",
         "_wants_ephemeral",
         "dialect",
         "id",
@@ -59,6 +60,7 @@ class Subscription:
         self._newest = 0
         self.is_live = False
         self._final: Broadcast | None = None
+        self._state_frames = b""
 
     @property
     def newest(self) -> int:
@@ -76,6 +78,8 @@ class Subscription:
                 self._deliver(batch)
             elif batch.is_final:
                 self._final = batch
+            elif batch.state_frames:
+                self._state_frames = batch.state_frames
             if batch.is_final:
                 self._take_end()
 
@@ -93,6 +97,9 @@ class Subscription:
             if not self.is_live and self.position >= self._newest:
                 self.is_live = True
                 self._leave_stream()  # an earlier subscription's; not all of it was sent
+                if self._state_frames:
+                    self._outbox.write_locked(self._state_frames, counts=False)
+                    self._state_frames = b""
                 if self._final is not None:
                     self._deliver(self._final)
                     self._leave_stream()

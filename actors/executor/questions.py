@@ -147,8 +147,11 @@ class Remembered:
         match suggestion.get("type"):
             case "addRules" | "replaceRules":
                 named = tuple(_rule(r) for r in _dicts(suggestion.get("rules")))
-                denies = suggestion.get("behavior") == "deny"
-                self.rules += Rules(deny=named) if denies else Rules(allow=named)
+                match suggestion.get("behavior"):
+                    case "allow":
+                        self.rules += Rules(allow=named)
+                    case "deny":
+                        self.rules += Rules(deny=named)
             case "addDirectories":
                 listed = suggestion.get("directories")
                 folders = listed if isinstance(listed, list) else []
