@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from claudehub.cli import standin_agent
 from claudehub.cli.main import main
-from claudehub.cli.render import Renderer
 from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess, WireClient
 from tests.processes import wait_until
 
@@ -244,37 +243,3 @@ def test_the_launcher_becomes_the_server(scratch: Path) -> None:
         assert (hub.data / "lock").read_text().strip() == str(process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(TIMEOUT_S) == 0
-
-
-def test_rendering_does_not_let_output_steer_the_terminal() -> None:
-    shown: list[str] = []
-
-    def echo(text: str, nl: bool = True) -> None:
-        shown.append(text + ("\n" if nl else ""))
-
-    renderer = Renderer(echo)
-    for kind, data in [
-        ("prompt", {"prompt": "hi\x1b[2J"}),
-        ("claude_delta", {"event": {"type": "message_start", "message": {"id": "m"}}}),
-        ("claude_delta", {"event": {"delta": {"type": "text_delta", "text": "par"}}}),
-        ("claude_delta", {"event": {"delta": {"type": "text_delta", "text": "tial\x07"}}}),
-        ("claude", assistant("m", {"type": "text", "text": "partial"})),
-        ("claude", assistant("n", {"type": "text", "text": "whole"})),
-        ("claude", assistant("n", {"type": "tool_use", "name": "Bash", "input": {"a": 1}})),
-        ("claude", {"type": "user"}),
-        ("claude_text", {"text": "raw"}),
-        ("execution_queued", {"position": 2}),
-        ("files_changed", {"paths": ["a", "b"]}),
-        ("gap", {"first_seq": 1, "last_seq": 2}),
-        ("session_reset", {}),
-        ("execution_finished", {"outcome": "error", "duration_ms": 1500, "cost_usd": None}),
-    ]:
-        renderer.show({"update_type": kind, "data": data})
-    assert "".join(shown) == (
-        "> hi[2J\npartial\nwhole\n[Bash: {'a': 1}]\nraw\n[queued, at place 2]\n[changed: a, b]\n"
-        "[1 to 2 cannot be read]\n[session_reset]\n[error in 1.5 s]\n"
-    )
-
-
-def assistant(message_id: str, block: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "assistant", "message": {"id": message_id, "content": [block]}}

@@ -1,5 +1,6 @@
 """What the commands of a client do. Each function returns an exit code."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ import click
 import simplejson
 
 from claudehub.cli.following import answer_permission, follow_execution
-from claudehub.cli.render import Renderer, plain
 from claudehub.cli.trusting import offer_trust
 from claudehub.client.connection import (
     ClientError,
@@ -17,7 +17,11 @@ from claudehub.client.connection import (
     HubClient,
     RequestFailed,
 )
+from claudehub.client.reading import update_of
 from claudehub.client.target import Target
+from claudehub.show.safe_text import plain
+from claudehub.show.screen import screen_of
+from claudehub.show.transcript import Transcript
 
 EXIT_BY_OUTCOME = {
     "success": 0,
@@ -179,4 +183,11 @@ def _project_id(hub: HubClient, project: str) -> str:
 def _shower(as_json: bool) -> Any:
     if as_json:
         return lambda update: click.echo(simplejson.dumps(update))
-    return Renderer(click.echo).show
+    transcript = Transcript(screen_of(sys.stdout))
+
+    def show(update: dict[str, Any]) -> None:
+        transcript.show(update_of(update, None))
+        if update["update_type"] == "permission_request":
+            transcript.close()
+
+    return show

@@ -19,9 +19,11 @@ from typing import Any
 import click
 
 from claudehub.cli import standin_agent
-from claudehub.cli.render import Renderer
 from claudehub.client.connection import ClientError, HubClient
+from claudehub.client.reading import update_of
 from claudehub.client.target import Target
+from claudehub.show.screen import screen_of
+from claudehub.show.transcript import Transcript
 
 PROMPT = "Say hello, and tell me what I am looking at."
 START_TIMEOUT_S = 30.0
@@ -166,10 +168,10 @@ def _stream(url: str, folder: Path) -> tuple[list[Update], list[Update]]:
         hub.request("project_join", project_id="demo")
         watcher = Watcher(url, "demo")
         hub.request("execute", project_id="demo", prompt=PROMPT)
-        renderer = Renderer(click.echo)
+        transcript = Transcript(screen_of(sys.stdout))
         seen = []
         for update in hub.updates(RUN_TIMEOUT_S):
-            renderer.show(update)
+            transcript.show(update_of(update, None))
             seen.append(update)
             if update["update_type"] == "execution_finished":
                 break

@@ -7,8 +7,8 @@ from typing import Any
 import click
 import simplejson
 
-from claudehub.cli.render import plain, shortened
 from claudehub.client.connection import HubClient, RequestFailed
+from claudehub.show.safe_text import plain, shortened
 
 _INPUT_LENGTH = 2_000
 _ANSWERS: dict[str, dict[str, Any]] = {

@@ -13,7 +13,10 @@ import click
 import durationpy
 import simplejson
 
-from claudehub.cli.render import Renderer, local_time, plain
+from claudehub.client.reading import update_of
+from claudehub.show.safe_text import local_time, plain
+from claudehub.show.screen import screen_of
+from claudehub.show.transcript import Transcript
 from protocol import codec
 from protocol.updates import Gap, UpdateType
 from storage.errors import AlreadyLocked, StorageError
@@ -123,7 +126,7 @@ def show_log(
         known = ", ".join(UpdateType)
         raise LogCommandError(f"--type {min(unknown)!r} is none of {known}")
     (log,) = _chosen(data_dir, [name])
-    renderer = Renderer(click.echo, with_time=True)
+    transcript = Transcript(screen_of(sys.stdout), with_time=True)
     wanted = types and [f'"update_type":"{kind}"'.encode() for kind in types]
     try:
         for item in _items(log, start, follow):
@@ -133,9 +136,11 @@ def show_log(
             if as_json:
                 click.echo(payload)
             else:
-                renderer.show(simplejson.loads(payload))
+                transcript.show(update_of(simplejson.loads(payload), None))
     except KeyboardInterrupt:
         return 0
+    finally:
+        transcript.close()
     return 0
 
 

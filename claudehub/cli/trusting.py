@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from claudehub.cli.render import plain
 from claudehub.client.connection import HubClient, RequestFailed
+from claudehub.show.safe_text import plain
 
 
 def offer_trust(hub: HubClient, project: dict[str, Any]) -> None:

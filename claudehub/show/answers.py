@@ -15,6 +15,8 @@ _REMEMBER = ("r", "remember")
 # so that only the letter refuses it.
 _NO = re.compile(r"(?:no|n)(?:[\s,:;.]+(.*))?", re.IGNORECASE | re.DOTALL)
 _REFUSED = re.compile(r"n(?:[\s,:;.]+(.*))?", re.IGNORECASE | re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_NUMBERS = re.compile(r"[0-9]{1,9}(?:[\s,]+[0-9]{1,9})*")
 _QUOTED = re.compile(r'"(.+)"', re.DOTALL)
 
 
@@ -83,17 +85,22 @@ def chosen(asked: Asked, text: str) -> str:
         return quoted[1]
     if same := [o.label for o in asked.options if o.label.lower() == text.lower()]:
         return same[0]
-    parts = [part for part in re.split(r"[\s,]+", text) if part]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if _NUMBERS.fullmatch(text):
+        parts = re.split(r"[\s,]+", text)
     if not parts:
         raise NotUnderstood(f"type {_range(asked)}, or an answer of your own")
-    if not all(part.isascii() and part.isdigit() for part in parts) or not asked.options:
+    numbers = sorted({int(part) for part in parts if _NUMBER.fullmatch(part)})
+    if not numbers or not asked.options:
         return text
-    if len(parts) > 1 and not asked.multiple:
+    own = [part for part in parts if not _NUMBER.fullmatch(part)]
+    if not asked.multiple and len(parts) > 1:
+        if own:
+            return text
         raise NotUnderstood(f"only one choice is possible here: {_range(asked)}")
-    numbers = sorted({int(part) if len(part) < 9 else 0 for part in parts})
     if numbers[0] < 1 or numbers[-1] > len(asked.options):
         raise NotUnderstood(f"the choices are {_range(asked)}; quotes make a number an answer")
-    return ", ".join(asked.options[number - 1].label for number in numbers)
+    return ", ".join([*(asked.options[number - 1].label for number in numbers), *own])
 
 
 def _refusal(found: re.Match[str]) -> Answer:
