@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claudehub.show.answers import Answer, Dialogue, NotUnderstood
+from claudehub.client.answer import Answer
+from claudehub.show.answers import Dialogue, NotUnderstood
 from claudehub.show.questions import Form, Question, question_of
 from tests.shown import request
 from tests.test_safe_text import ANY_TEXT, is_safe
@@ -218,11 +219,3 @@ def test_a_question_may_be_refused_with_a_reason() -> None:
     dialogue = Dialogue(choices(COLOURS, SIZES))
     dialogue.take("1")
     assert dialogue.take("n ask me later") == Answer("deny", "ask me later")
-
-
-def test_an_answer_becomes_the_arguments_of_the_library() -> None:
-    assert Answer("allow").arguments() == {}
-    assert Answer("allow", remember=True).arguments() == {"remember": True}
-    assert Answer("deny", "why").arguments() == {"message": "why"}
-    answers = {"Which?": "A"}
-    assert Answer("allow", answers=answers).arguments() == {"answers": answers}

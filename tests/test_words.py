@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 
+from claudehub.client.lines import ApiRetry, RateLimit
 from claudehub.client.reading import history_gone
 from claudehub.client.updates import (
-    ApiRetry,
     ExecutionFinished,
     FilesChanged,
     HistoryGone,
     PermissionResolved,
-    RateLimit,
     SessionReset,
 )
 from claudehub.show import words

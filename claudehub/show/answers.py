@@ -1,10 +1,8 @@
 """What a person types, as an answer to an agent's question."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
+from claudehub.client.answer import Answer
 from claudehub.show.lines import Line
 from claudehub.show.questions import Asked, Form, Question
 from claudehub.show.safe_text import one_line
@@ -22,22 +20,6 @@ _QUOTED = re.compile(r'"(.+)"', re.DOTALL)
 
 class NotUnderstood(Exception):
     """What was typed is no answer; the text says in one line what would be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer. `message` says why not; `answers` are those of questions with choices."""
-
-    decision: str
-    message: str | None = None
-    answers: Mapping[str, str] | None = field(default=None, hash=False)
-    remember: bool = False
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what `Project.answer` takes by name, besides the decision."""
-        given = {"message": self.message, "answers": self.answers}
-        found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        return found | ({"remember": True} if self.remember else {})
 
 
 class Dialogue:

@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from claudehub.client.lines import ClaudeLine
 from claudehub.client.updates import (
-    ClaudeLine,
     ExecutionFinished,
     PermissionRequest,
     PermissionResolved,

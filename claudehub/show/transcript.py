@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
+from claudehub.client.lines import ApiRetry, ClaudeLine, RateLimit, Result
 from claudehub.client.updates import (
-    ApiRetry,
     ClaudeDelta,
-    ClaudeLine,
     ExecutionFinished,
     ExecutionQueued,
     ExecutionStarted,
@@ -13,8 +12,6 @@ from claudehub.client.updates import (
     PermissionRequest,
     PermissionResolved,
     Prompt,
-    RateLimit,
-    Result,
     Update,
 )
 from claudehub.show import words
