@@ -69,7 +69,7 @@ def deltas(*texts: str, message_id: str = "m", **fields: Any) -> list[Update]:
     """Return the partial output of one text block, from its beginning."""
     pieces = [{"type": "text_delta", "text": text} for text in texts]
     return [
-        delta({"type": "message_start", "message": {"id": message_id}}, **fields),
+        delta({"type": "message_start", "message": {"id": message_id or None}}, **fields),
         delta({"type": "content_block_start", "index": 0}, **fields),
         *(delta({"type": "content_block_delta", "delta": piece}, **fields) for piece in pieces),
     ]

@@ -160,7 +160,7 @@ def test_what_is_no_answer_is_said_in_words(typed: str) -> None:
 
 def test_nothing_is_remembered_where_nothing_is_suggested() -> None:
     dialogue = Dialogue(command())
-    assert dialogue.invitation == "[y]es, [n]o (you may say why): "
+    assert dialogue.invitation == "[y]es, [n]o (you may say why)"
     with pytest.raises(NotUnderstood, match="nothing to remember"):
         dialogue.take("r")
     assert "[r]emember" in Dialogue(command(suggestions=SUGGESTIONS)).invitation

@@ -122,6 +122,10 @@ def test_a_stream_that_begins_in_the_middle_waits_for_the_whole_line() -> None:
     assert shown(piece, said("partial")) == "partial\n"
 
 
+def test_a_stream_whose_message_has_no_id_is_known_by_its_text() -> None:
+    assert shown(*deltas("par", "tial", message_id=""), said("partial")) == "partial\n"
+
+
 def test_several_texts_of_one_message_are_each_shown_once() -> None:
     block = delta({"type": "content_block_start", "index": 1})
     piece = delta({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "two"}})

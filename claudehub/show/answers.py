@@ -42,9 +42,9 @@ class Dialogue:
         if self._left:
             return _choices_invitation(self._left[0])
         if self._question.form is Form.PLAN:
-            return "[y]es, or [n]o and what should change: "
+            return "[y]es, or [n]o and what should change"
         remember = "yes and [r]emember, " if self._question.remember else ""
-        return f"[y]es, {remember}[n]o (you may say why): "
+        return f"[y]es, {remember}[n]o (you may say why)"
 
     def take(self, text: str) -> Answer | None:
         """Take a line; return the answer, or None if another line is needed. Raises
@@ -105,9 +105,9 @@ def _decision(question: Question, text: str) -> Answer:
 
 def _choices_invitation(asked: Asked) -> str:
     if not asked.options:
-        return "your answer, or n to refuse: "
+        return "your answer, or n to refuse"
     several = ", several with commas" if asked.multiple else ""
-    return f"{_range(asked)}{several}; an answer of your own, or n to refuse: "
+    return f"{_range(asked)}{several}; an answer of your own, or n to refuse"
 
 
 def _range(asked: Asked) -> str:

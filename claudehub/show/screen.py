@@ -117,6 +117,15 @@ class Screen:
             self.text(held)
         self._draw()
 
+    def redraw(self) -> None:
+        """Draw the last line again, below lines that were written."""
+        self._draw()
+
+    def paste_marks(self, wanted: bool) -> None:
+        """Let the terminal mark pasted text, so that its line breaks are no Enter."""
+        if self.in_place:
+            self._write("\x1b[?2004h" if wanted else "\x1b[?2004l")
+
     def _above(self, text: str) -> None:
         if text:
             erase, self._shown = (_ERASE_LINE if self._shown else ""), ""

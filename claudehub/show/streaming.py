@@ -37,14 +37,13 @@ class Streaming:
     def rest(self, message_id: str | None, text: str) -> str | None:
         """Take the whole text of a block; return what has not been shown of it, or None if the
         pieces shown are no beginning of it, so that it must be shown anew."""
-        is_same = self._text and message_id == self._message_id
-        streamed, self._text = self._text if is_same else "", ""
+        streamed, self._text = self._text if self.has_begun(message_id) else "", ""
         self._is_open = False
         return text.removeprefix(streamed) if text.startswith(streamed) else None
 
     def has_begun(self, message_id: str | None) -> bool:
         """Return whether pieces of this message's present text have been shown."""
-        return bool(self._text) and message_id == self._message_id
+        return bool(self._text) and self._message_id in (None, message_id)
 
     def _begin(self, message_id: str | None) -> None:
         self._message_id, self._is_open, self._text = message_id, True, ""
