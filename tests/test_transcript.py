@@ -23,6 +23,7 @@ from tests.shown import (
     update,
     use,
 )
+from tests.test_questions import COLOURS
 from tests.test_safe_text import ANY_TEXT, is_safe
 from tests.test_tool_lines import JSON, KNOWN_TOOLS
 
@@ -73,8 +74,36 @@ def test_a_refused_tool_says_what_it_was_told() -> None:
     asked = request("Bash", {"command": "touch x"}, tool_use_id="t")
     text = shown(use("Bash", {"command": "touch x"}), asked, resolved("phone", "deny"), refusal)
     assert text == (
-        "? $ touch x (waits for an answer)\n  claudehub answer site p1 allow\n"
+        "? $ touch x (waits for an answer)\n  `claudehub answer site p1 allow` (or deny) answers\n"
         "· answered by phone: deny\n⊘ $ touch x (denied)\n    not now\n"
+    )
+
+
+def test_a_question_and_its_answer_are_both_shown() -> None:
+    given = {"questions": [COLOURS]}
+    told = 'Your questions have been answered: "Which colour?"="Blue".'
+    assert shown(
+        use("AskUserQuestion", given),
+        request("AskUserQuestion", given, tool_use_id="t"),
+        resolved("phone", second=8),
+        outcome_of(told, second=8),
+    ) == (
+        "? AskUserQuestion Which colour? (waits for an answer)\n    Which colour?\n"
+        "    1. Red: warm\n    2. Blue: cold\n    3. No colour\n"
+        "  `claudehub answer site p1 --choose 'Which colour?=Red'` answers\n"
+        f"· answered by phone: allow\n✓ AskUserQuestion Which colour? (0 s)\n    {told}\n"
+    )
+
+
+def test_a_plan_is_shown_where_it_waits() -> None:
+    text = shown(
+        use("ExitPlanMode", {"plan": "# Plan\n1. go"}),
+        request("ExitPlanMode", {"plan": "# Plan\n1. go"}, tool_use_id="t"),
+        outcome_of("approved", second=3),
+    )
+    assert text == (
+        "? ExitPlanMode (waits for an answer)\n    # Plan\n    1. go\n"
+        "  `claudehub answer site p1 allow` (or deny) answers\n✓ ExitPlanMode (3 s)\n"
     )
 
 

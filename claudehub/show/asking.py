@@ -1,7 +1,6 @@
 """Questions of the agent on a terminal: each appears once, and goes away when somebody else has
 answered it."""
 
-import shlex
 import termios
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,8 +19,8 @@ from claudehub.show.answers import Dialogue, NotUnderstood
 from claudehub.show.keyboard import Keyboard
 from claudehub.show.line_editor import Left, LineEditor
 from claudehub.show.lines import Line, folded
-from claudehub.show.questions import Form, Option, Question, question_of
-from claudehub.show.safe_text import one_line, plain, shortened, tail
+from claudehub.show.questions import Question, answering_command, question_of
+from claudehub.show.safe_text import one_line, shortened, tail
 from claudehub.show.screen import STYLES, Screen, Style
 from claudehub.show.tools import summary_of
 
@@ -100,7 +99,7 @@ class Asking:
         """Say why an answer did not count."""
         if not isinstance(error, RequestRefused) or not is_too_late(error):
             self._note(f"the answer was not taken: {one_line(str(error))}", Style.RED)
-            self._note(_commands(question_of(request)))
+            self._note(answering_command(question_of(request)))
         elif (by := error.details.get("by")) is not None:
             decision = error.details.get("decision")
             self._note(one_line(f"{by} was faster: {decision}"), Style.YELLOW)
@@ -142,7 +141,7 @@ class Asking:
                 self._left[request.permission_id] = request
                 for asked in question.asked:
                     self._show(asked.lines)
-                self._note(_commands(question))
+                self._note(answering_command(question))
                 continue
             is_folded = shown != list(question.body)
             self._open = _Open(request, question, Dialogue(question), is_folded)
@@ -183,7 +182,7 @@ class Asking:
     def _leave(self, current: _Open) -> None:
         self._end_question()
         self._left[current.request.permission_id] = current.request
-        self._note(f"left to others; {_commands(current.question)}")
+        self._note(f"left to others; {answering_command(current.question)}")
         self._ask_next()
 
     def _end_question(self) -> None:
@@ -256,19 +255,3 @@ class Asking:
 
 def _cut(text: str) -> str:
     return shortened(text, _BODY_LINE_LENGTH)
-
-
-def _commands(question: Question) -> str:
-    """Return the command that answers, for another terminal."""
-    command = f"claudehub answer {question.project_id} {question.permission_id}"
-    if question.form is not Form.CHOICES:
-        return f"`{command} allow` (or deny) answers"
-    choices = " ".join(
-        f"--choose {shlex.quote(one_line(plain(f'{asked.text}={_example(asked.options)}')))}"
-        for asked in question.asked
-    )
-    return f"`{command} {choices}` answers"
-
-
-def _example(options: Sequence[Option]) -> str:
-    return options[0].label if options else "…"

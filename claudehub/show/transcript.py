@@ -18,6 +18,7 @@ from claudehub.show import words
 from claudehub.show.calls import State, ToolCall, ToolCalls
 from claudehub.show.lines import Kind, folded, lines_of
 from claudehub.show.notes import Note, note_of, note_of_line
+from claudehub.show.questions import Form, answering_command, question_of
 from claudehub.show.safe_text import local_time, one_line, plain, shortened
 from claudehub.show.screen import STYLES, Piece, Screen, Style
 from claudehub.show.streaming import Streaming
@@ -25,6 +26,7 @@ from claudehub.show.tools import summary_of
 
 _PROMPT_LINES = 20
 _RESULT_LINES = 6
+_QUESTION_LINES = 20
 _STDERR_LINES = 10
 _LINE_LENGTH = 400
 _SIGNS = {
@@ -117,10 +119,17 @@ class Transcript:
             self._note(Note(f"begins: {waited}"))
 
     def _asks(self, update: PermissionRequest) -> None:
+        """Show a question that is answered elsewhere: a plan and choices with their text, since no
+        other line has it."""
+        question = question_of(update)
         summary = summary_of(update.tool, update.input)
         self._entry((Style.YELLOW, "? "), f"{summary}", (Style.DIM, f" ({State.WAITING})"))
-        command = f"claudehub answer {update.project_id} {update.permission_id} allow"
-        self._screen.line((Style.DIM, f"  {command}"))
+        if question.form in (Form.PLAN, Form.CHOICES):
+            asked = [line for each in question.asked for line in each.lines]
+            for line in folded([*question.body, *asked], _QUESTION_LINES):
+                text = shortened(str(line), _LINE_LENGTH)
+                self._screen.line((STYLES.get(line.kind, Style.NORMAL), f"    {text}"))
+        self._screen.line((Style.DIM, f"  {answering_command(question)}"))
 
     def _finished(self, update: ExecutionFinished) -> None:
         self._prompts.pop(update.execution_id, None)
@@ -207,12 +216,14 @@ class Transcript:
     def _ended(self, call: ToolCall) -> None:
         sign = _SIGNS.get(call.state, (Style.NORMAL, "  "))
         indent = "  " if call.parent else ""
-        summary = shortened(f"{call.summary.detail}", _LINE_LENGTH)
+        summary = shortened(call.summary.detail, _LINE_LENGTH)
         time = words.duration(call.took_s) if call.took_s is not None else ""
         state = time if call.state is State.DONE else call.words
         behind = (Style.DIM, f" ({state})") if state else ""
-        self._entry(indent, sign, (Style.BOLD, call.summary.verb), f" {summary}", behind)
-        if call.state in (State.FAILED, State.DENIED) and call.result.strip():
+        between = " " if summary else ""
+        self._entry(indent, sign, (Style.BOLD, call.summary.verb), between + summary, behind)
+        is_telling = call.state in (State.FAILED, State.DENIED) or call.tool == "AskUserQuestion"
+        if is_telling and call.result.strip():
             self._folded(call.result, _RESULT_LINES if call.state is State.FAILED else 2)
 
     # -- the screen -----------------------------------------------------------------------------
