@@ -24,6 +24,11 @@ class Inbox(Generic[_Event]):
     def fileno(self) -> int:
         return self._read_end
 
+    @property
+    def wake_fd(self) -> int:
+        """Return the descriptor that wakes the selector when something is written to it."""
+        return self._write_end
+
     def put(self, event: _Event) -> bool:
         """Add an event when there is room. Return False if nobody will take it."""
         with self._changed:
@@ -34,11 +39,6 @@ class Inbox(Generic[_Event]):
         """Add an event at once: for threads that must not wait."""
         with self._changed:
             self._add(event)
-
-    def wake(self) -> None:
-        """Wake the selector, also from a signal handler."""
-        with suppress(BlockingIOError):  # it is full of such wakes
-            os.write(self._write_end, b"\0")
 
     def take(self) -> list[_Event]:
         """Return what is there."""
@@ -65,5 +65,6 @@ class Inbox(Generic[_Event]):
             return False
         self._events.append(event)
         if len(self._events) == 1:
-            self.wake()
+            with suppress(BlockingIOError):  # it is full of such wakes
+                os.write(self._write_end, b"\0")
         return True

@@ -119,9 +119,11 @@ class LiveRun:
         finally:
             if watched is not None:
                 selector.unregister(watched)
+        # The inbox is emptied first: a signal that comes later wakes the next turn.
+        events = self._inbox.take()
         while self._signals:
             self._signalled(self._signals.pop(0))
-        for event in self._inbox.take():
+        for event in events:
             self._take(event)
         if watched in ready and self._asking.is_asking:
             self._asking.typed()
@@ -154,18 +156,21 @@ class LiveRun:
     def _handlers(self) -> Iterator[None]:
         """Let signals wake the loop. One that is ignored, as in a shell's background, stays so."""
         before: dict[int, Any] = {}
+        # The interpreter wakes the selector by itself, since a signal just before the wait would
+        # not end it: its handler runs later.
+        wakes = signal.set_wakeup_fd(self._inbox.wake_fd, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, self._on_signal)
         try:
             yield
         finally:
+            signal.set_wakeup_fd(wakes)
             for changed, handler in before.items():
                 signal.signal(changed, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
-        self._inbox.wake()
 
     def _signalled(self, number: int) -> None:
         if number == signal.SIGTERM:
