@@ -66,6 +66,7 @@ function receive({ type, id, payload }) {
 function welcome({ auth, heartbeat_seconds }) {
   if (auth) end(1, "this hub wants an SSH key, and this client has none: use the hub's Unix socket");
   [isReady, openedAt, heartbeat_ms] = [true, Date.now(), 1000 * heartbeat_seconds];
+  hear();
   join();
   pending.forEach(send);
 }
