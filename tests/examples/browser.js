@@ -18,6 +18,7 @@ export const DESKTOP = { viewport: { width: 1280, height: 800 } };
 
 export async function serve() {
   const server = createServer((request, response) => {
+    if (request.url === "/empty.html") return response.writeHead(200, { "content-type": "text/html" }).end("<title>empty</title>");
     const path = join(ROOT, "examples", new URL(request.url, "http://x").pathname);
     if (!existsSync(path) || !(extname(path) in TYPES)) return response.writeHead(404).end();
     response.writeHead(200, { "content-type": TYPES[extname(path)] });

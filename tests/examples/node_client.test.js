@@ -7,9 +7,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, it } from "node:test";
-import { WebSocketServer } from "ws";
 
 import { Hub, ROOT, until } from "./hub.js";
+import { pretend } from "./pretended_hub.js";
 import { Proxy } from "./proxy.js";
 
 const PROGRAM = join(ROOT, "examples/node-client/client.js");
@@ -185,23 +185,6 @@ describe("node-client", () => {
     assert.deepEqual(seqs, seqs.map((_, index) => index + 1));
   });
 });
-
-/** A made-up hub: what it does with each connection is the test's choice. */
-async function pretend(t, take, welcome = {}) {
-  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
-  await once(server, "listening");
-  const connectedAt = [];
-  server.on("connection", (socket) => {
-    connectedAt.push(Date.now());
-    socket.send(JSON.stringify({ type: "welcome", payload: { heartbeat_seconds: 30, auth: null, ...welcome } }));
-    take(socket, connectedAt.length);
-  });
-  t.after(() => {
-    server.clients.forEach((socket) => socket.terminate());
-    server.close();
-  });
-  return { url: `ws://127.0.0.1:${server.address().port}`, connectedAt };
-}
 
 describe("node-client and the reason for a drop", () => {
   for (const code of [1001, 1013]) {
