@@ -1,4 +1,5 @@
 // Pictures of examples/page/ with a scripted agent: pictures.js FOLDER. Two sizes, light and dark.
+// Four of them are in docs/pictures/.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +15,7 @@ const browser = await launch();
 let me = null;
 try {
   await furnish();
-  for (const [size, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })) {
+  for (const [size, options] of Object.entries({ phone: { ...PHONE, deviceScaleFactor: 1.5 }, desktop: DESKTOP })) {
     for (const colorScheme of ["light", "dark"]) await take(`${size}-${colorScheme}`, { ...options, colorScheme });
   }
 } finally {
