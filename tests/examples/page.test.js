@@ -314,6 +314,9 @@ for (const [size, options] of Object.entries({ phone: PHONE, desktop: DESKTOP })
       await shows(page, "#why", "Nothing answers at ws://127.0.0.1:9");
       await connect(page, "ftp://hub.example");
       await shows(page, "#why", "That is not the address of a hub");
+      const locked = await pretend(t, () => {}, { auth: { method: "ssh" } });
+      await connect(page, locked.url);
+      await shows(page, "#why", "this hub wants an SSH key");
       await connect(page, mock.url.replace("ws://", ""));
       await page.waitForSelector("#projects a");
       await page.reload();
