@@ -102,7 +102,7 @@ class Transcript:
                 self._note(note_of(update))
 
     def _prompt(self, update: Prompt) -> None:
-        lines = folded(lines_of(Kind.TEXT, plain(update.text)), _PROMPT_LINES)
+        lines = folded(lines_of(Kind.TEXT, plain(update.text).rstrip()), _PROMPT_LINES)
         text = "\n  ".join(line.text for line in lines)
         user = f"  ({one_line(update.user)})" if update.user else ""
         self._entry((Style.BOLD, f"> {text}"), (Style.DIM, user))
