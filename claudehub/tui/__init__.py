@@ -1,0 +1,1 @@
+"""The live terminal views: one project (`attach`), and all of them (`watch`)."""
