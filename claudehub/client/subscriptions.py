@@ -1,0 +1,186 @@
+"""All readers of one session: which projects are joined, and what is to be joined again."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from claudehub.client.calls import Call
+from claudehub.client.errors import HubError, RequestRefused
+from claudehub.client.position import Position
+from claudehub.client.reading import history_gone, update_of
+from claudehub.client.streams import Stream, Subscription, WatchStream
+
+# Each answer of `history_gone` moves a reader to where the log begins. A hub whose log goes on
+# disappearing is given up.
+GONE_IN_A_ROW_MAX = 10
+
+
+class Subscriptions:
+    """Keep what the hub sends to this connection equal to what the readers want.
+
+    `send` sends a request if there is a connection.
+    """
+
+    def __init__(self, send: Callable[[Call], None]) -> None:
+        self._send = send
+        self._projects: dict[str, Subscription] = {}
+        self._watchers: list[WatchStream] = []
+        self._own: set[Call] = set()
+        self._is_open = False
+        self._is_watching = False
+
+    def add(self, stream: Stream) -> None:
+        """Begin to read a project. If the reader's position is no longer there, it gets a
+        HistoryGone."""
+        project = self._projects.setdefault(stream.project_id, Subscription(stream.project_id))
+        project.streams.append(stream)
+        stream.on_room = lambda: self._settle(project)
+        self._settle(project)
+
+    def remove(self, stream: Stream) -> None:
+        """End a reader; without any, the project is left."""
+        stream.end()
+        project = self._projects.get(stream.project_id)
+        if project is not None and stream in project.streams:
+            project.streams.remove(stream)
+            self._settle(project)
+
+    def watch(self, watcher: WatchStream) -> None:
+        self._watchers.append(watcher)
+        # A second one asks again: it needs the present state of all projects.
+        self._watch()
+
+    def unwatch(self, watcher: WatchStream) -> None:
+        watcher.end()
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+            if not self._watchers and self._is_watching:
+                self._is_watching = False
+                self._ask(Call("unwatch"), lambda call: None)
+
+    def opened(self) -> None:
+        """There is a connection: join everything again."""
+        self._is_open = True
+        if self._watchers:
+            self._watch()
+        for project in tuple(self._projects.values()):
+            self._settle(project)
+
+    def lost(self) -> None:
+        self._is_open = self._is_watching = False
+        self._own.clear()
+        for project in self._projects.values():
+            project.left()
+
+    def forgets(self, call: Call) -> bool:
+        """Return True for a request of this class: the next connection begins anew."""
+        return call in self._own
+
+    def end(self, error: HubError | None) -> None:
+        self._is_open = False
+        for project in tuple(self._projects.values()):
+            project.end(error)
+        for watcher in self._watchers:
+            watcher.end(error)
+        self._projects.clear()
+        self._watchers.clear()
+
+    def receive(self, raw: Mapping[str, Any], size_bytes: int) -> bool:
+        """Give an update to its readers. Return False if the hub has left one out."""
+        kind, project_id = raw["update_type"], raw["project_id"]
+        if self._watchers and kind in ("project_changed", "project_deleted"):
+            for watcher in self._watchers:
+                watcher.offer(update_of(raw, None))
+        project = self._projects.get(project_id)
+        if project is None or kind == "project_changed":
+            return True
+        is_whole = project.receive(raw, size_bytes)
+        if kind == "project_deleted":
+            del self._projects[project_id]
+            project.end()
+        elif any(stream.is_paused for stream in project.streams):
+            self._settle(project)
+        return is_whole
+
+    def _settle(self, project: Subscription) -> None:
+        """Join or leave a project if its readers need it."""
+        if not self._is_open or self._projects.get(project.project_id) is not project:
+            return
+        behind = project.furthest_behind()
+        if behind is None:
+            if project.position is not None or project.is_joining:
+                project.left()
+                self._ask(Call("project_leave", project_id=project.project_id), lambda call: None)
+            if not project.streams:
+                del self._projects[project.project_id]
+        elif project.needs_join():
+            self._join(project, behind.position)
+
+    def _join(self, project: Subscription, position: Position) -> None:
+        ephemeral = any(stream.ephemeral for stream in project.active())
+        project.is_joining = True
+
+        def joined(call: Call) -> None:
+            if call.result is not None:
+                project.joined(Position(call.result["log_id"], position.seq), ephemeral)
+                self._settle(project)
+            elif call.error is not None:
+                project.is_joining = False
+                self._not_joined(project, call.error)
+
+        self._ask(
+            Call(
+                "project_join",
+                project_id=project.project_id,
+                after_seq=position.seq,
+                log_id=position.log_id or None,
+                ephemeral=ephemeral,
+            ),
+            joined,
+        )
+
+    def _not_joined(self, project: Subscription, error: HubError) -> None:
+        if not isinstance(error, RequestRefused) or error.code != "history_gone":
+            self._projects.pop(project.project_id, None)
+            project.end(error)
+            return
+        log_id, last_seq = error.details["log_id"], error.details["last_seq"]
+        first_seq = error.details["first_seq"]
+        project.gone_in_a_row += 1
+        for stream in project.active():
+            place = stream.position
+            is_here = place.log_id in ("", log_id) and first_seq - 1 <= place.seq <= last_seq
+            if not is_here:
+                stream.moved(history_gone(project.project_id, error.details))
+        if project.gone_in_a_row > GONE_IN_A_ROW_MAX:
+            self._projects.pop(project.project_id, None)
+            project.end(error)
+        else:
+            self._settle(project)
+
+    def _watch(self) -> None:
+        if not self._is_open:
+            return
+        self._is_watching = True
+
+        def watching(call: Call) -> None:
+            if call.result is not None:
+                for watcher in self._watchers:
+                    watcher.begin(call.result["projects"])
+            elif call.error is not None:
+                for watcher in self._watchers:
+                    watcher.end(call.error)
+                self._watchers.clear()
+
+        self._ask(Call("watch"), watching)
+
+    def _ask(self, call: Call, then: Callable[[Call], None]) -> None:
+        """Send a request that belongs to this connection alone."""
+
+        def ended() -> None:
+            if call in self._own:  # else the connection is another one
+                self._own.discard(call)
+                then(call)
+
+        call.on_end = ended
+        self._own.add(call)
+        self._send(call)

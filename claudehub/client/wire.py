@@ -1,0 +1,147 @@
+"""One WebSocket connection, without a socket: bytes in, messages out, and the reverse.
+
+`websockets` speaks RFC 6455; this module puts its frames together to JSON messages.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import simplejson
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.typing import Subprotocol
+
+from claudehub.client.address import Address
+from claudehub.client.errors import ConnectFailed, Failure
+from protocol import PROTOCOL_VERSION
+
+SUBPROTOCOL = Subprotocol(f"claudehub.v{PROTOCOL_VERSION}")
+# Until the hub has said how large its messages may be.
+GREETING_BYTES_MAX = 1024 * 1024
+BODY_CHARACTERS_SHOWN = 200
+_TLS_RECORD = b"\x15\x03"  # the beginning of an alert (RFC 8446, section 5.1)
+
+_decode = simplejson.JSONDecoder().decode
+
+
+class Wire:
+    """A connection from its handshake to its end."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        deflate = [] if address.is_local else [ClientPerMessageDeflateFactory()]
+        self._protocol = ClientProtocol(
+            address.uri,
+            extensions=deflate,
+            subprotocols=[SUBPROTOCOL],
+            max_size=GREETING_BYTES_MAX,
+        )
+        self._protocol.send_request(self._protocol.connect())
+        self._parts: list[bytes] = []
+        self._first = b""
+
+    @property
+    def close_code(self) -> int | None:
+        """Return the code with which the hub closed the connection, if it said one."""
+        received = self._protocol.close_rcvd
+        return received.code if received is not None else None
+
+    @property
+    def why_closed(self) -> str:
+        received = self._protocol.close_rcvd
+        if received is None:
+            return str(self._protocol.parser_exc or "the connection was cut")
+        return f"the hub closed it: {received.code} {received.reason}".strip()
+
+    @property
+    def is_ending(self) -> bool:
+        """Return True if no message will come any more."""
+        return self._protocol.state is not State.OPEN and (
+            self._protocol.state is not State.CONNECTING or self._protocol.eof_sent
+        )
+
+    def allow(self, message_bytes: int) -> None:
+        """Take messages up to that size: the largest that the hub says it sends."""
+        self._protocol.max_message_size = message_bytes
+
+    def receive(self, data: bytes) -> Iterator[tuple[dict[str, Any], int]]:
+        """Take bytes from the network, and yield the messages that they complete, with the size of
+        each. No bytes are the end. Raises ConnectFailed if the other side refuses the handshake or
+        is no hub, and ValueError for what is no JSON."""
+        if len(self._first) < len(_TLS_RECORD):
+            self._first += data[:2]
+        if data:
+            self._protocol.receive_data(data)
+        else:
+            self._protocol.receive_eof()
+        if self._protocol.handshake_exc is not None:
+            raise self._refused(self._protocol.handshake_exc)
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and (text := self._text(event)) is not None:
+                message = _decode(text.decode("utf-8"))
+                if not isinstance(message, dict):
+                    raise ValueError("a message is no JSON object")
+                yield message, len(text)
+        if not data and self._protocol.state is State.CONNECTING:
+            raise self._refused(None)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        self._protocol.send_text(simplejson.dumps(message).encode())
+
+    def close(self) -> None:
+        """Say that this client goes, if the connection is open."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(1000)
+
+    def data_to_send(self) -> bytes:
+        return b"".join(self._protocol.data_to_send())
+
+    def _text(self, frame: Frame) -> bytes | None:
+        """Return a whole message; None for a part of one, and for other frames."""
+        if frame.opcode not in (Opcode.TEXT, Opcode.CONT):
+            return None
+        data = bytes(frame.data)
+        if frame.fin and not self._parts:
+            return data
+        self._parts.append(data)
+        if not frame.fin:
+            return None
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
+
+    def _refused(self, error: Exception | None) -> ConnectFailed:
+        """Tell a hub that refuses from something that is no hub."""
+        url = self._address.url
+        if self._first == _TLS_RECORD:
+            secure = url.replace("ws://", "wss://", 1)
+            return ConnectFailed(Failure.TLS_EXPECTED, f"{url} speaks TLS; try {secure}")
+        if isinstance(error, InvalidStatus):
+            return _status_refused(url, error.response)
+        if error is None or isinstance(error, InvalidMessage):
+            return ConnectFailed(
+                Failure.NOT_A_HUB,
+                f"{url} does not answer as a hub: it closed the connection, or speaks another "
+                "protocol (a hub with TLS is reached by wss://)",
+            )
+        assert isinstance(error, InvalidHandshake), error
+        return ConnectFailed(Failure.NOT_A_HUB, f"{url} does not answer as a hub: {error}")
+
+
+def _status_refused(url: str, response: Response) -> ConnectFailed:
+    body = bytes(response.body or b"").decode("utf-8", "replace").strip()
+    said = body.splitlines()[0][:BODY_CHARACTERS_SHOWN] if body else response.reason_phrase
+    # The hub's own answers begin in plain text; those of other servers are pages.
+    is_page = "html" in str(response.headers.get("Content-Type", ""))
+    if response.status_code == 503 and not is_page:
+        return ConnectFailed(Failure.FULL, f"{url} takes no more connections now: {said}")
+    if response.status_code in (400, 403) and not is_page:
+        return ConnectFailed(Failure.REFUSED, f"{url} refused the connection: {said}")
+    return ConnectFailed(
+        Failure.NOT_A_HUB,
+        f"{url} is no hub, or its path is wrong: HTTP {response.status_code} {said}",
+    )

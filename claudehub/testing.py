@@ -1,0 +1,1 @@
+"""A hub for the tests of programs that use this library."""
