@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from claudehub.cli import commands
+from claudehub.cli.attach_cli import attach, watch
 from claudehub.cli.audit_cli import audit
 from claudehub.cli.log_cli import log
 from claudehub.client.connection import ClientError
@@ -240,6 +241,8 @@ def answer(
 
 main.add_command(log)
 main.add_command(audit)
+main.add_command(attach)
+main.add_command(watch)
 
 
 @main.command()

@@ -2,15 +2,14 @@
 
 from datetime import datetime
 
+from claudehub.client.lines import ApiRetry, RateLimit
 from claudehub.client.updates import (
-    ApiRetry,
     ExecutionFinished,
     FilesChanged,
     Gap,
     HistoryGone,
     JsonObject,
     PermissionResolved,
-    RateLimit,
     SessionReset,
 )
 from claudehub.show.safe_text import one_line, string

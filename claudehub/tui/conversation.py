@@ -4,9 +4,9 @@ from bisect import bisect_left
 from collections.abc import Callable
 from itertools import islice
 
+from claudehub.client.line_reading import text_of as text_of_blocks
+from claudehub.client.lines import ApiRetry, ClaudeLine, RateLimit
 from claudehub.client.updates import (
-    ApiRetry,
-    ClaudeLine,
     ExecutionFinished,
     ExecutionQueued,
     ExecutionStarted,
@@ -18,13 +18,11 @@ from claudehub.client.updates import (
     PermissionResolved,
     ProjectDeleted,
     Prompt,
-    RateLimit,
     SessionReset,
     Update,
 )
 from claudehub.show import words
 from claudehub.show.safe_text import string
-from claudehub.client.reading import text_of as text_of_blocks
 from claudehub.tui.entries import (
     EndEntry,
     Entry,
@@ -69,7 +67,7 @@ class Conversation:
 
     def drop_before(self, seq: int) -> None:
         """Forget the entries that began before that number."""
-        count = bisect_left(self.entries, (seq, 0), key=lambda entry: entry.order)
+        count = bisect_left(self.entries, (float(seq), 0), key=lambda entry: entry.order)
         for gone in self.entries[:count]:
             if isinstance(gone, ToolEntry):
                 self._tools.pop(gone.tool_use_id or "", None)

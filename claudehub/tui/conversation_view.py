@@ -35,7 +35,7 @@ class ConversationView(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "select(-1)", "previous"),
         Binding("down,j", "select(1)", "next"),
-        Binding("enter,space", "toggle", "unfold"),
+        Binding("enter,space", "unfold", "unfold"),
         Binding("home,g", "start", "oldest"),
         Binding("end,G", "end", "latest"),
         Binding("y", "copy", "copy"),
@@ -207,7 +207,7 @@ class ConversationView(Widget, can_focus=True):
         at = event.y - (self.size.height - len(rows))
         if 0 <= at < len(rows):
             self.selected = self.viewport.entries[rows[at][0]].order
-            self.action_toggle()
+            self.action_unfold()
 
     def action_select(self, step: int) -> None:
         """Select the entry above or below, and scroll to it."""
@@ -233,7 +233,7 @@ class ConversationView(Widget, can_focus=True):
                 return
             self.viewport.scroll(step)
 
-    def action_toggle(self) -> None:
+    def action_unfold(self) -> None:
         if self.selected is not None:
             self.unfold(self.selected, not self._is_open(self.selected))
 

@@ -1,6 +1,6 @@
 """Bring a project's updates into a transcript: what comes live, and pages on demand."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from claudehub.aio import Project
 from claudehub.client.updates import Update
@@ -11,7 +11,7 @@ from claudehub.tui.transcript import Transcript
 
 # What is loaded at the beginning, and with each page.
 FIRST_UPDATES = 300
-PAGE_UPDATES = 300
+PAGE_UPDATES = 500
 # How often a search through the past says how far it is.
 SEARCHED_AT_ONCE = 500
 
@@ -58,15 +58,7 @@ class Feed:
         transcript = self.transcript
         if transcript.is_live or self._is_loading:
             return False
-        page: list[Update] = []
-        self._is_loading = True
-        try:
-            async for update in self.project.history(after=transcript.last_seq):
-                page.append(update)
-                if len(page) >= PAGE_UPDATES:
-                    break
-        finally:
-            self._is_loading = False
+        page = await self._taken(self.project.history(after=transcript.last_seq))
         transcript.newer(page)
         self.is_at_start = False
         return bool(page)
@@ -86,19 +78,23 @@ class Feed:
         self.is_at_start = False
         await self.load_newer()
 
-
     async def _page(self, before: int | None) -> list[Update]:
         """Return a page that ends before that number, oldest first."""
+        stored = self.project.history(before=before, newest_first=True)
+        return (await self._taken(stored))[::-1]
+
+    async def _taken(self, stored: AsyncIterator[Update]) -> list[Update]:
+        """Return the next page of updates."""
         page: list[Update] = []
         self._is_loading = True
         try:
-            async for update in self.project.history(before=before, newest_first=True):
+            async for update in stored:
                 page.append(update)
                 if len(page) >= PAGE_UPDATES:
                     break
         finally:
             self._is_loading = False
-        return page[::-1]
+        return page
 
 
 class PastSearch:
@@ -109,9 +105,7 @@ class PastSearch:
         self._needle = needle
         self.searched = 0
         self.reached = ""
-        self._updates = feed.project.history(
-            before=feed.transcript.first_seq, newest_first=True
-        )
+        self._updates = feed.project.history(before=feed.transcript.first_seq, newest_first=True)
 
     async def step(self) -> int | None:
         """Search some more; return the number of the update that was found, or None. Raises

@@ -16,16 +16,12 @@ def contains(entry: Entry, needle: str) -> bool:
     return needle.casefold() in plain(text_of(entry)).casefold()
 
 
-def next_hit(
-    entries: Sequence[Entry], needle: str, start: Order | None, step: int
-) -> Order | None:
+def next_hit(entries: Sequence[Entry], needle: str, start: Order | None, step: int) -> Order | None:
     """Return the next entry with the needle from `start` on, without that one; without a start,
     from the end. A step of -1 goes back in time."""
     ordered: Iterable[Entry] = reversed(entries) if step < 0 else entries
     for entry in ordered:
-        is_behind = start is None or (
-            entry.order < start if step < 0 else entry.order > start
-        )
+        is_behind = start is None or (entry.order < start if step < 0 else entry.order > start)
         if is_behind and contains(entry, needle):
             return entry.order
     return None

@@ -113,7 +113,7 @@ def _prompt(entry: PromptEntry, look: Look) -> list[Strip]:
         who = f"waits at place {entry.place} · {who}"
     right = line_of((who, styles.WARNING if entry.place is not None else styles.DIM))
     strips = _fold(wrapped(entry.text, look.width - 2, styles.BOLD), look, PROMPT_LINES_FOLDED)
-    strips = indented(strips, line_of(("❯ ", styles.PROMPT)), _MARGIN)
+    strips = indented(strips, line_of((styles.PROMPT_SIGN, styles.PROMPT)), _MARGIN)
     if strips[0].cell_length + right.cell_length < look.width:
         strips[0] = right_aligned(strips[0], right, look.width)
     else:
@@ -122,9 +122,7 @@ def _prompt(entry: PromptEntry, look: Look) -> list[Strip]:
 
 
 def _thinking(entry: ThinkingEntry, look: Look) -> list[Strip]:
-    strips = _fold(
-        wrapped(entry.text, look.width - 2, styles.THOUGHT), look, THOUGHT_LINES_FOLDED
-    )
+    strips = _fold(wrapped(entry.text, look.width - 2, styles.THOUGHT), look, THOUGHT_LINES_FOLDED)
     return indented(strips, line_of(("∴ ", styles.DIM)), _MARGIN)
 
 

@@ -1,6 +1,7 @@
 """The answer that is being written: pieces of partial output, until the whole line comes."""
 
-from claudehub.client.updates import ClaudeDelta, ClaudeLine, ExecutionFinished, Update
+from claudehub.client.lines import ClaudeLine
+from claudehub.client.updates import ClaudeDelta, ExecutionFinished, Update
 from claudehub.tui.entries import LAST, TextEntry
 
 _ACTIVITIES = {"thinking": "thinking", "tool_use": "preparing a tool call", "text": "writing"}
@@ -50,8 +51,6 @@ class Partial:
 
     def _add(self, update: ClaudeDelta) -> None:
         if self.entry is None:
-            self.entry = TextEntry(
-                order=LAST, timestamp=update.timestamp, text="", is_partial=True
-            )
+            self.entry = TextEntry(order=LAST, timestamp=update.timestamp, text="", is_partial=True)
         self.entry.text += update.text
         self.entry.changed()

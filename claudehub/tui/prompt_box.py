@@ -44,10 +44,10 @@ class PromptBox(TextArea):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, compact=True, highlight_cursor_line=False)
         self.cursor_blink = False
-        self.history = PromptHistory()
+        self.earlier_prompts = PromptHistory()
 
     def remember(self, prompts: Sequence[str]) -> None:
-        self.history.take(prompts)
+        self.earlier_prompts.take(prompts)
 
     def put(self, text: str) -> None:
         """Replace the text, with the cursor behind it."""
@@ -61,20 +61,19 @@ class PromptBox(TextArea):
             event.prevent_default()
             self._send()
             return
+        earlier: str | None = None
         if event.key == "up" and row == 0:
-            self._look(event, self.history.earlier(self.text))
+            earlier = self.earlier_prompts.earlier(self.text)
         elif event.key == "down" and row == self.document.line_count - 1:
-            self._look(event, self.history.later())
+            earlier = self.earlier_prompts.later()
         elif event.is_printable:
-            self.history.reset()
-        if not event.is_stopped:
+            self.earlier_prompts.reset()
+        if earlier is None:
             await super()._on_key(event)
-
-    def _look(self, event: events.Key, text: str | None) -> None:
-        if text is not None:
+        else:
             event.stop()
             event.prevent_default()
-            self.put(text)
+            self.put(earlier)
 
     def _send(self) -> None:
         """Send the text. A backslash at its end asks for another line, as in a shell."""
@@ -82,7 +81,7 @@ class PromptBox(TextArea):
             self.put(self.text[:-1] + "\n")
         elif self.text.strip():
             text = self.text.strip("\n")
-            self.history.reset()
+            self.earlier_prompts.reset()
             self.put("")
             self.post_message(self.Sent(text))
 

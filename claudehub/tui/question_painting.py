@@ -29,7 +29,7 @@ def _choice(choice: Choice, width: int, is_current: bool, is_armed: bool) -> lis
     key_style = styles.PROMPT if is_armed else styles.DIM
     style = styles.DIM if not is_armed else styles.BOLD if is_current else styles.PLAIN
     head = line_of(
-        ("❯ " if is_current else "  ", key_style),
+        (styles.PROMPT_SIGN if is_current else "  ", key_style),
         (f"{choice.key or ' '} ", key_style),
         (f" {mark}{choice.label}", style),
     )

@@ -10,7 +10,6 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.strip import Strip
 from textual.timer import Timer
-from textual.widget import Widget
 from textual.widgets import Input
 
 from claudehub.client.updates import PermissionRequest
@@ -91,9 +90,9 @@ class QuestionPanel(Vertical, can_focus=True):
             return
         self._requests = requests
         ids = [request.permission_id for request in requests]
-        self._shown = ids.index(before.permission_id) if before and (
-            before.permission_id in ids
-        ) else 0
+        self._shown = (
+            ids.index(before.permission_id) if before and (before.permission_id in ids) else 0
+        )
         if not (before and before.permission_id in ids):
             self._open()
         self.display = bool(requests)

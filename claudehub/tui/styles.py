@@ -6,6 +6,7 @@ says, a sign or a word says too: the views can be read with NO_COLOR.
 
 from rich.style import Style
 
+PROMPT_SIGN = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT} "
 PLAIN = Style()
 DIM = Style(dim=True)
 BOLD = Style(bold=True)

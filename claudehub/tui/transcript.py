@@ -102,9 +102,7 @@ class Transcript:
             self._updates.append((update, weight))
 
     def _is_too_large(self) -> bool:
-        return (
-            len(self._updates) > self._updates_max or self._characters > self._characters_max
-        )
+        return len(self._updates) > self._updates_max or self._characters > self._characters_max
 
     def _exceeds_what_stays(self) -> bool:
         return len(self._updates) > 1 and (

@@ -1,0 +1,281 @@
+"""The live view of all projects."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.style import Style
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.timer import Timer
+
+from claudehub.aio import Hub
+from claudehub.client.async_iteration import Updates
+from claudehub.client.errors import HubError, RequestRefused
+from claudehub.client.reading import update_of
+from claudehub.client.updates import PermissionRequest, ProjectInfo
+from claudehub.show.safe_text import cut, one_line
+from claudehub.tui import styles
+from claudehub.tui.board import Board, BoardRow, Group
+from claudehub.tui.board_painting import NAME_COLUMNS, heading, project_line
+from claudehub.tui.connection import Connection
+from claudehub.tui.help_screen import HelpScreen
+from claudehub.tui.keys import AT_QUESTION, IN_BOARD, IN_TEXT, WATCH_HELP, key_line
+from claudehub.tui.layout import line_of, right_aligned
+from claudehub.tui.lines_view import LinesView
+from claudehub.tui.question_panel import QuestionPanel
+from claudehub.tui.status_painting import rule
+
+if TYPE_CHECKING:
+    from claudehub.tui.app import ClaudehubApp
+
+FRAME_S = 1 / 10
+NOTICE_S = 6.0
+
+
+class WatchScreen(Screen[None]):
+    """Projects in groups, one of them selected; its question can be answered below."""
+
+    DEFAULT_CSS = """
+    WatchScreen { layout: vertical; background: ansi_default; }
+    WatchScreen #header, WatchScreen #rule, WatchScreen #keys { height: 1; }
+    WatchScreen #board { height: 1fr; }
+    """
+    AUTO_FOCUS = None
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "select(-1)"),
+        Binding("down,j", "select(1)"),
+        Binding("home", "select(-9999)"),
+        Binding("end", "select(9999)"),
+        Binding("pageup", "select(-10)"),
+        Binding("pagedown", "select(10)"),
+        Binding("enter", "attach"),
+        Binding("a,tab", "answer"),
+        Binding("f1,ctrl+g", "help", priority=True),
+        Binding("ctrl+q,ctrl+c,ctrl+d", "leave", priority=True),
+        Binding("q", "leave"),
+    ]
+
+    def __init__(self, hub: Hub, connection: Connection) -> None:
+        super().__init__()
+        self.board = Board()
+        self.connection = connection
+        self.panel = QuestionPanel(id="question")
+        self._hub = hub
+        self._updates: Updates | None = None
+        self._selected: str | None = None
+        self._first = 0
+        self._row_of_line: list[str | None] = []
+        self._is_known = False
+        self._notice: tuple[str, Style] | None = None
+        self._notice_timer: Timer | None = None
+        self._header, self._rule = LinesView(id="header"), LinesView(id="rule")
+        self._lines, self._keys = LinesView(id="board"), LinesView(id="keys")
+
+    def compose(self) -> ComposeResult:
+        yield self._header
+        yield self._lines
+        yield self.panel
+        yield self._rule
+        yield self._keys
+
+    def on_mount(self) -> None:
+        self.run_worker(self._watch())
+
+    # -- what is shown
+
+    def show_frame(self) -> None:
+        if not self.is_attached or not self.size.width:
+            return
+        rows, width = self.board.rows, self.size.width
+        if rows and self.board.get(self._selected) is None:
+            self._selected = rows[0].project.project_id
+        said, style = self.connection.short(time.time())
+        count = f"{len(rows)} project{'s' if len(rows) != 1 else ''}"
+        left = line_of((" claudehub", styles.BOLD), (f"  {one_line(self._hub.url)}", styles.DIM))
+        right = line_of((f"{count} · ", styles.DIM), (said, style), (" ", styles.PLAIN))
+        self._header.set_lines([right_aligned(left, right, width)])
+        self._lines.set_lines(self._board_lines(rows, width))
+        sentence = self.connection.sentence(time.time())
+        self._rule.set_lines([rule(sentence, "", styles.WARNING, width)])
+        self._show_keys()
+
+    def connection_changed(self, connection: Connection) -> None:
+        self.connection = connection
+        self.show_frame()
+
+    def say(self, text: str, style: Style = styles.DIM) -> None:
+        self._notice = (one_line(text), style)
+        if self._notice_timer is not None:
+            self._notice_timer.stop()
+        self._notice_timer = self.set_timer(NOTICE_S, self._forget_notice)
+        self._show_keys()
+
+    def _forget_notice(self) -> None:
+        self._notice = None
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        width = self.size.width
+        if self._notice is not None:
+            self._keys.set_lines(
+                [line_of((f" {cut(self._notice[0], width - 2)}", self._notice[1]))]
+            )
+        elif self.panel.has_focus_within:
+            keys = IN_TEXT if self.panel.is_typing else AT_QUESTION
+            self._keys.set_lines([key_line(keys, width)])
+        else:
+            self._keys.set_lines([key_line(IN_BOARD, width)])
+
+    def _board_lines(self, rows: list[BoardRow], width: int) -> list[Strip]:
+        """Return the part of the board that holds the selected project."""
+        if not rows:
+            words = "no projects; `claudehub projects create FOLDER` makes one"
+            return [line_of((f" {words if self._is_known else '…'}", styles.DIM))]
+        names = min(max(len(one_line(row.project.name)) for row in rows), NAME_COLUMNS)
+        lines: list[Strip] = []
+        self._row_of_line = []
+        before: Group | None = None
+        for row in rows:
+            if row.group is not before:
+                if before is not None:
+                    self._add(lines, Strip([]), None)
+                same = sum(other.group is row.group for other in rows)
+                self._add(lines, heading(row.group, same), None)
+                before = row.group
+            is_selected = row.project.project_id == self._selected
+            line = project_line(row, width, names, is_selected)
+            self._add(lines, line, row.project.project_id)
+        return self._part(lines)
+
+    def _add(self, lines: list[Strip], line: Strip, project_id: str | None) -> None:
+        lines.append(line)
+        self._row_of_line.append(project_id)
+
+    def _part(self, lines: list[Strip]) -> list[Strip]:
+        height = max(self._lines.size.height, 1)
+        at = self._row_of_line.index(self._selected) if self._selected else 0
+        self._first = max(min(self._first, at - 1), at - height + 1, 0)
+        self._first = min(self._first, max(len(lines) - height, 0))
+        self._row_of_line = self._row_of_line[self._first : self._first + height]
+        return lines[self._first : self._first + height]
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.show_frame)
+
+    def on_screen_resume(self) -> None:
+        self.show_frame()
+
+    def on_descendant_focus(self) -> None:
+        self._show_keys()
+
+    def on_descendant_blur(self) -> None:
+        self._show_keys()
+
+    # -- the hub
+
+    async def _watch(self) -> None:
+        """Take what changes, and show it some times a second."""
+        self._updates = self._hub.watch()
+        try:
+            with suppress(EOFError):
+                while True:
+                    for update in await self._updates.batch():
+                        self.board.apply(update)
+                    self._is_known = True
+                    self._show_question(is_wanted=self.panel.current is not None)
+                    self.show_frame()
+                    await asyncio.sleep(FRAME_S)
+        except HubError as error:
+            self.say(str(error), styles.BAD)
+
+    async def _answer(self, message: QuestionPanel.Answered) -> None:
+        request, answer = message.request, message.answer
+        try:
+            project = await self._hub.project(request.project_id)
+            await project.answer(request, answer.decision, **answer.arguments())
+        except RequestRefused as error:
+            self.say(error.message, styles.BAD)
+        except HubError as error:
+            self.say(str(error), styles.BAD)
+        else:
+            self.say(f"answered: {answer.decision}")
+
+    # -- keys and messages
+
+    def _show_question(self, is_wanted: bool) -> None:
+        """Show the questions of the selected project below, or those that are left of them."""
+        project = self.board.get(self._selected)
+        requests = _requests(project) if is_wanted and project is not None else []
+        had_focus = self.panel.has_focus_within
+        self.panel.set_requests(requests)
+        if not requests and had_focus:
+            self.set_focus(None)
+
+    def on_question_panel_answered(self, message: QuestionPanel.Answered) -> None:
+        self.run_worker(self._answer(message))
+
+    def on_question_panel_left(self) -> None:
+        self._show_question(is_wanted=False)
+        self.show_frame()
+
+    def on_click(self, event: events.Click) -> None:
+        at = event.screen_y - self._lines.region.y
+        if 0 <= at < len(self._row_of_line) and (found := self._row_of_line[at]):
+            if found == self._selected:
+                self.action_attach()
+            self._selected = found
+            self.show_frame()
+
+    def action_select(self, step: int) -> None:
+        ids = [row.project.project_id for row in self.board.rows]
+        if ids:
+            at = ids.index(self._selected) if self._selected in ids else 0
+            self._selected = ids[max(0, min(at + step, len(ids) - 1))]
+            self._show_question(is_wanted=False)
+            self.show_frame()
+
+    def action_answer(self) -> None:
+        self._show_question(is_wanted=True)
+        if self.panel.current is None:
+            self.say("this project asks nothing")
+        else:
+            self.panel.focus()
+            self.panel.arm()
+        self.call_after_refresh(self.show_frame)
+
+    def action_attach(self) -> None:
+        if self._selected is not None:
+            self.run_worker(self._open(self._selected))
+
+    async def _open(self, project_id: str) -> None:
+        app = cast("ClaudehubApp", self.app)
+        app.open_project(await self._hub.project(project_id))
+
+    def action_help(self) -> None:
+        self.app.push_screen(HelpScreen(WATCH_HELP))
+
+    def action_leave(self) -> None:
+        if self._updates is not None:
+            self._updates.close()
+        self.dismiss()
+
+
+def _requests(project: ProjectInfo) -> list[PermissionRequest]:
+    """Return what waits, as the updates that it came with."""
+    found = (
+        update_of(
+            {
+                "project_id": project.project_id,
+                "update_type": "permission_request",
+                "data": data,
+            },
+            None,
+        )
+        for data in project.pending_permissions
+    )
+    return [update for update in found if isinstance(update, PermissionRequest)]
