@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from claudehub.aio import Hub, Project
 from claudehub.client.session import State
@@ -29,6 +29,7 @@ THEME = Theme(
     panel="ansi_default",
     boost="ansi_default",
     variables={
+        **BUILTIN_THEMES["ansi-dark"].variables,
         "border": "ansi_blue",
         "border-blurred": "ansi_blue",
         "input-cursor-background": "ansi_default",

@@ -55,7 +55,7 @@ class AttachScreen(Screen[None]):
     AttachScreen #header, AttachScreen #rule, AttachScreen #keys { height: 1; }
     AttachScreen #middle { height: 1fr; }
     AttachScreen #details {
-        display: none; width: 37; height: 1fr; padding: 0 0 0 1; border-left: solid ansi_blue;
+        display: none; width: 37; height: 1fr; padding: 0 0 0 1; border-left: solid ansi_bright_black;
     }
     AttachScreen #input { height: auto; max-height: 8; }
     AttachScreen #mark { width: 2; height: 1; }
@@ -166,6 +166,7 @@ class AttachScreen(Screen[None]):
             return found
         if transcript.partial.entry is not None:
             found.append(transcript.partial.entry)
+        found += transcript.conversation.waiting.values()
         when = "is being sent" if self.connection.is_up else "will be sent when the hub is back"
         for number, text in enumerate(self.sending, 1):
             found.append(NoteEntry(order=(LAST[0], number), text=f"{when}: {text}"))

@@ -7,7 +7,7 @@ from claudehub.client.updates import ProjectInfo
 from claudehub.show.safe_text import cut, one_line
 from claudehub.tui import styles
 from claudehub.tui.board import BoardRow, Group
-from claudehub.tui.hub_time import clock, day
+from claudehub.tui.hub_time import when
 from claudehub.tui.layout import line_of, right_aligned
 from claudehub.tui.plain_watch import ask_words
 
@@ -25,7 +25,9 @@ def heading(group: Group, count: int) -> Strip:
     return line_of((f" {words} ", style), (str(count), styles.DIM))
 
 
-def project_line(row: BoardRow, width: int, name_columns: int, is_selected: bool) -> Strip:
+def project_line(
+    row: BoardRow, width: int, name_columns: int, is_selected: bool, now_s: float
+) -> Strip:
     """Return a project in one line: its name, what it does or asks, and how many are there."""
     sign, _, style = _GROUPS[row.group]
     project = row.project
@@ -35,12 +37,12 @@ def project_line(row: BoardRow, width: int, name_columns: int, is_selected: bool
         (f"{sign} ", style),
         (name.ljust(name_columns), styles.BOLD if row.group is not Group.IDLE else styles.PLAIN),
         ("  ", styles.PLAIN),
-        *_what(row, is_selected),
+        *_what(row),
     )
-    return right_aligned(left, line_of((_facts(project), styles.DIM)), width)
+    return right_aligned(left, line_of((_facts(project, now_s), styles.DIM)), width)
 
 
-def _what(row: BoardRow, is_selected: bool) -> list[tuple[str, Style]]:
+def _what(row: BoardRow) -> list[tuple[str, Style]]:
     project = row.project
     match row.group:
         case Group.WAITING:
@@ -50,13 +52,13 @@ def _what(row: BoardRow, is_selected: bool) -> list[tuple[str, Style]]:
                 (f"  +{more} more" if more else "", styles.DIM),
             ]
         case Group.EXECUTING:
-            words = f"{len(project.queue)} in the queue" if project.queue else "executing"
-            return [(words, styles.PLAIN)]
+            waiting = f", {len(project.queue)} in the queue" if project.queue else ""
+            return [(f"executing{waiting}", styles.PLAIN)]
         case Group.ERROR:
             return [("it cannot work; see the hub's health", styles.PLAIN)]
     return [(one_line(project.path), styles.DIM)]
 
 
-def _facts(project: ProjectInfo) -> str:
+def _facts(project: ProjectInfo, now_s: float) -> str:
     here = f"{project.subscribers} here · " if project.subscribers else ""
-    return f"{here}{day(project.last_active)} {clock(project.last_active)} "
+    return f"{here}{when(project.last_active, now_s)} "

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from rich.style import Style
 
-from claudehub.show import words
 from claudehub.show.safe_text import one_line
 from claudehub.tui import styles
+from claudehub.tui.hub_time import elapsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Connection:
             return "● connected", styles.GOOD
         if self.state == "closed":
             return "✗ closed", styles.BAD
-        return f"◌ reconnecting for {_whole(now_s - self.since_s)}", styles.WARNING
+        return f"◌ reconnecting for {elapsed(now_s - self.since_s)}", styles.WARNING
 
     def sentence(self, now_s: float) -> str:
         """Return all that is known, or nothing if all is well."""
@@ -37,15 +37,9 @@ class Connection:
             return ""
         if self.state == "closed":
             return f"the connection is closed: {why}"
-        away = _whole(now_s - self.since_s)
+        away = elapsed(now_s - self.since_s)
         if self.retry_in_s is None or self.retry_in_s < 1:
             tries = "trying now"
         else:
-            tries = f"next try in {_whole(self.retry_in_s)}"
+            tries = f"next try in {elapsed(self.retry_in_s)}"
         return f"no connection for {away}, {tries}: {why}"
-
-
-def _whole(seconds: float) -> str:
-    """Return a duration that does not change between two seconds."""
-    whole = max(int(seconds), 0)
-    return f"{whole} s" if whole < 10 else words.duration(whole)

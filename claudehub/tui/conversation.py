@@ -46,6 +46,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.waiting: dict[str, PromptEntry] = {}
         self._tools: dict[str, ToolEntry] = {}
         self._asked: dict[str, ToolEntry] = {}
         self._prompts: dict[str, PromptEntry] = {}
@@ -103,18 +104,30 @@ class Conversation:
         self.entries.append(entry)
 
     def _queued(self, update: ExecutionQueued) -> None:
-        if (prompt := self._prompts.get(update.execution_id or "")) is not None:
+        """Take the prompt out of the conversation until its turn: what comes in between answers
+        another one."""
+        prompt = self._prompts.get(update.execution_id or "")
+        if prompt is not None:
             prompt.place = update.queue_position
             prompt.changed()
+            if prompt in self.entries[-_COMPARED_CALLS_MAX:]:
+                self.entries.remove(prompt)
+                self.waiting[prompt.execution_id] = prompt
 
     def _started(self, update: ExecutionStarted) -> None:
         execution_id = update.execution_id or ""
         self._said[execution_id] = False
         if update.origin == "background":
             self._note(update, "the agent goes on by itself: its work in the background has news")
-        elif (prompt := self._prompts.get(execution_id)) is not None and prompt.place is not None:
-            prompt.place = None
+        self._its_turn(execution_id)
+
+    def _its_turn(self, execution_id: str) -> None:
+        """Put a prompt that has waited where its answer begins."""
+        prompt = self.waiting.pop(execution_id, None)
+        if prompt is not None:
+            prompt.order, prompt.place = self._order(), None
             prompt.changed()
+            self.entries.append(prompt)
 
     def _finished(self, update: ExecutionFinished) -> None:
         execution_id = update.execution_id or ""
@@ -123,9 +136,8 @@ class Conversation:
                 tool.state = ToolState.UNFINISHED
                 tool.ended = update.timestamp
                 tool.changed()
-        if (prompt := self._prompts.pop(execution_id, None)) is not None:
-            prompt.place = None
-            prompt.changed()
+        self._its_turn(execution_id)
+        self._prompts.pop(execution_id, None)
         is_told = self._said.pop(execution_id, True) and update.outcome == "success"
         self.entries.append(
             EndEntry(

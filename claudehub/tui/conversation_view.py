@@ -10,7 +10,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -31,7 +31,7 @@ _BLANK = Strip([])
 class ConversationView(Widget, can_focus=True):
     """Entries from `show`, with one of them selected while the view has the focus."""
 
-    DEFAULT_CSS = "ConversationView { height: 1fr; }"
+    DEFAULT_CSS = "ConversationView { width: 1fr; height: 1fr; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "select(-1)", "previous"),
         Binding("down,j", "select(1)", "next"),
@@ -97,9 +97,6 @@ class ConversationView(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         line = self._screen_lines[y] if y < len(self._screen_lines) else _BLANK
         return line.adjust_cell_length(self.size.width, self.rich_style)
-
-    def get_content_width(self, container: Size, viewport: Size) -> int:
-        return container.width
 
     @property
     def entry(self) -> Entry | None:

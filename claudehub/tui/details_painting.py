@@ -2,11 +2,10 @@
 
 from textual.strip import Strip
 
-from claudehub.show import words
 from claudehub.show.safe_text import one_line
 from claudehub.tui import styles
 from claudehub.tui.connection import Connection
-from claudehub.tui.hub_time import clock, day
+from claudehub.tui.hub_time import clock, day, elapsed
 from claudehub.tui.layout import line_of, wrapped
 from claudehub.tui.project_state import ProjectState
 
@@ -76,7 +75,7 @@ def _project(state: ProjectState, width: int) -> list[Strip]:
     if info is None:
         return []
     found = wrapped(one_line(info.path), width)
-    session = state.session_id or "a new one with the next prompt"
+    session = one_line(state.session_id or "")[:8] or "a new one with the next prompt"
     found += wrapped(f"conversation {session}", width, styles.DIM)
     if not info.trusted:
         found += wrapped("not trusted: the folder's settings have no effect", width, styles.DIM)
@@ -89,5 +88,5 @@ def _hub(connection: Connection, url: str, width: int, now_s: float) -> list[Str
     if not connection.is_up:
         found += wrapped(connection.sentence(now_s), width, styles.DIM)
     elif connection.since_s:
-        found += wrapped(f"for {words.duration(now_s - connection.since_s)}", width, styles.DIM)
+        found += wrapped(f"for {elapsed(now_s - connection.since_s)}", width, styles.DIM)
     return found

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from claudehub.show import words
+
 
 def clock(timestamp: str) -> str:
     """Return the time of day in the local time zone, or nothing for a time that is not known."""
@@ -15,10 +17,25 @@ def day(timestamp: str) -> str:
     return f"{when.astimezone():%Y-%m-%d}" if when is not None else ""
 
 
+def when(timestamp: str, now_s: float) -> str:
+    """Return the time of day for today, and the date for another day."""
+    found = _datetime(timestamp)
+    if found is None:
+        return ""
+    is_today = found.astimezone().date() == datetime.fromtimestamp(now_s).astimezone().date()
+    return clock(timestamp) if is_today else day(timestamp)
+
+
 def seconds(timestamp: str) -> float | None:
     """Return the time in seconds since 1970, or None if it is not known."""
     when = _datetime(timestamp)
     return when.timestamp() if when is not None else None
+
+
+def elapsed(duration_s: float) -> str:
+    """Return a duration for what still goes on: it changes once a second."""
+    whole = max(int(duration_s), 0)
+    return f"{whole} s" if whole < 10 else words.duration(whole)
 
 
 class HubClock:

@@ -28,6 +28,7 @@ IN_CONVERSATION: list[Key] = [
 ]
 AT_QUESTION: list[Key] = [
     ("y", "allow"),
+    ("r", "remember"),
     ("n", "deny"),
     ("shift ↑ ↓", "scroll"),
     ("esc", "later"),

@@ -136,7 +136,13 @@ def _note(entry: NoteEntry, look: Look) -> list[Strip]:
 
 def _end(entry: EndEntry, look: Look) -> list[Strip]:
     style = _OUTCOME_STYLES.get(entry.outcome, styles.BAD)
-    strips = [_rule(entry.words, style, look.width)]
+    strips = [
+        right_aligned(
+            line_of(("■ ", style), (entry.words, style)),
+            line_of((clock(entry.timestamp), styles.DIM)),
+            look.width,
+        )
+    ]
     text_style = styles.PLAIN if entry.outcome == "success" else styles.BAD
     for text, text_look in ((entry.result, text_style), (entry.stderr.rstrip(), styles.DIM)):
         if text:

@@ -3,12 +3,12 @@
 from rich.style import Style
 from textual.strip import Strip
 
-from claudehub.show import words
 from claudehub.show.safe_text import cut, one_line
+from claudehub.show.safe_text import width as width_of
 from claudehub.tui import styles
 from claudehub.tui.connection import Connection
-from claudehub.tui.hub_time import seconds
-from claudehub.tui.layout import line_of, right_aligned
+from claudehub.tui.hub_time import elapsed, seconds
+from claudehub.tui.layout import line_of
 from claudehub.tui.project_state import ProjectState
 
 
@@ -19,15 +19,25 @@ def header(state: ProjectState, connection: Connection, width: int, now_s: float
     said, look = connection.short(now_s)
     facts = [_others(state.others), cost(state)]
     known = " · ".join(fact for fact in facts if fact)
-    right = line_of((f"{known} · " if known else "", styles.DIM), (said, look), (" ", styles.PLAIN))
-    path = one_line(info.path) if info is not None else ""
-    room = width - right.cell_length - len(name) - 6
-    left = line_of(
-        (" ", styles.PLAIN),
-        (name, styles.BOLD),
-        (f"  {_ending(path, room)}" if room > 8 else "", styles.DIM),
+    right = line_of(
+        (f" {known} · " if known else " ", styles.DIM), (said, look), (" ──", styles.DIM)
     )
-    return right_aligned(left, right, width)
+    path = one_line(info.path) if info is not None else ""
+    room = width - right.cell_length - width_of(name) - 8
+    left = line_of(
+        ("── ", styles.DIM),
+        (name, styles.BOLD),
+        (f" {_ending(path, room)} " if room > 8 else " ", styles.DIM),
+    )
+    return across(left, right, width)
+
+
+def across(left: Strip, right: Strip, width: int) -> Strip:
+    """Return both in a line across the screen; the left one is cut if there is no room."""
+    room = width - left.cell_length - right.cell_length
+    if room < 0:
+        return Strip.join([left.crop(0, max(width - right.cell_length, 0)), right])
+    return Strip.join([left, line_of(("─" * room, styles.DIM)), right])
 
 
 def rule(left: str, right: str, style: Style, width: int) -> Strip:
@@ -36,10 +46,7 @@ def rule(left: str, right: str, style: Style, width: int) -> Strip:
     if not left:
         head = line_of(("──", styles.DIM))
     tail = line_of((f" {right} ──" if right else "──", styles.DIM))
-    room = width - head.cell_length - tail.cell_length
-    if room < 0:
-        return head.adjust_cell_length(width)
-    return Strip.join([head, line_of(("─" * room, styles.DIM)), tail])
+    return across(head, tail, width)
 
 
 def activity(
@@ -48,15 +55,14 @@ def activity(
     """Return what happens now, in words."""
     if sentence := connection.sentence(local_s):
         return sentence, styles.BAD if connection.state == "closed" else styles.WARNING
-    if state.questions:
-        count = len(state.questions)
-        return f"{count} question{'s' if count > 1 else ''} to you", styles.ASKING
     running = state.running
     if running is None:
         is_broken = state.status == "error"
         return ("the project is in error", styles.BAD) if is_broken else ("", styles.DIM)
     began_s = seconds(running.since)
-    took = "" if began_s is None else f" {words.duration(float(int(max(hub_now_s - began_s, 0))))}"
+    took = "" if began_s is None else f" {elapsed(hub_now_s - began_s)}"
+    if state.questions and not running.is_ending:
+        return f"? waits for you{took}", styles.ASKING
     what = "ending" if running.is_ending else doing or "executing"
     return f"○ {what}{took}", styles.ACCENT
 

@@ -10,7 +10,7 @@ from claudehub.show.safe_text import string
 from claudehub.show.tools import summary_of
 from claudehub.tui import styles
 from claudehub.tui.entries import ToolEntry, ToolState
-from claudehub.tui.hub_time import seconds
+from claudehub.tui.hub_time import elapsed, seconds
 from claudehub.tui.layout import folded, indented, line_of, right_aligned, wrapped
 
 DIFF_LINES_FOLDED = 6
@@ -82,7 +82,7 @@ def _time(entry: ToolEntry, now: float) -> str:
     if began is None or not entry.name or entry.state is ToolState.ASKING:
         return ""
     if entry.state is ToolState.RUNNING:
-        return words.duration(float(int(now - began))) if now > began + 1 else ""
+        return elapsed(now - began) if now > began + 1 else ""
     ended = seconds(entry.ended)
     return words.duration(ended - began) if ended is not None else ""
 

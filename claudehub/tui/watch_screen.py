@@ -25,10 +25,10 @@ from claudehub.tui.board_painting import NAME_COLUMNS, heading, project_line
 from claudehub.tui.connection import Connection
 from claudehub.tui.help_screen import HelpScreen
 from claudehub.tui.keys import AT_QUESTION, IN_BOARD, IN_TEXT, WATCH_HELP, key_line
-from claudehub.tui.layout import line_of, right_aligned
+from claudehub.tui.layout import line_of
 from claudehub.tui.lines_view import LinesView
 from claudehub.tui.question_panel import QuestionPanel
-from claudehub.tui.status_painting import rule
+from claudehub.tui.status_painting import across, rule
 
 if TYPE_CHECKING:
     from claudehub.tui.app import ClaudehubApp
@@ -45,7 +45,7 @@ class WatchScreen(Screen[None]):
     WatchScreen #header, WatchScreen #rule, WatchScreen #keys { height: 1; }
     WatchScreen #board { height: 1fr; }
     """
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "select(-1)"),
         Binding("down,j", "select(1)"),
@@ -96,9 +96,13 @@ class WatchScreen(Screen[None]):
             self._selected = rows[0].project.project_id
         said, style = self.connection.short(time.time())
         count = f"{len(rows)} project{'s' if len(rows) != 1 else ''}"
-        left = line_of((" claudehub", styles.BOLD), (f"  {one_line(self._hub.url)}", styles.DIM))
-        right = line_of((f"{count} · ", styles.DIM), (said, style), (" ", styles.PLAIN))
-        self._header.set_lines([right_aligned(left, right, width)])
+        left = line_of(
+            ("── ", styles.DIM),
+            ("claudehub", styles.BOLD),
+            (f" {one_line(self._hub.url)} ", styles.DIM),
+        )
+        right = line_of((f" {count} · ", styles.DIM), (said, style), (" ──", styles.DIM))
+        self._header.set_lines([across(left, right, width)])
         self._lines.set_lines(self._board_lines(rows, width))
         sentence = self.connection.sentence(time.time())
         self._rule.set_lines([rule(sentence, "", styles.WARNING, width)])
@@ -148,7 +152,7 @@ class WatchScreen(Screen[None]):
                 self._add(lines, heading(row.group, same), None)
                 before = row.group
             is_selected = row.project.project_id == self._selected
-            line = project_line(row, width, names, is_selected)
+            line = project_line(row, width, names, is_selected, time.time())
             self._add(lines, line, row.project.project_id)
         return self._part(lines)
 
