@@ -55,7 +55,8 @@ class AttachScreen(Screen[None]):
     AttachScreen #header, AttachScreen #rule, AttachScreen #keys { height: 1; }
     AttachScreen #middle { height: 1fr; }
     AttachScreen #details {
-        display: none; width: 37; height: 1fr; padding: 0 0 0 1; border-left: solid ansi_bright_black;
+        display: none; width: 37; height: 1fr; padding: 0 0 0 1;
+        border-left: solid ansi_bright_black;
     }
     AttachScreen #input { height: auto; max-height: 8; }
     AttachScreen #mark { width: 2; height: 1; }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from claudehub.client.answer import is_too_late
 from claudehub.client.async_iteration import Updates
 from claudehub.client.errors import HubError, RequestRefused
-from claudehub.client.updates import PermissionRequest, Update
+from claudehub.client.updates import ExecutionFinished, PermissionRequest, Prompt, Update
 from claudehub.show.answers import Answer
 from claudehub.show.safe_text import one_line
 from claudehub.tui import styles
@@ -123,6 +123,8 @@ class AttachWork:
             if permission_id not in self._answered:
                 self._screen.say(f"the question was {words}", styles.WARNING)
         state.answered = {}
+        if any(isinstance(update, Prompt | ExecutionFinished) for update in updates):
+            self.describe()
         if self._feed.is_deleted:
             self._screen.box.disabled = True
 

@@ -172,7 +172,8 @@ class ConversationView(Widget, can_focus=True):
             strip = highlighted(strip, self.needle)
         if self.has_focus and entry.order == self.selected:
             mark = Strip([Segment("▌", styles.SELECTED)], 1)
-            strip = Strip.join([mark, strip.crop(1)])
+            strip = strip.extend_cell_length(2)
+            strip = Strip.join([strip.crop(0, 1), mark, strip.crop(2)])
         return strip
 
     # -- keys and the mouse

@@ -110,6 +110,8 @@ def _input(entry: ToolEntry, width: int) -> list[Strip]:
     for name, value in fields.items():
         text = string(value)
         is_command = entry.name == "Bash" and name == "command"
+        if is_command and "\n" not in text and len(text) < width // 2:
+            continue  # it stands in the first line
         shown = f"$ {text}" if is_command else f"{name}: {text}"
         found += wrapped(shown, width, styles.COMMAND if is_command else styles.PLAIN)
     return found

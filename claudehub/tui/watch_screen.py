@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FRAME_S = 1 / 10
 NOTICE_S = 6.0
+NO_PROJECTS = "no projects; `claudehub projects create FOLDER` makes one"
 
 
 class WatchScreen(Screen[None]):
@@ -70,7 +71,7 @@ class WatchScreen(Screen[None]):
         self._selected: str | None = None
         self._first = 0
         self._row_of_line: list[str | None] = []
-        self._is_known = False
+        self._empty_words = "…"
         self._notice: tuple[str, Style] | None = None
         self._notice_timer: Timer | None = None
         self._header, self._rule = LinesView(id="header"), LinesView(id="rule")
@@ -138,8 +139,7 @@ class WatchScreen(Screen[None]):
     def _board_lines(self, rows: list[BoardRow], width: int) -> list[Strip]:
         """Return the part of the board that holds the selected project."""
         if not rows:
-            words = "no projects; `claudehub projects create FOLDER` makes one"
-            return [line_of((f" {words if self._is_known else '…'}", styles.DIM))]
+            return [line_of((f" {self._empty_words}", styles.DIM))]
         names = min(max(len(one_line(row.project.name)) for row in rows), NAME_COLUMNS)
         lines: list[Strip] = []
         self._row_of_line = []
@@ -190,12 +190,13 @@ class WatchScreen(Screen[None]):
                 while True:
                     for update in await self._updates.batch():
                         self.board.apply(update)
-                    self._is_known = True
+                    self._empty_words = NO_PROJECTS
                     self._show_question(is_wanted=self.panel.current is not None)
                     self.show_frame()
                     await asyncio.sleep(FRAME_S)
         except HubError as error:
-            self.say(str(error), styles.BAD)
+            self._empty_words = f"the hub does not show its projects: {one_line(str(error))}"
+            self.show_frame()
 
     async def _answer(self, message: QuestionPanel.Answered) -> None:
         request, answer = message.request, message.answer
