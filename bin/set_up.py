@@ -1,6 +1,6 @@
 """Make the virtual environment of a checkout from its setup.cfg; standard library only.
 
-    set_up.py CHECKOUT VENV run|dev|fuzz|audit
+    set_up.py CHECKOUT VENV run|dev|docs|fuzz|audit
 
 Two may start at once: the second waits. An interrupted run does no harm: the stamp that says "done"
 comes last, and the next run continues.
@@ -9,14 +9,24 @@ comes last, and the next run continues.
 import configparser
 import fcntl
 import importlib.util
+import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
 LINES_SHOWN_ON_FAILURE = 30
-EXTRAS = {"run": (), "dev": ("dev",), "fuzz": ("dev", "fuzz"), "audit": ("dev", "audit")}
+NETWORK_TIMEOUT_S = 1.5
+EXTRAS = {
+    "run": ("tui",),
+    "dev": ("tui", "dev"),
+    "docs": ("tui", "docs"),
+    "fuzz": ("tui", "dev", "fuzz"),
+    "audit": ("tui", "dev", "audit"),
+}
 
 
 def say(text: str) -> None:
@@ -53,6 +63,7 @@ def make_venv(folder: Path) -> None:
     if has_python(folder):
         return
     check_python()
+    check_network()
     folder.mkdir(parents=True, exist_ok=True)
     half_made.touch()
     say(f"making {folder} with Python {sys.version.split()[0]}")
@@ -67,6 +78,45 @@ def make_venv(folder: Path) -> None:
 
 def has_python(folder: Path) -> bool:
     return (folder / "bin" / "python").exists() and (folder / "pyvenv.cfg").exists()
+
+
+def check_network() -> None:
+    """Exit with one line if the package index is out of reach: pip would try for a minute first.
+
+    An index of one's own, or a proxy, is left to pip.
+    """
+    host = index_host()
+    if host is None:
+        return
+    try:
+        socket.create_connection((host, 443), NETWORK_TIMEOUT_S).close()
+    except TimeoutError:
+        pass  # slow, perhaps; pip waits longer
+    except OSError as error:
+        reason = error.strerror or error
+        say(f"{host} is out of reach ({reason}): connect to a network, and start again")
+        sys.exit(1)
+
+
+def index_host() -> str | None:
+    """Return the host of the package index, or None if pip is told of another way."""
+    proxies = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+    if any(os.environ.get(name) for name in (*proxies, "PIP_NO_INDEX", "PIP_INDEX_URL")):
+        return None
+    home = Path.home()
+    files = [
+        Path(os.environ.get("PIP_CONFIG_FILE", os.devnull)),
+        Path(os.environ.get("XDG_CONFIG_HOME", home / ".config")) / "pip" / "pip.conf",
+        home / ".pip" / "pip.conf",
+        home / "Library" / "Application Support" / "pip" / "pip.conf",
+        Path("/etc/xdg/pip/pip.conf"),
+        Path("/etc/pip.conf"),
+    ]
+    own = re.compile(r"^\s*(index-url|no-index|proxy)\s*=", re.MULTILINE)
+    for file in files:
+        if file.is_file() and own.search(file.read_text("utf-8", "replace")):
+            return None
+    return "pypi.org"
 
 
 def is_ours(folder: Path) -> bool:

@@ -221,15 +221,15 @@ class Project:
         said = Answer(decision, message, answers, updated_input, remember)
         await self._engine.run(flows.answered(self.id, permission, said))
 
-    async def interrupt(self) -> str:
+    async def interrupt(self, execution_id: str | None = None) -> str:
         """Ask the agent to stop its turn; return the execution's id. Raises RequestRefused
         (`nothing_running`)."""
-        return await self._engine.run(flows.ended(self.id, "agent_interrupt", None))
+        return await self._engine.run(flows.ended(self.id, "agent_interrupt", execution_id))
 
-    async def kill(self) -> str:
+    async def kill(self, execution_id: str | None = None) -> str:
         """End the agent's processes; return the execution's id. Raises RequestRefused
         (`nothing_running`)."""
-        return await self._engine.run(flows.ended(self.id, "agent_kill", None))
+        return await self._engine.run(flows.ended(self.id, "agent_kill", execution_id))
 
     async def new_session(self) -> None:
         """Let the next prompt begin a new conversation."""

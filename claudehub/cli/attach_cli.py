@@ -2,98 +2,71 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import click
 
-from claudehub.client.errors import ConnectFailed, ConnectionLost, HubError
-
-EXIT_FAILED = 1
-EXIT_NO_CONNECTION = 7
-
-
-def _hub(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say which hub, and with which key."""
-    url = click.option(
-        "--url",
-        envvar="CLAUDEHUB_URL",
-        show_envvar=True,
-        help="The hub (default: its socket if there is one, else ws://127.0.0.1:8080).",
-    )
-    key = click.option(
-        "--key",
-        envvar="CLAUDEHUB_KEY",
-        show_envvar=True,
-        type=click.Path(path_type=Path),
-        help="The SSH key for a hub that wants one (default: those of ~/.ssh).",
-    )
-    return url(key(command))
+from claudehub.cli.exit_codes import FAILED
+from claudehub.cli.failures import told
+from claudehub.cli.options import on_hub, project
+from claudehub.cli.where import Where
 
 
 @click.command()
-@click.argument("project")
-@_hub
-def attach(project: str, url: str | None, key: Path | None) -> None:
+@project
+@on_hub
+@told
+def attach(project: str, where: Where) -> None:
     """Show PROJECT live: the conversation, its questions, and a prompt.
 
     PROJECT is an id, or a path with a slash in it; the command turns that folder into a project.
-    F1 lists the keys. Leaving ends nothing: the agent goes on.
+    F1 lists the keys. When you leave, the agent goes on.
 
     \b
     Example:
       claudehub attach site
       claudehub attach ./
     """
-    if not sys.stdout.isatty() or not sys.stdin.isatty():
-        _fail("attach needs a terminal; `claudehub tail` prints what happens", EXIT_FAILED)
+    if not _is_terminal():
+        _fail("attach needs a terminal; `claudehub tail` prints what happens")
     _need_textual()
     from claudehub.tui import start
 
-    _run(lambda: start.attach(url, key, project))
+    start.attach(where.url, where.key, project)
 
 
 @click.command()
-@_hub
-def watch(url: str | None, key: Path | None) -> None:
-    """Show all projects live: what waits for you first, then what executes.
+@on_hub
+@told
+def watch(where: Where) -> None:
+    """Show all projects live: first what waits for you, then what executes.
 
-    If the output is no terminal, each change is printed in a line.
+    Without a terminal, print each change in a line.
 
     \b
     Example:
       claudehub watch
       claudehub watch | grep waits
     """
-    is_screen = sys.stdout.isatty() and sys.stdin.isatty()
-    if is_screen:
-        _need_textual()
-        from claudehub.tui import start
-
-        _run(lambda: start.watch(url, key))
-    else:
+    if not _is_terminal():
         from claudehub.tui import plain_watch
 
-        _run(lambda: plain_watch.watch_lines(url, key, click.echo))
+        plain_watch.watch_lines(where.url, where.key, click.echo)
+        return
+    _need_textual()
+    from claudehub.tui import start
+
+    start.watch(where.url, where.key)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _need_textual() -> None:
     if importlib.util.find_spec("textual") is None:
-        _fail("this view needs textual; type: pipx install 'claudehub[tui]'", EXIT_FAILED)
+        _fail("this view needs textual; type: pipx install 'claudehub[tui]'")
 
 
-def _run(show: Callable[[], None]) -> None:
-    try:
-        show()
-    except (ConnectFailed, ConnectionLost) as error:
-        _fail(str(error), EXIT_NO_CONNECTION)
-    except HubError as error:
-        _fail(str(error), EXIT_FAILED)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _fail(message: str, code: int) -> None:
+def _fail(message: str) -> None:
     click.echo(f"claudehub: {message}", err=True)
-    sys.exit(code)
+    sys.exit(FAILED)

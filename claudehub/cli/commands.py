@@ -8,8 +8,7 @@ import click
 import simplejson
 
 from claudehub.cli.following import answer_permission, follow_execution
-from claudehub.cli.render import Renderer, plain
-from claudehub.cli.trusting import offer_trust
+from claudehub.cli.render import Renderer
 from claudehub.client.connection import (
     ClientError,
     ConnectFailed,
@@ -36,55 +35,6 @@ LAST_SHOWN = 20
 def exit_code_of(error: ClientError) -> int:
     no_connection = isinstance(error, ConnectFailed | ConnectionEnded)
     return EXIT_NO_CONNECTION if no_connection else EXIT_FAILED
-
-
-def list_projects(target: Target) -> int:
-    with HubClient(target) as hub:
-        found = hub.request("project_list")["projects"]
-    if not found:
-        click.echo("no projects; `claudehub projects create FOLDER` makes one", err=True)
-    rows = [(p["project_id"], p["status"], f"{p['last_seq']} updates", p["path"]) for p in found]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        click.echo("  ".join([*cells, row[3]]))
-    return 0
-
-
-def create_project(
-    target: Target,
-    path: Path,
-    project_id: str | None,
-    name: str | None,
-    go_on: bool,
-    trusted: bool | None,
-) -> int:
-    with HubClient(target) as hub:
-        answer = hub.request(
-            "project_create",
-            path=str(path.expanduser().absolute()),
-            project_id=project_id,
-            name=name,
-            trusted=trusted,
-            **{"continue": go_on},
-        )
-        click.echo(answer["project"]["project_id"])
-        offer_trust(hub, answer["project"])
-    return 0
-
-
-def trust_project(target: Target, project: str, trusted: bool) -> int:
-    with HubClient(target) as hub:
-        answer = hub.request("project_trust", project_id=project, trusted=trusted)["project"]
-    for name in answer["untrusted_files"]:
-        click.echo(f"without effect: {plain(name)}", err=True)
-    return 0
-
-
-def delete_project(target: Target, project: str, keep_history: bool) -> int:
-    with HubClient(target) as hub:
-        hub.request("project_delete", project_id=project, keep_history=keep_history)
-    return 0
 
 
 def run_prompt(
@@ -172,7 +122,6 @@ def _project_id(hub: HubClient, project: str) -> str:
             return str(error.details["project_id"])
         raise
     click.echo(f"made project {answer['project']['project_id']} of {path}", err=True)
-    offer_trust(hub, answer["project"])
     return str(answer["project"]["project_id"])
 
 

@@ -204,15 +204,15 @@ class Project:
         said = Answer(decision, message, answers, updated_input, remember)
         self._engine.run(flows.answered(self.id, permission, said))
 
-    def interrupt(self) -> str:
+    def interrupt(self, execution_id: str | None = None) -> str:
         """Ask the agent to stop its turn; return the execution's id. Raises RequestRefused
         (`nothing_running`)."""
-        return self._engine.run(flows.ended(self.id, "agent_interrupt", None))
+        return self._engine.run(flows.ended(self.id, "agent_interrupt", execution_id))
 
-    def kill(self) -> str:
+    def kill(self, execution_id: str | None = None) -> str:
         """End the agent's processes; return the execution's id. Raises RequestRefused
         (`nothing_running`)."""
-        return self._engine.run(flows.ended(self.id, "agent_kill", None))
+        return self._engine.run(flows.ended(self.id, "agent_kill", execution_id))
 
     def new_session(self) -> None:
         """Let the next prompt begin a new conversation."""

@@ -23,7 +23,10 @@ SUBPROTOCOL = Subprotocol(f"claudehub.v{PROTOCOL_VERSION}")
 # Until the hub has said how large its messages may be.
 GREETING_BYTES_MAX = 1024 * 1024
 BODY_CHARACTERS_SHOWN = 200
-_TLS_RECORD = b"\x15\x03"  # the beginning of an alert (RFC 8446, section 5.1)
+# What tells other servers from a hub: the beginning of a TLS alert (RFC 8446, section 5.1), and of
+# an answer in HTTP/1.0, which the WebSocket library does not read.
+_TLS_ALERT, _HTTP = b"\x15\x03", b"HTTP/"
+_FIRST_BYTES = 64
 
 _decode = simplejson.JSONDecoder().decode
 
@@ -72,8 +75,8 @@ class Wire:
         """Take bytes from the network, and yield the messages that they complete, with the size of
         each. No bytes are the end. Raises ConnectFailed if the other side refuses the handshake or
         is no hub, and ValueError for what is no JSON."""
-        if len(self._first) < len(_TLS_RECORD):
-            self._first += data[:2]
+        if len(self._first) < _FIRST_BYTES:
+            self._first += data[: _FIRST_BYTES - len(self._first)]
         if data:
             self._protocol.receive_data(data)
         else:
@@ -117,11 +120,16 @@ class Wire:
     def _refused(self, error: Exception | None) -> ConnectFailed:
         """Tell a hub that refuses from something that is no hub."""
         url = self._address.url
-        if self._first == _TLS_RECORD:
+        if self._first.startswith(_TLS_ALERT):
             secure = url.replace("ws://", "wss://", 1)
             return ConnectFailed(Failure.TLS_EXPECTED, f"{url} speaks TLS; try {secure}")
         if isinstance(error, InvalidStatus):
             return _status_refused(url, error.response)
+        if self._first.startswith(_HTTP) and isinstance(error, InvalidMessage):
+            said = self._first.splitlines()[0].decode("ascii", "replace")
+            return ConnectFailed(
+                Failure.NOT_A_HUB, f"{url} is no hub, or its path is wrong: {said}"
+            )
         if error is None or isinstance(error, InvalidMessage):
             return ConnectFailed(
                 Failure.NOT_A_HUB,

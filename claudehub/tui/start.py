@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from claudehub import aio
+from claudehub.client.errors import RequestRefused
 from claudehub.tui.app import ClaudehubApp
 
 
@@ -19,8 +20,12 @@ def watch(url: str | None, key: Path | None) -> None:
 
 async def _attach(url: str | None, key: Path | None, name: str) -> None:
     async with aio.connect(url, key=key) as hub:
-        project = await hub.project(name)
-        await project.info()  # an id that is not known is refused before the screen is taken
+        try:
+            project = await hub.project(name)
+            await project.info()  # an id that is not known is refused before the screen is taken
+        except RequestRefused as error:
+            known = {"projects": [info.id for info in await hub.projects()]}
+            raise RequestRefused(error.code, error.message, {**error.details, **known}) from None
         await ClaudehubApp(hub, project).run_async()
 
 

@@ -1,0 +1,173 @@
+"""What is going on: `status`, `queue`, `pending` and `health`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+import claudehub
+from claudehub.cli.exit_codes import FAILED, SUCCESS
+from claudehub.cli.failures import explained, told
+from claudehub.cli.options import as_json, maybe_project, on_hub, project
+from claudehub.cli.tables import print_json, print_table
+from claudehub.cli.where import Where, reached
+from claudehub.client.reading import update_of
+from claudehub.show.questions import Form, question_of
+from claudehub.show.safe_text import local_time, one_line, shortened
+
+_PROMPT, _QUESTION = 60, 120
+
+
+@click.command()
+@maybe_project
+@as_json
+@on_hub
+@told
+def status(project: str | None, as_json: bool, where: Where) -> None:
+    """Show what the hub does, or what PROJECT does.
+
+    \b
+    Example:
+      claudehub status
+      claudehub status site
+    """
+    with reached(where) as hub, explained(hub):
+        if project is not None:
+            info = hub.project(project, create=False).info()
+            print_json(info.raw) if as_json else _print_project(info)
+        elif as_json:
+            print_json({**hub.health(), "url": hub.url})
+        else:
+            _print_hub(hub)
+
+
+def _print_project(info: claudehub.ProjectInfo) -> None:
+    facts = {
+        "project": info.id,
+        "folder": info.path,
+        "status": info.status,
+        "execution": info.execution_id or "none",
+        "queue": str(len(info.queue)),
+        "asks": str(len(info.pending_permissions)),
+        "clients": str(info.subscribers),
+        "updates": f"{info.first_seq} to {info.last_seq}" if info.last_seq else "none",
+        "last active": local_time(info.last_active),
+        "session": info.session_id or "none",
+        "trusted": "yes" if info.trusted else "no",
+    }
+    for name, value in facts.items():
+        click.echo(f"{name + ':':<13}{one_line(value)}")
+    for entry in info.pending_permissions:
+        click.echo(_asks(info.id, entry))
+
+
+def _print_hub(hub: claudehub.Hub) -> None:
+    health, found = hub.health(), hub.projects()
+    claude = health.get("claude") or "not found"
+    click.echo(f"hub:         {one_line(hub.url)} ({hub.welcome['server']}, Claude Code {claude})")
+    click.echo(f"health:      {health['status']}")
+    for problem in health["problems"]:
+        click.echo(f"  {one_line(problem)}")
+    click.echo(f"connections: {health['connections']}")
+    click.echo(f"projects:    {len(found)}, {health['executing']} of them executing")
+    for info in found:
+        for entry in info.pending_permissions:
+            click.echo(_asks(info.id, entry))
+
+
+def _asks(project_id: str, entry: Mapping[str, Any]) -> str:
+    command = f"claudehub answer {project_id} {entry['permission_id']}"
+    return f"waits for you: {_question(project_id, entry)}\n  {command} allow|deny"
+
+
+@click.command()
+@project
+@as_json
+@on_hub
+@told
+def queue(project: str, as_json: bool, where: Where) -> None:
+    """Show the prompts of PROJECT that wait, the next one first.
+
+    \b
+    Example:
+      claudehub queue site
+      claudehub kill site EXECUTION    # takes one out
+    """
+    with reached(where) as hub, explained(hub):
+        info = hub.project(project, create=False).info()
+    if as_json:
+        for place, entry in enumerate(info.raw["queue"], 1):
+            print_json({"position": place, **entry})
+    elif not info.queue:
+        click.echo("nothing waits", err=True)
+    else:
+        rows = [
+            (str(place), entry.execution_id, entry.client_id, shortened(entry.prompt, _PROMPT))
+            for place, entry in enumerate(info.queue, 1)
+        ]
+        print_table(("PLACE", "EXECUTION", "CLIENT", "PROMPT"), rows)
+
+
+@click.command()
+@as_json
+@on_hub
+@told
+def pending(as_json: bool, where: Where) -> None:
+    """Show what waits for an answer, of all projects.
+
+    \b
+    Example:
+      claudehub pending
+      claudehub answer allow    # if one waits
+    """
+    with reached(where) as hub:
+        found = [(info.id, entry) for info in hub.projects() for entry in info.pending_permissions]
+    if as_json:
+        for project_id, entry in found:
+            print_json({"project_id": project_id, **entry})
+        return
+    if not found:
+        click.echo("nothing waits for an answer", err=True)
+        return
+    rows = [
+        (project_id, str(entry["permission_id"]), _question(project_id, entry))
+        for project_id, entry in found
+    ]
+    print_table(("PROJECT", "ID", "QUESTION"), rows)
+
+
+def _question(project_id: str, entry: Mapping[str, Any]) -> str:
+    """Return an entry of `pending_permissions` in one line."""
+    raw = {"project_id": project_id, "update_type": "permission_request", "data": dict(entry)}
+    update = update_of(raw, None)
+    if not isinstance(update, claudehub.PermissionRequest):
+        return one_line(str(entry.get("tool")))
+    question = question_of(update)
+    about = " / ".join(part.text for part in question.asked)
+    if question.form is not Form.CHOICES and question.body:
+        about = question.body[0].text
+    return shortened(one_line(f"{question.heading} {about}"), _QUESTION)
+
+
+@click.command()
+@as_json
+@on_hub
+@told
+def health(as_json: bool, where: Where) -> int:
+    """Say if the hub works, for health checks.
+
+    Exit code: 0 it does, 1 it is degraded, 7 it is not there.
+
+    \b
+    Example:
+      claudehub health && echo fine
+    """
+    with reached(where) as hub:
+        said = hub.health()
+    if as_json:
+        print_json(said)
+    else:
+        click.echo(said["status"])
+        for problem in said["problems"]:
+            click.echo(f"  {one_line(problem)}")
+    return SUCCESS if said["status"] == "ok" else FAILED

@@ -1,0 +1,64 @@
+"""Connect a command to its hub, and say in one line when the connection is lost and made again."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+import claudehub
+from claudehub.show.safe_text import one_line
+from claudehub.show.words import connected_again, connection_lost
+
+# A shell that completes a word does not wait longer.
+COMPLETION_TIMEOUT_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A hub and a key for it; None stands for the usual ones."""
+
+    url: str | None
+    key: Path | None = None
+
+
+def _say(text: str) -> None:
+    click.echo(f"claudehub: {text}", err=True)
+
+
+class Notices:
+    """Tell the user of lost connections: one line when it is lost, and one when it is back."""
+
+    def __init__(self, hub: claudehub.Hub, say: Callable[[str], None]) -> None:
+        self._hub = hub
+        self._say = say
+        self._lost_at_s: float | None = None
+
+    def changed(self, state: claudehub.State) -> None:
+        if state is claudehub.State.WAITING and self._lost_at_s is None:
+            self._lost_at_s = time.monotonic()
+            self._say(f"{connection_lost()} ({one_line(self._hub.why)})")
+        elif state is claudehub.State.CONNECTED and self._lost_at_s is not None:
+            self._say(connected_again(time.monotonic() - self._lost_at_s))
+            self._lost_at_s = None
+
+
+@contextlib.contextmanager
+def reached(where: Where, say: Callable[[str], None] = _say) -> Iterator[claudehub.Hub]:
+    """Connect; `say` is called on another thread. Raises claudehub.ConnectFailed."""
+    with claudehub.connect(where.url, key=where.key) as hub:
+        hub.on_state(Notices(hub, say).changed)
+        yield hub
+
+
+def project_ids(where: Where) -> list[str]:
+    """Return the ids of all projects, or nothing if the hub cannot be asked."""
+    try:
+        with claudehub.connect(
+            where.url, key=where.key, reconnect=False, give_up_after_s=COMPLETION_TIMEOUT_S
+        ) as hub:
+            return [project.id for project in hub.projects()]
+    except claudehub.HubError:
+        return []
