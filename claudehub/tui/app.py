@@ -1,14 +1,11 @@
 """The application around the screens: colours, and the connection that they share."""
 
-import time
-from typing import ClassVar
-
 from textual.app import App
-from textual.binding import BindingType
 from textual.theme import BUILTIN_THEMES, Theme
 
 from claudehub.aio import Hub, Project
 from claudehub.client.session import State
+from claudehub.tui import hub_time
 from claudehub.tui.attach_screen import AttachScreen
 from claudehub.tui.connection import Connection
 from claudehub.tui.watch_screen import WatchScreen
@@ -41,7 +38,7 @@ THEME = Theme(
 )
 
 
-class ClaudehubApp(App[None]):
+class ClaudehubApp(App[None], inherit_bindings=False):
     """Shows one project, or all projects if none is given, until the user leaves."""
 
     CSS = """
@@ -50,13 +47,12 @@ class ClaudehubApp(App[None]):
     Input > .input--cursor { text-style: reverse; }
     """
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self, hub: Hub, project: Project | None = None) -> None:
         super().__init__(ansi_color=True)
         self.hub = hub
         self._project = project
-        self._since_s = time.time()
+        self._since_s = hub_time.local_now()
         self.register_theme(THEME)
         self.theme = THEME.name
         self.animation_level = "none"
@@ -81,7 +77,7 @@ class ClaudehubApp(App[None]):
         self.push_screen(screen, lambda _: when_left() if callable(when_left) else None)
 
     def _state_changed(self, _: State) -> None:
-        self._since_s = time.time()
+        self._since_s = hub_time.local_now()
         self._show_connection()
 
     def _tick(self) -> None:

@@ -1,6 +1,5 @@
 """The live view of one project."""
 
-import time
 from typing import ClassVar
 
 from rich.style import Style
@@ -8,14 +7,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.timer import Timer
 from textual.widget import Widget
 
 from claudehub.aio import Project
-from claudehub.client.errors import HubError
-from claudehub.show.safe_text import cut, one_line, plain
-from claudehub.tui import styles
+from claudehub.show.safe_text import plain
+from claudehub.tui import hub_time, styles
 from claudehub.tui.attach_work import AttachWork
+from claudehub.tui.bottom_line import BottomLine
 from claudehub.tui.connection import Connection
 from claudehub.tui.conversation_view import ConversationView
 from claudehub.tui.details_painting import details
@@ -31,7 +29,6 @@ from claudehub.tui.keys import (
     IN_SEARCH,
     IN_TEXT,
     Key,
-    key_line,
 )
 from claudehub.tui.layout import line_of
 from claudehub.tui.lines_view import LinesView
@@ -41,7 +38,6 @@ from claudehub.tui.search_bar import SearchBar
 from claudehub.tui.searching import Searching
 from claudehub.tui.status_painting import activity, header, queue_words, rule
 
-NOTICE_S = 6.0
 TICK_S = 1.0
 WIDE = 110
 DETAILS_WIDTH = 36
@@ -52,7 +48,7 @@ class AttachScreen(Screen[None]):
 
     DEFAULT_CSS = """
     AttachScreen { layout: vertical; background: ansi_default; }
-    AttachScreen #header, AttachScreen #rule, AttachScreen #keys { height: 1; }
+    AttachScreen #header, AttachScreen #rule { height: 1; }
     AttachScreen #middle { height: 1fr; }
     AttachScreen #details {
         display: none; width: 37; height: 1fr; padding: 0 0 0 1;
@@ -92,11 +88,9 @@ class AttachScreen(Screen[None]):
         self.work = AttachWork(self)
         self.sending: list[str] = []
         self._url = url
-        self._notice: tuple[str, Style] | None = None
-        self._notice_timer: Timer | None = None
         self._wants_details: bool | None = None
         self._header, self._rule = LinesView(id="header"), LinesView(id="rule")
-        self._keys, self._details = LinesView(id="keys"), LinesView(id="details")
+        self._details, self._bottom = LinesView(id="details"), BottomLine()
 
     def compose(self) -> ComposeResult:
         mark = LinesView(id="mark")
@@ -111,7 +105,7 @@ class AttachScreen(Screen[None]):
         with Horizontal(id="input"):
             yield mark
             yield self.box
-        yield self._keys
+        yield self._bottom
 
     def on_mount(self) -> None:
         self.box.placeholder = "Write a prompt"
@@ -125,9 +119,10 @@ class AttachScreen(Screen[None]):
         """Show what is known now. Only lines that have changed are written."""
         if not self.is_attached or not self.size.width:
             return
-        now_s = time.time()
+        now_s = hub_time.local_now()
         state, width = self.feed.state, self.size.width
         hub_now_s = self.feed.clock.now(now_s)
+        self.feed.transcript.is_followed = self.view.viewport.anchor is None
         self.view.show(self._entries(), hub_now_s)
         self._show_questions()
         self._header.set_lines([header(state, self.connection, width, now_s)])
@@ -150,15 +145,7 @@ class AttachScreen(Screen[None]):
 
     def say(self, text: str, style: Style = styles.DIM) -> None:
         """Show a sentence at the bottom, for some seconds."""
-        self._notice = (one_line(text), style)
-        if self._notice_timer is not None:
-            self._notice_timer.stop()
-        self._notice_timer = self.set_timer(NOTICE_S, self._forget_notice)
-        self._show_keys()
-
-    def _forget_notice(self) -> None:
-        self._notice = None
-        self._show_keys()
+        self._bottom.say(text, style)
 
     def _entries(self) -> list[Entry]:
         transcript = self.feed.transcript
@@ -203,12 +190,7 @@ class AttachScreen(Screen[None]):
             self._details.set_lines(lines[: max(self._details.size.height, 1)])
 
     def _show_keys(self) -> None:
-        width = self.size.width
-        if self._notice is not None:
-            text, style = self._notice
-            self._keys.set_lines([line_of((" " + cut(text, width - 2), style))])
-        else:
-            self._keys.set_lines([key_line(self._keys_of_focus(), width)])
+        self._bottom.show_keys(self._keys_of_focus())
 
     def _keys_of_focus(self) -> list[Key]:
         focused = self.focused
@@ -326,8 +308,3 @@ class AttachScreen(Screen[None]):
         self.view.viewport.to_end()
         self.work.load_latest()
         self.show_frame()
-
-
-def error_words(error: HubError) -> str:
-    """Return what a person is told of an error."""
-    return one_line(getattr(error, "message", "") or str(error))

@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 from claudehub.client.answer import is_too_late
 from claudehub.client.async_iteration import Updates
 from claudehub.client.errors import HubError, RequestRefused
-from claudehub.client.updates import ExecutionFinished, PermissionRequest, Prompt, Update
+from claudehub.client.updates import (
+    ExecutionFinished,
+    HistoryGone,
+    PermissionRequest,
+    Prompt,
+    Update,
+)
 from claudehub.show.answers import Answer
 from claudehub.show.safe_text import one_line
-from claudehub.tui import styles
+from claudehub.tui import hub_time, styles
 from claudehub.tui.feed import FIRST_UPDATES
 from claudehub.tui.project_state import Running
 
@@ -24,6 +30,8 @@ FRAME_S = 1 / 15
 # How often the hub is asked who is here: it does not say so by itself.
 DESCRIBE_S = 10.0
 CONFIRM_S = 4.0
+# After these it is worth asking how the project is now.
+_TELLING = (Prompt, ExecutionFinished, HistoryGone)
 
 
 class AttachWork:
@@ -118,12 +126,12 @@ class AttachWork:
 
     def _take(self, updates: list[Update]) -> None:
         state = self._feed.state
-        self._feed.take(updates, time.time())
+        self._feed.take(updates, hub_time.local_now())
         for permission_id, words in state.answered.items():
             if permission_id not in self._answered:
                 self._screen.say(f"the question was {words}", styles.WARNING)
         state.answered = {}
-        if any(isinstance(update, Prompt | ExecutionFinished) for update in updates):
+        if any(isinstance(update, _TELLING) for update in updates):
             self.describe()
         if self._feed.is_deleted:
             self._screen.box.disabled = True

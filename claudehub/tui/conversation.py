@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 from claudehub.client.line_reading import text_of as text_of_blocks
 from claudehub.client.lines import ApiRetry, ClaudeLine, RateLimit
@@ -169,33 +170,19 @@ class Conversation:
 
     def _text(self, update: ClaudeLine, block: JsonObject) -> None:
         self._said[update.execution_id or ""] = True
-        self.entries.append(
-            TextEntry(
-                order=self._order(),
-                timestamp=update.timestamp,
-                parent=update.parent_tool_use_id,
-                text=string(block.get("text") or ""),
-            )
-        )
+        text = string(block.get("text") or "")
+        self.entries.append(TextEntry(order=self._order(), text=text, **_facts(update)))
 
     def _thinking(self, update: ClaudeLine, block: JsonObject) -> None:
         if text := string(block.get("thinking") or ""):
-            self.entries.append(
-                ThinkingEntry(
-                    order=self._order(),
-                    timestamp=update.timestamp,
-                    parent=update.parent_tool_use_id,
-                    text=text,
-                )
-            )
+            self.entries.append(ThinkingEntry(order=self._order(), text=text, **_facts(update)))
 
     def _tool_use(self, update: ClaudeLine, block: JsonObject) -> None:
         tool_use_id = string(block.get("id") or "")
         tool_input = block.get("input")
         entry = ToolEntry(
             order=self._order(),
-            timestamp=update.timestamp,
-            parent=update.parent_tool_use_id,
+            **_facts(update),
             name=string(block.get("name") or "a tool"),
             input=tool_input if isinstance(tool_input, dict) else {},
             tool_use_id=tool_use_id,
@@ -277,6 +264,10 @@ class Conversation:
 
     def _output(self, update: OutputText) -> None:
         self._note(update, update.text, NoteKind.OUTPUT)
+
+
+def _facts(line: ClaudeLine) -> dict[str, Any]:
+    return {"timestamp": line.timestamp, "parent": line.parent_tool_use_id}
 
 
 _TAKES: dict[type[Update], Callable[..., None]] = {

@@ -1,8 +1,14 @@
 """The hub's times: for people, and as seconds."""
 
+import time
 from datetime import datetime
 
 from claudehub.show import words
+
+
+def local_now() -> float:
+    """Return the time of this machine, in seconds since 1970."""
+    return time.time()
 
 
 def clock(timestamp: str) -> str:

@@ -9,6 +9,7 @@ from claudehub.client.updates import (
     ExecutionQueued,
     ExecutionStarted,
     FilesChanged,
+    HistoryGone,
     PermissionRequest,
     PermissionResolved,
     ProjectInfo,
@@ -96,6 +97,8 @@ class ProjectState:
 
     def apply(self, update: Update) -> None:
         """Take an update of the live stream, also one from before the description."""
+        if isinstance(update, HistoryGone):  # the numbers may begin again
+            self._seq = self._counted_seq = update.first_seq - 1
         self._count(update)
         take = _TAKES.get(type(update))
         if take is None:

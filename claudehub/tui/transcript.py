@@ -23,7 +23,8 @@ _UPDATE_CHARACTERS = 1_000
 
 class Transcript:
     """Updates from `first_seq` to `last_seq`. `is_live`: its end is the present, so live updates
-    are appended; otherwise they are only counted in `newest_seq`."""
+    are appended; otherwise they are only counted in `newest_seq`. `is_followed`: the reader looks
+    at the end."""
 
     def __init__(
         self, updates_max: int = UPDATES_MAX, characters_max: int = CHARACTERS_MAX
@@ -31,6 +32,7 @@ class Transcript:
         self.conversation = Conversation()
         self.partial = Partial()
         self.is_live = True
+        self.is_followed = True
         self.newest_seq = 0
         self.last_seq = 0
         self._updates: deque[tuple[Update, int]] = deque()
@@ -57,7 +59,7 @@ class Transcript:
         if self.is_live and (update.seq is None or update.seq > self.last_seq):
             self._append(update)
             if self._is_too_large():
-                self._unload_oldest()
+                self._make_room()
 
     def older(self, page: Iterable[Update]) -> None:
         """Take updates from before `first_seq`, oldest first. The newest may be unloaded."""
@@ -109,6 +111,13 @@ class Transcript:
             len(self._updates) > KEPT * self._updates_max
             or self._characters > KEPT * self._characters_max
         )
+
+    def _make_room(self) -> None:
+        """Unload the oldest, or load no more while somebody reads there."""
+        if self.is_followed:
+            self._unload_oldest()
+        else:
+            self.is_live = False
 
     def _unload_oldest(self) -> None:
         while self._exceeds_what_stays():

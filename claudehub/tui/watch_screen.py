@@ -1,30 +1,28 @@
 """The live view of all projects."""
 
 import asyncio
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from rich.style import Style
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.strip import Strip
-from textual.timer import Timer
 
 from claudehub.aio import Hub
 from claudehub.client.async_iteration import Updates
 from claudehub.client.errors import HubError, RequestRefused
 from claudehub.client.reading import update_of
 from claudehub.client.updates import PermissionRequest, ProjectInfo
-from claudehub.show.safe_text import cut, one_line
-from claudehub.tui import styles
+from claudehub.show.safe_text import one_line
+from claudehub.tui import hub_time, styles
 from claudehub.tui.board import Board, BoardRow, Group
 from claudehub.tui.board_painting import NAME_COLUMNS, heading, project_line
+from claudehub.tui.bottom_line import BottomLine
 from claudehub.tui.connection import Connection
 from claudehub.tui.help_screen import HelpScreen
-from claudehub.tui.keys import AT_QUESTION, IN_BOARD, IN_TEXT, WATCH_HELP, key_line
+from claudehub.tui.keys import AT_QUESTION, IN_BOARD, IN_TEXT, WATCH_HELP
 from claudehub.tui.layout import line_of
 from claudehub.tui.lines_view import LinesView
 from claudehub.tui.question_panel import QuestionPanel
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from claudehub.tui.app import ClaudehubApp
 
 FRAME_S = 1 / 10
-NOTICE_S = 6.0
 NO_PROJECTS = "no projects; `claudehub projects create FOLDER` makes one"
 
 
@@ -43,7 +40,7 @@ class WatchScreen(Screen[None]):
 
     DEFAULT_CSS = """
     WatchScreen { layout: vertical; background: ansi_default; }
-    WatchScreen #header, WatchScreen #rule, WatchScreen #keys { height: 1; }
+    WatchScreen #header, WatchScreen #rule { height: 1; }
     WatchScreen #board { height: 1fr; }
     """
     AUTO_FOCUS = ""
@@ -72,17 +69,15 @@ class WatchScreen(Screen[None]):
         self._first = 0
         self._row_of_line: list[str | None] = []
         self._empty_words = "…"
-        self._notice: tuple[str, Style] | None = None
-        self._notice_timer: Timer | None = None
         self._header, self._rule = LinesView(id="header"), LinesView(id="rule")
-        self._lines, self._keys = LinesView(id="board"), LinesView(id="keys")
+        self._lines, self._bottom = LinesView(id="board"), BottomLine()
 
     def compose(self) -> ComposeResult:
         yield self._header
         yield self._lines
         yield self.panel
         yield self._rule
-        yield self._keys
+        yield self._bottom
 
     def on_mount(self) -> None:
         self.run_worker(self._watch())
@@ -95,7 +90,7 @@ class WatchScreen(Screen[None]):
         rows, width = self.board.rows, self.size.width
         if rows and self.board.get(self._selected) is None:
             self._selected = rows[0].project.project_id
-        said, style = self.connection.short(time.time())
+        said, style = self.connection.short(hub_time.local_now())
         count = f"{len(rows)} project{'s' if len(rows) != 1 else ''}"
         left = line_of(
             ("── ", styles.DIM),
@@ -105,7 +100,7 @@ class WatchScreen(Screen[None]):
         right = line_of((f" {count} · ", styles.DIM), (said, style), (" ──", styles.DIM))
         self._header.set_lines([across(left, right, width)])
         self._lines.set_lines(self._board_lines(rows, width))
-        sentence = self.connection.sentence(time.time())
+        sentence = self.connection.sentence(hub_time.local_now())
         self._rule.set_lines([rule(sentence, "", styles.WARNING, width)])
         self._show_keys()
 
@@ -113,28 +108,11 @@ class WatchScreen(Screen[None]):
         self.connection = connection
         self.show_frame()
 
-    def say(self, text: str, style: Style = styles.DIM) -> None:
-        self._notice = (one_line(text), style)
-        if self._notice_timer is not None:
-            self._notice_timer.stop()
-        self._notice_timer = self.set_timer(NOTICE_S, self._forget_notice)
-        self._show_keys()
-
-    def _forget_notice(self) -> None:
-        self._notice = None
-        self._show_keys()
-
     def _show_keys(self) -> None:
-        width = self.size.width
-        if self._notice is not None:
-            self._keys.set_lines(
-                [line_of((f" {cut(self._notice[0], width - 2)}", self._notice[1]))]
-            )
-        elif self.panel.has_focus_within:
+        keys = IN_BOARD
+        if self.panel.has_focus_within:
             keys = IN_TEXT if self.panel.is_typing else AT_QUESTION
-            self._keys.set_lines([key_line(keys, width)])
-        else:
-            self._keys.set_lines([key_line(IN_BOARD, width)])
+        self._bottom.show_keys(keys)
 
     def _board_lines(self, rows: list[BoardRow], width: int) -> list[Strip]:
         """Return the part of the board that holds the selected project."""
@@ -152,7 +130,7 @@ class WatchScreen(Screen[None]):
                 self._add(lines, heading(row.group, same), None)
                 before = row.group
             is_selected = row.project.project_id == self._selected
-            line = project_line(row, width, names, is_selected, time.time())
+            line = project_line(row, width, names, is_selected, hub_time.local_now())
             self._add(lines, line, row.project.project_id)
         return self._part(lines)
 
@@ -204,11 +182,11 @@ class WatchScreen(Screen[None]):
             project = await self._hub.project(request.project_id)
             await project.answer(request, answer.decision, **answer.arguments())
         except RequestRefused as error:
-            self.say(error.message, styles.BAD)
+            self._bottom.say(error.message, styles.BAD)
         except HubError as error:
-            self.say(str(error), styles.BAD)
+            self._bottom.say(str(error), styles.BAD)
         else:
-            self.say(f"answered: {answer.decision}")
+            self._bottom.say(f"answered: {answer.decision}")
 
     # -- keys and messages
 
@@ -247,7 +225,7 @@ class WatchScreen(Screen[None]):
     def action_answer(self) -> None:
         self._show_question(is_wanted=True)
         if self.panel.current is None:
-            self.say("this project asks nothing")
+            self._bottom.say("this project asks nothing")
         else:
             self.panel.focus()
             self.panel.arm()
