@@ -79,14 +79,16 @@ class Log:
         block = {"type": "tool_result", "tool_use_id": tool_use_id, "content": text}
         return self._line("user", [block | {"is_error": is_error}], None)
 
-    def asks(self, tool: str, tool_use_id: str | None = None, **tool_input: Any) -> Update:
+    def asks(
+        self, tool: str, tool_use_id: str | None = None, *, suggests: Any = (), **tool_input: Any
+    ) -> Update:
         data = {
             "permission_id": f"p{self.seq}",
             "execution_id": "e1",
             "tool": tool,
             "input": tool_input,
             "description": None,
-            "suggestions": [],
+            "suggestions": list(suggests),
             "blocked_path": None,
             "tool_use_id": tool_use_id,
         }

@@ -16,7 +16,7 @@ from claudehub.tui.attach_work import AttachWork
 from claudehub.tui.bottom_line import BottomLine
 from claudehub.tui.connection import Connection
 from claudehub.tui.conversation_view import ConversationView
-from claudehub.tui.details_painting import details
+from claudehub.tui.details_panel import DetailsPanel
 from claudehub.tui.entries import LAST, Entry, NoteEntry, text_of
 from claudehub.tui.feed import Feed
 from claudehub.tui.help_screen import HelpScreen
@@ -39,8 +39,6 @@ from claudehub.tui.searching import Searching
 from claudehub.tui.status_painting import activity, header, queue_words, rule
 
 TICK_S = 1.0
-WIDE = 110
-DETAILS_WIDTH = 36
 
 
 class AttachScreen(Screen[None]):
@@ -50,10 +48,6 @@ class AttachScreen(Screen[None]):
     AttachScreen { layout: vertical; background: ansi_default; }
     AttachScreen #header, AttachScreen #rule { height: 1; }
     AttachScreen #middle { height: 1fr; }
-    AttachScreen #details {
-        display: none; width: 37; height: 1fr; padding: 0 0 0 1;
-        border-left: solid ansi_bright_black;
-    }
     AttachScreen #input { height: auto; max-height: 8; }
     AttachScreen #mark { width: 2; height: 1; }
     AttachScreen PromptBox { width: 1fr; }
@@ -87,10 +81,8 @@ class AttachScreen(Screen[None]):
         self.searching = Searching(self.feed, self.view, self.search.say, self.show_frame)
         self.work = AttachWork(self)
         self.sending: list[str] = []
-        self._url = url
-        self._wants_details: bool | None = None
         self._header, self._rule = LinesView(id="header"), LinesView(id="rule")
-        self._details, self._bottom = LinesView(id="details"), BottomLine()
+        self._details, self._bottom = DetailsPanel(url), BottomLine()
 
     def compose(self) -> ComposeResult:
         mark = LinesView(id="mark")
@@ -129,7 +121,7 @@ class AttachScreen(Screen[None]):
         doing = self.feed.transcript.partial.activity
         words, style = activity(state, self.connection, doing, hub_now_s, now_s)
         self._rule.set_lines([rule(words, self._right_words(), style, width)])
-        self._show_details(now_s)
+        self._details.show(state, self.connection, now_s)
         self.box.remember(state.prompts)
         self._show_keys()
 
@@ -173,6 +165,8 @@ class AttachScreen(Screen[None]):
             self.panel.focus()
 
     def _right_words(self) -> str:
+        if not self.connection.is_up:
+            return ""
         transcript = self.feed.transcript
         behind = transcript.newest_seq - transcript.last_seq
         if not transcript.is_live and behind > 0:
@@ -180,14 +174,6 @@ class AttachScreen(Screen[None]):
         if self.view.viewport.anchor is not None:
             return "scrolled back · ctrl+end: latest"
         return queue_words(self.feed.state)
-
-    def _show_details(self, now_s: float) -> None:
-        wanted = self._wants_details
-        is_shown = self.size.width >= WIDE if wanted is None else wanted
-        self._details.display = is_shown
-        if is_shown:
-            lines = details(self.feed.state, self.connection, self._url, DETAILS_WIDTH - 1, now_s)
-            self._details.set_lines(lines[: max(self._details.size.height, 1)])
 
     def _show_keys(self) -> None:
         self._bottom.show_keys(self._keys_of_focus())
@@ -286,7 +272,7 @@ class AttachScreen(Screen[None]):
         self.search.open()
 
     def action_details(self) -> None:
-        self._wants_details = not self._details.display
+        self._details.toggle_panel()
         self.show_frame()
         self.call_after_refresh(self.show_frame)
 

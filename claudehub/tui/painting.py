@@ -60,8 +60,8 @@ class Painter:
         inner = Look(look.width - 2, look.is_open, look.now) if entry.parent else look
         strips = self._paint(entry, inner) or [_MARGIN]
         if entry.parent:
-            return indented(strips, _SUBAGENT, _SUBAGENT)
-        return strips
+            strips = indented(strips, _SUBAGENT, _SUBAGENT)
+        return [s if s.cell_length <= look.width else s.crop(0, look.width) for s in strips]
 
     def _paint(self, entry: Entry, look: Look) -> list[Strip]:
         match entry:

@@ -17,7 +17,7 @@ def header(state: ProjectState, connection: Connection, width: int, now_s: float
     info = state.info
     name = one_line(info.name) if info is not None else state.project_id
     said, look = connection.short(now_s)
-    facts = [_others(state.others), cost(state)]
+    facts = [_others(state.others) if connection.is_up else "", cost(state)]
     known = " · ".join(fact for fact in facts if fact)
     right = line_of(
         (f" {known} · " if known else " ", styles.DIM), (said, look), (" ──", styles.DIM)
@@ -42,7 +42,8 @@ def across(left: Strip, right: Strip, width: int) -> Strip:
 
 def rule(left: str, right: str, style: Style, width: int) -> Strip:
     """Return a line across the screen with a text near either end."""
-    head = line_of(("── ", styles.DIM), (cut(left, max(width - 8, 1)), style), (" ", styles.PLAIN))
+    room = max(width - width_of(right) - 10, 1)
+    head = line_of(("── ", styles.DIM), (cut(left, room), style), (" ", styles.PLAIN))
     if not left:
         head = line_of(("──", styles.DIM))
     tail = line_of((f" {right} ──" if right else "──", styles.DIM))

@@ -61,7 +61,7 @@ class Viewport:
             index += 1
         if self.anchor is not None or lines < 0:
             self._anchor_at(index, line)
-            if lines > 0 and self.rows() == self._last_rows():
+            if self.rows() == self._last_rows() and lines > 0:
                 self.anchor = None
         return is_inside
 
