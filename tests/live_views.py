@@ -170,7 +170,7 @@ class FakeProject:
     def __init__(self, log: Log, **facts: Any) -> None:
         self.id = log.project_id
         self.log = log
-        self.facts = info(self.id, **{"last_seq": log.seq, **facts})
+        self.facts = info(self.id, **facts)
         self.asked: list[tuple[Any, ...]] = []
         self.updates: FakeUpdates | None = None
 

@@ -158,11 +158,11 @@ class AttachScreen(Screen[None]):
         after = self.panel.current
         if after is None:
             if self.focused is None or (before is not None and not self.focused.display):
-                self.box.focus()
+                self.set_focus(self.box)
         elif (before is None or before.permission_id != after.permission_id) and (
             self.focused is self.box and not self.box.text
         ):
-            self.panel.focus()
+            self.set_focus(self.panel)
 
     def _right_words(self) -> str:
         if not self.connection.is_up:
@@ -206,14 +206,14 @@ class AttachScreen(Screen[None]):
         self.work.answer(message.request, message.answer)
 
     def on_question_panel_left(self) -> None:
-        self.box.focus()
+        self.set_focus(self.box)
 
     def on_search_bar_wanted(self, message: SearchBar.Wanted) -> None:
         self.work.find(message.needle, message.step)
 
     def on_search_bar_closed(self) -> None:
         self.searching.stop()
-        self.view.focus()
+        self.set_focus(self.view)
 
     def on_conversation_view_start_reached(self) -> None:
         self.work.load_older()
@@ -242,14 +242,14 @@ class AttachScreen(Screen[None]):
             order.insert(1, self.panel)
         places = [n for n, widget in enumerate(order) if widget.has_focus_within]
         target = order[((places[0] if places else 0) + step) % len(order)]
-        target.focus()
+        self.set_focus(target)
         if target is self.panel:
             self.panel.arm()
 
     def action_to_prompt(self) -> None:
         self.view.needle = ""
         self.view.update_lines()
-        self.box.focus()
+        self.set_focus(self.box)
 
     def action_interrupt(self) -> None:
         running = self.feed.state.running

@@ -170,7 +170,7 @@ class ConversationView(Widget, can_focus=True):
         entry = self.viewport.entries[index]
         if self.needle:
             strip = highlighted(strip, self.needle)
-        if self.has_focus and entry.order == self.selected:
+        if self.has_focus_within and entry.order == self.selected:
             mark = Strip([Segment("▌", styles.SELECTED)], 1)
             strip = strip.extend_cell_length(2)
             strip = Strip.join([strip.crop(0, 1), mark, strip.crop(2)])

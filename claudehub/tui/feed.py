@@ -45,7 +45,8 @@ class Feed:
     async def load_older(self) -> bool:
         """Load a page before what is loaded; return True if there was one. Raises HubError."""
         first = self.transcript.first_seq
-        if first is None or first <= 1 or self._is_loading or self.is_at_start:
+        self.is_at_start = self.is_at_start or (first is not None and first <= 1)
+        if first is None or self._is_loading or self.is_at_start:
             return False
         page = await self._page(before=first)
         self.is_at_start = len(page) < PAGE_UPDATES

@@ -66,7 +66,7 @@ class QuestionPanel(Vertical, can_focus=True):
         self._heading = LinesView()
         self._body = LinesView(classes="body")
         self._choices = LinesView()
-        self._input = Input()
+        self._input = Input(compact=True)
 
     def compose(self) -> ComposeResult:
         self._input.cursor_blink = False
@@ -138,7 +138,7 @@ class QuestionPanel(Vertical, can_focus=True):
         form, width = self._form, self.size.width or self.app.size.width
         if form is None:
             return
-        has_focus = self.has_focus or self._input.has_focus
+        has_focus = self.has_focus_within
         is_active = self.is_armed and has_focus
         self._heading.set_lines([self._title(form, width)])
         limit = max(int(self.app.size.height * BODY_SHARE) - len(form.choices), 3)
@@ -149,7 +149,7 @@ class QuestionPanel(Vertical, can_focus=True):
         left = line_of(("── ", styles.ASKING), (f"? {form.heading} ", styles.ASKING))
         count = len(self._requests)
         facts = [f"{self._shown + 1} of {count} (← →)" if count > 1 else ""]
-        has_focus = self.has_focus or self._input.has_focus
+        has_focus = self.has_focus_within
         facts.append("tab: answer" if not has_focus else form.hint if self.is_armed else "…")
         right = line_of((" · ".join(fact for fact in facts if fact) + " ──", styles.DIM))
         room = max(width - left.cell_length - right.cell_length - 1, 0)
@@ -161,7 +161,7 @@ class QuestionPanel(Vertical, can_focus=True):
     async def on_key(self, event: events.Key) -> None:
         """Take letters and digits, once they count."""
         key = event.key
-        if not self.has_focus or self._form is None or self.is_typing:
+        if self.screen.focused is not self or self._form is None or self.is_typing:
             return
         if key in ("enter", "space") or key in _LETTERS or key in DIGITS:
             event.stop()
@@ -182,7 +182,7 @@ class QuestionPanel(Vertical, can_focus=True):
             self._input.value = ""
             self._input.placeholder = form.typing.invitation
             self._input.display = True
-            self._input.focus()
+            self.screen.set_focus(self._input)
         self._body.to_start()
         self._paint()
 
@@ -194,10 +194,10 @@ class QuestionPanel(Vertical, can_focus=True):
             self._took(lambda: form.typed(event.value))
 
     def _hide_input(self) -> None:
-        had_focus = self._input.has_focus
+        had_focus = self.screen.focused is self._input
         self._input.display = False
         if had_focus:
-            self.focus()
+            self.screen.set_focus(self)
 
     def action_move(self, step: int) -> None:
         if self._form is not None:

@@ -44,7 +44,7 @@ class SearchBar(Horizontal):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._label = LinesView(classes="label")
-        self._input = Input()
+        self._input = Input(compact=True)
         self._status = LinesView(classes="status")
 
     def compose(self) -> ComposeResult:
@@ -61,7 +61,7 @@ class SearchBar(Horizontal):
     def open(self) -> None:
         self.display = True
         self.say("enter ↑ older · ↓ newer · esc")
-        self._input.focus()
+        self.screen.set_focus(self._input)
 
     def say(self, text: str) -> None:
         """Say how the search goes."""

@@ -227,7 +227,7 @@ class WatchScreen(Screen[None]):
         if self.panel.current is None:
             self._bottom.say("this project asks nothing")
         else:
-            self.panel.focus()
+            self.set_focus(self.panel)
             self.panel.arm()
         self.call_after_refresh(self.show_frame)
 
