@@ -44,7 +44,9 @@ class ClaudehubApp(App[None], inherit_bindings=False):
     CSS = """
     Screen { background: ansi_default; color: ansi_default; }
     Input > .input--placeholder { color: ansi_default; text-style: dim; }
-    Input > .input--cursor { text-style: reverse; }
+    Input > .input--cursor {
+        color: ansi_default; background: ansi_default; text-style: reverse;
+    }
     """
     ENABLE_COMMAND_PALETTE = False
 

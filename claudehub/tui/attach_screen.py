@@ -21,13 +21,10 @@ from claudehub.tui.entries import LAST, Entry, NoteEntry, text_of
 from claudehub.tui.feed import Feed
 from claudehub.tui.help_screen import HelpScreen
 from claudehub.tui.keys import (
-    AT_CHOICES,
     AT_PROMPT,
-    AT_QUESTION,
     ATTACH_HELP,
     IN_CONVERSATION,
     IN_SEARCH,
-    IN_TEXT,
     Key,
 )
 from claudehub.tui.layout import line_of
@@ -183,9 +180,7 @@ class AttachScreen(Screen[None]):
         if focused is self.view:
             return IN_CONVERSATION
         if self.panel.has_focus_within:
-            request = self.panel.current
-            is_choice = request is not None and request.tool == "AskUserQuestion"
-            return IN_TEXT if self.panel.is_typing else AT_CHOICES if is_choice else AT_QUESTION
+            return self.panel.keys()
         return IN_SEARCH if self.search.has_focus_within else AT_PROMPT
 
     def on_descendant_focus(self) -> None:

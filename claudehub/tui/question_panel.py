@@ -16,6 +16,7 @@ from claudehub.client.updates import PermissionRequest
 from claudehub.show.answers import Answer
 from claudehub.show.questions import question_of
 from claudehub.tui import styles
+from claudehub.tui.keys import AT_CHOICES, AT_QUESTION, IN_TEXT, Key
 from claudehub.tui.layout import line_of, right_aligned
 from claudehub.tui.lines_view import LinesView
 from claudehub.tui.question_form import DIGITS, QuestionForm
@@ -78,6 +79,15 @@ class QuestionPanel(Vertical, can_focus=True):
     @property
     def current(self) -> PermissionRequest | None:
         return self._requests[self._shown] if self._requests else None
+
+    def keys(self) -> list[Key]:
+        """Return the keys that work now."""
+        form = self._form
+        if form is None or form.typing is not None:
+            return IN_TEXT
+        letters = {choice.key for choice in form.choices}
+        known = AT_CHOICES if form.question.asked else AT_QUESTION
+        return [key for key in known if key[0] != "r" or "r" in letters]
 
     @property
     def is_typing(self) -> bool:

@@ -35,6 +35,8 @@ _LINE_STYLES = {
     Kind.COMMAND: styles.COMMAND,
     Kind.HEADING: styles.BOLD,
 }
+_SIGNS = {Kind.ADDED: "+ ", Kind.REMOVED: "- ", Kind.CONTEXT: "  "}
+_SIGN_MARGIN = line_of(("  ", styles.PLAIN))
 _MARGIN = line_of(("    ", styles.PLAIN))
 _HINT = " (enter)"
 
@@ -53,7 +55,13 @@ def paint_lines(lines: list[Line], width: int) -> list[Strip]:
     found: list[Strip] = []
     for line in lines:
         style = _LINE_STYLES.get(line.kind, styles.PLAIN)
-        found += wrapped(str(line), width, style)
+        sign = _SIGNS.get(line.kind)
+        if sign is None:
+            found += wrapped(line.text, width, style)
+        else:
+            found += indented(
+                wrapped(line.text, width - 2, style), line_of((sign, style)), _SIGN_MARGIN
+            )
     return found
 
 
@@ -90,7 +98,8 @@ def _time(entry: ToolEntry, now: float) -> str:
 def _parts(entry: ToolEntry, width: int, is_open: bool) -> list[tuple[list[Strip], int]]:
     """Return what stands below the call, each with how many lines are shown if it is folded."""
     found: list[tuple[list[Strip], int]] = []
-    if entry.name in EDITING_TOOLS:
+    is_shown_below = entry.state is ToolState.ASKING and not is_open
+    if entry.name in EDITING_TOOLS and not is_shown_below:
         diff = edit_diff(entry.name, entry.input) or []
         found.append((paint_lines(diff, width), DIFF_LINES_FOLDED))
     if is_open:

@@ -22,7 +22,7 @@ from claudehub.tui.board_painting import NAME_COLUMNS, heading, project_line
 from claudehub.tui.bottom_line import BottomLine
 from claudehub.tui.connection import Connection
 from claudehub.tui.help_screen import HelpScreen
-from claudehub.tui.keys import AT_QUESTION, IN_BOARD, IN_TEXT, WATCH_HELP
+from claudehub.tui.keys import IN_BOARD, WATCH_HELP
 from claudehub.tui.layout import line_of
 from claudehub.tui.lines_view import LinesView
 from claudehub.tui.question_panel import QuestionPanel
@@ -109,10 +109,7 @@ class WatchScreen(Screen[None]):
         self.show_frame()
 
     def _show_keys(self) -> None:
-        keys = IN_BOARD
-        if self.panel.has_focus_within:
-            keys = IN_TEXT if self.panel.is_typing else AT_QUESTION
-        self._bottom.show_keys(keys)
+        self._bottom.show_keys(self.panel.keys() if self.panel.has_focus_within else IN_BOARD)
 
     def _board_lines(self, rows: list[BoardRow], width: int) -> list[Strip]:
         """Return the part of the board that holds the selected project."""
