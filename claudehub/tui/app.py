@@ -53,7 +53,7 @@ class ClaudehubApp(App[None], inherit_bindings=False):
     def __init__(self, hub: Hub, project: Project | None = None) -> None:
         super().__init__(ansi_color=True)
         self.hub = hub
-        self._project = project
+        self.project = project
         self._since_s = hub_time.local_now()
         self.register_theme(THEME)
         self.theme = THEME.name
@@ -63,8 +63,8 @@ class ClaudehubApp(App[None], inherit_bindings=False):
         self.title = "claudehub"
         self.hub.on_state(self._state_changed)
         self.set_interval(1.0, self._tick)
-        if self._project is not None:
-            self.open_project(self._project, self.exit)
+        if self.project is not None:
+            self.open_project(self.project, self.exit)
         else:
             self.push_screen(WatchScreen(self.hub, self.connection), lambda _: self.exit())
 
