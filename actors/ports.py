@@ -1,4 +1,4 @@
-"""The seam to many machines: who asks, and what takes a project's updates.
+"""The seam to many machines: who asks, what takes a project's updates, and what takes changes.
 
 A project never asks a subscriber for a socket. docs/architecture.md says what may stand behind
 these interfaces later.
@@ -59,3 +59,28 @@ class Subscriber(Protocol):
 
     def closed(self, why: str) -> None:
         """Note that no more is offered, because the project's actor failed. Joining again helps."""
+
+
+class Watcher(Protocol):
+    """Anything that takes the changes of all projects: a client that watches, later a relay. The
+    Hub calls it, in the Hub's thread; no call blocks."""
+
+    @property
+    def id(self) -> str:
+        """Name the client."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Say in which version of the protocol it gets its updates."""
+
+    def begin(self, listed: frozenset[str]) -> None:
+        """Hold what is offered, until the list of these projects is sent."""
+
+    def offer(self, project_id: str, batch: Broadcast) -> None:
+        """Take what a project is now, in place of what still waits of it."""
+
+    def offer_last(self, project_id: str, batch: Broadcast, *, is_known: bool) -> None:
+        """Take the end of a project. `is_known`: the watcher was ever shown it."""
+
+    def end(self) -> None:
+        """Note that no more is offered."""

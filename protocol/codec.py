@@ -9,9 +9,17 @@ from pydantic import BaseModel, ValidationError
 
 from protocol.content import BLOCK_TYPES
 from protocol.errors import ErrorCode, RequestRefused, WireError, invalid_field
-from protocol.requests import MODELS, REQUEST_ID_MAX_LENGTH, Execute, Ping, ProjectJoin, Request
+from protocol.requests import (
+    JOIN_POSITIONS,
+    MODELS,
+    PROMPT_FORMS,
+    REQUEST_ID_MAX_LENGTH,
+    Execute,
+    Ping,
+    ProjectJoin,
+    Request,
+)
 
-_JOIN_POSITIONS = ("after_seq", "since", "last")
 # What clients read in place of pydantic's text.
 _MESSAGES = {"string_unicode": "must not hold a lone surrogate"}
 
@@ -167,16 +175,16 @@ def _without_nulls(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_one_position(join: ProjectJoin) -> None:
-    given = [name for name in _JOIN_POSITIONS if getattr(join, name) is not None]
+    given = [name for name in JOIN_POSITIONS if getattr(join, name) is not None]
     if len(given) > 1:
-        raise invalid_field(f"payload.{given[1]}", f"only one of {', '.join(_JOIN_POSITIONS)}")
+        raise invalid_field(f"payload.{given[1]}", f"only one of {', '.join(JOIN_POSITIONS)}")
 
 
 def _check_one_prompt(execute: Execute) -> None:
     if execute.prompt is None and execute.content is None:
         raise invalid_field("payload.prompt", "is missing; give a prompt, or content")
     if execute.prompt is not None and execute.content is not None:
-        raise invalid_field("payload.content", "only one of prompt, content")
+        raise invalid_field("payload.content", f"only one of {', '.join(PROMPT_FORMS)}")
 
 
 def _refusal(error: ValidationError) -> RequestRefused:

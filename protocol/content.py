@@ -9,6 +9,7 @@ import binascii
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 BLOCK_TYPES = ("text", "image", "document")
 
@@ -23,6 +24,11 @@ def _base64(value: str) -> str:
     return value
 
 
+Base64 = Annotated[
+    str,
+    AfterValidator(_base64),
+    Field(json_schema_extra={"contentEncoding": "base64", "minLength": 1}),
+]
 # A lone surrogate is valid JSON, but no file or terminal can hold it. pydantic reads a text with a
 # constraint as UTF-8, and refuses a lone surrogate (`string_unicode`).
 Text = Annotated[str, Field(min_length=0)]
@@ -32,35 +38,49 @@ class _Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class _ImageSource(_Block):
+class ImageSource(_Block):
+    """The bytes of an image."""
+
     type: Literal["base64"]
     media_type: Literal["image/gif", "image/jpeg", "image/png", "image/webp"]
-    data: Annotated[str, AfterValidator(_base64)]
+    data: Base64
 
 
-class _DocumentSource(_Block):
+class DocumentSource(_Block):
+    """The bytes of a document."""
+
     type: Literal["base64"]
     media_type: Literal["application/pdf", "text/plain"]
-    data: Annotated[str, AfterValidator(_base64)]
+    data: Base64
 
 
 class TextBlock(_Block):
+    """Text in a prompt."""
+
     type: Literal["text"]
     text: Annotated[Text, Field(min_length=1)]
 
 
 class ImageBlock(_Block):
+    """An image in a prompt."""
+
     type: Literal["image"]
-    source: _ImageSource
+    source: ImageSource
 
 
 class DocumentBlock(_Block):
+    """A document in a prompt."""
+
     type: Literal["document"]
-    source: _DocumentSource
+    source: DocumentSource
 
 
-Block = Annotated[TextBlock | ImageBlock | DocumentBlock, Field(discriminator="type")]
-Content = Annotated[list[Block], Field(min_length=1)]
+# A named type, so that the JSON Schema gives it a definition of its own.
+ContentBlock = TypeAliasType(
+    "ContentBlock",
+    Annotated[TextBlock | ImageBlock | DocumentBlock, Field(discriminator="type")],
+)
+Content = Annotated[list[ContentBlock], Field(min_length=1)]
 
 
 def as_sent(content: Content) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from protocol.deflation import Deflation
 from protocol.errors import WireError
 from protocol.frames import text_frames
 from protocol.requests import Request
+from protocol.results import ErrorFacts, HistoryFacts
 from protocol.updates import Welcome
 
 _UPDATE_HEAD = b'{"type":"update","payload":'
@@ -44,7 +45,7 @@ class Dialect(Protocol):
     def messages(self, updates: Iterable[Update]) -> list[tuple[bytes, bool]]:
         """Return the messages for these updates, any number for each, and which must be kept."""
 
-    def history(self, updates: Iterable[Update], facts: dict[str, Any]) -> bytes:
+    def history(self, updates: Iterable[Update], facts: HistoryFacts) -> bytes:
         """Return the result of get_messages as JSON: the updates, and what else it tells."""
 
 
@@ -55,7 +56,8 @@ class Broadcast:
     `frames` holds all of them as WebSocket text frames; `kept_frames` leaves out what may be
     dropped. `messages` and `kept_messages` are the same, one by one and without frames, for
     `deflation`; None: send them uncompressed. `last_seq` is the number of the last stored update;
-    None: the batch has none. `is_final`: the project is deleted.
+    None: the batch has none. `is_final`: the project is deleted. `state_frames` holds what is
+    neither stored nor dropped, such as `status`: who still replays gets the newest of it later.
     """
 
     last_seq: int | None
@@ -65,6 +67,7 @@ class Broadcast:
     kept_messages: Sequence[bytes]
     deflation: Deflation | None = None
     is_final: bool = False
+    state_frames: bytes = b""
 
 
 def broadcast(
@@ -76,14 +79,29 @@ def broadcast(
     is_final: bool = False,
 ) -> Broadcast:
     """Return a batch in one dialect."""
-    pairs = dialect.messages(updates)
+    batch = list(updates)
+    pairs = dialect.messages(batch)
     messages = kept_messages = [message for message, _ in pairs]
     all_kept = all([is_kept for _, is_kept in pairs])
     frames = kept_frames = text_frames(messages)
     if not all_kept:
         kept_messages = [message for message, is_kept in pairs if is_kept]
         kept_frames = text_frames(kept_messages)
-    return Broadcast(last_seq, frames, kept_frames, messages, kept_messages, deflation, is_final)
+    state = [
+        (text, is_stored, is_kept)
+        for text, is_stored, is_kept in batch
+        if is_kept and not is_stored
+    ]
+    return Broadcast(
+        last_seq,
+        frames,
+        kept_frames,
+        messages,
+        kept_messages,
+        deflation,
+        is_final,
+        replay_frames(dialect, state) if state else b"",
+    )
 
 
 def replay_frames(dialect: Dialect, updates: Iterable[Update]) -> bytes:
@@ -105,7 +123,7 @@ class Version1:
         return b'{"type":"result",%b"payload":%b}' % (_id_field(request_id), text)
 
     def error(self, request_id: str | None, error: WireError) -> bytes:
-        facts = {"code": error.code, "message": error.message, "details": dict(error.details)}
+        facts = ErrorFacts(code=error.code, message=error.message, details=error.details)
         return b'{"type":"error",%b"payload":%b}' % (_id_field(request_id), codec.dumps(facts))
 
     def messages(self, updates: Iterable[Update]) -> list[tuple[bytes, bool]]:
@@ -115,7 +133,7 @@ class Version1:
             for text, is_stored, is_kept in updates
         ]
 
-    def history(self, updates: Iterable[Update], facts: dict[str, Any]) -> bytes:
+    def history(self, updates: Iterable[Update], facts: HistoryFacts) -> bytes:
         payloads = [
             codec.update_payload(text) if is_stored else text for text, is_stored, _ in updates
         ]

@@ -5,9 +5,11 @@ WireError
 └── HubFault         the hub's fault: the same request may work later
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a client that only wants the codes need not wait for pydantic
+    from protocol.error_details import ErrorDetails
 
 
 class ErrorCode(StrEnum):
@@ -44,12 +46,12 @@ class WireError(Exception):
     """
 
     def __init__(
-        self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None
+        self, code: ErrorCode, message: str, details: "ErrorDetails | None" = None
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.details: Mapping[str, Any] = details or {}
+        self.details: ErrorDetails = details or {}
 
 
 class RequestRefused(WireError):

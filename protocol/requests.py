@@ -1,94 +1,29 @@
 """What a client may say, as types. An instance is valid; codec.py makes instances from text."""
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-import simplejson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from protocol.content import Content, Text
-from protocol.host import host_name
-from protocol.nesting import DEPTH_MAX, is_too_deep
+from protocol.fields import (
+    DialledHost,
+    Mode,
+    OptionText,
+    ProjectId,
+    Seq,
+    Timestamp,
+    ToolInput,
+)
 
-PROJECT_ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # for pydantic `$` is the very end
 REQUEST_ID_MAX_LENGTH = 128
 NAME_MAX_LENGTH = 1000
 REQUEST_KEY_MAX_LENGTH = 128
 HISTORY_LIMIT_MAX = 1000
 HISTORY_LIMIT_DEFAULT = 100
-
-# The modes of the CLI's --permission-mode, of 2.1.197 and 2.1.331 together.
-PERMISSION_MODES = (
-    "acceptEdits",
-    "auto",
-    "bypassPermissions",
-    "default",
-    "dontAsk",
-    "manual",
-    "plan",
-)
-
-_RFC3339 = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})\Z", re.ASCII
-)
-
-
-def parse_time(value: object) -> str:
-    """Return an RFC 3339 time with a zone as the log writes times: UTC, microseconds, `Z`.
-
-    Raises ValueError for anything else, also for a number.
-    """
-    if not isinstance(value, str) or not _RFC3339.match(value):
-        raise ValueError("must be an RFC 3339 time with a zone, such as 2026-11-23T08:14:33Z")
-    try:
-        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"is not a time that exists: {error}") from None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"
-
-
-def _no_leading_dash(value: str) -> str:
-    if value.startswith("-"):
-        raise ValueError("must not begin with '-'")
-    return value
-
-
-def _permission_mode(value: str) -> str:
-    if value not in PERMISSION_MODES:
-        raise ValueError(f"must be one of {', '.join(PERMISSION_MODES)}")
-    return value
-
-
-def _no_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("must not hold a NUL character")
-    return value
-
-
-def _host(value: str) -> str:
-    host_name(value)
-    return value
-
-
-def _sendable(value: dict[str, Any]) -> dict[str, Any]:
-    if is_too_deep(value):
-        raise ValueError(f"must not be nested more than {DEPTH_MAX} times")
-    try:
-        simplejson.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError("must not hold a lone surrogate") from None
-    return value
-
-
-ProjectId = Annotated[str, Field(pattern=PROJECT_ID_PATTERN)]
-Seq = Annotated[int, Field(ge=0)]
-Timestamp = Annotated[str, BeforeValidator(parse_time)]
-# An option's value becomes part of a command line, which cannot hold a NUL.
-OptionText = Annotated[
-    str, Field(min_length=1), AfterValidator(_no_leading_dash), AfterValidator(_no_nul)
-]
+# Of the first a request has at most one, of the second exactly one (see codec.py).
+JOIN_POSITIONS = ("after_seq", "since", "last")
+PROMPT_FORMS = ("prompt", "content")
 
 
 class Payload(BaseModel):
@@ -104,37 +39,66 @@ class ProjectRequest(Payload):
 
 
 class ProjectCreate(Payload):
-    path: Text
-    project_id: ProjectId | None = None
-    name: Annotated[Text, Field(max_length=NAME_MAX_LENGTH)] | None = None
-    continue_: bool = Field(default=True, alias="continue")
-    trusted: bool | None = None
+    """Make a project of an existing folder."""
+
+    path: Text = Field(description="The folder: an absolute path on the hub's machine.")
+    project_id: ProjectId | None = Field(
+        default=None, description="By default the hub makes it from the folder's name."
+    )
+    name: Annotated[Text, Field(max_length=NAME_MAX_LENGTH)] | None = Field(
+        default=None, description="For people. By default the folder's name."
+    )
+    continue_: bool = Field(
+        default=True,
+        alias="continue",
+        description="False: the first prompt begins a new conversation.",
+    )
+    trusted: bool | None = Field(
+        default=None, description="The folder's own settings take effect (see project_trust)."
+    )
 
 
 class ProjectTrust(ProjectRequest):
-    """`trusted`: the folder's own settings take effect."""
+    """Let the settings, hooks, helpers and MCP servers of a folder take effect, or no longer."""
 
     trusted: bool
 
 
 class ProjectDelete(ProjectRequest):
-    keep_history: bool = False
+    """Delete a project; the hub does not touch its folder."""
+
+    keep_history: bool = Field(
+        default=False, description="Keep the log for a new project with the same id and path."
+    )
 
 
 class ProjectList(Payload):
-    pass
+    """List the projects that the key may see."""
+
+
+class Watch(Payload):
+    """From the result on, `project_changed` comes for each project that the key may see."""
+
+
+class Unwatch(Payload):
+    """No `project_changed` comes behind the result; asking again changes nothing."""
 
 
 class ProjectJoin(ProjectRequest):
-    after_seq: Seq | None = None
+    """Get the updates of a project, from a position or from now on. At most one of `after_seq`,
+    `since` and `last` may be given."""
+
+    after_seq: Seq | None = Field(default=None, description="The last `seq` that the client has.")
     since: Timestamp | None = None
-    last: Seq | None = None
-    log_id: Text | None = None
-    ephemeral: bool = True
+    last: Seq | None = Field(default=None, description="Begin so many updates back.")
+    log_id: Text | None = Field(default=None, description="The log that `after_seq` is of.")
+    ephemeral: bool = Field(
+        default=True, description="False: leave out most of what is not logged."
+    )
 
 
 class ProjectLeave(ProjectRequest):
-    pass
+    """Get no more updates of a project."""
 
 
 class Options(BaseModel):
@@ -144,7 +108,7 @@ class Options(BaseModel):
 
     model: OptionText | None = None
     fallback_model: OptionText | None = None
-    permission_mode: Annotated[OptionText, AfterValidator(_permission_mode)] | None = None
+    permission_mode: Mode | None = None
     allowed_tools: list[OptionText] | None = None
     disallowed_tools: list[OptionText] | None = None
     append_system_prompt: OptionText | None = None
@@ -154,58 +118,68 @@ class Options(BaseModel):
 
 
 class Execute(ProjectRequest):
-    """`prompt` or `content`, never both. A prompt with a `key` runs once, however often it is
-    sent."""
+    """Run a prompt, at once or when its turn comes. It has `prompt` or `content`, never both."""
 
     prompt: Annotated[str, Field(min_length=1)] | None = None
     content: Content | None = None
     options: Options = Options()
     request_key: Annotated[Text, Field(max_length=REQUEST_KEY_MAX_LENGTH)] | None = Field(
-        default=None, alias="key"
+        default=None,
+        alias="key",
+        description="A prompt with a key runs once in a project, however often it is sent.",
     )
 
 
 class AgentInterrupt(ProjectRequest):
-    execution_id: Text | None = None
+    """Ask the CLI to stop its turn."""
+
+    execution_id: Text | None = Field(default=None, description="Default: the running one.")
 
 
 class AgentKill(ProjectRequest):
-    execution_id: Text | None = None
+    """End an execution, or take it out of the queue."""
+
+    execution_id: Text | None = Field(default=None, description="Default: the running one.")
 
 
 class AgentNewSession(ProjectRequest):
-    pass
+    """Begin a new conversation with the next prompt."""
 
 
 class PermissionAnswer(ProjectRequest):
-    """`updated_input` and `remember` are for `allow`, `message` for `deny`."""
+    """Answer a `permission_request`. The first answer wins."""
 
     permission_id: Text
     decision: Literal["allow", "deny"]
-    message: Text | None = None
-    updated_input: Annotated[dict[str, Any], AfterValidator(_sendable)] | None = None
-    remember: bool = False
+    message: Text | None = Field(default=None, description="For `deny`: tells the agent why.")
+    updated_input: ToolInput | None = Field(
+        default=None, description="For `allow`: replaces the tool's input."
+    )
+    remember: bool = Field(
+        default=False, description="For `allow`: the suggestions hold for the rest of the session."
+    )
 
 
 class GetMessages(ProjectRequest):
-    after_seq: Seq | None = None
-    before_seq: Seq | None = None
-    since: Timestamp | None = None
-    until: Timestamp | None = None
+    """Read a page of the log. All bounds that are given hold together."""
+
+    after_seq: Seq | None = Field(default=None, description="Exclusive; read forwards from there.")
+    before_seq: Seq | None = Field(default=None, description="Exclusive.")
+    since: Timestamp | None = Field(default=None, description="Inclusive; read forwards.")
+    until: Timestamp | None = Field(default=None, description="Inclusive.")
     limit: Annotated[int, Field(ge=1, le=HISTORY_LIMIT_MAX)] = HISTORY_LIMIT_DEFAULT
 
 
 class HealthCheck(Payload):
-    pass
+    """Ask how the hub is."""
 
 
 class Authenticate(Payload):
-    """`public_key` is in OpenSSH's one-line form; `signature` is armored, over the challenge of the
-    greeting and `host`, which is what the client dialled (protocol/host.py)."""
+    """Say who the client is, by a signature over the challenge of the greeting and `host`."""
 
-    public_key: Text
-    signature: Text
-    host: Annotated[Text, AfterValidator(_host)]
+    public_key: Text = Field(description="In OpenSSH's one-line form; a certificate may be, too.")
+    signature: Text = Field(description="Armored, as `ssh-keygen -Y sign` writes it.")
+    host: DialledHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +192,7 @@ class Ping:
 # What goes to a project, and what goes elsewhere: the unions that actors match on.
 ToAgent = Execute | AgentInterrupt | AgentKill | AgentNewSession | PermissionAnswer
 ToProject = ProjectJoin | ProjectLeave | ProjectTrust | ToAgent | GetMessages
-ToHub = ProjectCreate | ProjectDelete | ProjectList | HealthCheck
+ToHub = ProjectCreate | ProjectDelete | ProjectList | Watch | Unwatch | HealthCheck
 Body = ToProject | ToHub | Ping | Authenticate
 
 MODELS: dict[str, type[Payload]] = {
@@ -227,6 +201,8 @@ MODELS: dict[str, type[Payload]] = {
     "project_trust": ProjectTrust,
     "project_delete": ProjectDelete,
     "project_list": ProjectList,
+    "watch": Watch,
+    "unwatch": Unwatch,
     "project_join": ProjectJoin,
     "project_leave": ProjectLeave,
     "execute": Execute,

@@ -12,9 +12,11 @@ READ_ONLY = (
     requests.ProjectJoin,
     requests.ProjectLeave,
     requests.ProjectList,
+    requests.Unwatch,
+    requests.Watch,
 )
 # What concerns all projects, and so is not for a key that is bound to some. (A list shows only
-# those.)
+# those, and so does `watch`.)
 OF_ALL_PROJECTS = (requests.HealthCheck, requests.ProjectCreate)
 
 

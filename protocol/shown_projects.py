@@ -1,5 +1,5 @@
-"""`project` objects within the bounds of a message: what of a question they show, and how many fit
-into one reply. Pure."""
+"""`project` objects within the bounds of a message: what of a question they show, how many fit into
+one reply, and when one has changed. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +12,17 @@ QUESTION_FIELD_BYTES_MAX = 64 * 1024
 # Of all questions of one project together.
 QUESTIONS_BYTES_MAX = 1024 * 1024
 QUEUE_SHOWN_MAX = 1000
+# A change in these alone makes no `project_changed`.
+NO_NEWS_FIELDS = ("last_active", "last_seq", "subscribers")
 # What may be long in a question. The others are ids of ours.
-_LONG_FIELDS = ("input", "suggestions", "description", "blocked_path", "display_name", "reason")
+LONG_FIELDS = ("input", "suggestions", "description", "blocked_path", "display_name", "reason")
 
 
 def shown_question(request: PermissionRequest) -> dict[str, Any]:
     """Return a question as `pending_permissions` shows it: what is too long is left out, and
     `truncated` says so."""
     shown = request.model_dump()
-    long = [n for n in _LONG_FIELDS if _size_bytes(shown[n]) > QUESTION_FIELD_BYTES_MAX]
+    long = [n for n in LONG_FIELDS if _size_bytes(shown[n]) > QUESTION_FIELD_BYTES_MAX]
     return _without(shown, long)
 
 
@@ -29,7 +31,7 @@ def shown_questions(questions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
     shown, total = [], 0
     for question in questions:
         total += _size_bytes(question)
-        shown.append(question if total <= QUESTIONS_BYTES_MAX else _without(question, _LONG_FIELDS))
+        shown.append(question if total <= QUESTIONS_BYTES_MAX else _without(question, LONG_FIELDS))
     return shown
 
 
@@ -51,8 +53,18 @@ def fitting(infos: Sequence[ProjectInfo], max_bytes: int) -> dict[str, Any]:
     return {"projects": kept}
 
 
+def is_news(shown: ProjectInfo | None, info: ProjectInfo) -> bool:
+    """Return True if clients that were shown the first should get the second. What changes with
+    every line of the agent, or with every client, is no news by itself."""
+    return shown is None or _compared(shown) != _compared(info)
+
+
+def _compared(info: ProjectInfo) -> dict[str, Any]:
+    return {name: value for name, value in info if name not in NO_NEWS_FIELDS}
+
+
 def _name_questions(project: dict[str, Any]) -> dict[str, Any]:
-    named = [_without(question, _LONG_FIELDS) for question in project["pending_permissions"]]
+    named = [_without(question, LONG_FIELDS) for question in project["pending_permissions"]]
     return {**project, "pending_permissions": named}
 
 

@@ -4,11 +4,14 @@ The fields are those of `docs/protocol.md`. Times are RFC 3339 strings in UTC.
 """
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from protocol.host import AUTH_VERSION
+
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class UpdateType(StrEnum):
@@ -27,6 +30,7 @@ class UpdateType(StrEnum):
     GAP = "gap"
     FILES_CHANGED = "files_changed"
     STATUS = "status"
+    PROJECT_CHANGED = "project_changed"
     PROJECT_DELETED = "project_deleted"
 
 
@@ -51,19 +55,35 @@ class ProjectStatus(StrEnum):
 
 
 class Data(BaseModel):
-    """A JSON object on the wire."""
+    """A JSON object on the wire. The hub sends every field, also those that have a default."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+
+
+class Prompt(TypedDict):
+    """A client's prompt, which will run once. It has `prompt` or `content`, as it was sent."""
+
+    execution_id: str
+    prompt: NotRequired[str | None]
+    content: NotRequired[list[dict[str, Any]]]
+    options: dict[str, Any]
+    key: str | None
+    client_id: str
+    user: Annotated[str | None, Field(description="Null if the hub needs no key.")]
 
 
 class ExecutionQueued(Data):
+    """The prompt must wait."""
+
     execution_id: str
-    position: int
+    position: int = Field(description="1 for the next.")
 
 
 class ExecutionStarted(Data):
+    """The CLI has the prompt, or has begun a turn by itself (`background`)."""
+
     execution_id: str
-    session_id: str | None
+    session_id: str | None = Field(description="Of the conversation that goes on; null: a new one.")
     origin: Literal["prompt", "background"] = "prompt"
 
 
@@ -72,7 +92,7 @@ class ClaudeText(Data):
 
     text: str
     truncated: bool | None = None
-    size_bytes: int | None = None
+    size_bytes: int | None = Field(default=None, description="Of the whole line, if truncated.")
 
 
 class PermissionRequest(Data):
@@ -80,12 +100,12 @@ class PermissionRequest(Data):
     `agent_id` is its own for the subagent that asks. The last four are null if it does not say
     them."""
 
-    permission_id: str
+    permission_id: str = Field(description="The hub's own.")
     execution_id: str | None
     tool: str
     input: dict[str, Any]
     description: str | None
-    suggestions: list[dict[str, Any]]
+    suggestions: list[dict[str, Any]] = Field(description="What `remember` would remember.")
     blocked_path: str | None
     tool_use_id: str | None = None
     agent_id: str | None = None
@@ -102,42 +122,58 @@ class PermissionResolved(Data):
 
 
 class SessionReset(Data):
+    """The next prompt begins a new conversation."""
+
     old_session_id: str | None
     reason: Literal["requested", "cleared", "forgotten"]
 
 
 class ExecutionFinished(Data):
+    """The one end of an execution: everything that it has started is gone."""
+
     execution_id: str
     outcome: Outcome
-    result: str | None = None
+    result: str | None = Field(
+        default=None, description="The CLI's text, or a sentence that says what happened."
+    )
     session_id: str | None = None
-    exit_code: int | None = None
-    stderr: str = ""
+    exit_code: int | None = Field(default=None, description="128 + n for signal n.")
+    stderr: str = Field(default="", description="The last 4 KiB.")
     duration_ms: int = 0
-    cost_usd: float | None = None
+    cost_usd: float | None = Field(default=None, description="Of this execution alone.")
 
 
 class Gap(Data):
+    """Stored records that cannot be read. After it, the client's position is its `last_seq`."""
+
     first_seq: int
     last_seq: int
 
 
 class FilesChanged(Data):
-    paths: list[str]
-    truncated: bool
+    """Files of the project that have changed lately."""
+
+    paths: list[str] = Field(description="Relative to the project.")
+    truncated: bool = Field(description="There are more.")
 
 
 class StatusChanged(Data):
+    """The project has a new status."""
+
     status: ProjectStatus
 
 
 class ProjectDeleted(Data):
+    """The project is gone; this is its last update."""
+
     by: str | None
 
 
 class QueuedPrompt(Data):
+    """A prompt that waits for its turn."""
+
     execution_id: str
-    prompt: str
+    prompt: str = Field(description="The first 200 characters of its text.")
     client_id: str
 
 
@@ -148,22 +184,30 @@ class ProjectInfo(Data):
     name: str
     path: str
     status: ProjectStatus
-    session_id: str | None
-    execution_id: str | None
+    session_id: str | None = Field(description="Claude's.")
+    execution_id: str | None = Field(description="The running one.")
     queue: list[QueuedPrompt]
     pending_permissions: list[dict[str, Any]]
     subscribers: int
-    first_seq: int
-    last_seq: int
-    created_at: str
-    last_active: str
+    first_seq: int = Field(description="1 for an empty log.")
+    last_seq: int = Field(description="0 for an empty log.")
+    created_at: Moment
+    last_active: Moment
     trusted: bool = False
-    untrusted_files: list[str] = []
+    untrusted_files: list[str] = Field(
+        default=[], description="What is not taken up because the project is not trusted."
+    )
+
+
+class ProjectChanged(Data):
+    """For who watches: what the project is now."""
+
+    project: ProjectInfo
 
 
 class AuthOffer(Data):
-    """How to authenticate: `challenge` is part of the text that is to be signed for `namespace`
-    (protocol/host.py); `version` is that of the text."""
+    """How to authenticate: `challenge` is part of the text that is to be signed for `namespace`;
+    `version` is that of the text."""
 
     challenge: str
     namespace: str
@@ -172,7 +216,9 @@ class AuthOffer(Data):
 
 
 class Welcome(Data):
-    server: str
+    """The greeting: the first message of a connection."""
+
+    server: str = Field(description="claudehub/VERSION")
     protocol: int
     protocols: list[int]
     client_id: str
@@ -191,6 +237,8 @@ class WarmSession(Data):
 
 
 class Health(Data):
+    """How the hub is; `degraded` if it has problems."""
+
     status: Literal["ok", "degraded"]
     problems: list[str]
     version: str
@@ -198,5 +246,34 @@ class Health(Data):
     connections: int
     projects: int
     executing: int
-    claude: str | None
+    claude: str | None = Field(description="The version of the CLI.")
     warm_sessions: list[WarmSession]
+
+
+class UpdateKind(NamedTuple):
+    """What an update of a type looks like. `data` is None for a line of the CLI, which is any JSON
+    object. `is_logged`: it has a `seq`. `of_execution`: it may carry an `execution_id` beside
+    `data`."""
+
+    data: type[Any] | None
+    is_logged: bool = True
+    of_execution: bool = False
+
+
+KINDS = {
+    UpdateType.PROMPT: UpdateKind(Prompt),
+    UpdateType.EXECUTION_QUEUED: UpdateKind(ExecutionQueued),
+    UpdateType.EXECUTION_STARTED: UpdateKind(ExecutionStarted),
+    UpdateType.CLAUDE: UpdateKind(None, of_execution=True),
+    UpdateType.CLAUDE_DELTA: UpdateKind(None, is_logged=False, of_execution=True),
+    UpdateType.CLAUDE_TEXT: UpdateKind(ClaudeText, of_execution=True),
+    UpdateType.PERMISSION_REQUEST: UpdateKind(PermissionRequest, of_execution=True),
+    UpdateType.PERMISSION_RESOLVED: UpdateKind(PermissionResolved, of_execution=True),
+    UpdateType.SESSION_RESET: UpdateKind(SessionReset),
+    UpdateType.EXECUTION_FINISHED: UpdateKind(ExecutionFinished),
+    UpdateType.GAP: UpdateKind(Gap, is_logged=False),
+    UpdateType.FILES_CHANGED: UpdateKind(FilesChanged, is_logged=False),
+    UpdateType.STATUS: UpdateKind(StatusChanged, is_logged=False),
+    UpdateType.PROJECT_CHANGED: UpdateKind(ProjectChanged, is_logged=False),
+    UpdateType.PROJECT_DELETED: UpdateKind(ProjectDeleted, is_logged=False),
+}

@@ -164,3 +164,36 @@ def texts(stream: bytes) -> list[bytes]:
         found.append(stream[at + header : at + header + length])
         at += header + length
     return found
+
+
+class RecordingWatcher:
+    """A watcher that keeps what it is offered."""
+
+    dialect = VERSION_1
+
+    def __init__(self, client_id: str = "c1") -> None:
+        self.id = client_id
+        self.listed: frozenset[str] | None = None
+        self.batches: list[Broadcast] = []
+        self.unknown_ends: list[str] = []
+        self.has_ended = False
+
+    def begin(self, listed: frozenset[str]) -> None:
+        self.listed = listed
+
+    def offer(self, project_id: str, batch: Broadcast) -> None:
+        self.batches.append(batch)
+
+    def offer_last(self, project_id: str, batch: Broadcast, *, is_known: bool) -> None:
+        if is_known:
+            self.batches.append(batch)
+        else:
+            self.unknown_ends.append(project_id)
+
+    def end(self) -> None:
+        self.has_ended = True
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return the payloads of the updates, and forget them."""
+        taken, self.batches = self.batches, []
+        return [json.loads(text)["payload"] for batch in taken for text in batch.messages]

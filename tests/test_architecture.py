@@ -106,7 +106,7 @@ def constructed(tree: ast.AST) -> Iterator[str]:
         *owners, method = called.split(".")
         if called in known:
             yield known[called]
-        elif method in ANSWERS and owners[-1:] not in (["logger"], ["_dialect"]):
+        elif method in ANSWERS and owners[-1:] not in (["logger"], ["_dialect"], ["dialect"]):
             yield ANSWERS[method]
 
 

@@ -34,6 +34,7 @@ from tests.harness import HubProcess, WireClient
 from tests.processes import wait_until
 from tests.sockets import UPGRADE, close_of, connected, frame, raw, read_all, read_until, upgraded
 from tests.test_access import Keys, enter, proof_for
+from tests.test_gate import READING
 from tests.test_limits import deflated
 from tests.test_ssh import keygen, proof, public
 from tests.test_ssh_certificates import certify, line_of
@@ -324,7 +325,7 @@ def test_content_makes_the_agent_fetch_something(client: WireClient, block: dict
 )
 def test_a_project_id_is_a_path(client: WireClient, project_id: str) -> None:
     for kind in MODELS:
-        if kind in ("authenticate", "health_check", "project_list", "ping"):
+        if kind in ("authenticate", "health_check", "project_list", "watch", "unwatch", "ping"):
             continue
         extra = {"path": "/tmp", "prompt": "x", "permission_id": "x", "decision": "allow"}
         refusal = client.refused(kind, project_id=project_id, **extra)
@@ -640,7 +641,7 @@ def test_a_read_only_key_acts(locked: HubProcess, keys: Keys) -> None:
         enter(client, keys.scratch / "wall")
         client.request("project_join", project_id="p")
         for kind in sorted(set(MODELS) - {"authenticate"}):
-            if kind in ("project_list", "project_join", "project_leave", "get_messages", "ping"):
+            if kind in READING:
                 continue
             extra: dict[str, Any] = {"project_id": "p", "path": "/", "prompt": "x"}
             extra |= {"permission_id": "x", "trusted": False}
@@ -650,7 +651,8 @@ def test_a_read_only_key_acts(locked: HubProcess, keys: Keys) -> None:
 def test_a_key_for_one_project_looks_into_another(locked: HubProcess, keys: Keys) -> None:
     with locked.client() as client:
         enter(client, keys.scratch / "guest")
-        assert [p["project_id"] for p in client.request("project_list")["projects"]] == ["q"]
+        for kind in ("project_list", "watch"):
+            assert [p["project_id"] for p in client.request(kind)["projects"]] == ["q"]
         answers = [client.refused("project_join", project_id=name) for name in ("p", "none")]
         # Not even whether there is such a project.
         assert answers[0] == answers[1] and answers[0]["code"] == "forbidden"

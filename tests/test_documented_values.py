@@ -11,6 +11,7 @@ from actors.client import outbox, routing
 from actors.client.actor import CLOSE_DEADLINE_S
 from actors.executor import questions
 from actors.frontend import conversation, handshake, socket_transport, wire
+from actors.hub import watchers
 from actors.hub.stopping import STOP_CLIENTS_S
 from actors.limits import connections, quotas
 from actors.server import outlet
@@ -56,6 +57,9 @@ VALUES = {
         f"{conversation.REQUEST_BYTES_IN_FLIGHT_MAX // MIB} MiB"
     ),
     "projects joined on a connection": f"{routing.SUBSCRIPTIONS_MAX}",
+    "changes of one project per second": {1.0: f"{watchers.CHANGES_MAX}"}[
+        watchers.CHANGES_PERIOD_S
+    ],
     "questions of a process": (
         f"{questions.QUESTIONS_MAX}, or {questions.QUESTIONS_BYTES_MAX // MIB} MiB"
     ),

@@ -270,6 +270,18 @@ def test_suggestions_are_granted_for_the_session(setup: Setup) -> None:
     assert settings == {"allow": ["Bash(x)"], "additionalDirectories": ["/usr"]}
 
 
+def test_a_rule_to_ask_is_not_remembered_as_allowed(setup: Setup) -> None:
+    setup.start()
+    asks = {**RULE, "behavior": "ask"}
+    denies = {**RULE, "behavior": "deny", "rules": [{"toolName": "Bash", "ruleContent": "y"}]}
+    remember(setup, asks, {**RULE, "behavior": "unknown"}, denies)
+    setup.read(RESULT)
+    setup.start(RESUMED, "f", max_turns=2)
+    setup.gone()
+    (settings,) = setup.process.controls("apply_flag_settings")
+    assert settings["settings"]["permissions"] == {"deny": ["Bash(y)"]}
+
+
 def test_a_suggested_mode_alone_holds(setup: Setup) -> None:
     setup.start()
     remember(setup, MODE)

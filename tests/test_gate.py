@@ -23,10 +23,20 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "execute": {"project_id": "p", "prompt": "x"},
     "permission_answer": {"project_id": "p", "permission_id": "q", "decision": "allow"},
     "project_list": {},
+    "watch": {},
+    "unwatch": {},
     "health_check": {},
 }
 # What is answered with something else than a refusal of the gate.
-READING = {"ping", "project_list", "project_join", "project_leave", "get_messages"}
+READING = {
+    "ping",
+    "project_list",
+    "project_join",
+    "project_leave",
+    "watch",
+    "unwatch",
+    "get_messages",
+}
 
 
 def requests_of_every_kind() -> list[tuple[str, dict[str, Any]]]:

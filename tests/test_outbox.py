@@ -1,6 +1,7 @@
 """The write path of a connection, and the step from history to live. Without sockets."""
 
 import freezegun
+import pytest
 
 from actors.client.backlog import Dropped
 from actors.client.outbox import (
@@ -11,7 +12,7 @@ from actors.client.outbox import (
     WriteResult,
 )
 from actors.client.subscription import Subscription
-from protocol.dialect import VERSION_1, Broadcast
+from protocol.dialect import VERSION_1, Broadcast, broadcast
 from protocol.frames import text_frame
 from tests.fakes import FakeTransport, FrozenClock, texts
 
@@ -328,6 +329,25 @@ def test_ephemeral_updates_begin_at_the_live_end() -> None:
     subscription.go_live()
     subscription.offer(batch(None, b"delta2"))
     assert texts(transport.sent) == [b"delta2"]
+
+
+@pytest.mark.parametrize("ephemeral", [True, False])
+def test_the_newest_status_of_a_replay_comes_at_its_end(ephemeral: bool) -> None:
+    outbox, transport, _ = an_outbox()
+    subscription, _ = a_subscription(outbox, ephemeral=ephemeral)
+    subscription.register(0, 1)
+    stored = (b'{"crc":"00000000",{"seq":2}', True, True)
+    for status in (b"executing", b"idle"):
+        told = (b'{"status":"' + status + b'"', False, True)
+        mixed = [told, stored] if status == b"idle" else [told]
+        last = 2 if status == b"idle" else None
+        subscription.offer(broadcast(VERSION_1, mixed, last_seq=last, deflation=None))
+    subscription.offer(batch(None, b"delta", kept=b""))
+    subscription.replayed(text_frame(b"1+2"), 2)
+    assert subscription.go_live()
+    replayed, state = texts(transport.sent)
+    assert replayed == b"1+2"
+    assert b"idle" in state and b"executing" not in state
 
 
 def test_without_ephemeral_only_kept_updates_come() -> None:

@@ -10,9 +10,11 @@ from actors.config.sources import load
 from actors.server import wiring
 from protocol import requests
 from protocol.shown_projects import (
+    NO_NEWS_FIELDS,
     QUESTION_FIELD_BYTES_MAX,
     QUESTIONS_BYTES_MAX,
     fitting,
+    is_news,
     shown_question,
     shown_questions,
 )
@@ -154,3 +156,11 @@ def test_a_list_of_several_projects_with_large_questions_is_small(setup: Project
     assert size_of(setup.project._status.describe().model_dump(mode="json")) < 2_000
     setup.ask(requests.AgentNewSession(project_id="p"))
     assert size_of(setup.answers()[-1]) < 2_000
+
+
+@pytest.mark.parametrize("name", ProjectInfo.model_fields)
+def test_every_field_is_news_but_those_that_change_all_the_time(name: str) -> None:
+    before = project()
+    after = before.model_copy(update={name: ["other"]})
+    assert is_news(before, after) is (name not in NO_NEWS_FIELDS)
+    assert is_news(None, before) and not is_news(before, before.model_copy())

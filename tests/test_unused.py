@@ -69,6 +69,7 @@ EXCEPTIONS = {
         "heartbeat_seconds",
         "pending_permissions",
         "protocols",
+        "retry_after_seconds",
         "subscribers",
         "tool_use_id",
         "untrusted_files",

@@ -10,6 +10,7 @@ from actors.runtime.clock import Clock, Timer, Timers
 from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.errors import ErrorCode, RequestRefused, WireError
+from protocol.rights import Rights
 from protocol.ssh import SshError
 
 # The bounds on the time until the next look at a key that expires: a timer may fire a little early,
@@ -37,6 +38,16 @@ class Standing:
             raise RequestRefused(ErrorCode.UNAUTHENTICATED, f"the key {error}") from None
         entry.options.rights.check(body)
         return entry.options.expires_at
+
+    def rights(self, caller: Caller, now: datetime) -> Rights | None:
+        """Return the rights that the caller's key has now; None if it is no longer good."""
+        if self.keyring is None or caller.credential is None:
+            return caller.rights
+        credential = caller.credential
+        try:
+            return self.keyring.find(credential.shown, credential.address, now).options.rights
+        except SshError:
+            return None
 
 
 class PromptKeys:

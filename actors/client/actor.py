@@ -22,6 +22,7 @@ from actors.client.replay import Replays
 from actors.client.replies import ReplyQueue, project_failed
 from actors.client.routing import Routing
 from actors.client.subscription import Subscription
+from actors.client.watcher import ClientWatcher
 from actors.directory import Directory
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
@@ -29,6 +30,7 @@ from actors.runtime.refs import Ref
 from protocol import codec, frames, requests
 from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault
+from protocol.results import ProjectIdResult
 from storage.pages import MissingRecords
 
 logger = logging.getLogger("claudehub.client")
@@ -106,6 +108,7 @@ class Client(Actor):
                 | messages.Refused()
                 | messages.Joined()
                 | messages.Left()
+                | messages.Watched()
                 | messages.HistorySnapshot()
             ):
                 self._on_answer(message)
@@ -224,7 +227,11 @@ class Client(Actor):
                 self._pump_soon()
             case messages.Left():
                 self._replays.drop(answer.project_id)
-                self._write(self._dialect.result(request_id, {"project_id": answer.project_id}))
+                left = ProjectIdResult(project_id=answer.project_id)
+                self._write(self._dialect.result(request_id, left))
+            case messages.Watched():
+                assert isinstance(answer.watcher, ClientWatcher)
+                answer.watcher.go_live(request_id, answer.payload)
             case messages.HistorySnapshot():
                 self._write(self._history(request_id, answer))
             case _:

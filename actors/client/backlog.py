@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from protocol import frames
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Waiting:
     """One buffer. `plain` holds the same frames one for one, uncompressed.
 
@@ -118,6 +118,11 @@ class Backlog:
                 self._count(waiting, 1)
         self._waiting = deque([*begun, *(w for w in self._waiting if w.frames)])
         return broken
+
+    def withdraw(self, waiting: Waiting) -> None:
+        """Take out a buffer that has not begun and does not count."""
+        left = deque(other for other in self._waiting if other is not waiting)
+        self._waiting = left or ()
 
     def drop(self) -> tuple[bytes, list[Dropped]]:
         """Empty it; return the rest of the frame that is half sent, and what is given up."""

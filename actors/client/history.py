@@ -9,6 +9,7 @@ from actors.runtime.clock import Clock, timestamp
 from protocol import codec
 from protocol.dialect import Dialect, Update
 from protocol.requests import GetMessages
+from protocol.results import HistoryFacts
 from protocol.updates import Gap, UpdateType
 from storage.log_reader import LogReader
 from storage.message_log import Bounds
@@ -69,12 +70,12 @@ def history(
     else:
         page = reader.read_before(high, low, max_bytes=HISTORY_PAGE_BYTES, max_count=request.limit)
         more = page.first_seq > low
-    facts = {
-        "first_seq": bounds.first_seq,
-        "last_seq": bounds.last_seq,
-        "log_id": bounds.log_id,
-        "more": more,
-    }
+    facts = HistoryFacts(
+        first_seq=bounds.first_seq,
+        last_seq=bounds.last_seq,
+        log_id=bounds.log_id,
+        more=more,
+    )
     return dialect.history(updates_of(page, request.project_id, now), facts), page.missing
 
 

@@ -44,7 +44,8 @@ class _Phase(Enum):
 
 class Outbox:
     """`limit_bytes` is SLOW_CLIENT_BYTES; `wake` tells the Client that something waits. `inflater`
-    is set at the handshake if the peer accepts compressed messages. (It has slots because every
+    is set at the handshake if the peer accepts compressed messages. `ended` is None; while the
+    client watches, the projects whose end a subscription has taken. (It has slots because every
     message visits a thousand of these objects, and most of the cost is memory that is not in the
     cache.)"""
 
@@ -62,6 +63,7 @@ class Outbox:
         "_wakes_when_idle",
         "_wants_half_close",
         "_woken",
+        "ended",
         "inflater",
         "lock",
         "sent_bytes",
@@ -72,6 +74,7 @@ class Outbox:
     ) -> None:
         self.lock = threading.Lock()
         self.inflater: Inflater | None = None
+        self.ended: set[str] | None = None
         self.sent_bytes = 0  # since the connection began
         self._transport = transport
         self._transport_send = transport.send
@@ -123,24 +126,49 @@ class Outbox:
     def write(self, frames: bytes, *, counts: bool) -> None:
         """Write a reply (which counts against the limit) or a page of a replay (which does not)."""
         with self.lock:
-            if self._phase is not _Phase.OPEN or not frames:
+            self.write_locked(frames, counts=counts)
+
+    def write_locked(self, frames: bytes, *, counts: bool) -> None:
+        """Write as `write` does, with the lock held."""
+        if self._phase is not _Phase.OPEN or not frames:
+            return
+        sent = 0
+        if self._is_clear:
+            try:
+                sent = self._transport_send(frames)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._set_closed()
                 return
-            sent = 0
-            if self._is_clear:
-                try:
-                    sent = self._transport_send(frames)
-                except BlockingIOError:
-                    sent = 0
-                except OSError:
-                    self._set_closed()
-                    return
-                self.sent_bytes += sent
-                if sent == len(frames) and not self._transport.holds_back:
-                    return
-            if sent == len(frames):
-                self._send()
-            else:
-                self._wait(Waiting(frames, frames, None, counts), sent)
+            self.sent_bytes += sent
+            if sent == len(frames) and not self._transport.holds_back:
+                return
+        if sent == len(frames):
+            self._send()
+        else:
+            self._wait(Waiting(frames, frames, None, counts), sent)
+
+    def write_newest(self, frames: bytes, earlier: Waiting | None) -> Waiting | None:
+        """Write what something is now, with the lock held; it takes the place of `earlier` if that
+        still waits whole. Return what waits.
+
+        It is never dropped and does not count against the limit: the caller has one for each thing,
+        and all connections share its bytes.
+        """
+        if earlier is not None and not earlier.is_begun:
+            earlier.frames = earlier.plain = frames
+            return earlier
+        if self._phase is not _Phase.OPEN or not frames:
+            return None
+        waiting = Waiting(frames, frames, None, counts=False)
+        self._wait(waiting)
+        return None if waiting.is_begun else waiting
+
+    def withdraw(self, waiting: Waiting) -> None:
+        """Do not send what `write_newest` has returned, with the lock held."""
+        if not waiting.is_begun:
+            self._backlog.withdraw(waiting)
 
     def control(self, frame: bytes) -> int:
         """Send a ping or pong between whole frames, before those that wait. Return at which byte of

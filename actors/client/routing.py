@@ -9,6 +9,7 @@ from actors.access.gate import Gate
 from actors.client.outbox import Outbox
 from actors.client.replies import project_failed
 from actors.client.subscription import Subscription
+from actors.client.watcher import ClientWatcher
 from actors.directory import Directory
 from actors.messages.replies import ReplyTo
 from actors.runtime.base import tell_if_alive
@@ -16,6 +17,7 @@ from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
+from protocol.results import AuthenticateResult
 
 # Each may bring a replay, and a project looks at every subscriber for each batch.
 SUBSCRIPTIONS_MAX = 1024
@@ -118,12 +120,16 @@ class Routing:
         except WireError as error:
             self.refuse(number, error)
         else:
-            self._answer(messages.Replied(number=number, payload={"user": user}))
+            self._answer(messages.Replied(number=number, payload=AuthenticateResult(user=user)))
             self._authenticated()
 
     def _to_hub(self, number: int, body: requests.ToHub) -> None:
-        reply_to = ReplyTo(self._client, number)
-        request = messages.HubRequest(reply_to=reply_to, caller=self._gate.caller, body=body)
+        request = messages.HubRequest(
+            reply_to=ReplyTo(self._client, number),
+            caller=self._gate.caller,
+            body=body,
+            watcher=self._watcher() if isinstance(body, requests.Watch) else None,
+        )
         if not tell_if_alive(self._hub, request):
             self.refuse(number, HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping"))
 
@@ -153,6 +159,22 @@ class Routing:
 
     def _exists(self, project_id: str) -> bool:
         return self._directory.find(project_id) is not None
+
+    def _watcher(self) -> ClientWatcher:
+        """Return a watcher for one `watch`. Its callback runs in the Hub's thread, under the
+        outbox's lock, so it only tells."""
+
+        def overflowed() -> None:
+            why = "slow consumer; watch again, and join again"
+            close = messages.CloseClient(code=CloseCode.TRY_AGAIN_LATER, reason=why)
+            tell_if_alive(self._client, close)
+
+        return ClientWatcher(
+            client_id=self._gate.caller.client_id,
+            dialect=self._dialect,
+            outbox=self._outbox,
+            overflowed=overflowed,
+        )
 
     def _subscription(self, join: requests.ProjectJoin) -> Subscription:
         """Return a subscription for a join. Its callbacks run in the project's thread, the first

@@ -29,6 +29,7 @@ class Subscription:
         "_newest",
         "_outbox",
         "_overflowed",
+        "_state_frames",
         "_wants_ephemeral",
         "dialect",
         "id",
@@ -59,6 +60,7 @@ class Subscription:
         self._newest = 0
         self.is_live = False
         self._final: Broadcast | None = None
+        self._state_frames = b""
 
     @property
     def newest(self) -> int:
@@ -76,6 +78,10 @@ class Subscription:
                 self._deliver(batch)
             elif batch.is_final:
                 self._final = batch
+            elif batch.state_frames:
+                self._state_frames = batch.state_frames
+            if batch.is_final:
+                self._take_end()
 
     def closed(self, why: str) -> None:
         self._ended(why)
@@ -91,8 +97,12 @@ class Subscription:
             if not self.is_live and self.position >= self._newest:
                 self.is_live = True
                 self._leave_stream()  # an earlier subscription's; not all of it was sent
+                if self._state_frames:
+                    self._outbox.write_locked(self._state_frames, counts=False)
+                    self._state_frames = b""
                 if self._final is not None:
                     self._deliver(self._final)
+                    self._leave_stream()
             return self.is_live
 
     def abandon_replay(self) -> bool:
@@ -105,10 +115,19 @@ class Subscription:
                 return False
             self.is_live = True
             self._deliver(self._final)
+            self._leave_stream()
             return True
 
     def left(self) -> None:
         with self._outbox.lock:
+            self._leave_stream()
+
+    def _take_end(self) -> None:
+        """Note that this subscription takes the project's end to the client, which may watch, too:
+        it gets the end once (actors/client/watcher.py)."""
+        if self._outbox.ended is not None:
+            self._outbox.ended.add(self.project_id)
+        if self.is_live:
             self._leave_stream()
 
     def _leave_stream(self) -> None:
@@ -128,8 +147,6 @@ class Subscription:
         elif result is WriteResult.OVERFLOW:
             self.is_live = False
             self._overflowed(self.project_id, self.position)
-        if batch.is_final:
-            self._leave_stream()
 
     def _deflated(self, batch: Broadcast, inflater: Inflater) -> bytes | None:
         if batch.deflation is None:

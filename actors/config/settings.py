@@ -22,7 +22,7 @@ from pydantic_settings import NoDecode
 from actors.config import values
 from actors.config.precedence import LayeredSettings
 from actors.config.values import Limits
-from protocol.requests import PERMISSION_MODES
+from protocol.fields import PERMISSION_MODES
 from storage.log_state import SyncPolicy
 from storage.segments import Compression
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from protocol.claude import NO_RULES, ControlRequest, Rules, allow_tool_line, deny_tool_line
 from protocol.codec import dumps
+from protocol.fields import PERMISSION_MODES
 from protocol.nesting import is_too_deep
-from protocol.requests import PERMISSION_MODES
 from protocol.updates import PermissionRequest
 
 # bypassPermissions needs a process that was started for it, by a prompt's own options.
@@ -147,8 +147,11 @@ class Remembered:
         match suggestion.get("type"):
             case "addRules" | "replaceRules":
                 named = tuple(_rule(r) for r in _dicts(suggestion.get("rules")))
-                denies = suggestion.get("behavior") == "deny"
-                self.rules += Rules(deny=named) if denies else Rules(allow=named)
+                match suggestion.get("behavior"):
+                    case "allow":
+                        self.rules += Rules(allow=named)
+                    case "deny":
+                        self.rules += Rules(deny=named)
             case "addDirectories":
                 listed = suggestion.get("directories")
                 folders = listed if isinstance(listed, list) else []

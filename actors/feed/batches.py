@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from actors.feed.open_records import Opens
-from protocol.updates import Data, UpdateType
+from protocol.updates import Data, Prompt, UpdateType
 
 Callback = Callable[[], None]
 
@@ -19,7 +18,7 @@ class Entry:
     """
 
     update_type: UpdateType
-    data: Data | dict[str, Any] | bytes
+    data: Data | Prompt | bytes
     execution_id: str | None
     is_logged: bool
     is_kept: bool = True

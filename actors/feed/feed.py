@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import compress
 from pathlib import Path
-from typing import Any
 
 from actors import messages
 from actors.feed.batches import Callback, Entry, give_up
@@ -22,7 +21,7 @@ from protocol import codec
 from protocol.claude import AgentLine
 from protocol.deflation import Deflation
 from protocol.dialect import Dialect, Update, broadcast
-from protocol.updates import Data, UpdateType
+from protocol.updates import Data, Prompt, UpdateType
 from storage.disk import free_bytes
 from storage.errors import LogStopped, StorageError
 from storage.log_state import SyncPolicy
@@ -76,7 +75,7 @@ class Feed:
     def log(
         self,
         update_type: UpdateType,
-        data: Data | dict[str, Any],
+        data: Data | Prompt,
         *,
         execution_id: str | None = None,
         opens: Opens | None = None,

@@ -2,7 +2,7 @@
 
 `actor.py` has the inbox; the classes beside it decide without one. `registry.py` knows the
 projects, `project_actors.py` starts and ends their actors, `startup.py` opens them when the server
-starts, `stopping.py` ends everything in order.
+starts, `watchers.py` shows their changes, `stopping.py` ends everything in order.
 """
 
 from actors.hub.actor import MAX_UPDATE_BYTES_LEAST, Hub, HubSettings

@@ -11,11 +11,12 @@ from actors.directory import LocalDirectory
 from actors.feed.rotator import RotationSettings, Rotator
 from actors.hub.health import HealthChecks, health_of
 from actors.hub.project_actors import ProjectActors
-from actors.hub.project_list import ProjectLists
+from actors.hub.project_list import Listed, ProjectLists
 from actors.hub.registry import REOPEN_S, BeingDeleted, Entry, Registry
 from actors.hub.startup import Startup
 from actors.hub.stopping import Stopping, close_client
 from actors.hub.warm_processes import WarmProcesses
+from actors.hub.watchers import Watchers
 from actors.messages.replies import ReplyTo
 from actors.project import ProjectSettings
 from actors.runtime.base import Actor, tell_if_alive
@@ -25,13 +26,12 @@ from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
-from protocol.rights import Rights
+from protocol.results import ProjectIdResult, ProjectResult
 from protocol.updates import Health
 from storage.projects import ProjectStore
 
 logger = logging.getLogger("claudehub.hub")
 
-PROJECT_LIST_TIMEOUT_S = 2.0
 # What each message of the hub may have at least, whatever the settings are.
 MAX_UPDATE_BYTES_LEAST = 8 * 1024 * 1024
 # A Rotator that could not be started is tried again after this time.
@@ -73,19 +73,43 @@ class Hub(Actor):
         self._clock = clock
         self._timers = timers
         self._store = ProjectStore(settings.project.layout)
+        self._clients: dict[str, Ref] = {}
+        self._waiting_creates: deque[messages.HubRequest] = deque()
+        self._rotator: Ref | None = None
+        self._rotator_restarts = RestartIntensity()
+        self._started_s = 0.0
+        self._stopping: Stopping | None = None
+        self._make_parts()
+
+    def _make_parts(self) -> None:
+        settings, clock, timers = self._settings, self._clock, self._timers
         self._registry = Registry(settings.max_projects)
+        self._project_lists = ProjectLists(
+            hub=self.actor_ref,
+            registry=self._registry,
+            timers=timers,
+            max_bytes=settings.max_reply_bytes,
+        )
+        self._watchers = Watchers(
+            hub=self.actor_ref,
+            registry=self._registry,
+            lists=self._project_lists,
+            standing=settings.project.standing,
+            clock=clock,
+            timers=timers,
+        )
         self._project_actors = ProjectActors(
             hub=self.actor_ref,
             registry=self._registry,
-            directory=directory,
+            directory=self._directory,
             store=self._store,
             settings=settings.project,
             clock=clock,
             timers=timers,
             problems=settings.problems,
+            is_set_aside=self._watchers.set_aside,
         )
         self._startup = Startup(self._project_actors, self._registry, settings.progress)
-        self._project_lists = ProjectLists(settings.max_reply_bytes)
         self._warm_processes = WarmProcesses(self._registry, settings.warm_sessions)
         self._health_checks = HealthChecks(
             hub=self.actor_ref,
@@ -93,12 +117,6 @@ class Hub(Actor):
             is_cli_known=settings.project.executor.cli.is_known,
             health=self._health,
         )
-        self._clients: dict[str, Ref] = {}
-        self._waiting_creates: deque[messages.HubRequest] = deque()
-        self._rotator: Ref | None = None
-        self._rotator_restarts = RestartIntensity()
-        self._started_s = 0.0
-        self._stopping: Stopping | None = None
 
     # -- life --------------------------------------------------------------------------------
 
@@ -140,6 +158,7 @@ class Hub(Actor):
                     close_client(message.client)
             case messages.ClientGone():
                 self._clients.pop(message.client_id, None)
+                self._watchers.stop(message.client_id)
                 self._go_on_stopping()
             case messages.KeysChanged():
                 self._on_keys_changed()
@@ -151,19 +170,23 @@ class Hub(Actor):
                 self._warm_processes.on_changed(message)
             case messages.ProjectDescribed():
                 self._on_project_described(message)
+            case messages.ProjectChanged():
+                self._watchers.changed(message.project_id)
             case messages.ProjectClosed():
                 self._on_project_closed(message)
             case messages.ActorDied():
                 self._on_child_died(message)
             case messages.CliKnown() | messages._HealthDue():
                 self._health_checks.answer()
+            case messages._ChangeDue():
+                self._watchers.on_due(message.project_id)
             case messages._RotatorDue():
                 self._start_rotator()
             case messages._ReopenDue():
                 if self._stopping is None:
                     self._project_actors.reopen(message.project_id)
             case messages._ProjectListDue():
-                self._project_lists.expire(message.list_number, self._registry)
+                self._project_lists.expire(message.list_number)
             case messages.StopHub():
                 self._on_stop_hub(message)
             case messages._StopStepDue():
@@ -184,7 +207,13 @@ class Hub(Actor):
                 case requests.ProjectDelete():
                     self._delete(message.reply_to, message.caller.named, message.body)
                 case requests.ProjectList():
-                    self._list(message.reply_to, message.caller.rights)
+                    self._list(message)
+                case requests.Watch():
+                    assert message.watcher is not None
+                    self._watchers.watch(message.reply_to, message.caller, message.watcher)
+                case requests.Unwatch():
+                    self._watchers.stop(message.caller.client_id)
+                    message.reply_to.result({})
                 case requests.HealthCheck():
                     self._health_checks.ask(message.reply_to)
                 case _:
@@ -212,17 +241,18 @@ class Hub(Actor):
         if entry is None or entry.is_deleting:
             raise not_found(request.project_id)
         entry.is_deleting, entry.keep_history = True, request.keep_history
-        entry.deleted_for = reply_to
+        entry.deleted_for, entry.deleted_by = reply_to, by
         self._directory.remove(request.project_id)
         order = messages.DeleteProject(reply_to=reply_to, by=by, keep_history=request.keep_history)
         if entry.ref is None or not tell_if_alive(entry.ref, order):
-            reply_to.result({"project_id": request.project_id})
+            reply_to.result(ProjectIdResult(project_id=request.project_id))
             self._finish_deletion(entry)
 
-    def _list(self, reply_to: ReplyTo, rights: Rights) -> None:
-        number = self._project_lists.begin(reply_to, rights, self._registry)
-        expired = messages._ProjectListDue(list_number=number)
-        self._timers.after(PROJECT_LIST_TIMEOUT_S, self.actor_ref, expired)
+    def _list(self, message: messages.HubRequest) -> None:
+        def answer(listed: Listed) -> None:
+            message.reply_to.result(listed.payload)
+
+        self._project_lists.begin(message.caller.rights, answer)
 
     def _health(self) -> Health:
         return health_of(
@@ -240,6 +270,7 @@ class Hub(Actor):
         connection may have ended long ago."""
         for client in self._clients.values():
             tell_if_alive(client, messages.LookAtKey())
+        self._watchers.look_at_keys()
         for entry in self._registry.values():
             if entry.ref is not None:
                 tell_if_alive(entry.ref, messages.LookAtKeys())
@@ -251,9 +282,12 @@ class Hub(Actor):
             entry.status, entry.problem = message.status, message.problem
 
     def _on_project_described(self, message: messages.ProjectDescribed) -> None:
-        if (entry := self._registry.get(message.info.project_id)) is not None:
+        number, project_id = message.list_number, message.info.project_id
+        if (entry := self._registry.get(project_id)) is not None:
             entry.info = message.info
-        self._project_lists.described(message.list_number, message.info)
+            self._watchers.described(entry, was_asked=number is None)
+        if number is not None:
+            self._project_lists.described(number, project_id)
 
     def _on_project_opened(self, message: messages.ProjectOpened) -> None:
         """Answer the client that created the project: the directory has it now, for the next
@@ -263,8 +297,9 @@ class Hub(Actor):
         entry.info, entry.status = message.info, message.info.status
         entry.reopen_s = REOPEN_S
         if entry.created_for is not None:
-            entry.created_for.result({"project": message.info})
+            entry.created_for.result(ProjectResult(project=message.info))
             entry.created_for = None
+        self._watchers.opened(entry)
         self._startup.settled(message.info.project_id)
 
     def _on_project_closed(self, message: messages.ProjectClosed) -> None:
@@ -282,6 +317,8 @@ class Hub(Actor):
 
     def _finish_deletion(self, entry: Entry) -> None:
         self._project_actors.delete(entry)
+        if entry.is_deleting:  # not one that could not be created
+            self._watchers.deleted(entry, entry.deleted_by)
         waiting, self._waiting_creates = self._waiting_creates, deque()
         for request in waiting:
             self._on_request(request)
@@ -310,7 +347,7 @@ class Hub(Actor):
         if entry.created_for is not None:
             entry.created_for.error(HubFault(ErrorCode.STORAGE_FAILED, message.reason))
         if entry.deleted_for is not None:  # a second answer does nothing
-            entry.deleted_for.result({"project_id": project_id})
+            entry.deleted_for.result(ProjectIdResult(project_id=project_id))
         if entry.is_deleting or entry.created_for is not None:
             self._finish_deletion(entry)
         elif message.started and self._may_restart(entry):

@@ -1,6 +1,7 @@
 """The Hub's projects as actors: started, rebuilt, set aside, closed, deleted."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from actors import messages
@@ -13,6 +14,7 @@ from actors.runtime.clock import Clock, Timers, timestamp
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from protocol import requests
+from protocol.error_details import ErrorDetails
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.updates import ProjectStatus
 from storage.errors import FolderOutsideRoots, FolderRefused, StorageError
@@ -23,7 +25,8 @@ logger = logging.getLogger("claudehub.hub")
 
 
 class ProjectActors:
-    """Keep registry, directory and disk in step. For the Hub's thread only."""
+    """Keep registry, directory and disk in step. For the Hub's thread only. `is_set_aside` is
+    called for a project that cannot work."""
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class ProjectActors:
         clock: Clock,
         timers: Timers,
         problems: Problems,
+        is_set_aside: Callable[[Entry], None],
     ) -> None:
         self._hub = hub
         self._registry = registry
@@ -45,6 +49,7 @@ class ProjectActors:
         self._clock = clock
         self._timers = timers
         self._problems = problems
+        self._is_set_aside = is_set_aside
 
     def create(self, request: requests.ProjectCreate, reply_to: ReplyTo) -> None:
         """Make a project; answer once it is open. Raises WireError, and BeingDeleted if the answer
@@ -68,10 +73,10 @@ class ProjectActors:
             return resolve_folder(path, self._settings.roots, self._settings.layout.root)
         except FolderOutsideRoots as error:
             # Only a key with all rights may create projects, so the roots may be told.
-            roots = {"roots": [str(root) for root in self._settings.roots]}
+            roots = ErrorDetails(roots=[str(root) for root in self._settings.roots])
             raise RequestRefused(ErrorCode.PATH_NOT_ALLOWED, str(error), roots) from None
         except FolderRefused as error:
-            details = {"field": "payload.path"}
+            details = ErrorDetails(field="payload.path")
             raise RequestRefused(ErrorCode.INVALID_PATH, str(error), details) from None
 
     def open(self, entry: Entry) -> None:
@@ -109,6 +114,7 @@ class ProjectActors:
         due = messages._ReopenDue(project_id=entry.meta.project_id)
         self._timers.after(entry.reopen_s, self._hub, due)
         entry.reopen_s = min(2 * entry.reopen_s, REOPEN_MAX_S)
+        self._is_set_aside(entry)
 
     def reopen(self, project_id: str) -> None:
         """Open a project again that was set aside, if it is still there and still is."""

@@ -24,7 +24,8 @@ REOPEN_MAX_S = 300.0
 @dataclass(slots=True)
 class Entry:
     """A project. `ref` is None if it cannot work; `meta` may be outdated, except for the path.
-    `info` is what it has last said of itself; `reopen_s`: after so long it is tried again."""
+    `info` is what it has last said of itself; `reopen_s`: after so long it is tried again;
+    `deleted_by`: who has asked for its deletion."""
 
     meta: ProjectMeta
     ref: Ref | None = None
@@ -35,6 +36,7 @@ class Entry:
     keep_history: bool = False
     created_for: ReplyTo | None = None
     deleted_for: ReplyTo | None = None
+    deleted_by: str | None = None
     restarts: RestartIntensity = field(default_factory=RestartIntensity)
     reopen_s: float = REOPEN_S
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from actors.limits.peer import Peer
 from actors.runtime.clock import Clock
+from protocol.error_details import ErrorDetails
 from protocol.errors import ErrorCode, RequestRefused
 
 BURST_S = 2.0
@@ -118,7 +119,7 @@ class Allowance:
     def _limited(self, whose: str, bucket: TokenBucket) -> RequestRefused:
         wait_s = math.ceil(bucket.wait_s() * 1000) / 1000
         message = f"too many {self._what}{whose}; try again in {wait_s:g} s"
-        details = {"retry_after_seconds": wait_s}
+        details = ErrorDetails(retry_after_seconds=wait_s)
         return RequestRefused(ErrorCode.RATE_LIMITED, message, details)
 
 

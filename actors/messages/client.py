@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.messages.replies import Refused, Replied
-from actors.ports import Subscriber
+from actors.ports import Subscriber, Watcher
 from protocol import requests
 from protocol.codec import Undecodable
+from protocol.results import ProjectJoinResult
 from storage.log_reader import LogReader
 from storage.message_log import Bounds
 
@@ -31,7 +32,7 @@ class Joined:
     position on or, where `since` is given, from the first record at or after that time."""
 
     number: int
-    payload: dict[str, Any]
+    payload: ProjectJoinResult
     subscriber: Subscriber
     reader: LogReader
     since: str | None = None
@@ -43,6 +44,15 @@ class Left:
 
     number: int
     project_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """The answer to `watch`: the projects, and the watcher that holds what has changed since."""
+
+    number: int
+    payload: dict[str, Any]
+    watcher: Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +119,7 @@ class _CloseDeadline:
     """The peer has had its time to answer a close."""
 
 
-Answer = Replied | Refused | Joined | Left | HistorySnapshot
+Answer = Replied | Refused | Joined | Left | Watched | HistorySnapshot
 ClientMessage = (
     Answer
     | RequestReceived

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from actors.messages.project import DeleteProject
 from actors.messages.replies import ReplyTo
-from actors.ports import Caller
+from actors.ports import Caller, Watcher
 from actors.runtime.refs import ActorDied, Ref
 from protocol import requests, updates
 from storage.projects import ProjectMeta
@@ -13,11 +13,12 @@ from storage.projects import ProjectMeta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubRequest:
-    """A request that does not go to an existing project."""
+    """A request that does not go to an existing project. Only a `watch` has a `watcher`."""
 
     reply_to: ReplyTo
     caller: Caller
     body: requests.ToHub
+    watcher: Watcher | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +67,17 @@ class WarmProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectDescribed:
-    """From a Project: the answer to Describe."""
+    """From a Project: the answer to Describe, for the list with that number or for none."""
 
-    list_number: int
+    list_number: int | None
     info: updates.ProjectInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectChanged:
+    """From a Project: it is no longer what the last Describe with `is_watched` has told."""
+
+    project_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +104,13 @@ class StopHub:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ProjectListDue:
     list_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ChangeDue:
+    """A project may be shown to those who watch again, if it has changed."""
+
+    project_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +146,12 @@ HubMessage = (
     | ProjectStatusChanged
     | WarmProcess
     | ProjectDescribed
+    | ProjectChanged
     | ProjectClosed
     | ActorDied
     | CliKnown
     | StopHub
+    | _ChangeDue
     | _HealthDue
     | _ProjectListDue
     | _ReopenDue

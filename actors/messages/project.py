@@ -31,7 +31,10 @@ class SubscriberGone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Describe:
-    list_number: int
+    """From the Hub: say what the project is. `is_watched`: say once more when that has changed."""
+
+    list_number: int | None = None
+    is_watched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from actors.runtime.refs import Ref
 from actors.watch.project_files import FileWatcher
 from protocol import codec, requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
+from protocol.results import ProjectIdResult, ProjectJoinResult, ProjectResult
 from protocol.updates import FilesChanged, ProjectDeleted, UpdateType
 from storage.projects import ProjectMeta
 
@@ -262,7 +263,7 @@ class Project(Actor):
                 tell_if_alive(reply_to.client, left)
             case requests.ProjectTrust():
                 self._trust.change(body.trusted)
-                reply_to.result({"project": self._status.describe()})
+                reply_to.result(ProjectResult(project=self._status.describe()))
             case requests.GetMessages():
                 self._send_snapshot(reply_to, body)
             case _:
@@ -280,12 +281,12 @@ class Project(Actor):
             self._runs.warm_ahead()
         joined = messages.Joined(
             number=reply_to.number,
-            payload={
-                "project": codec.plain(self._status.describe()),
-                "first_seq": bounds.first_seq,
-                "last_seq": bounds.last_seq,
-                "log_id": bounds.log_id,
-            },
+            payload=ProjectJoinResult(
+                project=codec.plain(self._status.describe()),
+                first_seq=bounds.first_seq,
+                last_seq=bounds.last_seq,
+                log_id=bounds.log_id,
+            ),
             subscriber=subscriber,
             reader=self._log.reader(),
             since=request.since,
@@ -308,6 +309,8 @@ class Project(Actor):
             self._stop_watching()
 
     def _describe_to_hub(self, message: messages.Describe) -> None:
+        if message.is_watched:  # first: what changes meanwhile is told then
+            self._status.await_change()
         info = self._status.describe()
         self._hub.tell(messages.ProjectDescribed(list_number=message.list_number, info=info))
 
@@ -362,7 +365,7 @@ class Project(Actor):
             return
         self._closing = message
         if isinstance(message, messages.DeleteProject):
-            message.reply_to.result({"project_id": self._id})
+            message.reply_to.result(ProjectIdResult(project_id=self._id))
         self._end_work()
 
     def _end_work(self) -> None:

@@ -1,6 +1,7 @@
 """Where a subscription begins."""
 
 from protocol import requests
+from protocol.error_details import ErrorDetails
 from protocol.errors import ErrorCode, RequestRefused
 from storage.message_log import Bounds
 
@@ -29,11 +30,9 @@ def start_position(request: requests.ProjectJoin, bounds: Bounds) -> int:
 
 
 def _history_gone(bounds: Bounds, why: str) -> RequestRefused:
-    details = {
-        "log_id": bounds.log_id,
-        "first_seq": bounds.first_seq,
-        "last_seq": bounds.last_seq,
-    }
+    details = ErrorDetails(
+        log_id=bounds.log_id, first_seq=bounds.first_seq, last_seq=bounds.last_seq
+    )
     return RequestRefused(
         ErrorCode.HISTORY_GONE, f"{why}; join without a position, or with `last`", details
     )

@@ -14,7 +14,9 @@ from actors.project.run_queue import Execution, RunQueue
 from actors.runtime.clock import Timer, Timers
 from actors.runtime.refs import Ref
 from protocol import requests
+from protocol.error_details import ErrorDetails
 from protocol.errors import ErrorCode, HubFault, RequestRefused, invalid_field
+from protocol.results import PermissionAnswerResult
 from protocol.shown_projects import shown_question, shown_questions
 from protocol.updates import PermissionRequest, PermissionResolved, UpdateType
 
@@ -179,7 +181,8 @@ class Permissions:
         def stored() -> None:
             self._executor.answer(answer)
             execution_id = pending.request.execution_id
-            reply_to.result({"permission_id": permission_id}, execution_id=execution_id)
+            result = PermissionAnswerResult(permission_id=permission_id)
+            reply_to.result(result, execution_id=execution_id)
 
         def refused() -> None:
             self._ask_again(pending)
@@ -202,7 +205,7 @@ class Permissions:
         if (answered := self.answered.get(permission_id)) is None:
             problem = "no such permission waits for an answer"
             return RequestRefused(ErrorCode.PERMISSION_NOT_FOUND, problem)
-        details = {"by": answered.by, "decision": answered.decision}
+        details = ErrorDetails(by=answered.by, decision=answered.decision)
         problem = f"it was answered already: {answered.decision}, by {answered.by}"
         return RequestRefused(ErrorCode.ALREADY_ANSWERED, problem, details)
 

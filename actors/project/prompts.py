@@ -17,7 +17,8 @@ from protocol.claude import option_arguments
 from protocol.content import as_sent, text_of
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.requests import Options
-from protocol.updates import ExecutionQueued, UpdateType
+from protocol.results import ExecuteResult, ExecutionState
+from protocol.updates import ExecutionQueued, Prompt, UpdateType
 from storage.disk import free_bytes
 from storage.errors import FolderOutsideRoots, FolderRefused
 from storage.layout import resolve_folder
@@ -171,25 +172,24 @@ def _execution(caller: Caller, request: requests.Execute) -> Execution:
     )
 
 
-def _prompt_data(
-    execution: Execution, asked: dict[str, Any], request_key: str | None
-) -> dict[str, Any]:
+def _prompt_data(execution: Execution, asked: dict[str, Any], request_key: str | None) -> Prompt:
     """Return the data of the `prompt` update: what is asked for, how, and by whom."""
-    what: dict[str, Any] = {"prompt": execution.prompt}
+    data = Prompt(
+        execution_id=execution.execution_id,
+        options=asked,
+        key=request_key,
+        client_id=execution.caller.client_id,
+        user=execution.caller.user,
+    )
     if execution.content is not None:
-        what = {"content": execution.content}
-    return {
-        "execution_id": execution.execution_id,
-        **what,
-        "options": asked,
-        "key": request_key,
-        "client_id": execution.caller.client_id,
-        "user": execution.caller.user,
-    }
+        data["content"] = execution.content
+    else:
+        data["prompt"] = execution.prompt
+    return data
 
 
-def _answer(reply_to: ReplyTo, execution_id: str, state: str, position: int) -> None:
-    reply_to.result({"execution_id": execution_id, "state": state, "position": position})
+def _answer(reply_to: ReplyTo, execution_id: str, state: ExecutionState, position: int) -> None:
+    reply_to.result(ExecuteResult(execution_id=execution_id, state=state, position=position))
 
 
 def _invalid_option(name: str, message: str) -> RequestRefused:

@@ -7,6 +7,7 @@ from typing import Any
 from actors.messages.replies import ReplyTo
 from actors.ports import Caller
 from protocol.requests import Options
+from protocol.results import ExecutionState
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +97,7 @@ class RunQueue:
         execution.number = self.started
         execution.started_at_s = now_s
 
-    def place_of(self, execution_id: str) -> tuple[str, int]:
+    def place_of(self, execution_id: str) -> tuple[ExecutionState, int]:
         """Return `state` and `position` as execute answers them: 0 for the one whose turn it is, 1
         for the next."""
         for position, execution in enumerate(self.all_waiting, start=1):

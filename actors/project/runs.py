@@ -22,6 +22,7 @@ from actors.project.trust import Trust
 from actors.runtime.clock import Clock
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
+from protocol.results import ExecutionResult, ProjectResult
 from protocol.updates import (
     ExecutionFinished,
     ExecutionStarted,
@@ -91,7 +92,7 @@ class Runs:
         """Answer at once; the end comes as execution_finished. Raises WireError."""
         execution = self._meant(request.execution_id)
         self._end(execution, KILLED)
-        reply_to.result({"execution_id": execution.execution_id})
+        reply_to.result(ExecutionResult(execution_id=execution.execution_id))
 
     def interrupt(self, reply_to: ReplyTo, request: requests.AgentInterrupt) -> None:
         """Answer at once; the end comes as execution_finished. Raises WireError."""
@@ -104,7 +105,7 @@ class Runs:
             self._executor.interrupt(execution.execution_id)
         else:
             self._end(execution, KILLED)
-        reply_to.result({"execution_id": execution.execution_id})
+        reply_to.result(ExecutionResult(execution_id=execution.execution_id))
 
     def _meant(self, execution_id: str | None) -> Execution:
         active = self.queue.background or self.queue.running
@@ -121,7 +122,7 @@ class Runs:
             self._feed.save()
             self._executor.forget_permissions()
             self._executor.let_go()
-            reply_to.result({"project": self._describe()})
+            reply_to.result(ProjectResult(project=self._describe()))
             self._go_on()
 
         def failed() -> None:

@@ -36,6 +36,7 @@ class Status:
         self._executor = executor
         self._trust = trust
         self._told: tuple[ProjectStatus, str | None] | None = None
+        self._awaited: tuple[object, ...] | None = None
 
     def now(self) -> ProjectStatus:
         if self._feed.problem is not None or self._executor.has_given_up:
@@ -44,8 +45,35 @@ class Status:
         return ProjectStatus.IDLE if is_idle else ProjectStatus.EXECUTING
 
     def tell_if_new(self) -> None:
-        """Tell the Hub a new status or problem, and the subscribers a new status. A change that is
-        undone within one message is not told."""
+        """Tell what is new behind a message. A change that is undone within one message is not
+        told."""
+        self._tell_status()
+        if self._awaited is not None and self._facts() != self._awaited:
+            self._awaited = None
+            self._hub.tell(messages.ProjectChanged(project_id=self._log.meta.project_id))
+
+    def await_change(self) -> None:
+        """Tell the Hub once when the `project` object has changed in what is news."""
+        self._awaited = self._facts()
+
+    def _facts(self) -> tuple[object, ...]:
+        """Return what tells a changed `project` object from an unchanged one. While somebody
+        watches, this is made behind every message, the whole object at most some times a second
+        (actors/hub/watchers.py)."""
+        queue, active = self._queue, self._queue.background or self._queue.running
+        return (
+            self.now(),
+            self._log.meta.session_id,
+            active.execution_id if active else None,
+            [execution.execution_id for execution in queue.all_waiting[:QUEUE_SHOWN_MAX]],
+            list(self._permissions.pending),
+            self._log.bounds.first_seq,
+            self._trust.is_given,
+            self._trust.files_without_effect,
+        )
+
+    def _tell_status(self) -> None:
+        """Tell the Hub a new status or problem, and the subscribers a new status."""
         now = self.now()
         problem = self._feed.problem or self._log.damage_problem
         if self._executor.has_given_up:

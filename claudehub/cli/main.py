@@ -37,6 +37,7 @@ _SECTIONS = {
         "demo": "serve_cli:demo",
         "log": "log_cli:log",
         "audit": "audit_cli:audit",
+        "schema": "schema_cli:schema",
     },
 }
 _PLACES = {name: place for section in _SECTIONS.values() for name, place in section.items()}

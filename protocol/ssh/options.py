@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from protocol.requests import PROJECT_ID_PATTERN
+from protocol.fields import PROJECT_ID_PATTERN
 from protocol.rights import Rights
 from protocol.ssh.wire import SshError
 

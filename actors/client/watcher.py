@@ -1,0 +1,124 @@
+"""One client's view of all projects: the list first, then what changes, without a hole.
+
+The Hub makes the list and offers changes from that moment on. They are held here until the Client
+has written the list, because replies go in the order of the requests. Meanwhile, and while the
+socket is full, one project has one change that waits: a newer one takes its place.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+from actors.client.backlog import Waiting
+from actors.client.outbox import Outbox, WriteResult
+from protocol.dialect import Broadcast, Dialect
+from protocol.frames import text_frame
+
+
+class ClientWatcher:
+    """A Watcher (actors/ports.py) that writes to an outbox, for one `watch`. `overflowed` tells the
+    Client that it was too slow.
+
+    A project that ends before the list is written is taken out of the list. After that its end goes
+    out, unless a subscription of the client has it: the outbox's `ended` says so.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        dialect: Dialect,
+        outbox: Outbox,
+        overflowed: Callable[[], None],
+    ) -> None:
+        self.id = client_id
+        self.dialect = dialect
+        self._outbox = outbox
+        self._overflowed = overflowed
+        self._is_on = self._is_live = False
+        self._listed: frozenset[str] = frozenset()
+        self._gone: set[str] = set()  # of those: what has ended since
+        self._held: dict[str, Broadcast] = {}
+        self._waiting = WeakValueDictionary[str, Waiting]()  # in the outbox, not sent
+
+    # -- in the Hub's thread -----------------------------------------------------------------
+
+    def begin(self, listed: frozenset[str]) -> None:
+        with self._outbox.lock:
+            self._is_on, self._listed = True, listed
+            self._outbox.ended = set()
+
+    def offer(self, project_id: str, batch: Broadcast) -> None:
+        with self._outbox.lock:
+            if self._is_live:
+                self._write(project_id, batch)
+            elif self._is_on:
+                self._held[project_id] = batch
+
+    def offer_last(self, project_id: str, batch: Broadcast, *, is_known: bool) -> None:
+        with self._outbox.lock:
+            ended = self._outbox.ended
+            has_it = ended is not None and project_id in ended
+            if has_it and ended is not None:
+                ended.discard(project_id)
+            if self._is_live:
+                self._write_last(project_id, batch, is_wanted=is_known and not has_it)
+                return
+            self._held.pop(project_id, None)
+            if project_id in self._listed:
+                self._gone.add(project_id)
+
+    def end(self) -> None:
+        with self._outbox.lock:
+            self._is_on = self._is_live = False
+            self._held.clear()
+            self._outbox.ended = None
+
+    # -- in the Client's thread --------------------------------------------------------------
+
+    def go_live(self, request_id: str | None, payload: dict[str, Any]) -> None:
+        """Write the result, and what has changed since it was made; from now on changes go out at
+        once."""
+        gone: frozenset[str] = frozenset()
+        while True:
+            shown = {**payload, "projects": _without(payload["projects"], gone)}
+            frame = text_frame(self.dialect.result(request_id, shown))
+            with self._outbox.lock:
+                if gone == (gone := self._ended_since()):
+                    self._outbox.write_locked(frame, counts=True)
+                    self._release()
+                    return
+
+    # -- inside, with the lock held ----------------------------------------------------------
+
+    def _ended_since(self) -> frozenset[str]:
+        """Return what of the list has ended. A subscription may have told it before the Hub."""
+        told = self._listed & (self._outbox.ended or set())
+        return told | self._gone
+
+    def _release(self) -> None:
+        self._is_live = self._is_on
+        held, self._held = self._held, {}
+        for project_id, batch in held.items():
+            self._write(project_id, batch)
+        self._listed, self._gone = frozenset(), set()
+
+    def _write(self, project_id: str, batch: Broadcast) -> None:
+        earlier = self._waiting.get(project_id)
+        waiting = self._outbox.write_newest(batch.frames, earlier)
+        if waiting is not None:
+            self._waiting[project_id] = waiting
+
+    def _write_last(self, project_id: str, batch: Broadcast, *, is_wanted: bool) -> None:
+        waiting = self._waiting.pop(project_id, None)
+        if waiting is not None:
+            self._outbox.withdraw(waiting)
+        if is_wanted:
+            frames = batch.frames
+            if self._outbox.write_live(frames, frames, frames) is WriteResult.OVERFLOW:
+                self._is_live = False
+                self._overflowed()
+
+
+def _without(projects: list[dict[str, Any]], ids: frozenset[str]) -> list[dict[str, Any]]:
+    return [project for project in projects if project["project_id"] not in ids]

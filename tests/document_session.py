@@ -1,0 +1,242 @@
+"""A scratch home with a hub and the mock CLI, in which the commands of one page run in their order.
+
+The commands run in one bash, so that `cd`, variables and functions hold from block to block. It
+finds `claudehub` and `claude` on the PATH, and `bin/`, `examples/`, `deploy/` and a folder with
+certificates where it starts. A page that does not begin with a hub of its own finds one that runs,
+with the project `site` of ~/src/site. The ports 8080 and 9000 of the page become a free one.
+"""
+
+import base64
+import os
+import re
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.harness import MOCK, ROOT
+
+_PORTS = re.compile(r"\b(8080|9000)\b")
+COMMAND_S = 30.0
+# What a page's reader does with the service manager, or Ctrl-C; for a mark `before`.
+STOP = "stop the hub"
+# These run until somebody ends them. The session leaves a hub running, until the next one or the
+# end of the page; it ends the others after their first line.
+_SERVES = re.compile(r"\bclaudehub serve\b")
+_FOLLOWS = re.compile(r"\bclaudehub tail\b|\btail -[fF]|--follow\b")
+_WRAPPER = """#!/bin/sh
+if [ -z "$SOCKET" ] && [ -z "$CLAUDEHUB_URL" ] && [ "$1" != hub ]; then
+    export CLAUDEHUB_URL=ws://127.0.0.1:{port}
+fi
+exec {python} {program} "$@"
+"""
+_CLAUDE = '#!/bin/sh\nexec {python} {mock} "$@"\n'
+_RUN = (
+    'eval "$(printf %s {text} | base64 -d)" </dev/null 2>&1; status=$?; echo; echo {mark} $status'
+)
+_BEGIN = '(eval "$(printf %s {text} | base64 -d)") </dev/null >{output} 2>&1 & echo; echo {mark} $!'
+
+
+class CommandFailed(AssertionError):
+    """A command of a page did not do what the page says."""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def commands(text: str) -> Iterator[str]:
+    """Yield the commands of a block: lines, joined until bash takes them as complete."""
+    waiting: list[str] = []
+    for line in text.splitlines():
+        waiting.append(line)
+        command = "\n".join(waiting)
+        if is_complete(command):
+            waiting = []
+            if re.sub(r"(?m)^\s*#.*$", "", command).strip():
+                yield command
+    assert not waiting, f"not complete: {waiting}"
+
+
+def is_complete(command: str) -> bool:
+    if command.rstrip().endswith(("\\", "|", "&&")):
+        return False
+    checked = subprocess.run(
+        ["bash", "-n"], input=command, capture_output=True, text=True, check=False
+    )
+    return checked.returncode == 0 and not checked.stderr
+
+
+class DocumentSession:
+    """The shell of one page; close it at the end."""
+
+    def __init__(self, *, with_hub: bool) -> None:
+        # Short, because the path of a Unix socket has at most 107 bytes.
+        self._scratch = Path(tempfile.mkdtemp(prefix="chd-"))
+        self.home = self._scratch / "home"
+        self.port = free_port()
+        self._hub: int | None = None
+        self._make_home()
+        self._shell = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=self.home / "claudehub",
+            env=self._environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.run("set -m")  # each command in the background gets a process group of its own
+        if with_hub:
+            self.run("claudehub serve")
+            self.run("claudehub projects create ~/src/site && claudehub run site 'Say hello'")
+
+    def close(self) -> None:
+        self._end_hub()
+        self._shell.communicate("exit\n", timeout=COMMAND_S)
+        shutil.rmtree(self._scratch)
+
+    # -- commands
+
+    def run(self, command: str, *, fails: bool = False) -> str:
+        """Run one command and return what it prints. Raises CommandFailed."""
+        command = self.with_own_port(command)
+        if command == STOP:
+            self._end_hub()
+            return ""
+        if _SERVES.search(command):
+            self._end_hub()
+            self._hub, output = self._begin(command, "listening on ")
+            return output
+        if _FOLLOWS.search(command):
+            group, output = self._begin(command, "")
+            self._end(group)
+            return output
+        output, status = self._send(_RUN, command)
+        if (status != 0) is not fails:
+            raise CommandFailed(f"$ {command}\n{output}(exit code {status})")
+        return output
+
+    def run_python(self, program: str) -> str:
+        """Run a program. One that follows a project is ended after its first execution."""
+        path = self._scratch / "program.py"
+        path.write_text(self.with_own_port(program))
+        command = f"{shlex.quote(sys.executable)} -u {path}"
+        if "for message in" not in program:
+            return self.run(command)
+        group, output = self._begin(command, "execution_finish")
+        self._end(group)
+        return output
+
+    def with_own_port(self, text: str) -> str:
+        return _PORTS.sub(str(self.port), text)
+
+    def _send(self, form: str, command: str, **more: str) -> tuple[str, int]:
+        """Return what the shell prints, and the number behind the mark."""
+        mark = f"mark-{secrets.token_hex(8)}"
+        text = base64.b64encode(command.encode()).decode()
+        assert self._shell.stdin is not None and self._shell.stdout is not None
+        self._shell.stdin.write(form.format(text=text, mark=mark, **more) + "\n")
+        self._shell.stdin.flush()
+        guard = threading.Timer(COMMAND_S, self._shell.kill)
+        guard.start()
+        output = ""
+        try:
+            for line in self._shell.stdout:
+                if line.startswith(mark):
+                    return output.removesuffix("\n"), int(line.split()[1])
+                output += line
+        finally:
+            guard.cancel()
+        raise CommandFailed(f"$ {command}\n{output}(no end within {COMMAND_S:.0f} s)")
+
+    def _begin(self, command: str, first: str) -> tuple[int, str]:
+        """Start a command in the background; return its process group, and what it prints up to the
+        first line that contains `first`."""
+        pipe = self._scratch / f"pipe-{secrets.token_hex(4)}"
+        os.mkfifo(pipe)
+        _, group = self._send(_BEGIN, command, output=str(pipe))
+        guard = threading.Timer(COMMAND_S, self._kill, [group])
+        guard.start()
+        stream = pipe.open()
+        output = ""
+        for line in stream:
+            output += line
+            if first in line:
+                break
+        guard.cancel()
+        threading.Thread(target=self._drain, args=[stream], daemon=True).start()
+        if first not in output or not output:
+            raise CommandFailed(f"$ {command}\n{output}(it has ended)")
+        return group, output
+
+    @staticmethod
+    def _drain(stream: object) -> None:
+        with stream:  # type: ignore[attr-defined]
+            for _ in stream:  # type: ignore[attr-defined]
+                pass
+
+    def _end_hub(self) -> None:
+        group, self._hub = self._hub, None
+        if group is not None:
+            self._end(group)
+
+    def _end(self, group: int) -> None:
+        """End a command in the background as a service manager does, and wait for it."""
+        self._send(_RUN, f"kill -TERM -- -{group}; wait {group}")
+
+    @staticmethod
+    def _kill(group: int) -> None:
+        os.killpg(group, 9)
+
+    # -- the scratch home
+
+    def _make_home(self) -> None:
+        checkout = self.home / "claudehub"
+        for folder in ("src/site", ".ssh", ".local/bin", "run", "backup", "claudehub/bin"):
+            (self.home / folder).mkdir(parents=True)
+        (self.home / ".ssh").chmod(0o700)
+        (self.home / "src" / "site" / "README.md").write_text("# A site\n")
+        facts = {
+            "python": shlex.quote(sys.executable),
+            "program": shlex.quote(str(ROOT / "claudehub" / "__main__.py")),
+            "mock": shlex.quote(str(MOCK)),
+            "port": self.port,
+        }
+        for path, text in (
+            (self.home / ".local" / "bin" / "claudehub", _WRAPPER),
+            (checkout / "bin" / "claudehub", _WRAPPER),
+            (self.home / ".local" / "bin" / "claude", _CLAUDE),
+        ):
+            path.write_text(text.format(**facts))
+            path.chmod(0o755)
+        for folder in ("examples", "deploy", "docs", "bench"):
+            (checkout / folder).symlink_to(ROOT / folder)
+        key = self.home / ".ssh" / "id_ed25519"
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ann@laptop", "-f", key]
+        subprocess.run(command, check=True)
+        (self.home / ".ssh" / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
+
+    def _environment(self) -> dict[str, str]:
+        here = str(Path(sys.executable).parent)
+        kept = ("LANG", "CLAUDE_TEST_RUN", "PYTHONPYCACHEPREFIX")
+        return {
+            **{name: os.environ[name] for name in kept if name in os.environ},
+            "HOME": str(self.home),
+            "USER": "ann",
+            "PATH": f"{self.home}/.local/bin:{here}:{os.environ['PATH']}",
+            "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "WS_PORT": str(self.port),
+            "MIN_FREE_BYTES": "0",
+            "KILL_GRACE": "1s",
+            "CLAUDE_MOCK_SESSIONS": str(self._scratch / "sessions"),
+            "TERM": "dumb",
+        }
