@@ -1,6 +1,8 @@
 """Pictures (SVG) of the live views at 80 columns and 24 lines.
 
-After a change that is meant, look at the new ones: `bin/test -n 0 tests/test_live_pictures.py --snapshot-update`."""
+After a change that is meant, make new ones, and look at them:
+`bin/test -n 0 tests/test_live_pictures.py --snapshot-update`.
+"""
 
 import asyncio
 import io

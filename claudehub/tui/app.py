@@ -64,19 +64,20 @@ class ClaudehubApp(App[None], inherit_bindings=False):
         self.hub.on_state(self._state_changed)
         self.set_interval(1.0, self._tick)
         if self.project is not None:
-            self.open_project(self.project, self.exit)
+            self.open_project(self.project)
         else:
-            self.push_screen(WatchScreen(self.hub, self.connection), lambda _: self.exit())
+            board = WatchScreen(self.hub, self.connection, self.open_project)
+            self.push_screen(board, lambda _: self.exit())
 
     @property
     def connection(self) -> Connection:
         hub = self.hub
         return Connection(str(hub.state), hub.why, self._since_s, hub.retry_in_s)
 
-    def open_project(self, project: Project, when_left: object = None) -> None:
-        """Show a project; `when_left` is called afterwards."""
+    def open_project(self, project: Project) -> None:
+        """Show a project. If it is the only one, leaving it ends the application."""
         screen = AttachScreen(project, self.connection, self.hub.url)
-        self.push_screen(screen, lambda _: when_left() if callable(when_left) else None)
+        self.push_screen(screen, lambda _: self.exit() if self.project is not None else None)
 
     def _state_changed(self, _: State) -> None:
         self._since_s = hub_time.local_now()

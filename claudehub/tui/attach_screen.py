@@ -12,7 +12,7 @@ from textual.widget import Widget
 from claudehub.aio import Project
 from claudehub.show.safe_text import plain
 from claudehub.tui import hub_time, styles
-from claudehub.tui.attach_work import AttachWork
+from claudehub.tui.attach_work import DESCRIBE_S, AttachWork
 from claudehub.tui.bottom_line import BottomLine
 from claudehub.tui.connection import Connection
 from claudehub.tui.conversation_view import ConversationView
@@ -99,6 +99,7 @@ class AttachScreen(Screen[None]):
     def on_mount(self) -> None:
         self.box.placeholder = "Write a prompt"
         self.set_interval(TICK_S, self.show_frame)
+        self.set_interval(DESCRIBE_S, self.work.describe)
         self.work.begin()
         self.show_frame()
 

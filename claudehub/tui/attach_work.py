@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
+
+from rich.style import Style
 
 from claudehub.client.answer import is_too_late
 from claudehub.client.async_iteration import Updates
@@ -19,11 +21,12 @@ from claudehub.client.updates import (
 from claudehub.show.answers import Answer
 from claudehub.show.safe_text import one_line
 from claudehub.tui import hub_time, styles
-from claudehub.tui.feed import FIRST_UPDATES
+from claudehub.tui.connection import Connection
+from claudehub.tui.feed import FIRST_UPDATES, Feed
 from claudehub.tui.project_state import Running
-
-if TYPE_CHECKING:
-    from claudehub.tui.attach_screen import AttachScreen
+from claudehub.tui.prompt_box import PromptBox
+from claudehub.tui.question_panel import QuestionPanel
+from claudehub.tui.searching import Searching
 
 # What has come is shown at most so often: what comes in between is shown together.
 FRAME_S = 1 / 15
@@ -34,10 +37,28 @@ CONFIRM_S = 4.0
 _TELLING = (Prompt, ExecutionFinished, HistoryGone)
 
 
+class Shown(Protocol):
+    """The screen, as far as the work needs it."""
+
+    feed: Feed
+    connection: Connection
+    searching: Searching
+    box: PromptBox
+    panel: QuestionPanel
+    sending: list[str]
+
+    def say(self, text: str, style: Style = ...) -> None: ...
+    def show_frame(self) -> None: ...
+    def action_latest(self) -> None: ...
+    def run_worker(
+        self, work: Coroutine[Any, Any, None], *, group: str = ..., exclusive: bool = ...
+    ) -> object: ...
+
+
 class AttachWork:
     """Each method starts a task of the screen and returns."""
 
-    def __init__(self, screen: "AttachScreen") -> None:
+    def __init__(self, screen: Shown) -> None:
         self._screen = screen
         self._feed = screen.feed
         self._project = screen.feed.project
@@ -48,7 +69,6 @@ class AttachWork:
     def begin(self) -> None:
         """Follow the project until `close`."""
         self._screen.run_worker(self._follow(), group="follow")
-        self._screen.set_interval(DESCRIBE_S, self.describe)
 
     def close(self) -> None:
         if self._updates is not None:

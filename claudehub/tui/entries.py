@@ -51,10 +51,9 @@ class PromptEntry(Entry):
 
 @dataclass(slots=True, kw_only=True)
 class TextEntry(Entry):
-    """What the agent says, in markdown. It grows while `is_partial`."""
+    """What the agent says, in markdown."""
 
     text: str
-    is_partial: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

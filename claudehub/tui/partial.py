@@ -51,6 +51,6 @@ class Partial:
 
     def _add(self, update: ClaudeDelta) -> None:
         if self.entry is None:
-            self.entry = TextEntry(order=LAST, timestamp=update.timestamp, text="", is_partial=True)
+            self.entry = TextEntry(order=LAST, timestamp=update.timestamp, text="")
         self.entry.text += update.text
         self.entry.changed()

@@ -1,8 +1,9 @@
 """The live view of all projects."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -10,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.strip import Strip
 
-from claudehub.aio import Hub
+from claudehub.aio import Hub, Project
 from claudehub.client.async_iteration import Updates
 from claudehub.client.errors import HubError, RequestRefused
 from claudehub.client.reading import update_of
@@ -27,9 +28,6 @@ from claudehub.tui.layout import line_of
 from claudehub.tui.lines_view import LinesView
 from claudehub.tui.question_panel import QuestionPanel
 from claudehub.tui.status_painting import across, rule
-
-if TYPE_CHECKING:
-    from claudehub.tui.app import ClaudehubApp
 
 FRAME_S = 1 / 10
 NO_PROJECTS = "no projects; `claudehub projects create FOLDER` makes one"
@@ -58,12 +56,15 @@ class WatchScreen(Screen[None]):
         Binding("q", "leave"),
     ]
 
-    def __init__(self, hub: Hub, connection: Connection) -> None:
+    def __init__(
+        self, hub: Hub, connection: Connection, open_project: Callable[[Project], None]
+    ) -> None:
         super().__init__()
         self.board = Board()
         self.connection = connection
         self.panel = QuestionPanel(id="question")
         self._hub = hub
+        self._open_project = open_project
         self._updates: Updates | None = None
         self._selected: str | None = None
         self._first = 0
@@ -233,8 +234,7 @@ class WatchScreen(Screen[None]):
             self.run_worker(self._open(self._selected))
 
     async def _open(self, project_id: str) -> None:
-        app = cast("ClaudehubApp", self.app)
-        app.open_project(await self._hub.project(project_id))
+        self._open_project(await self._hub.project(project_id))
 
     def action_help(self) -> None:
         self.app.push_screen(HelpScreen(WATCH_HELP))
