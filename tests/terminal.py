@@ -59,8 +59,9 @@ class Terminal:
     def type(self, text: str) -> None:
         self._tmux("send-keys", "-t", "t", "-l", text)
 
-    def screen(self) -> str:
-        return self._tmux("capture-pane", "-p", "-t", "t")
+    def screen(self, *options: str) -> str:
+        """Return what is on the screen; with `-e` colours too."""
+        return self._tmux("capture-pane", "-p", *options, "-t", "t")
 
     def wait_for(self, *texts: str) -> str:
         """Wait until all of the texts are on the screen; return it."""

@@ -131,6 +131,30 @@ def test_earlier_prompts_come_back_whoever_sent_them() -> None:
     attach(talk(), work)
 
 
+def test_prompts_from_before_what_is_loaded_are_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attach_work, "FIRST_UPDATES", 5)
+    log = Log()
+    log.prompt("long ago")
+    for number in range(30):
+        log.said(f"line {number}.")
+    log.prompt("just now")
+
+    async def work(s: Session) -> None:
+        await s.until_shown("just now")
+        await s.press("x", "up")
+        assert s.attached.box.text == "just now"
+        await s.press("up")
+        await s.until(lambda: s.attached.box.text == "long ago")
+        await s.press("up")
+        await s.until_shown("no earlier prompt is near")
+        await s.press("down", "down")
+        assert s.attached.box.text == "x"
+
+    attach(log, work)
+
+
 def test_a_prompt_that_is_refused_comes_back_with_the_reason() -> None:
     async def work(s: Session) -> None:
         async def refuse(text: str) -> None:
@@ -375,6 +399,18 @@ def test_the_wheel_scrolls_and_a_click_unfolds() -> None:
         await s.until_shown("scrolled back")
 
     attach(log, work)
+
+
+@pytest.mark.parametrize("size", [(20, 6), (40, 10), (200, 60)])
+def test_every_size_of_a_terminal_is_possible(size: tuple[int, int]) -> None:
+    async def work(s: Session) -> None:
+        await s.pilot.resize_terminal(*size)
+        await s.press("tab", "up", "enter", "pageup", "escape", "f1")
+        await s.press("escape", "ctrl+t", "ctrl+f", "escape", "a")
+        await s.pilot.resize_terminal(80, 24)
+        await s.until_shown("? Run this command?", "connected")
+
+    attach(asking(), work)
 
 
 def test_the_panel_shows_queue_files_and_cost() -> None:

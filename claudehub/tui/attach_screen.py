@@ -198,6 +198,9 @@ class AttachScreen(Screen[None]):
     def on_prompt_box_left(self) -> None:
         self.action_leave()
 
+    def on_prompt_box_earlier_wanted(self) -> None:
+        self.work.load_prompts()
+
     def on_question_panel_answered(self, message: QuestionPanel.Answered) -> None:
         self.work.answer(message.request, message.answer)
 

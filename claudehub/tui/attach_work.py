@@ -22,7 +22,7 @@ from claudehub.show.answers import Answer
 from claudehub.show.safe_text import one_line
 from claudehub.tui import hub_time, styles
 from claudehub.tui.connection import Connection
-from claudehub.tui.feed import FIRST_UPDATES, Feed
+from claudehub.tui.feed import FIRST_UPDATES, Feed, PastPrompts
 from claudehub.tui.project_state import Running
 from claudehub.tui.prompt_box import PromptBox
 from claudehub.tui.question_panel import QuestionPanel
@@ -63,6 +63,7 @@ class AttachWork:
         self._feed = screen.feed
         self._project = screen.feed.project
         self._updates: Updates | None = None
+        self._past_prompts: PastPrompts | None = None
         self._answered: set[str] = set()
         self._new_session_by_s = 0.0
 
@@ -106,6 +107,9 @@ class AttachWork:
 
     def find(self, needle: str, step: int) -> None:
         self._run(self._screen.searching.find(needle, step), group="search")
+
+    def load_prompts(self) -> None:
+        self._run(self._earlier_prompts(), group="prompts")
 
     def load_older(self) -> None:
         self._run(self._older(), group="pages", exclusive=False)
@@ -188,6 +192,16 @@ class AttachWork:
             self._screen.say(f"too late: the question was answered{who}", styles.WARNING)
         else:
             self._screen.say(f"answered: {answer.decision}")
+
+    async def _earlier_prompts(self) -> None:
+        if self._past_prompts is None:
+            self._past_prompts = PastPrompts(self._feed)
+        found = await self._past_prompts.some()
+        if found:
+            self._feed.state.prompts[:0] = found
+            self._screen.box.add_earlier(found)
+        else:
+            self._screen.say("no earlier prompt is near")
 
     async def _older(self) -> None:
         if not await self._feed.load_older() and self._feed.is_at_start:

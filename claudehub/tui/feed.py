@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 
 from claudehub.aio import Project
-from claudehub.client.updates import Update
+from claudehub.client.updates import Prompt, Update
 from claudehub.tui.finding import in_update
 from claudehub.tui.hub_time import HubClock
 from claudehub.tui.project_state import ProjectState
@@ -14,6 +14,9 @@ FIRST_UPDATES = 300
 PAGE_UPDATES = 500
 # How often a search through the past says how far it is.
 SEARCHED_AT_ONCE = 500
+# How far back earlier prompts are looked for with one key, and how many are taken.
+PROMPTS_SEARCHED = 5_000
+PROMPTS_AT_ONCE = 20
 
 
 class Feed:
@@ -96,6 +99,25 @@ class Feed:
         finally:
             self._is_loading = False
         return page
+
+
+class PastPrompts:
+    """The prompts before what was loaded first, newest first. They are read as they are wanted."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._updates = feed.project.history(before=feed.transcript.first_seq, newest_first=True)
+
+    async def some(self) -> list[str]:
+        """Return a few earlier prompts, oldest first, or nothing if none is near. Raises
+        HubError."""
+        found: list[str] = []
+        for _ in range(PROMPTS_SEARCHED):
+            update = await anext(self._updates, None)
+            if isinstance(update, Prompt):
+                found.append(update.text)
+            if update is None or len(found) >= PROMPTS_AT_ONCE:
+                break
+        return found[::-1]
 
 
 class PastSearch:

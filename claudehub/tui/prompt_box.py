@@ -46,6 +46,15 @@ class PromptBox(TextArea):
         self.cursor_blink = False
         self.earlier_prompts = PromptHistory()
 
+    class EarlierWanted(Message):
+        """The user wants to see a prompt from before those that are known."""
+
+    def add_earlier(self, prompts: Sequence[str]) -> None:
+        """Take prompts from the past, and show the newest of them."""
+        self.earlier_prompts.prepend(prompts)
+        if (text := self.earlier_prompts.earlier(self.text)) is not None:
+            self.put(text)
+
     def remember(self, prompts: Sequence[str]) -> None:
         self.earlier_prompts.take(prompts)
 
@@ -64,6 +73,8 @@ class PromptBox(TextArea):
         earlier: str | None = None
         if event.key == "up" and row == 0:
             earlier = self.earlier_prompts.earlier(self.text)
+            if earlier is None:
+                self.post_message(self.EarlierWanted())
         elif event.key == "down" and row == self.document.line_count - 1:
             earlier = self.earlier_prompts.later()
         elif event.is_printable:

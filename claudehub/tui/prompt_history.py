@@ -41,6 +41,12 @@ class PromptHistory:
         self._place = None
         return self._draft
 
+    def prepend(self, prompts: Sequence[str]) -> None:
+        """Take prompts from before those that are known, oldest first."""
+        self._prompts[:0] = prompts
+        if self._place is not None:
+            self._place += len(prompts)
+
     def reset(self) -> None:
         """Go back to the draft: a prompt was sent, or the text was changed."""
         self._place = None

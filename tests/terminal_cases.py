@@ -1,4 +1,7 @@
-"""`claudehub attach` in a real terminal (tmux), driven by keys, against a real hub."""
+"""`claudehub attach` and `watch` in a real terminal, driven by keys, against a real hub.
+
+It needs tmux and is run by .ci/terminal, which sees to that.
+"""
 
 import os
 import signal
@@ -117,3 +120,24 @@ def test_watch_shows_what_waits_first_and_enter_attaches(hub: HubProcess, scratc
             screen.wait_for("Idle 2")
             screen.keys("q")
             screen.wait_for("ENDED 0")
+
+
+def test_a_project_that_is_not_there_is_named_before_the_screen_is_taken(
+    hub: HubProcess, scratch: Path
+) -> None:
+    with terminal(hub, scratch, "attach", "nosuch") as screen:
+        screen.wait_for("claudehub: no project `nosuch`; there are: site", "ENDED 1")
+
+
+def test_colours_are_those_of_the_terminal(hub: HubProcess, scratch: Path) -> None:
+    """Sixteen colours by number and the terminal's own background: no detection is needed."""
+    with hub.client() as other:
+        other.request("project_join", project_id="site")
+        other.run("site", "[[text:# Title **bold** `code`]] [[tool:Bash:echo hi]] [[after:`x`]]")
+    with terminal(hub, scratch, "attach", "site") as screen:
+        screen.wait_for("■ done in")
+        painted = screen.screen("-e")
+        assert "\x1b[32m" in painted  # green, whatever the terminal takes for green
+        assert "38;2;" not in painted and "48;2;" not in painted and "48;5;" not in painted
+        screen.keys("C-q")
+        screen.wait_for("ENDED 0")
