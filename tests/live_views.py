@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from claudehub.client.position import Position
 from claudehub.client.reading import changed, project_info, update_of
@@ -212,6 +212,7 @@ class FakeHub:
     """A hub with these projects, connected until `becomes`."""
 
     url = "ws://127.0.0.1:8080"
+    welcome: ClassVar = {"client_id": "c-me"}
     retry_in_s: float | None = None
 
     def __init__(self, *projects: dict[str, Any], opened: FakeProject | None = None) -> None:

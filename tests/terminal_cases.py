@@ -38,9 +38,12 @@ def test_a_session_from_the_first_prompt_over_a_crash_of_the_hub_to_the_end(
     with terminal(hub, scratch, "attach", "site") as screen:
         screen.wait_for("site", "● connected", "Write a prompt")
 
-        screen.type("say [[text:HELLO]] to me")
+        screen.type("say [[text:HELLO]]")
+        screen.keys("C-j")
+        screen.type("to me")
+        screen.wait_for("  to me")
         screen.keys("Enter")
-        screen.wait_for("HELLO", "■ done in")
+        screen.wait_for("\n  HELLO", "\n  to me", "■ done in")
 
         screen.type("make it [[tool:Bash:touch made.txt]]")
         screen.keys("Enter")

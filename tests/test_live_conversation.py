@@ -114,7 +114,27 @@ def test_a_call_shows_that_it_is_asked_for_and_who_has_allowed_it() -> None:
     assert tool_of(log).state is ToolState.ASKING
     log.resolved(request.data["permission_id"], "allow", "phone")
     assert tool_of(log).state is ToolState.RUNNING
-    assert tool_of(log).answered == "answered by phone: allow"
+    assert tool_of(log).answered == "allowed by phone"
+
+
+def test_what_this_client_does_is_said_to_be_by_you() -> None:
+    log = Log()
+    log.prompt("go", user=None)
+    log.asks("Bash", command="make")
+    log.resolved("p1", "deny", "c1")
+    conversation = Conversation({"c1"})
+    for update in log.updates:
+        conversation.apply(update)
+    prompt, tool = conversation.entries
+    assert isinstance(prompt, PromptEntry) and prompt.by == "you"
+    assert isinstance(tool, ToolEntry) and tool.answered == "denied by you"
+
+
+def test_a_question_that_nobody_has_answered_says_so() -> None:
+    log = Log()
+    log.asks("Bash", command="make")
+    log.resolved("p0", "deny", "timeout")
+    assert tool_of(log).answered == "nobody answered in time: denied"
 
 
 def test_a_call_that_is_denied_stays_refused_when_its_result_comes() -> None:

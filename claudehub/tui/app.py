@@ -55,6 +55,8 @@ class ClaudehubApp(App[None], inherit_bindings=False):
         self.hub = hub
         self.project = project
         self._since_s = hub_time.local_now()
+        # Each connection has another id.
+        self._me = {str(hub.welcome.get("client_id"))}
         self.register_theme(THEME)
         self.theme = THEME.name
         self.animation_level = "none"
@@ -76,11 +78,12 @@ class ClaudehubApp(App[None], inherit_bindings=False):
 
     def open_project(self, project: Project) -> None:
         """Show a project. If it is the only one, leaving it ends the application."""
-        screen = AttachScreen(project, self.connection, self.hub.url)
+        screen = AttachScreen(project, self.connection, self.hub.url, self._me)
         self.push_screen(screen, lambda _: self.exit() if self.project is not None else None)
 
     def _state_changed(self, _: State) -> None:
         self._since_s = hub_time.local_now()
+        self._me.add(str(self.hub.welcome.get("client_id")))
         self._show_connection()
 
     def _tick(self) -> None:

@@ -1,5 +1,6 @@
 """The live view of one project."""
 
+from collections.abc import Set
 from typing import ClassVar
 
 from rich.style import Style
@@ -67,9 +68,9 @@ class AttachScreen(Screen[None]):
         Binding("escape", "to_prompt"),
     ]
 
-    def __init__(self, project: Project, connection: Connection, url: str) -> None:
+    def __init__(self, project: Project, connection: Connection, url: str, me: Set[str]) -> None:
         super().__init__()
-        self.feed = Feed(project)
+        self.feed = Feed(project, me)
         self.connection = connection
         self.view = ConversationView(id="conversation")
         self.box = PromptBox(id="prompt")

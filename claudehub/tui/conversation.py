@@ -1,7 +1,7 @@
 """Turn updates into the entries of a conversation."""
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from itertools import islice
 from typing import Any
 
@@ -23,7 +23,7 @@ from claudehub.client.updates import (
     Update,
 )
 from claudehub.show import words
-from claudehub.show.safe_text import string
+from claudehub.show.safe_text import one_line, string
 from claudehub.tui.entries import (
     EndEntry,
     Entry,
@@ -38,14 +38,18 @@ from claudehub.tui.entries import (
 )
 
 _COMPARED_CALLS_MAX = 20
+# Who `by` names if nobody has answered.
+_NOBODY = ("timeout", "withdrawn", "execution_finished")
 OPEN_STATES = (ToolState.RUNNING, ToolState.ASKING)
 
 
 class Conversation:
     """Entries in the order of the updates. `apply` takes one update after the other; a
-    conversation that gets earlier updates is built again."""
+    conversation that gets earlier updates is built again. `me` are the names under which the hub
+    knows this client."""
 
-    def __init__(self) -> None:
+    def __init__(self, me: Set[str] = frozenset()) -> None:
+        self._me = me
         self.entries: list[Entry] = []
         self.waiting: dict[str, PromptEntry] = {}
         self._tools: dict[str, ToolEntry] = {}
@@ -80,6 +84,9 @@ class Conversation:
                 self._prompts.pop(gone.execution_id, None)
         del self.entries[:count]
 
+    def _name(self, who: str) -> str:
+        return "you" if who in self._me else who
+
     def _order(self) -> Order:
         self._count += 1
         return (self._seq, self._count)
@@ -92,7 +99,7 @@ class Conversation:
     # -- executions
 
     def _prompt(self, update: Prompt) -> None:
-        by = update.user or update.client_id
+        by = update.user or self._name(update.client_id)
         execution_id = update.execution_id or ""
         entry = PromptEntry(
             order=self._order(),
@@ -178,14 +185,13 @@ class Conversation:
             self.entries.append(ThinkingEntry(order=self._order(), text=text, **_facts(update)))
 
     def _tool_use(self, update: ClaudeLine, block: JsonObject) -> None:
-        tool_use_id = string(block.get("id") or "")
         tool_input = block.get("input")
         entry = ToolEntry(
             order=self._order(),
             **_facts(update),
             name=string(block.get("name") or "a tool"),
             input=tool_input if isinstance(tool_input, dict) else {},
-            tool_use_id=tool_use_id,
+            tool_use_id=string(block.get("id") or ""),
         )
         self._add_tool(entry, update.execution_id)
 
@@ -240,6 +246,9 @@ class Conversation:
         if tool is None:
             return
         tool.answered = words.resolved(update)
+        if update.by not in _NOBODY:
+            verb = "allowed" if update.decision == "allow" else "denied"
+            tool.answered = f"{verb} by {one_line(self._name(update.by))}"
         if tool.state is ToolState.ASKING:
             is_allowed = update.decision == "allow"
             tool.state = ToolState.RUNNING if is_allowed else ToolState.REFUSED
@@ -262,9 +271,6 @@ class Conversation:
         if update.status != "allowed":
             self._note(update, words.rate_limit(update), NoteKind.WARNING)
 
-    def _output(self, update: OutputText) -> None:
-        self._note(update, update.text, NoteKind.OUTPUT)
-
 
 def _facts(line: ClaudeLine) -> dict[str, Any]:
     return {"timestamp": line.timestamp, "parent": line.parent_tool_use_id}
@@ -277,7 +283,7 @@ _TAKES: dict[type[Update], Callable[..., None]] = {
     ExecutionFinished: Conversation._finished,
     PermissionRequest: Conversation._request,
     PermissionResolved: Conversation._resolved,
-    OutputText: Conversation._output,
+    OutputText: lambda c, u: c._note(u, u.text, NoteKind.OUTPUT),
     ApiRetry: Conversation._api_retry,
     RateLimit: Conversation._rate_limit,
     SessionReset: lambda c, u: c._note(u, words.session_reset(u), NoteKind.RULE),

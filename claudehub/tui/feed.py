@@ -1,6 +1,6 @@
 """Bring a project's updates into a transcript: what comes live, and pages on demand."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Set
 
 from claudehub.aio import Project
 from claudehub.client.updates import Prompt, Update
@@ -20,11 +20,12 @@ PROMPTS_AT_ONCE = 20
 
 
 class Feed:
-    """What is known of one project. `is_at_start`: there is nothing before what is loaded."""
+    """What is known of one project. `me` are the names under which the hub knows this client.
+    `is_at_start`: there is nothing before what is loaded."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, me: Set[str] = frozenset()) -> None:
         self.project = project
-        self.transcript = Transcript()
+        self.transcript = Transcript(me)
         self.state = ProjectState(project.id)
         self.clock = HubClock()
         self.is_at_start = False

@@ -58,7 +58,7 @@ ATTACH_HELP: list[tuple[str, list[Key]]] = [
         "Prompt",
         [
             ("enter", "send; while the agent works it waits in the queue"),
-            ("ctrl+j, alt+enter", "a new line; so does \\ at the end of a line"),
+            ("ctrl+j", "a new line; so does \\ at the end of a line"),
             ("↑ ↓", "earlier prompts, whoever sent them"),
             ("ctrl+c", "interrupt the agent; again: kill it"),
             ("ctrl+n twice", "the next prompt begins a new conversation"),

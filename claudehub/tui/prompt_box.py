@@ -11,6 +11,10 @@ from textual.widgets import TextArea
 from claudehub.show.safe_text import plain
 from claudehub.tui.prompt_history import PromptHistory
 
+# A terminal sends the same for shift+enter as for enter, unless it speaks a newer protocol. These
+# are no bindings: textual carries out a binding behind the keys that have come with it.
+NEW_LINE_KEYS = ("ctrl+j", "alt+enter", "shift+enter")
+
 
 class PromptBox(TextArea):
     """Several lines of text. Enter sends it as `Sent`, and the arrow keys at the first and the last
@@ -25,9 +29,7 @@ class PromptBox(TextArea):
         & .text-area--cursor { color: ansi_default; background: ansi_default; text-style: reverse; }
     }
     """
-    # A terminal sends the same for shift+enter as for enter, unless it speaks a newer protocol.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+j,alt+enter,shift+enter", "newline", "new line", show=False),
         Binding("ctrl+d", "leave_or_delete", show=False),
     ]
 
@@ -65,10 +67,13 @@ class PromptBox(TextArea):
 
     async def _on_key(self, event: events.Key) -> None:
         row, _ = self.cursor_location
-        if event.key == "enter":
+        if event.key == "enter" or event.key in NEW_LINE_KEYS:
             event.stop()
             event.prevent_default()
-            self._send()
+            if event.key == "enter":
+                self._send()
+            else:
+                self.insert("\n")
             return
         earlier: str | None = None
         if event.key == "up" and row == 0:
@@ -95,9 +100,6 @@ class PromptBox(TextArea):
             self.earlier_prompts.reset()
             self.put("")
             self.post_message(self.Sent(text))
-
-    def action_newline(self) -> None:
-        self.insert("\n")
 
     def action_leave_or_delete(self) -> None:
         if self.text:

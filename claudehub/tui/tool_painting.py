@@ -70,7 +70,8 @@ def _head(entry: ToolEntry, width: int, now: float) -> Strip:
     summary = summary_of(entry.name, entry.input) if entry.name else None
     verb, detail = (summary.verb, summary.detail) if summary else ("the result of a call", "")
     left = line_of((f"{sign} ", style), (verb, styles.BOLD), (f" {detail}", styles.PLAIN))
-    facts = [entry.answered, _word(entry.state), _time(entry, now)]
+    word = "" if entry.answered and entry.state is ToolState.REFUSED else _word(entry.state)
+    facts = [entry.answered, word, _time(entry, now)]
     right = line_of((" · ".join(fact for fact in facts if fact), styles.DIM))
     return right_aligned(left, right, width)
 

@@ -5,7 +5,7 @@ asked for. When it is too large, the end that is farther from the reader is unlo
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from claudehub.client.updates import ClaudeDelta, FilesChanged, Gap, HistoryGone, Status, Update
 from claudehub.tui.conversation import Conversation
@@ -27,9 +27,14 @@ class Transcript:
     at the end."""
 
     def __init__(
-        self, updates_max: int = UPDATES_MAX, characters_max: int = CHARACTERS_MAX
+        self,
+        me: Set[str] = frozenset(),
+        *,
+        updates_max: int = UPDATES_MAX,
+        characters_max: int = CHARACTERS_MAX,
     ) -> None:
-        self.conversation = Conversation()
+        self._me = me
+        self.conversation = Conversation(me)
         self.partial = Partial()
         self.is_live = True
         self.is_followed = True
@@ -131,7 +136,7 @@ class Transcript:
         self.is_live = False
 
     def _build(self) -> None:
-        self.conversation = Conversation()
+        self.conversation = Conversation(self._me)
         for update, _ in self._updates:
             self.conversation.apply(update)
 
