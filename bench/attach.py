@@ -64,7 +64,9 @@ def main() -> None:
                     measure(client, terminal, given.lines, float(pause))
                     for _ in range(given.rounds)
                 ]
-                rate, delay_s, share = (statistics.median(column) for column in zip(*found, strict=True))
+                rate, delay_s, share = (
+                    statistics.median(column) for column in zip(*found, strict=True)
+                )
                 print(
                     f"pause {pause:>7} s: {rate:8,.0f} lines/s, on the screen {delay_s:.2f} s "
                     f"later, {share * 100:3.0f} % of a core"
