@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from claudehub.client.answer import Answer
 from claudehub.client.updates import PermissionRequest
-from claudehub.show.answers import Answer
 from claudehub.show.questions import question_of
 from claudehub.tui.connection import Connection
 from claudehub.tui.entries import Entry, NoteEntry, TextEntry

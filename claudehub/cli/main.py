@@ -15,6 +15,7 @@ _SECTIONS = {
         "run": "run_cli:run",
         "attach": "attach_cli:attach",
         "tail": "tail_cli:tail",
+        "history": "tail_cli:history",
         "answer": "answer_cli:answer",
         "interrupt": "control_cli:interrupt",
         "kill": "control_cli:kill",

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from rich.style import Style
 
-from claudehub.client.answer import is_too_late
+from claudehub.client.answer import Answer, is_too_late
 from claudehub.client.async_iteration import Updates
 from claudehub.client.errors import HubError, RequestRefused
 from claudehub.client.updates import (
@@ -18,13 +18,13 @@ from claudehub.client.updates import (
     Prompt,
     Update,
 )
-from claudehub.show.answers import Answer
 from claudehub.show.safe_text import one_line
 from claudehub.tui import hub_time, styles
 from claudehub.tui.connection import Connection
 from claudehub.tui.feed import FIRST_UPDATES, Feed, PastPrompts
 from claudehub.tui.project_state import Running
 from claudehub.tui.prompt_box import PromptBox
+from claudehub.tui.question_form import arguments_of
 from claudehub.tui.question_panel import QuestionPanel
 from claudehub.tui.searching import Searching
 
@@ -181,7 +181,7 @@ class AttachWork:
     async def _answer(self, request: PermissionRequest, answer: Answer) -> None:
         self._answered.add(request.permission_id)
         try:
-            await self._project.answer(request, answer.decision, **answer.arguments())
+            await self._project.answer(request, answer.decision, **arguments_of(answer))
         except RequestRefused as error:
             self._answered.discard(request.permission_id)
             self._screen.panel.arm_later()

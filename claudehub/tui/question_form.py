@@ -1,8 +1,9 @@
 """An agent's question while a person answers it with keys."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from claudehub.show.answers import Answer
+from claudehub.client.answer import Answer
 from claudehub.show.lines import Kind, Line
 from claudehub.show.questions import Asked, Form, Question
 from claudehub.show.safe_text import one_line, plain
@@ -180,3 +181,13 @@ def _options(asked: Asked) -> list[Choice]:
         for number, option in enumerate(asked.options)
     ]
     return [*found, Choice("o", "Another answer"), Choice("n", "Refuse", "and say why")]
+
+
+def arguments_of(answer: Answer) -> dict[str, Any]:
+    """Return what `Project.answer` takes by name, besides the decision."""
+    given = {
+        "message": answer.message,
+        "answers": answer.answers,
+        "remember": answer.remember or None,
+    }
+    return {name: value for name, value in given.items() if value is not None}

@@ -12,8 +12,8 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import Input
 
+from claudehub.client.answer import Answer
 from claudehub.client.updates import PermissionRequest
-from claudehub.show.answers import Answer
 from claudehub.show.questions import question_of
 from claudehub.tui import styles
 from claudehub.tui.keys import AT_CHOICES, AT_QUESTION, IN_TEXT, Key

@@ -26,6 +26,7 @@ from claudehub.tui.help_screen import HelpScreen
 from claudehub.tui.keys import IN_BOARD, WATCH_HELP
 from claudehub.tui.layout import line_of
 from claudehub.tui.lines_view import LinesView
+from claudehub.tui.question_form import arguments_of
 from claudehub.tui.question_panel import QuestionPanel
 from claudehub.tui.status_painting import across, rule
 
@@ -178,7 +179,7 @@ class WatchScreen(Screen[None]):
         request, answer = message.request, message.answer
         try:
             project = await self._hub.project(request.project_id)
-            await project.answer(request, answer.decision, **answer.arguments())
+            await project.answer(request, answer.decision, **arguments_of(answer))
         except RequestRefused as error:
             self._bottom.say(error.message, styles.BAD)
         except HubError as error:
