@@ -101,7 +101,7 @@ EXCEPTIONS = {
 def is_textuals(name: str, path: str) -> bool:
     """Return True for a handler of a live view, which textual calls by its name, and for an action
     that one of its keys names."""
-    if "/tui/" not in path:
+    if "claudehub/tui/" not in path:
         return False
     kind, _, rest = name.partition("_")
     views = "".join(file.read_text() for file in (ROOT / "claudehub" / "tui").glob("*.py"))
