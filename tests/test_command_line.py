@@ -1,16 +1,19 @@
 """The command line, as a user types it: exit codes, streams, launcher."""
 
+import base64
 import json
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+import claudehub
 from claudehub.cli import standin_agent
 from claudehub.cli.main import main
 from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess, WireClient
@@ -99,9 +102,8 @@ def test_a_second_ctrl_c_kills_the_execution(hub: HubProcess) -> None:
             client.request("project_join", project_id="killed", after_seq=0)
             client.wait_for("claude", subtype="status")
         process.send_signal(signal.SIGINT)
-        assert process.stderr is not None
-        while "again to kill it" not in process.stderr.readline():
-            pass
+        assert process.stdout is not None
+        assert any("Ctrl-C again kills it" in line for line in process.stdout)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 4
@@ -112,18 +114,105 @@ def test_a_permission_is_answered_from_another_terminal(hub: HubProcess) -> None
         "run", hub.folder("asked") + "/", "[[tool:Bash:touch made.txt]]", "--url", hub.url
     )
     with process:
-        assert process.stderr is not None
-        while "claudehub answer" not in (said := process.stderr.readline()):
-            pass
-        words = said.split("claudehub ")[1].split()
-        assert words[:2] == ["answer", "asked"] and words[-1] == "allow"
-        run(hub, *words)
+        assert process.stdout is not None
+        said = next(line for line in process.stdout if "claudehub answer" in line)
+        words = re.findall(r"`claudehub (answer \S+ \S+ allow)`", said)[0].split()
+        assert words[:2] == ["answer", "asked"]
+        assert run(hub, *words).exit_code == 0
         output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
-    assert "answered by c-" in output
+    assert re.search(r"answered by c-\w+: allow", output)
     assert (hub.roots / "asked" / "made.txt").exists()
     refused = run(hub, *words[:3], "deny")
     assert refused.exit_code == 1 and "answered already" in refused.output
+
+
+def asking(hub: HubProcess, name: str, prompt: str) -> subprocess.Popen[str]:
+    """Start a prompt that asks something; return when it does."""
+    process = spawn("run", hub.folder(name) + "/", prompt, "--url", hub.url)
+    assert process.stdout is not None
+    assert any("claudehub answer" in line for line in process.stdout)
+    return process
+
+
+def questions(*asked: dict[str, Any]) -> str:
+    calls = json.dumps([["AskUserQuestion", {"questions": list(asked)}]])
+    return f"[[calls:{base64.b64encode(calls.encode()).decode()}]]"
+
+
+COLOUR = {
+    "question": "Which colour?",
+    "header": "Colour",
+    "multiSelect": False,
+    "options": [{"label": "Red", "description": "w"}, {"label": "Blue", "description": "c"}],
+}
+SIZES = {
+    "question": "Which sizes?",
+    "header": "Sizes",
+    "multiSelect": True,
+    "options": [{"label": "S", "description": ""}, {"label": "L", "description": ""}],
+}
+
+
+def test_the_only_question_needs_no_id(start_hub: Any) -> None:
+    hub = start_hub()
+    nothing = run(hub, "answer", "allow")
+    assert nothing.exit_code == 1 and nothing.stderr == "claudehub: nothing waits for an answer\n"
+    with asking(hub, "a", "[[tool:Bash:touch one]]") as first:
+        (waiting,) = run(hub, "pending", "--json").output.splitlines()
+        assert json.loads(waiting)["project_id"] == "a"
+        assert "Run this command? $ touch one" in run(hub, "pending").output
+        with asking(hub, "b", "[[tool:Bash:touch two]]") as second:
+            both = run(hub, "answer", "allow")
+            assert both.exit_code == 1 and both.stderr.count("claudehub answer") == 2
+            assert run(hub, "answer", "a", "deny", "-m", "not now").exit_code == 0
+            first_output, _ = first.communicate(timeout=TIMEOUT_S)
+            assert run(hub, "answer", "allow").exit_code == 0
+            second.communicate(timeout=TIMEOUT_S)
+    assert "not now" in first_output
+    assert not (hub.roots / "a" / "one").exists() and (hub.roots / "b" / "two").exists()
+
+
+@pytest.mark.parametrize(
+    ("choices", "answers"),
+    [
+        (
+            ["Which colour?=Blue", "Which sizes?=S, L"],
+            {"Which colour?": "Blue", "Which sizes?": "S, L"},
+        ),
+        (["Colour=2", "Sizes=1,2"], {"Which colour?": "Blue", "Which sizes?": "S, L"}),
+        (["Colour=Green", "Sizes=2"], {"Which colour?": "Green", "Which sizes?": "L"}),
+    ],
+)
+def test_a_question_is_answered_by_its_choices(
+    hub: HubProcess, choices: list[str], answers: dict[str, str]
+) -> None:
+    name = f"choices-{len(''.join(choices))}"
+    with asking(hub, name, questions(COLOUR, SIZES)) as process:
+        assert (
+            "no answer to 'Which sizes?'" in run(hub, "answer", name, "--choose", choices[0]).stderr
+        )
+        assert "say `allow` or `deny`" in run(hub, "answer", name).stderr
+        flags = [word for choice in choices for word in ("--choose", choice)]
+        assert run(hub, "answer", name, *flags).exit_code == 0
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    for question, answer in answers.items():
+        assert f'"{question}"="{answer}"' in output
+
+
+def subscribers(client: WireClient, project_id: str) -> int:
+    found = client.request("project_list")["projects"]
+    return sum(project["subscribers"] for project in found if project["project_id"] == project_id)
+
+
+def until(lines: Iterable[str], text: str) -> Iterator[str]:
+    """Yield lines up to the one with a text. Raises AssertionError if they end before."""
+    for line in lines:
+        yield line
+        if text in line:
+            return
+    raise AssertionError(f"no {text!r}")
 
 
 def test_tail_shows_history_and_then_live_updates(hub: HubProcess) -> None:
@@ -148,8 +237,9 @@ def test_tail_ends_with_its_project_or_names_its_position(hub: HubProcess, scrat
     process = spawn("tail", "-f", "deleted", "--last", "1", "--url", hub.url)
     with process:
         assert process.stdout is not None
-        while "done in" not in process.stdout.readline():
-            pass
+        assert list(until(process.stdout, "done in"))
+        with hub.client() as client:
+            wait_until(lambda: subscribers(client, "deleted") == 1)
         run(hub, "projects", "delete", "deleted")
         output, _ = process.communicate(timeout=TIMEOUT_S)
         assert "the project is deleted" in output
@@ -222,10 +312,8 @@ def test_the_demo_shows_the_whole_job() -> None:
 
 
 def test_the_demo_fails_when_something_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from claudehub.cli import demo
-
-    whole = demo._history
-    monkeypatch.setattr(demo, "_history", lambda hub: whole(hub)[:-1])
+    whole = claudehub.Project.history
+    monkeypatch.setattr(claudehub.Project, "history", lambda project: list(whole(project))[:-1])
     monkeypatch.setattr(standin_agent, "__file__", str(MOCK))
     monkeypatch.setenv("CLAUDE_MOCK_VERSION", "2.1.197")  # silent after the end
     shown = CliRunner().invoke(main, ["demo"])
