@@ -7,6 +7,7 @@ with the project `site` of ~/src/site. The ports 8080 and 9000 of the page becom
 """
 
 import base64
+import json
 import os
 import re
 import secrets
@@ -36,6 +37,23 @@ if [ -z "$SOCKET" ] && [ -z "$CLAUDEHUB_URL" ] && [ "$1" != hub ]; then
 fi
 exec {python} {program} "$@"
 """
+
+
+def mock_calls(tool: str, **tool_input: object) -> str:
+    """Return the mock's directive for a call of a tool."""
+    calls = json.dumps([[tool, tool_input]])
+    return f"[[calls:{base64.b64encode(calls.encode()).decode()}]]"
+
+
+# What the mock does for a prompt of a page that has these words.
+_COLOURS = [{"label": "Blue", "description": "calm"}, {"label": "Red", "description": "loud"}]
+_COLOUR = {"question": "Which colour?", "header": "Colour", "options": _COLOURS}
+PHRASES = {
+    "which colour": mock_calls("AskUserQuestion", questions=[{**_COLOUR, "multiSelect": False}]),
+    "git status": "[[tool:Bash:git status --short]]",
+    "build folder": "[[tool:Bash:rm -rf build]]",
+    "Write a poem": "[[slow:30:0.1]]",
+}
 _CLAUDE = '#!/bin/sh\nexec {python} {mock} "$@"\n'
 _RUN = (
     'eval "$(printf %s {text} | base64 -d)" </dev/null 2>&1; status=$?; echo; echo {mark} $status'
@@ -83,6 +101,7 @@ class DocumentSession:
         self._scratch = Path(tempfile.mkdtemp(prefix="chd-"))
         self.home = self._scratch / "home"
         self.port = free_port()
+        self.printed = ""
         self._hub: int | None = None
         self._make_home()
         self._shell = subprocess.Popen(
@@ -121,20 +140,22 @@ class DocumentSession:
             self._end(group)
             return output
         output, status = self._send(_RUN, command)
+        self.printed = output
         if (status != 0) is not fails:
             raise CommandFailed(f"$ {command}\n{output}(exit code {status})")
         return output
 
-    def run_python(self, program: str) -> str:
-        """Run a program. One that follows a project is ended after its first execution."""
+    def run_python(self, program: str, until: str | None = None) -> str:
+        """Run a program. With `until` it is ended when it prints that."""
         path = self._scratch / "program.py"
         path.write_text(self.with_own_port(program))
-        command = f"{shlex.quote(sys.executable)} -u {path}"
-        if "for message in" not in program:
+        hub = f"CLAUDEHUB_URL=${{CLAUDEHUB_URL-ws://127.0.0.1:{self.port}}}"
+        command = f"{hub} {shlex.quote(sys.executable)} -u {path}"
+        if until is None:
             return self.run(command)
-        group, output = self._begin(command, "execution_finish")
+        group, self.printed = self._begin(command, until)
         self._end(group)
-        return output
+        return self.printed
 
     def with_own_port(self, text: str) -> str:
         return _PORTS.sub(str(self.port), text)
@@ -220,6 +241,7 @@ class DocumentSession:
             path.chmod(0o755)
         for folder in ("examples", "deploy", "docs", "bench"):
             (checkout / folder).symlink_to(ROOT / folder)
+        (self._scratch / "phrases.json").write_text(json.dumps(PHRASES))
         key = self.home / ".ssh" / "id_ed25519"
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ann@laptop", "-f", key]
         subprocess.run(command, check=True)
@@ -234,9 +256,11 @@ class DocumentSession:
             "USER": "ann",
             "PATH": f"{self.home}/.local/bin:{here}:{os.environ['PATH']}",
             "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "PYTHONPATH": str(ROOT),
             "WS_PORT": str(self.port),
             "MIN_FREE_BYTES": "0",
             "KILL_GRACE": "1s",
             "CLAUDE_MOCK_SESSIONS": str(self._scratch / "sessions"),
+            "CLAUDE_MOCK_PHRASES": str(self._scratch / "phrases.json"),
             "TERM": "dumb",
         }

@@ -5,6 +5,8 @@ A mark is a comment on the line above a block (or above another mark):
     <!-- not run: reason -->        no test runs this block
     <!-- run by: tests/test_x.py -->  that test runs it in its own way
     <!-- before: command -->        set-up that readers do not need: a shell runs it first
+    <!-- until: text -->            the program never ends: the test ends it when it prints that
+    <!-- printed -->                this text is what the block before it prints
     <!-- fails -->                  the commands of this block end with an error
 
 `text` is for output and pictures, `mermaid` for diagrams: there is nothing to run.
@@ -18,7 +20,7 @@ from pathlib import Path
 from tests.harness import ROOT
 
 _FENCE = re.compile(r"^( *)```(.*)$")
-_MARK = re.compile(r"^ *<!-- (not run|run by|before|fails)(?:: (.*?))? -->$")
+_MARK = re.compile(r"^ *<!-- (not run|run by|before|fails|until|printed)(?:: (.*?))? -->$")
 
 
 def pages() -> list[Path]:

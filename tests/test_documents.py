@@ -2,7 +2,10 @@
 somewhere. tests/fences.py has the marks."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +73,10 @@ def shown(expected: str, output: str) -> bool:
     return re.search(".*?".join(parts), output, re.DOTALL) is not None
 
 
+def check_shown(session: DocumentSession, fence: Fence, expected: str, output: str) -> None:
+    assert shown(session.with_own_port(expected), output), f"{fence}:\n{output}"
+
+
 def run_console(session: DocumentSession, fence: Fence) -> None:
     """Run what follows `$ `, and look for the lines below in what it prints."""
     for part in re.split(r"(?m)^\$ ", fence.text)[1:]:
@@ -78,16 +85,19 @@ def run_console(session: DocumentSession, fence: Fence) -> None:
             more, _, expected = expected.partition("\n")
             command += "\n" + more
         output = session.run(command, fails="fails" in fence.marks)
-        assert shown(session.with_own_port(expected), output), f"{fence}: {command}\n{output}"
+        check_shown(session, fence, expected, f"$ {command}\n{output}")
 
 
 def run_block(session: DocumentSession, fence: Fence) -> None:
+    """Run a block, or compare it with what the block before it has printed."""
     for command in fence.marks.get("before", ()):
         session.run(command)
-    if fence.language == "console":
+    if "printed" in fence.marks:
+        check_shown(session, fence, fence.text, session.printed)
+    elif fence.language == "console":
         run_console(session, fence)
     elif fence.language == "python":
-        session.run_python(fence.text)
+        session.run_python(fence.text, *fence.marks.get("until", ()))
     else:
         for command in commands(fence.text):
             session.run(command, fails="fails" in fence.marks)
@@ -101,11 +111,32 @@ def run_block(session: DocumentSession, fence: Fence) -> None:
 )
 def test_the_commands_of_a_page_work(page: Path, page_session: DocumentSession) -> None:
     for fence in fences(page):
-        if fence.is_run and fence.language in RUN:
+        if fence.is_run and (fence.language in RUN or "printed" in fence.marks):
             try:
                 run_block(page_session, fence)
             except CommandFailed as failure:
                 raise AssertionError(f"{fence}: {failure}") from None
+
+
+PROGRAMS = [f for f in ALL if f.language == "python" and "import claudehub" in f.text]
+
+
+def test_the_programs_of_the_pages_pass_the_strict_type_checker(tmp_path: Path) -> None:
+    """docs/client.md says so."""
+    programs = []
+    for number, fence in enumerate(PROGRAMS):
+        programs.append(tmp_path / f"program_{number}.py")
+        programs[-1].write_text(f"# {fence}\n{fence.text}\n")
+    checker = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
+    checked = subprocess.run(
+        [*checker, *map(str, programs)],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
 
 
 # -- JSON, TOML, YAML
