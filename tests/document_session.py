@@ -18,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.background import Background
 from tests.harness import MOCK, ROOT
 
 _PORTS = re.compile(r"\b(8080|9000)\b")
@@ -102,7 +103,8 @@ class DocumentSession:
         self.home = self._scratch / "home"
         self.port = free_port()
         self.printed = ""
-        self._hub: int | None = None
+        self._hub: Background | None = None
+        self._going_on: dict[str, Background] = {}
         self._make_home()
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
@@ -119,6 +121,8 @@ class DocumentSession:
             self.run("claudehub projects create ~/src/site && claudehub run site 'Say hello'")
 
     def close(self) -> None:
+        for running in self._going_on.values():  # of a test that has failed
+            self._end(running)
         self._end_hub()
         self._shell.communicate("exit\n", timeout=COMMAND_S)
         shutil.rmtree(self._scratch)
@@ -133,12 +137,10 @@ class DocumentSession:
             return ""
         if _SERVES.search(command):
             self._end_hub()
-            self._hub, output = self._begin(command, "listening on ")
-            return output
+            self._hub, self.printed = self._begin(command, lambda said: "listening on " in said)
+            return self.printed
         if _FOLLOWS.search(command):
-            group, output = self._begin(command, "")
-            self._end(group)
-            return output
+            return self._run_until(command, lambda said: "\n" in said)
         output, status = self._send(_RUN, command)
         self.printed = output
         if (status != 0) is not fails:
@@ -153,9 +155,17 @@ class DocumentSession:
         command = f"{hub} {shlex.quote(sys.executable)} -u {path}"
         if until is None:
             return self.run(command)
-        group, self.printed = self._begin(command, until)
-        self._end(group)
-        return self.printed
+        return self._run_until(command, lambda said: until in said)
+
+    def begin(self, name: str, command: str, holds: Callable[[str], bool]) -> str:
+        """Start a command that goes on while others run. Return what it prints until `holds` is
+        true of that."""
+        self._going_on[name], output = self._begin(self.with_own_port(command), holds)
+        return output
+
+    def end_of(self, name: str) -> str:
+        """Wait for the end of such a command; return all that it has printed."""
+        return self._going_on.pop(name).wait(COMMAND_S)
 
     def with_own_port(self, text: str) -> str:
         return _PORTS.sub(str(self.port), text)
@@ -179,44 +189,31 @@ class DocumentSession:
             guard.cancel()
         raise CommandFailed(f"$ {command}\n{output}(no end within {COMMAND_S:.0f} s)")
 
-    def _begin(self, command: str, first: str) -> tuple[int, str]:
-        """Start a command in the background; return its process group, and what it prints up to the
-        first line that contains `first`."""
+    def _begin(self, command: str, holds: Callable[[str], bool]) -> tuple[Background, str]:
+        """Start a command in the background; return it, and what it prints until `holds` is true of
+        that."""
         pipe = self._scratch / f"pipe-{secrets.token_hex(4)}"
         os.mkfifo(pipe)
         _, group = self._send(_BEGIN, command, output=str(pipe))
-        guard = threading.Timer(COMMAND_S, self._kill, [group])
-        guard.start()
-        stream = pipe.open()
-        output = ""
-        for line in stream:
-            output += line
-            if first in line:
-                break
-        guard.cancel()
-        threading.Thread(target=self._drain, args=[stream], daemon=True).start()
-        if first not in output or not output:
-            raise CommandFailed(f"$ {command}\n{output}(it has ended)")
-        return group, output
+        running = Background(pipe, group)
+        try:
+            return running, running.wait_for(holds, COMMAND_S)
+        except AssertionError as error:
+            raise CommandFailed(f"$ {command}\n{error}(this was not all)") from None
 
-    @staticmethod
-    def _drain(stream: object) -> None:
-        with stream:  # type: ignore[attr-defined]
-            for _ in stream:  # type: ignore[attr-defined]
-                pass
+    def _run_until(self, command: str, holds: Callable[[str], bool]) -> str:
+        running, self.printed = self._begin(command, holds)
+        self._end(running)
+        return self.printed
 
     def _end_hub(self) -> None:
-        group, self._hub = self._hub, None
-        if group is not None:
-            self._end(group)
+        hub, self._hub = self._hub, None
+        if hub is not None:
+            self._end(hub)
 
-    def _end(self, group: int) -> None:
+    def _end(self, running: Background) -> None:
         """End a command in the background as a service manager does, and wait for it."""
-        self._send(_RUN, f"kill -TERM -- -{group}; wait {group}")
-
-    @staticmethod
-    def _kill(group: int) -> None:
-        os.killpg(group, 9)
+        self._send(_RUN, f"kill -TERM -- -{running.group}; wait {running.group}")
 
     # -- the scratch home
 

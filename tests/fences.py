@@ -6,6 +6,8 @@ A mark is a comment on the line above a block (or above another mark):
     <!-- run by: tests/test_x.py -->  that test runs it in its own way
     <!-- before: command -->        set-up that readers do not need: a shell runs it first
     <!-- until: text -->            the program never ends: the test ends it when it prints that
+    <!-- goes on: name -->          its last command goes on while the next blocks run
+    <!-- ends: name -->             that command has ended; this text is all that it has printed
     <!-- printed -->                this text is what the block before it prints
     <!-- fails -->                  the commands of this block end with an error
 
@@ -20,7 +22,9 @@ from pathlib import Path
 from tests.harness import ROOT
 
 _FENCE = re.compile(r"^( *)```(.*)$")
-_MARK = re.compile(r"^ *<!-- (not run|run by|before|fails|until|printed)(?:: (.*?))? -->$")
+_MARK = re.compile(
+    r"^ *<!-- (not run|run by|before|fails|until|printed|goes on|ends)(?:: (.*?))? -->$"
+)
 
 
 def pages() -> list[Path]:

@@ -77,13 +77,24 @@ def check_shown(session: DocumentSession, fence: Fence, expected: str, output: s
     assert shown(session.with_own_port(expected), output), f"{fence}:\n{output}"
 
 
-def run_console(session: DocumentSession, fence: Fence) -> None:
-    """Run what follows `$ `, and look for the lines below in what it prints."""
+def console_parts(fence: Fence) -> Iterator[tuple[str, str]]:
+    """Yield what follows each `$ `, and the lines below it."""
     for part in re.split(r"(?m)^\$ ", fence.text)[1:]:
         command, _, expected = part.partition("\n")
         while command.endswith("\\"):
             more, _, expected = expected.partition("\n")
             command += "\n" + more
+        yield command, expected
+
+
+def run_console(session: DocumentSession, fence: Fence) -> None:
+    *_, (last, _) = console_parts(fence)
+    for command, expected in console_parts(fence):
+        if command == last and "goes on" in fence.marks:
+            (name,) = fence.marks["goes on"]
+            own = session.with_own_port(expected)
+            session.begin(name, command, lambda said, own=own: shown(own, said))
+            return
         output = session.run(command, fails="fails" in fence.marks)
         check_shown(session, fence, expected, f"$ {command}\n{output}")
 
@@ -92,7 +103,10 @@ def run_block(session: DocumentSession, fence: Fence) -> None:
     """Run a block, or compare it with what the block before it has printed."""
     for command in fence.marks.get("before", ()):
         session.run(command)
-    if "printed" in fence.marks:
+    if "ends" in fence.marks:
+        (name,) = fence.marks["ends"]
+        check_shown(session, fence, fence.text, session.end_of(name))
+    elif "printed" in fence.marks:
         check_shown(session, fence, fence.text, session.printed)
     elif fence.language == "console":
         run_console(session, fence)
@@ -111,7 +125,7 @@ def run_block(session: DocumentSession, fence: Fence) -> None:
 )
 def test_the_commands_of_a_page_work(page: Path, page_session: DocumentSession) -> None:
     for fence in fences(page):
-        if fence.is_run and (fence.language in RUN or "printed" in fence.marks):
+        if fence.is_run and (fence.language in RUN or fence.marks.keys() & {"printed", "ends"}):
             try:
                 run_block(page_session, fence)
             except CommandFailed as failure:
