@@ -269,7 +269,7 @@ class Execution(ExecutionFacts):
 
     def __init__(self, project: Project, begun: Begun, on_permission: OnPermission | None) -> None:
         super().__init__(begun)
-        self._project = project
+        self.project = project
         self._engine = project._engine
         self._on_permission = on_permission
 
@@ -288,17 +288,17 @@ class Execution(ExecutionFacts):
 
     async def interrupt(self) -> None:
         """Ask the agent to stop."""
-        await self._engine.run(flows.ended(self._project.id, "agent_interrupt", self.id))
+        await self._engine.run(flows.ended(self.project.id, "agent_interrupt", self.id))
 
     async def kill(self) -> None:
         """End the agent's processes, or take the prompt out of the queue."""
-        await self._engine.run(flows.ended(self._project.id, "agent_kill", self.id))
+        await self._engine.run(flows.ended(self.project.id, "agent_kill", self.id))
 
     async def _read(self, ephemeral: bool) -> AsyncIterator[Update]:
         progress = Progress(self._begun)
 
         async with Updates(self._engine) as updates:
-            updates.read(Stream(self._project.id, self._begun.position, ephemeral), None)
+            updates.read(Stream(self.project.id, self._begun.position, ephemeral), None)
             while progress.outcome is None:
                 try:
                     update = await updates.get()
@@ -306,7 +306,7 @@ class Execution(ExecutionFacts):
                     return
                 is_ours = progress.take(update)
                 if isinstance(update, HistoryGone):
-                    known = await self._engine.run(flows.is_known(self._project.id, self.id))
+                    known = await self._engine.run(flows.is_known(self.project.id, self.id))
                     progress.gone(update, known)
                 self._progress.learn(progress)
                 if is_ours:
@@ -324,7 +324,7 @@ class Execution(ExecutionFacts):
         if answer is None:
             return
         try:
-            await self._engine.run(flows.answered(self._project.id, update, answer))
+            await self._engine.run(flows.answered(self.project.id, update, answer))
         except RequestRefused as error:
             if not is_too_late(error):
                 raise

@@ -460,7 +460,15 @@ class Turn:
     def api_error(self, status):
         self.status("requesting")
         for attempt in range(RETRIES.get(status, 0)):
-            self.line(type="system", subtype="api_retry", attempt=attempt + 1, error_status=status)
+            self.line(
+                type="system",
+                subtype="api_retry",
+                attempt=attempt + 1,
+                max_retries=10,
+                retry_delay_ms=523,
+                error_status=status,
+                error="overloaded" if status == 529 else "unknown",
+            )
             self.pause(0.05 if status == 529 else 2)
         text = f"API Error: {status}"
         self.assistant([{"type": "text", "text": text}])

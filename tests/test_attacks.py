@@ -24,10 +24,10 @@ from websockets.http11 import Response
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve, unix_serve
 
-from claudehub.cli.render import plain, shortened
 from claudehub.client.connection import ConnectFailed, HubClient
 from claudehub.client.identity import Identity
 from claudehub.client.target import Target
+from claudehub.show.safe_text import plain, shortened
 from protocol.requests import MODELS
 from storage.audit import read_lines
 from tests.harness import HubProcess, WireClient

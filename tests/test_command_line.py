@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from claudehub.cli import standin_agent
 from claudehub.cli.main import main
-from claudehub.cli.render import Renderer
 from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess, WireClient
 from tests.processes import wait_until
 
@@ -57,7 +56,7 @@ def test_the_exit_code_of_a_run_is_its_outcome(hub: HubProcess, prompt: str, cod
     ran = run(hub, "run", hub.folder(f"ends-{code}") + "/", prompt, *limit)
     assert ran.exit_code == code, ran.output
     if code == 0:
-        assert f"made project ends-{code}" in ran.output and "\nHI\n[success in" in ran.output
+        assert f"made project ends-{code}" in ran.output and "\nHI\ndone in" in ran.output
 
 
 def test_a_run_streams_and_takes_its_prompt_from_anywhere(hub: HubProcess) -> None:
@@ -117,7 +116,7 @@ def test_a_permission_is_answered_from_another_terminal(hub: HubProcess) -> None
         run(hub, *words)
         output, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
-    assert "[allow, by c-" in output
+    assert "answered by c-" in output
     assert (hub.roots / "asked" / "made.txt").exists()
     refused = run(hub, *words[:3], "deny")
     assert refused.exit_code == 1 and "answered already" in refused.output
@@ -129,7 +128,7 @@ def test_tail_shows_history_and_then_live_updates(hub: HubProcess) -> None:
     with process:
         assert process.stdout is not None
         seen = ""
-        while "success" not in seen:
+        while "done in" not in seen:
             seen += process.stdout.readline()
         assert "BEFORE" in seen
         run(hub, "run", "tailed", "[[text:AFTER]]")
@@ -145,10 +144,11 @@ def test_tail_ends_with_its_project_or_names_its_position(hub: HubProcess, scrat
     process = spawn("tail", "deleted", "--last", "1", "--url", hub.url)
     with process:
         assert process.stdout is not None
-        assert "success" in process.stdout.readline()
+        while "done in" not in process.stdout.readline():
+            pass
         run(hub, "projects", "delete", "deleted")
         output, _ = process.communicate(timeout=TIMEOUT_S)
-        assert "project_deleted" in output
+        assert "the project is deleted" in output
     assert process.returncode == 0
 
 
@@ -244,37 +244,3 @@ def test_the_launcher_becomes_the_server(scratch: Path) -> None:
         assert (hub.data / "lock").read_text().strip() == str(process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(TIMEOUT_S) == 0
-
-
-def test_rendering_does_not_let_output_steer_the_terminal() -> None:
-    shown: list[str] = []
-
-    def echo(text: str, nl: bool = True) -> None:
-        shown.append(text + ("\n" if nl else ""))
-
-    renderer = Renderer(echo)
-    for kind, data in [
-        ("prompt", {"prompt": "hi\x1b[2J"}),
-        ("claude_delta", {"event": {"type": "message_start", "message": {"id": "m"}}}),
-        ("claude_delta", {"event": {"delta": {"type": "text_delta", "text": "par"}}}),
-        ("claude_delta", {"event": {"delta": {"type": "text_delta", "text": "tial\x07"}}}),
-        ("claude", assistant("m", {"type": "text", "text": "partial"})),
-        ("claude", assistant("n", {"type": "text", "text": "whole"})),
-        ("claude", assistant("n", {"type": "tool_use", "name": "Bash", "input": {"a": 1}})),
-        ("claude", {"type": "user"}),
-        ("claude_text", {"text": "raw"}),
-        ("execution_queued", {"position": 2}),
-        ("files_changed", {"paths": ["a", "b"]}),
-        ("gap", {"first_seq": 1, "last_seq": 2}),
-        ("session_reset", {}),
-        ("execution_finished", {"outcome": "error", "duration_ms": 1500, "cost_usd": None}),
-    ]:
-        renderer.show({"update_type": kind, "data": data})
-    assert "".join(shown) == (
-        "> hi[2J\npartial\nwhole\n[Bash: {'a': 1}]\nraw\n[queued, at place 2]\n[changed: a, b]\n"
-        "[1 to 2 cannot be read]\n[session_reset]\n[error in 1.5 s]\n"
-    )
-
-
-def assistant(message_id: str, block: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "assistant", "message": {"id": message_id, "content": [block]}}

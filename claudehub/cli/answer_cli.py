@@ -1,47 +1,144 @@
-"""`claudehub answer`."""
+"""`claudehub answer`: answer what an agent asks, from any terminal."""
 
-import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 
 import click
 
-from claudehub.cli import commands
-from claudehub.cli.options import on_hub
-from claudehub.cli.where import Where
-from claudehub.client.address import usual_url
-from claudehub.client.connection import ClientError
-from claudehub.client.identity import Identity
-from claudehub.client.target import Target
+import claudehub
+from claudehub.cli.failures import Failed, explained, told
+from claudehub.cli.options import complete_project, on_hub
+from claudehub.cli.where import Where, reached
+from claudehub.client.reading import update_of
+from claudehub.show.answers import NotUnderstood, chosen
+from claudehub.show.questions import Asked, answering_command, question_of
+
+_DECISIONS = ("allow", "deny")
 
 
 @click.command()
-@click.argument("project")
-@click.argument("permission_id")
-@click.argument("decision", type=click.Choice(["allow", "deny"]))
-@click.option("--message", help="If you deny: tell the agent why.")
-@click.option("--remember", is_flag=True, help="Do not ask again in this session.")
+@click.argument(
+    "words", nargs=-1, metavar="[PROJECT] [ID] [allow|deny]", shell_complete=complete_project
+)
+@click.option(
+    "--choose",
+    "choices",
+    multiple=True,
+    metavar="QUESTION=ANSWER",
+    help="Answer a question: a choice, its number, several with commas, or your own words. "
+    "With one question ANSWER is enough. Repeatable.",
+)
+@click.option("--message", "-m", help="If you deny: tell the agent why.")
+@click.option("--remember", is_flag=True, help="If you allow: do not ask again in this session.")
 @on_hub
+@told
 def answer(
-    project: str,
-    permission_id: str,
-    decision: str,
+    words: tuple[str, ...],
+    choices: tuple[str, ...],
     message: str | None,
     remember: bool,
     where: Where,
 ) -> None:
-    """Answer a permission that an agent waits for.
+    """Answer what an agent asks. `claudehub pending` shows what waits.
+
+    If only one question waits, neither PROJECT nor ID is needed. The first answer counts, from
+    whichever device it comes.
 
     \b
     Example:
+      claudehub answer allow
+      claudehub answer site deny -m "use npm ci"
       claudehub answer site 205572b403ddafe4 allow --remember
+      claudehub answer --choose "Which colour?=Blue"
     """
-    _run(commands.answer, where, project, permission_id, decision, message, remember)
+    decision, names = _decision(words, choices)
+    with reached(where) as hub, explained(hub):
+        waiting = _waiting(hub)
+        if len(names) == 2 and names not in [(w.project_id, w.permission_id) for w in waiting]:
+            # Let the hub say what became of it.
+            hub.project(names[0], create=False).answer(names[1], decision)
+            return
+        request = _chosen(waiting, names)
+        hub.project(request.project_id).answer(
+            request,
+            decision,
+            message=message,
+            answers=_answers(request, choices, decision),
+            remember=remember,
+        )
 
 
-def _run(command: Callable[..., int], where: Where, *arguments: object) -> None:
-    target = Target(where.url or usual_url(), Identity(where.key))
-    try:
-        sys.exit(command(target, *arguments))
-    except ClientError as error:
-        click.echo(f"claudehub: {error}", err=True)
-        sys.exit(commands.exit_code_of(error))
+def _decision(words: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the decision, and what names the question. A choice is a decision."""
+    if words and words[-1] in _DECISIONS:
+        decision, names = words[-1], words[:-1]
+    elif choices:
+        decision, names = "allow", words
+    else:
+        raise click.UsageError("say `allow` or `deny` at the end, or --choose an answer")
+    if choices and decision == "deny":
+        raise click.UsageError("--choose answers a question; `deny` refuses it: give one of them")
+    if len(names) > 2:
+        raise click.UsageError("give PROJECT and ID, and nothing else, before the decision")
+    return decision, names
+
+
+def _waiting(hub: claudehub.Hub) -> list[claudehub.PermissionRequest]:
+    found = []
+    for info in hub.projects():
+        for data in info.pending_permissions:
+            raw = {"project_id": info.id, "update_type": "permission_request", "data": dict(data)}
+            update = update_of(raw, None)
+            if isinstance(update, claudehub.PermissionRequest):
+                found.append(update)
+    return found
+
+
+def _chosen(
+    waiting: Sequence[claudehub.PermissionRequest], names: tuple[str, ...]
+) -> claudehub.PermissionRequest:
+    """Return the one question that is meant. Raises Failed."""
+    meant = [w for w in waiting if set(names) <= {w.project_id, w.permission_id}]
+    if len(meant) == 1:
+        return meant[0]
+    where = f" in `{' '.join(names)}`" if names else ""
+    if not meant:
+        raise Failed(f"nothing waits for an answer{where}")
+    listed = "\n".join(f"  {answering_command(question_of(request))}" for request in meant[:10])
+    raise Failed(f"{len(meant)} questions wait{where}; say which:\n{listed}")
+
+
+def _answers(
+    request: claudehub.PermissionRequest, choices: Sequence[str], decision: str
+) -> Mapping[str, str] | None:
+    """Return the answers to the questions of AskUserQuestion. Raises click.UsageError."""
+    asked = question_of(request).asked
+    if not asked:
+        if choices:
+            raise click.UsageError("this is no question with choices; say `allow` or `deny`")
+        return None
+    if decision == "deny":
+        return None
+    found: dict[str, str] = {}
+    for choice in choices:
+        question, text = _matched(asked, choice)
+        try:
+            found[question.text] = chosen(question, text)
+        except NotUnderstood as error:
+            raise click.UsageError(f"--choose {choice!r}: {error}") from None
+    missing = [question.text for question in asked if question.text not in found]
+    if missing:
+        command = answering_command(question_of(request))
+        raise click.UsageError(f"no answer to {missing[0]!r}: {command}")
+    return found
+
+
+def _matched(asked: Sequence[Asked], choice: str) -> tuple[Asked, str]:
+    """Return which question a choice answers, and with what. Raises click.UsageError."""
+    for question in asked:
+        for name in (question.text, question.header):
+            if name and choice.startswith(f"{name}="):
+                return question, choice.removeprefix(f"{name}=")
+    if len(asked) == 1:
+        return asked[0], choice
+    names = ", ".join(repr(question.text) for question in asked)
+    raise click.UsageError(f"--choose {choice!r} names none of the questions: {names}")

@@ -12,7 +12,7 @@ import simplejson
 from actors.config.sources import data_folder
 from claudehub.cli.log_cli import data_dir_option, json_option
 from claudehub.cli.log_commands import LogCommandError, parse_since
-from claudehub.cli.render import plain
+from claudehub.show.safe_text import plain
 from storage.audit import NAME, older_files, read_lines
 
 Line = dict[str, Any]

@@ -14,14 +14,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
+import claudehub
 from claudehub.cli import standin_agent
-from claudehub.cli.render import Renderer
-from claudehub.client.connection import ClientError, HubClient
-from claudehub.client.target import Target
+from claudehub.show.screen import screen_of
+from claudehub.show.transcript import Transcript
 
 PROMPT = "Say hello, and tell me what I am looking at."
 START_TIMEOUT_S = 30.0
@@ -29,7 +28,7 @@ RUN_TIMEOUT_S = 280.0
 STOP_TIMEOUT_S = 20.0
 EXIT_DIFFERS = 1
 
-Update = dict[str, Any]
+Update = claudehub.Update
 
 
 class DemoFailed(Exception):
@@ -76,23 +75,25 @@ class Server:
 
 
 class Watcher:
-    """A client that has joined, and whose thread keeps every update."""
+    """A client that has joined, and whose thread keeps every stored update."""
 
     def __init__(self, url: str, project_id: str) -> None:
-        self._hub = HubClient(Target(url))
-        self._hub.request("project_join", project_id=project_id)
+        self._hub = claudehub.connect(url)
+        self._updates = self._hub.project(project_id).follow(ephemeral=False)
         self.updates: list[Update] = []
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
-        for update in self._hub.updates(RUN_TIMEOUT_S):
-            self.updates.append(update)
-            if update["update_type"] == "execution_finished":
+        for update in self._updates:
+            if update.seq is not None:
+                self.updates.append(update)
+            if isinstance(update, claudehub.ExecutionFinished):
                 return
 
     def wait(self) -> None:
         self._thread.join(RUN_TIMEOUT_S)
+        self._hub.close()
 
 
 def run_demo(*, use_claude: bool) -> int:
@@ -100,7 +101,7 @@ def run_demo(*, use_claude: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="claudehub-demo-") as scratch:
         try:
             _show(Path(scratch).resolve(), use_claude)
-        except (DemoFailed, ClientError, TimeoutError) as error:
+        except (DemoFailed, claudehub.HubError, TimeoutError) as error:
             click.echo(f"\nclaudehub demo: FAILED: {error}", err=True)
             return EXIT_DIFFERS
     return 0
@@ -116,17 +117,18 @@ def _show(scratch: Path, use_claude: bool) -> None:
         _say(f"   {server.url}, pid {server.pid}, data in {scratch / 'data'}")
         _say("2. Two clients join a project; one of them sends a prompt. What the agent does:\n")
         seen, watched = _stream(server.url, folder)
-        _say(f"\n3. Both clients were sent updates 1 to {seen[-1]['seq']}.")
+        _say(f"\n3. Both clients were sent updates 1 to {seen[-1].seq}.")
         _compare("the two clients", seen, watched)
         _say(f"4. kill -9 {server.pid}: no warning, no time to save anything.")
         server.stop(signal.SIGKILL)
     _say("5. The hub starts again on the same data, and is asked for the history.")
-    with _running(environment) as server, HubClient(Target(server.url)) as hub:
-        history = _history(hub)
+    with _running(environment) as server, claudehub.connect(server.url) as hub:
+        project = hub.project("demo")
+        history = list(project.history())
         _compare("the history and what the clients saw", history, seen)
         _say(f"   All {len(history)} updates are there, compared number by number.")
-        hub.request("project_join", project_id="demo", after_seq=seen[-1]["seq"])
-        _say(f"6. A client joins again behind {seen[-1]['seq']}: nothing missing, nothing twice.")
+        project.follow(after=seen[-1].position).close()
+        _say(f"6. A client joins again behind {seen[-1].seq}: nothing missing, nothing twice.")
         code = server.stop(signal.SIGTERM)
         if code != 0:
             raise DemoFailed(f"the server ended with exit code {code}")
@@ -161,43 +163,27 @@ def _running(environment: dict[str, str]) -> Iterator[Server]:
 
 def _stream(url: str, folder: Path) -> tuple[list[Update], list[Update]]:
     """Return the numbered updates that each of the two clients got."""
-    with HubClient(Target(url)) as hub:
-        hub.request("project_create", path=str(folder), project_id="demo")
-        hub.request("project_join", project_id="demo")
-        watcher = Watcher(url, "demo")
-        hub.request("execute", project_id="demo", prompt=PROMPT)
-        renderer = Renderer(click.echo)
+    with claudehub.connect(url) as hub:
+        project = hub.create(folder, project_id="demo")
+        watcher = Watcher(url, project.id)
+        execution = project.execute(PROMPT)
+        transcript = Transcript(screen_of(sys.stdout))
         seen = []
-        for update in hub.updates(RUN_TIMEOUT_S):
-            renderer.show(update)
-            seen.append(update)
-            if update["update_type"] == "execution_finished":
-                break
+        for update in execution:
+            transcript.show(update)
+            if update.seq is not None:
+                seen.append(update)
         watcher.wait()
-    if seen[-1]["data"]["outcome"] != "success":
-        raise DemoFailed(f"the execution ended as {seen[-1]['data']['outcome']}")
-    return _numbered(seen), _numbered(watcher.updates)
-
-
-def _numbered(updates: list[Update]) -> list[Update]:
-    return [update for update in updates if "seq" in update]
-
-
-def _history(hub: HubClient) -> list[Update]:
-    found: list[Update] = []
-    while True:
-        after = found[-1]["seq"] if found else 0
-        page = hub.request("get_messages", project_id="demo", after_seq=after, limit=1000)
-        found += page["messages"]
-        if not page["more"]:
-            return found
+    if execution.outcome != "success":
+        raise DemoFailed(f"the execution ended as {execution.outcome}")
+    return seen, watcher.updates
 
 
 def _compare(what: str, one: list[Update], other: list[Update]) -> None:
     """Raise DemoFailed at the first difference, or if the numbers are not 1, 2, 3 …"""
     for number, (left, right) in enumerate(zip(one, other, strict=False), start=1):
-        if left != right or left["seq"] != number:
-            raise DemoFailed(f"{what} differ at update {number}: {left} / {right}")
+        if left.raw != right.raw or left.seq != number:
+            raise DemoFailed(f"{what} differ at update {number}: {left.raw} / {right.raw}")
     if len(one) != len(other):
         raise DemoFailed(f"{what} differ: {len(one)} and {len(other)} updates")
 

@@ -32,6 +32,13 @@ _NEXT = {
 }
 
 
+class Failed(click.ClickException):
+    """A command cannot do what it was asked; the text says why, and what helps."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"claudehub: {self.message}", file=file, err=file is None)
+
+
 def failure_words(error: claudehub.HubError, hub: claudehub.Hub | None) -> str:
     """Return what to print. `hub` is asked which projects there are, if it can be."""
     if isinstance(error, claudehub.ConnectFailed):

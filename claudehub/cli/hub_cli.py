@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 import claudehub
+from claudehub.cli.failures import Failed
 from claudehub.cli.hubs import NAME, Hubs, HubsUnusable, NamedHub, load_hubs, save_hubs
 from claudehub.cli.tables import print_json, print_table
 from claudehub.client.address import parse_address
@@ -26,14 +27,14 @@ def _load() -> Hubs:
     try:
         return load_hubs()
     except HubsUnusable as error:
-        raise click.ClickException(str(error)) from None
+        raise Failed(str(error)) from None
 
 
 def _save(hubs: Hubs) -> None:
     try:
         save_hubs(hubs)
     except HubsUnusable as error:
-        raise click.ClickException(str(error)) from None
+        raise Failed(str(error)) from None
 
 
 def _names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
-import durationpy
 import simplejson
 
-from claudehub.cli.render import Renderer, local_time, plain
+from claudehub.cli.moments import moment
+from claudehub.client.reading import update_of
+from claudehub.show.safe_text import local_time, plain
+from claudehub.show.screen import screen_of
+from claudehub.show.transcript import Transcript
 from protocol import codec
 from protocol.updates import Gap, UpdateType
 from storage.errors import AlreadyLocked, StorageError
@@ -123,7 +126,7 @@ def show_log(
         known = ", ".join(UpdateType)
         raise LogCommandError(f"--type {min(unknown)!r} is none of {known}")
     (log,) = _chosen(data_dir, [name])
-    renderer = Renderer(click.echo, with_time=True)
+    transcript = Transcript(screen_of(sys.stdout), with_time=True)
     wanted = types and [f'"update_type":"{kind}"'.encode() for kind in types]
     try:
         for item in _items(log, start, follow):
@@ -133,9 +136,11 @@ def show_log(
             if as_json:
                 click.echo(payload)
             else:
-                renderer.show(simplejson.loads(payload))
+                transcript.show(update_of(simplejson.loads(payload), None))
     except KeyboardInterrupt:
         return 0
+    finally:
+        transcript.close()
     return 0
 
 
@@ -201,19 +206,11 @@ def _payload(item: Item, project_id: str) -> bytes:
 
 
 def parse_since(text: str, now: datetime) -> str:
-    """Return a moment as the log writes it. Reads RFC 3339, a local date, or a duration back from
-    `now`."""
+    """Return a time as the log writes it. Raises LogCommandError."""
     try:
-        moment = now - durationpy.from_str(text)
-    except (durationpy.DurationError, ValueError):
-        try:
-            moment = datetime.fromisoformat(text).astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise LogCommandError(
-                f"--since {plain(text)!r} is no time; examples: 2h, 2026-11-24, "
-                "2026-11-24T08:00:00Z"
-            ) from None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return moment(text, now)
+    except ValueError as error:
+        raise LogCommandError(f"--since {error}") from None
 
 
 # -- new-id, and what all share -----------------------------------------------------------------

@@ -14,6 +14,7 @@ _SECTIONS = {
     "Work with an agent": {
         "run": "run_cli:run",
         "tail": "tail_cli:tail",
+        "history": "tail_cli:history",
         "answer": "answer_cli:answer",
         "interrupt": "control_cli:interrupt",
         "kill": "control_cli:kill",

@@ -1,64 +1,160 @@
-"""`claudehub run`."""
+"""`claudehub run`: one prompt, from its start to its end."""
 
+import contextlib
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
-from claudehub.cli import commands
-from claudehub.cli.options import as_json as _json
-from claudehub.cli.options import on_hub
-from claudehub.cli.where import Where
-from claudehub.client.address import usual_url
-from claudehub.client.connection import ClientError
-from claudehub.client.identity import Identity
-from claudehub.client.target import Target
+import claudehub
+from claudehub.cli.agent_options import agent_options
+from claudehub.cli.exit_codes import BY_OUTCOME, FAILED, IN_HELP
+from claudehub.cli.failures import explained, told
+from claudehub.cli.options import as_json, on_hub, project
+from claudehub.cli.tables import print_json
+from claudehub.cli.trusting import offer_trust
+from claudehub.cli.where import Notices, Where, connected
+from claudehub.client.flows import is_path
+from claudehub.show.keyboard import Keyboard, keyboard_of
+from claudehub.show.live import LiveRun, Requests
+from claudehub.show.notes import Note
+from claudehub.show.safe_text import one_line
+from claudehub.show.screen import screen_of
+from claudehub.show.transcript import Transcript
+
+_STDIN = "-"
+_TERMINAL = "/dev/tty"
 
 
-@click.command()
-@click.argument("project")
-@click.argument("prompt")
-@click.option("--model", help="For this prompt only.")
-@click.option("--permission-mode", help="For this prompt only.")
-@click.option("--timeout", "timeout_s", type=float, help="Seconds, at most the hub's EXEC_TIMEOUT.")
-@_json
+_HELP = f"""Run PROMPT in PROJECT and stream what the agent does.
+
+PROJECT is an id, or a path with a slash in it; a folder that is no project becomes one. Without a
+PROMPT, or with `-`, standard input is the prompt. A prompt that begins with a dash follows `--`.
+
+Ctrl-C interrupts the agent, a second one kills it, and a third leaves it alone. If the connection
+is lost, the command connects again and goes on where it was. Ctrl-D at a question leaves it to your
+other devices.
+
+\b
+Example:
+  claudehub run site "Fix the failing test"
+  git diff | claudehub run ./ -
+  claudehub run site --detach "Update the dependencies"
+  claudehub run site -- "- a list, not an option"
+
+{IN_HELP}"""
+
+
+@click.command(help=_HELP)
+@project
+@click.argument("prompt", required=False)
+@click.option(
+    "--once", metavar="KEY", help="Run it once, however often a command with this KEY is started."
+)
+@click.option("--detach", "-d", is_flag=True, help="Print the execution's id, and leave.")
+@agent_options
+@as_json
 @on_hub
+@told
 def run(
     project: str,
-    prompt: str,
-    model: str | None,
-    permission_mode: str | None,
-    timeout_s: float | None,
+    prompt: str | None,
+    once: str | None,
+    detach: bool,
+    options: dict[str, Any],
     as_json: bool,
     where: Where,
-) -> None:
-    """Run PROMPT in PROJECT and stream what the agent does. Ctrl-C ends the execution.
-
-    PROJECT is an id, or a path with a slash in it; the command turns that folder into a project.
-    The PROMPT `-` reads standard input. A prompt that begins with a dash follows `--`.
-
-    Exit code: 0 success, 1 error, 3 timeout, 4 killed, 5 cancelled, 6 lost, 7 no connection.
-
-    \b
-    Example:
-      claudehub run site "Fix the failing test"
-      git diff | claudehub run ./ -
-      claudehub run site -- "- a list, not an option"
-    """
-    if prompt == "-":
-        prompt = sys.stdin.read()
-    options: dict[str, object] = {
-        "model": model,
-        "permission_mode": permission_mode,
-        "timeout_seconds": timeout_s,
-    }
-    _run(commands.run_prompt, where, project, prompt, options, as_json)
+) -> int | None:
+    """Send a prompt, and follow it to its end."""
+    text = _prompt(prompt)
+    with connected(where) as hub, explained(hub):
+        execution = _project(hub, project).execute(text, key=once, **options)
+        if detach:
+            print_json({"execution_id": execution.id}) if as_json else click.echo(execution.id)
+            return 0
+        _follow(hub, execution, as_json)
+    return _end(execution)
 
 
-def _run(command: Callable[..., int], where: Where, *arguments: object) -> None:
-    target = Target(where.url or usual_url(), Identity(where.key))
+def _prompt(prompt: str | None) -> str:
+    """Return the prompt: as it was typed, or what standard input has."""
+    if prompt not in (None, _STDIN):
+        assert prompt is not None
+        return prompt
+    if prompt is None and sys.stdin.isatty():
+        click.echo("The prompt, and then Ctrl-D on a line of its own:", err=True)
+    text = sys.stdin.read()
+    if not text.strip():
+        raise click.UsageError("the prompt is empty")
+    return text
+
+
+def _project(hub: claudehub.Hub, name: str) -> claudehub.Project:
+    """Return a project. A folder that is none becomes one, and the user hears of it."""
+    if not is_path(name):
+        return hub.project(name)
+    before = {info.id for info in hub.projects()}
+    found = hub.project(name)
+    if found.id not in before:
+        info = found.info()
+        click.echo(f"made project {found.id} of {one_line(info.path)}", err=True)
+        offer_trust(found, info)
+    return found
+
+
+def _follow(hub: claudehub.Hub, execution: claudehub.Execution, as_json: bool) -> None:
+    """Show an execution until its end, ask what it asks, and let Ctrl-C end it."""
+    screen = screen_of(sys.stderr if as_json else sys.stdout)
+    transcript = Transcript(screen, with_questions=False)
+
+    def answer(request: claudehub.PermissionRequest, said: claudehub.Answer) -> None:
+        execution.project.answer(
+            request, said.decision, message=said.message, answers=said.answers,
+            updated_input=said.updated_input, remember=said.remember,
+        )  # fmt: skip
+
+    def show_json(update: claudehub.Update) -> None:
+        print_json(update.raw)
+
+    with _keyboard() as keyboard:
+        requests = Requests(answer, execution.interrupt, execution.kill)
+        show = show_json if as_json else transcript.show
+        live = LiveRun(show, screen, keyboard, requests)
+        notices = Notices(hub, lambda text: live.say(Note(text, is_warning=True)))
+        hub.on_state(notices.changed)
+        if execution.queue_position:
+            live.say(Note(f"waits, at place {execution.queue_position} of the queue"))
+        try:
+            live.run(execution)
+        finally:
+            transcript.close()
+
+
+@contextlib.contextmanager
+def _keyboard() -> Iterator[Keyboard | None]:
+    """Yield the keyboard. If the prompt came through a pipe, it is that of the terminal."""
+    if sys.stdin.isatty() or not sys.stdout.isatty():
+        yield keyboard_of(0) if sys.stdin.isatty() else None
+        return
     try:
-        sys.exit(command(target, *arguments))
-    except ClientError as error:
-        click.echo(f"claudehub: {error}", err=True)
-        sys.exit(commands.exit_code_of(error))
+        terminal = os.open(_TERMINAL, os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        yield None
+        return
+    try:
+        yield keyboard_of(terminal)
+    finally:
+        os.close(terminal)
+
+
+def _end(execution: claudehub.Execution) -> int:
+    """Say how the execution ended, unless it was a success; return the exit code."""
+    if execution.outcome is None:
+        click.echo("claudehub: the project was deleted", err=True)
+        return FAILED
+    if execution.outcome != "success":
+        result = one_line(execution.text or "")
+        click.echo(f"claudehub: {execution.outcome}{': ' if result else ''}{result}", err=True)
+    return BY_OUTCOME.get(execution.outcome, FAILED)

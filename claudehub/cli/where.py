@@ -45,11 +45,16 @@ class Notices:
             self._lost_at_s = None
 
 
+def connected(where: Where) -> claudehub.Hub:
+    """Connect. Raises claudehub.ConnectFailed."""
+    return claudehub.connect(where.url, key=where.key)
+
+
 @contextlib.contextmanager
-def reached(where: Where, say: Callable[[str], None] = _say) -> Iterator[claudehub.Hub]:
-    """Connect; `say` is called on another thread. Raises claudehub.ConnectFailed."""
-    with claudehub.connect(where.url, key=where.key) as hub:
-        hub.on_state(Notices(hub, say).changed)
+def reached(where: Where) -> Iterator[claudehub.Hub]:
+    """Connect, and tell on standard error of lost connections. Raises claudehub.ConnectFailed."""
+    with connected(where) as hub:
+        hub.on_state(Notices(hub, _say).changed)
         yield hub
 
 

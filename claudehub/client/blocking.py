@@ -247,7 +247,7 @@ class Execution(ExecutionFacts):
 
     def __init__(self, project: Project, begun: Begun, on_permission: OnPermission | None) -> None:
         super().__init__(begun)
-        self._project = project
+        self.project = project
         self._engine = project._engine
         self._on_permission = on_permission
 
@@ -265,16 +265,16 @@ class Execution(ExecutionFacts):
 
     def interrupt(self) -> None:
         """Ask the agent to stop."""
-        self._engine.run(flows.ended(self._project.id, "agent_interrupt", self.id))
+        self._engine.run(flows.ended(self.project.id, "agent_interrupt", self.id))
 
     def kill(self) -> None:
         """End the agent's processes, or take the prompt out of the queue."""
-        self._engine.run(flows.ended(self._project.id, "agent_kill", self.id))
+        self._engine.run(flows.ended(self.project.id, "agent_kill", self.id))
 
     def _read(self, timeout_s: float | None, ephemeral: bool) -> Iterator[Update]:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         progress = Progress(self._begun)
-        with self._project._open(Start(self._begun.position), ephemeral) as updates:
+        with self.project._open(Start(self._begun.position), ephemeral) as updates:
             while progress.outcome is None:
                 left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
                 try:
@@ -283,7 +283,7 @@ class Execution(ExecutionFacts):
                     return
                 is_ours = progress.take(update)
                 if isinstance(update, HistoryGone):
-                    known = self._engine.run(flows.is_known(self._project.id, self.id))
+                    known = self._engine.run(flows.is_known(self.project.id, self.id))
                     progress.gone(update, known)
                 self._progress.learn(progress)
                 if is_ours:
@@ -298,7 +298,7 @@ class Execution(ExecutionFacts):
         if said is None:
             return
         try:
-            self._engine.run(flows.answered(self._project.id, update, said))
+            self._engine.run(flows.answered(self.project.id, update, said))
         except RequestRefused as error:
             if not is_too_late(error):
                 raise

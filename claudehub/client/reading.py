@@ -82,8 +82,9 @@ def project_info(raw: Mapping[str, Any]) -> ProjectInfo:
 def history_gone(project_id: str, details: Mapping[str, Any]) -> HistoryGone:
     """Return what stands in the place of updates that the log no longer holds."""
     log_id, first, last = details["log_id"], details["first_seq"], details["last_seq"]
+    raw = {"project_id": project_id, "update_type": "history_gone", "data": details}
     position = Position(log_id, first - 1)
-    return HistoryGone(project_id, None, "", None, position, details, log_id, first, last)
+    return HistoryGone(project_id, None, "", None, position, raw, log_id, first, last)
 
 
 def changed(project: Mapping[str, Any]) -> ProjectChanged:

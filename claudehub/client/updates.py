@@ -162,7 +162,7 @@ class HistoryGone(Update):
     """The log no longer holds what was asked for: it was shortened, or it is another log.
 
     The present log is `log_id`, and holds `first_seq` to `last_seq`. The stream goes on with
-    `first_seq`. Only this library makes it; its `raw` is the hub's `details`.
+    `first_seq`. Only this library makes it, from the hub's answer.
     """
 
     log_id: str

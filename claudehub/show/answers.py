@@ -1,10 +1,8 @@
 """What a person types, as an answer to an agent's question."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
+from claudehub.client.answer import Answer
 from claudehub.show.lines import Line
 from claudehub.show.questions import Asked, Form, Question
 from claudehub.show.safe_text import one_line
@@ -15,27 +13,13 @@ _REMEMBER = ("r", "remember")
 # so that only the letter refuses it.
 _NO = re.compile(r"(?:no|n)(?:[\s,:;.]+(.*))?", re.IGNORECASE | re.DOTALL)
 _REFUSED = re.compile(r"n(?:[\s,:;.]+(.*))?", re.IGNORECASE | re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_NUMBERS = re.compile(r"[0-9]{1,9}(?:[\s,]+[0-9]{1,9})*")
 _QUOTED = re.compile(r'"(.+)"', re.DOTALL)
 
 
 class NotUnderstood(Exception):
     """What was typed is no answer; the text says in one line what would be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer. `message` says why not; `answers` are those of questions with choices."""
-
-    decision: str
-    message: str | None = None
-    answers: Mapping[str, str] | None = field(default=None, hash=False)
-    remember: bool = False
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what `Project.answer` takes by name, besides the decision."""
-        given = {"message": self.message, "answers": self.answers}
-        found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        return found | ({"remember": True} if self.remember else {})
 
 
 class Dialogue:
@@ -58,9 +42,9 @@ class Dialogue:
         if self._left:
             return _choices_invitation(self._left[0])
         if self._question.form is Form.PLAN:
-            return "[y]es, or [n]o and what should change: "
+            return "[y]es, or [n]o and what should change"
         remember = "yes and [r]emember, " if self._question.remember else ""
-        return f"[y]es, {remember}[n]o (you may say why): "
+        return f"[y]es, {remember}[n]o (you may say why)"
 
     def take(self, text: str) -> Answer | None:
         """Take a line; return the answer, or None if another line is needed. Raises
@@ -83,17 +67,22 @@ def chosen(asked: Asked, text: str) -> str:
         return quoted[1]
     if same := [o.label for o in asked.options if o.label.lower() == text.lower()]:
         return same[0]
-    parts = [part for part in re.split(r"[\s,]+", text) if part]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if _NUMBERS.fullmatch(text):
+        parts = re.split(r"[\s,]+", text)
     if not parts:
         raise NotUnderstood(f"type {_range(asked)}, or an answer of your own")
-    if not all(part.isascii() and part.isdigit() for part in parts) or not asked.options:
+    numbers = sorted({int(part) for part in parts if _NUMBER.fullmatch(part)})
+    if not numbers or not asked.options:
         return text
-    if len(parts) > 1 and not asked.multiple:
+    own = [part for part in parts if not _NUMBER.fullmatch(part)]
+    if not asked.multiple and len(parts) > 1:
+        if own:
+            return text
         raise NotUnderstood(f"only one choice is possible here: {_range(asked)}")
-    numbers = sorted({int(part) if len(part) < 9 else 0 for part in parts})
     if numbers[0] < 1 or numbers[-1] > len(asked.options):
         raise NotUnderstood(f"the choices are {_range(asked)}; quotes make a number an answer")
-    return ", ".join(asked.options[number - 1].label for number in numbers)
+    return ", ".join([*(asked.options[number - 1].label for number in numbers), *own])
 
 
 def _refusal(found: re.Match[str]) -> Answer:
@@ -116,9 +105,9 @@ def _decision(question: Question, text: str) -> Answer:
 
 def _choices_invitation(asked: Asked) -> str:
     if not asked.options:
-        return "your answer, or n to refuse: "
+        return "your answer, or n to refuse"
     several = ", several with commas" if asked.multiple else ""
-    return f"{_range(asked)}{several}; an answer of your own, or n to refuse: "
+    return f"{_range(asked)}{several}; an answer of your own, or n to refuse"
 
 
 def _range(asked: Asked) -> str:

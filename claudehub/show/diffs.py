@@ -106,7 +106,7 @@ def _changes(old: list[str], new: list[str]) -> list[Line]:
     if max(len(old), len(new)) > _COMPARED_LINES_MAX:
         return removed + added
     found: list[Line] = []
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new).get_opcodes():
         if tag == "equal":
             found += [Line(Kind.CONTEXT, line) for line in old[a:b]]
         else:

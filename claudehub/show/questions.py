@@ -1,5 +1,6 @@
 """What an agent asks, as a person sees it: a command, an edit, questions with choices, a plan."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -86,6 +87,18 @@ def question_of(request: PermissionRequest) -> Question:
         asked,
         tuple(remembered(request.suggestions)),
     )
+
+
+def answering_command(question: Question) -> str:
+    """Return what to type in another terminal, in words."""
+    command = f"claudehub answer {question.project_id} {question.permission_id}"
+    if question.form is not Form.CHOICES:
+        return f"`{command} allow` (or deny) answers"
+    choices = []
+    for asked in question.asked:
+        label = asked.options[0].label if asked.options else "…"
+        choices.append(f"--choose {shlex.quote(f'{asked.text}={label}')}")
+    return one_line(f"`{command} {' '.join(choices)}` answers")
 
 
 def _form(request: PermissionRequest) -> tuple[Form, str, list[Line], tuple[Asked, ...]]:

@@ -84,6 +84,13 @@ def cut(text: str, columns: int) -> str:
     return text
 
 
+def tail(text: str, columns: int) -> str:
+    """Return the text, or as much of its end as fits with an ellipsis before it."""
+    if width(text) <= columns:
+        return text
+    return cut(text[::-1], columns)[::-1]
+
+
 def _columns(character: str) -> int:
     if character in (_EMOJI_PRESENTATION, _SOFT_HYPHEN):
         return 1

@@ -50,7 +50,7 @@ _UNANSWERED = {
 def duration(seconds: float) -> str:
     """Return a length of time for people: `0.4 s`, `12 s`, `2 min 5 s`, `1 h 3 min`."""
     if seconds < 9.95:
-        return f"{max(seconds, 0):.1f} s"
+        return f"{max(seconds, 0):.1f}".removesuffix(".0") + " s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -73,6 +73,13 @@ def api_retry(update: ApiRetry) -> str:
     why = api_error(update.status, string(update.error))
     tries = f"try {update.attempt} of {update.max_retries}"
     return one_line(f"{why}, {tries}, next in {duration(update.delay_s)}")
+
+
+def api_retries(last: ApiRetry) -> str:
+    """Return what is left to say when the tries have ended: "the API is overloaded (529), tried
+    again twice"."""
+    times = {1: "once", 2: "twice"}.get(last.attempt, f"{last.attempt} times")
+    return one_line(f"{api_error(last.status, string(last.error))}, tried again {times}")
 
 
 def rate_limit(update: RateLimit) -> str:
