@@ -31,12 +31,16 @@ STOP = "stop the hub"
 # These run until somebody ends them. The session leaves a hub running, until the next one or the
 # end of the page; it ends the others after their first line.
 _SERVES = re.compile(r"\bclaudehub serve\b")
-_FOLLOWS = re.compile(r"\bclaudehub tail\b|\btail -[fF]|--follow\b")
+_FOLLOWS = re.compile(r"\btail -[fF]|--follow\b|examples/(watch|answer_bot)\.py")
 _WRAPPER = """#!/bin/sh
 if [ -z "$SOCKET" ] && [ -z "$CLAUDEHUB_URL" ] && [ "$1" != hub ]; then
     export CLAUDEHUB_URL=ws://127.0.0.1:{port}
 fi
 exec {python} {program} "$@"
+"""
+_PYTHON = """#!/bin/sh
+export CLAUDEHUB_URL="${{CLAUDEHUB_URL-ws://127.0.0.1:{port}}}"
+exec {python} -u "$@"
 """
 
 
@@ -151,8 +155,7 @@ class DocumentSession:
         """Run a program. With `until` it is ended when it prints that."""
         path = self._scratch / "program.py"
         path.write_text(self.with_own_port(program))
-        hub = f"CLAUDEHUB_URL=${{CLAUDEHUB_URL-ws://127.0.0.1:{self.port}}}"
-        command = f"{hub} {shlex.quote(sys.executable)} -u {path}"
+        command = f"~/claudehub/.venv/bin/python {path}"
         if until is None:
             return self.run(command)
         return self._run_until(command, lambda said: until in said)
@@ -219,7 +222,15 @@ class DocumentSession:
 
     def _make_home(self) -> None:
         checkout = self.home / "claudehub"
-        for folder in ("src/site", ".ssh", ".local/bin", "run", "backup", "claudehub/bin"):
+        for folder in (
+            "src/site",
+            ".ssh",
+            ".local/bin",
+            "run",
+            "backup",
+            "claudehub/bin",
+            "claudehub/.venv/bin",
+        ):
             (self.home / folder).mkdir(parents=True)
         (self.home / ".ssh").chmod(0o700)
         (self.home / "src" / "site" / "README.md").write_text("# A site\n")
@@ -233,6 +244,7 @@ class DocumentSession:
             (self.home / ".local" / "bin" / "claudehub", _WRAPPER),
             (checkout / "bin" / "claudehub", _WRAPPER),
             (self.home / ".local" / "bin" / "claude", _CLAUDE),
+            (checkout / ".venv" / "bin" / "python", _PYTHON),
         ):
             path.write_text(text.format(**facts))
             path.chmod(0o755)

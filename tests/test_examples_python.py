@@ -258,3 +258,122 @@ def test_the_bot_says_that_there_is_no_hub() -> None:
     bot = Bot("ws://127.0.0.1:1")
     bot.wait_for("answer_bot: nothing listens at ws://127.0.0.1:1")
     bot.end()
+
+
+# -- the script
+
+
+class Night:
+    """Runs the script with `claudehub` on the PATH."""
+
+    def __init__(self, scratch: Path, hub: HubProcess) -> None:
+        self.reports = scratch / "reports"
+        programs = scratch / "programs"
+        programs.mkdir()
+        (programs / "claudehub").write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/claudehub/__main__.py" "$@"\n'
+        )
+        (programs / "claudehub").chmod(0o755)
+        self._file = scratch / "prompts"
+        self._environment = {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "HOME": str(scratch),
+            "XDG_CONFIG_HOME": str(scratch),
+            "CLAUDEHUB_URL": hub.url,
+            "REPORTS": str(self.reports),
+            "PAUSE_SECONDS": "0.1",
+            "NIGHT": "one",
+        }
+
+    def start(self, *prompts: str, options: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+        self._file.write_text("".join(f"{prompt}\n" for prompt in prompts))
+        return subprocess.Popen(
+            ["sh", str(ROOT / "examples" / "queue_at_night.sh"), "site", str(self._file), *options],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *prompts: str, options: tuple[str, ...] = ()) -> tuple[int, list[str]]:
+        """Return the exit code, and the lines without their times."""
+        process = self.start(*prompts, options=options)
+        output, _ = process.communicate(timeout=4 * TIMEOUT_S)
+        return process.returncode, [line[6:].rstrip() for line in output.splitlines()]
+
+
+@pytest.fixture
+def night(scratch: Path, hub: HubProcess) -> Night:
+    with claudehub.connect(hub.url) as client:
+        client.create(hub.folder("site"), "site")
+    return Night(scratch, hub)
+
+
+def prompts_of(hub: HubProcess) -> list[str]:
+    with claudehub.connect(hub.url) as client:
+        history = client.project("site").history()
+        return [update.text for update in history if isinstance(update, claudehub.Prompt)]
+
+
+def test_the_script_runs_every_line_in_its_order(hub: HubProcess, night: Night) -> None:
+    code, lines = night.run("one", "", "  # not this", '"two" $HOME `x` %s', "--three")
+    assert lines[:3] == ["success     one", 'success     "two" $HOME `x` %s', "success     --three"]
+    assert code == 0
+    assert prompts_of(hub) == ["one", '"two" $HOME `x` %s', "--three"]
+    assert "ok" in (night.reports / "1.txt").read_text()
+
+
+def test_the_script_says_how_each_prompt_ended(night: Night) -> None:
+    code, lines = night.run("[[error:400]]", "two", options=("--max-turns", "3"))
+    assert lines[0] == "error       [[error:400]]" and "claudehub: " in lines[1], lines
+    assert lines[2] == "success     two"
+    assert code == 1
+
+
+def test_the_script_goes_on_where_the_queue_is_full(scratch: Path) -> None:
+    hub = HubProcess(scratch, MAX_QUEUE="2").start()
+    with claudehub.connect(hub.url) as client:
+        client.create(hub.folder("site"), "site")
+    prompts = [f"prompt {number}" for number in range(1, 8)]
+    code, lines = Night(scratch, hub).run("[[slow:20:0.1]]", *prompts)
+    assert code == 0, lines
+    assert prompts_of(hub) == ["[[slow:20:0.1]]", *prompts]
+    assert hub.stop() == 0
+
+
+def test_the_script_started_again_runs_nothing_twice(hub: HubProcess, night: Night) -> None:
+    first = night.start("one", "two")
+    assert first.stdout is not None
+    assert "one" in first.stdout.readline()
+    first.kill()
+    first.communicate()
+    code, lines = night.run("one", "two")
+    assert code == 0 and len(lines) == 3, lines
+    assert prompts_of(hub) == ["one", "two"]
+
+
+def test_the_script_outlives_a_crash_of_the_hub(hub: HubProcess, night: Night) -> None:
+    script = night.start("[[hang]]", "two")
+    with claudehub.connect(hub.url) as client:
+        for update in client.project("site").follow(after=0):
+            if isinstance(update, claudehub.ExecutionQueued):
+                break
+        hub.stop(signal.SIGKILL)
+        hub.start()
+    output, _ = script.communicate(timeout=4 * TIMEOUT_S)
+    assert [line.split()[1] for line in output.splitlines()[:2]] == ["lost", "lost"], output
+    assert script.returncode == 1
+
+
+def test_the_script_says_that_there_is_no_such_project(hub: HubProcess, scratch: Path) -> None:
+    code, lines = Night(scratch, hub).run("one")
+    assert code == 1
+    assert "claudehub:" in lines[1] and "site" in lines[1], lines
+
+
+def test_the_script_wants_a_project_and_a_file() -> None:
+    script = ROOT / "examples" / "queue_at_night.sh"
+    for arguments in ([], ["site"], ["site", "/nosuch"]):
+        ended = subprocess.run(["sh", script, *arguments], capture_output=True, check=False)
+        assert ended.returncode == 2 and ended.stderr
