@@ -57,7 +57,7 @@ PHRASES = {
     "which colour": mock_calls("AskUserQuestion", questions=[{**_COLOUR, "multiSelect": False}]),
     "git status": "[[tool:Bash:git status --short]]",
     "build folder": "[[tool:Bash:rm -rf build]]",
-    "Write a poem": "[[slow:30:0.1]]",
+    "a long poem": "[[slow:30:0.1]]",
 }
 _CLAUDE = '#!/bin/sh\nexec {python} {mock} "$@"\n'
 _RUN = (
@@ -165,6 +165,10 @@ class DocumentSession:
         true of that."""
         self._going_on[name], output = self._begin(self.with_own_port(command), holds)
         return output
+
+    def wait_until(self, name: str, holds: Callable[[str], bool]) -> None:
+        """Wait until `holds` is true of what such a command has printed."""
+        self._going_on[name].wait_for(holds, COMMAND_S)
 
     def end_of(self, name: str) -> str:
         """Wait for the end of such a command; return all that it has printed."""

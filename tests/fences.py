@@ -7,6 +7,7 @@ A mark is a comment on the line above a block (or above another mark):
     <!-- before: command -->        set-up that readers do not need: a shell runs it first
     <!-- until: text -->            the program never ends: the test ends it when it prints that
     <!-- goes on: name -->          its last command goes on while the next blocks run
+    <!-- shows: name -->            this text is what that command has printed by now
     <!-- ends: name -->             that command has ended; this text is all that it has printed
     <!-- printed -->                this text is what the block before it prints
     <!-- fails -->                  the commands of this block end with an error
@@ -23,7 +24,7 @@ from tests.harness import ROOT
 
 _FENCE = re.compile(r"^( *)```(.*)$")
 _MARK = re.compile(
-    r"^ *<!-- (not run|run by|before|fails|until|printed|goes on|ends)(?:: (.*?))? -->$"
+    r"^ *<!-- (not run|run by|before|fails|until|printed|goes on|shows|ends)(?:: (.*?))? -->$"
 )
 
 

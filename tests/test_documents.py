@@ -25,6 +25,7 @@ from tests.harness import ROOT
 
 RUN = ("sh", "console", "python")
 READ = ("json", "toml", "yaml")
+OUTPUT = {"printed", "shows", "ends"}
 NOTHING_TO_RUN = ("text", "mermaid")
 ALL = [fence for page in pages() for fence in fences(page)]
 # -- kinds and marks
@@ -103,7 +104,10 @@ def run_block(session: DocumentSession, fence: Fence) -> None:
     """Run a block, or compare it with what the block before it has printed."""
     for command in fence.marks.get("before", ()):
         session.run(command)
-    if "ends" in fence.marks:
+    if "shows" in fence.marks:
+        (name,) = fence.marks["shows"]
+        session.wait_until(name, lambda said: shown(session.with_own_port(fence.text), said))
+    elif "ends" in fence.marks:
         (name,) = fence.marks["ends"]
         check_shown(session, fence, fence.text, session.end_of(name))
     elif "printed" in fence.marks:
@@ -125,7 +129,7 @@ def run_block(session: DocumentSession, fence: Fence) -> None:
 )
 def test_the_commands_of_a_page_work(page: Path, page_session: DocumentSession) -> None:
     for fence in fences(page):
-        if fence.is_run and (fence.language in RUN or fence.marks.keys() & {"printed", "ends"}):
+        if fence.is_run and (fence.language in RUN or fence.marks.keys() & OUTPUT):
             try:
                 run_block(page_session, fence)
             except CommandFailed as failure:
