@@ -27,10 +27,10 @@ from actors.limits.peer import Peer
 from actors.runtime.problems import Problems
 from actors.server.doors import Doors
 from actors.watch.reloader import FileReloader
+from claudehub import ExecutionFinished, connect
 from claudehub.cli.main import main
-from claudehub.client.connection import HubClient
+from claudehub.client.address import DEFAULT_URL, usual_url
 from claudehub.client.identity import Identity, SigningFailed
-from claudehub.client.target import DEFAULT_URL, Target, target
 from tests.fakes import FrozenClock, ManualTimers, Probe
 from tests.harness import HubProcess, WireClient
 from tests.processes import wait_until
@@ -418,13 +418,14 @@ def test_the_client_signs_no_challenge_of_another_kind(keys: Keys) -> None:
 
 def test_a_client_answers_pings_while_nobody_reads_its_updates(hub: HubProcess) -> None:
     """`claudehub run` must answer pings while it asks its user something."""
-    with HubClient(Target(hub.url)) as quiet, hub.client() as other:
-        quiet.request("project_create", path=hub.folder("quiet"))
-        quiet.request("project_join", project_id="quiet")
+    with connect(hub.url) as quiet, hub.client() as other:
+        updates = quiet.project(hub.folder("quiet")).follow()
         for _ in range(10):
             other.run_after_join("quiet", "x")
-        frames = quiet._socket.recv_messages.frames
-        wait_until(lambda: frames.qsize() >= 40)
+        other.request("ping")
+        finished = 0
+        while finished < 10:
+            finished += isinstance(next(updates), ExecutionFinished)
 
 
 def test_the_hub_refuses_a_web_page_that_rebinds_its_name(hub: HubProcess) -> None:
@@ -490,12 +491,12 @@ def test_the_commands_find_a_socket_in_the_usual_place(
     monkeypatch.delenv("SOCKET", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert target(None, None).url == DEFAULT_URL
+    assert usual_url() == DEFAULT_URL
     path = tmp_path / "claudehub.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
-        assert target(None, None).url == DEFAULT_URL  # of a server that is gone
+        assert usual_url() == DEFAULT_URL  # of a server that is gone
         listening.listen()
-        assert target(None, None).url == f"unix:{path}"
+        assert usual_url() == f"unix:{path}"
         monkeypatch.setattr(os, "geteuid", lambda: 4242)
-        assert target(None, None).url == DEFAULT_URL  # somebody else's
+        assert usual_url() == DEFAULT_URL  # somebody else's

@@ -24,9 +24,7 @@ from websockets.http11 import Response
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve, unix_serve
 
-from claudehub.client.connection import ConnectFailed, HubClient
-from claudehub.client.identity import Identity
-from claudehub.client.target import Target
+import claudehub
 from claudehub.show.safe_text import plain, shortened
 from protocol.requests import MODELS
 from storage.audit import read_lines
@@ -553,14 +551,16 @@ def test_a_malicious_hub_passes_on_the_challenge_of_another(
     `PUBLIC_NAMES` lists the relay's name, the same relay succeeds."""
     hub = start_hub(AUTHORIZED_KEYS=str(keys.file), PUBLIC_NAMES=public_names)
     resolve = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest: resolve("127.0.0.1", *rest))
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _, *rest, **how: resolve("127.0.0.1", *rest, **how)
+    )
     with Relay(hub) as relay:
-        victim = Target(f"ws://evil.example.org:{relay.port}", Identity(keys.key))
+        url = f"ws://evil.example.org:{relay.port}"
         if "evil" in public_names:
-            HubClient(victim).close()
+            claudehub.connect(url, key=keys.key).close()
         else:
-            with pytest.raises(ConnectFailed, match=r"PUBLIC_NAMES=evil\.example\.org"):
-                HubClient(victim)
+            with pytest.raises(claudehub.ConnectFailed, match=r"PUBLIC_NAMES=evil\.example\.org"):
+                claudehub.connect(url, key=keys.key)
     assert [answer["type"] for answer in relay.answers] == [
         "result" if "evil" in public_names else "error"
     ]
@@ -578,8 +578,8 @@ def test_a_malicious_hub_sends_the_client_on_to_another(locked: HubProcess, keys
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         port = server.socket.getsockname()[1]
-        with pytest.raises(ConnectFailed, match="cross-origin redirect"):
-            HubClient(Target(f"ws://127.0.0.1:{port}", Identity(keys.key)))
+        with pytest.raises(claudehub.ConnectFailed, match="HTTP 302"):
+            claudehub.connect(f"ws://127.0.0.1:{port}", key=keys.key)
         server.shutdown()
         thread.join()
 
@@ -599,8 +599,8 @@ def test_a_malicious_hub_asks_for_a_signature_on_a_socket(
     with unix_serve(relay, path) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        with pytest.raises(ConnectFailed, match="this socket wants a key"):
-            HubClient(Target(f"unix:{path}", Identity(keys.key)))
+        with pytest.raises(claudehub.ConnectFailed, match="this socket wants a key"):
+            claudehub.connect(f"unix:{path}", key=keys.key)
         server.shutdown()
         thread.join()
 

@@ -1,5 +1,6 @@
 """The command line, as a user types it: exit codes, streams, launcher."""
 
+import json
 import re
 import signal
 import subprocess
@@ -38,13 +39,16 @@ def test_projects_are_made_listed_and_deleted(start_hub: Any) -> None:
     assert "no projects" in run(hub, "projects", "list").output
     made = run(hub, "projects", "create", hub.folder("site"), "--id", "s")
     assert (made.exit_code, made.output) == (0, "s\n")
-    listed = run(hub, "projects", "list").output
-    assert listed == f"s  idle  0 updates  {hub.roots}/site\n"
+    head, row = run(hub, "projects", "list").output.splitlines()
+    assert head.split()[:5] == ["PROJECT", "STATUS", "ASKS", "QUEUE", "UPDATES"]
+    assert row.split()[:5] == ["s", "idle", "0", "0", "0"] and row.endswith(f"{hub.roots}/site")
+    (listed,) = run(hub, "projects", "list", "--json").output.splitlines()
+    assert json.loads(listed)["project_id"] == "s"
     again = run(hub, "projects", "create", hub.folder("site"))
-    assert again.exit_code == 1 and "project_exists" in again.output
+    assert again.exit_code == 1 and "is a project already: `s`" in again.output
     assert run(hub, "projects", "delete", "s").exit_code == 0
     gone = run(hub, "projects", "delete", "s")
-    assert gone.exit_code == 1 and "project_not_found" in gone.output
+    assert gone.exit_code == 1 and "no project `s`" in gone.output
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_a_permission_is_answered_from_another_terminal(hub: HubProcess) -> None
 
 def test_tail_shows_history_and_then_live_updates(hub: HubProcess) -> None:
     run(hub, "run", hub.folder("tailed") + "/", "[[text:BEFORE]]")
-    process = spawn("tail", "tailed", "--url", hub.url)
+    process = spawn("tail", "-f", "tailed", "--url", hub.url)
     with process:
         assert process.stdout is not None
         seen = ""
@@ -141,7 +145,7 @@ def test_tail_shows_history_and_then_live_updates(hub: HubProcess) -> None:
 
 def test_tail_ends_with_its_project_or_names_its_position(hub: HubProcess, scratch: Path) -> None:
     run(hub, "run", hub.folder("deleted") + "/", "x")
-    process = spawn("tail", "deleted", "--last", "1", "--url", hub.url)
+    process = spawn("tail", "-f", "deleted", "--last", "1", "--url", hub.url)
     with process:
         assert process.stdout is not None
         while "done in" not in process.stdout.readline():

@@ -16,10 +16,10 @@ from actors.config.sources import (
     data_folder,
     default_file,
     load,
-    local_socket,
 )
 from actors.server import logs
 from actors.server.main import check
+from claudehub.client.address import configured_socket
 from tests.harness import ROOT
 
 
@@ -59,12 +59,12 @@ def users_file(tmp_path: Path) -> Path:
     return file
 
 
-# Each takes the value of a flag, or None. No command has a flag for `local_socket`.
+# Each takes the value of a flag, or None. No command has a flag for `configured_socket`.
 READERS: dict[str, tuple[str, Callable[[str | None], object]]] = {
     "serve DATA_DIR": ("data_dir", lambda flag: load({"data_dir": flag}, default_file()).data_dir),
     "serve SOCKET": ("socket", lambda flag: load({"socket": flag}, default_file()).socket),
     "data_folder": ("data_dir", lambda flag: str(data_folder(Path(flag) if flag else None))),
-    "local_socket": ("socket", lambda _: local_socket()),
+    "configured_socket": ("socket", lambda _: configured_socket()),
 }
 # What is in the flag, the variable and the file, and which of them is read.
 PRECEDENCE = {
@@ -85,7 +85,7 @@ PRECEDENCE = {
         (reader, case)
         for reader in READERS
         for case in PRECEDENCE
-        if not (reader == "local_socket" and case.startswith("flag"))
+        if not (reader == "configured_socket" and case.startswith("flag"))
     ],
 )
 def test_flags_win_over_the_environment_and_that_over_the_file(
@@ -118,7 +118,7 @@ def test_a_dotenv_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / ".env").write_text("WS_PORT=1\nDATA_DIR=/x\nSOCKET=/x\n")
     assert load({}).ws_port == 8080
     assert data_folder(None) == tmp_path / ".local/state/claudehub"
-    assert local_socket() is None
+    assert configured_socket() is None
 
 
 @pytest.mark.parametrize(
@@ -139,17 +139,17 @@ def test_clients_ignore_a_file_that_cannot_be_used(
         load({}, default_file())
     assert data_folder(None) == tmp_path / ".local/state/claudehub"
     assert data_folder(Path("given")) == Path("given")
-    assert local_socket() is None
+    assert configured_socket() is None
     monkeypatch.setenv("DATA_DIR", "/d")
     monkeypatch.setenv("SOCKET", "/s")
-    assert (data_folder(None), local_socket()) == (Path("/d"), "/s")
+    assert (data_folder(None), configured_socket()) == (Path("/d"), "/s")
 
 
 def test_clients_need_no_other_setting(users_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users_file.write_text('data_dir = "/d"\nsocket = "/s"\nmax_conn = "x"\nno_key = 1\n')
     monkeypatch.setenv("WS_PORT", "x")
     monkeypatch.setenv(next(iter(NOT_YET)), "x")
-    assert (data_folder(None), local_socket()) == (Path("/d"), "/s")
+    assert (data_folder(None), configured_socket()) == (Path("/d"), "/s")
 
 
 def test_clients_take_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_clients_take_any_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert data_folder(Path(path)) == Path(path)
         monkeypatch.setenv("DATA_DIR", path)
         monkeypatch.setenv("SOCKET", path)
-        assert (data_folder(None), local_socket()) == (Path(path), path)
+        assert (data_folder(None), configured_socket()) == (Path(path), path)
     # No folder can have this name, so that the file cannot even be looked for.
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ("x" * 300)))
     assert data_folder(Path("given")) == Path("given")

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from websockets.sync.client import connect
 
+import claudehub
 from actors.audit.auditor import PLAIN_REQUESTS_S
 from actors.audit.trail import PLAIN_PEERS_MAX
 from actors.config.sources import ConfigurationError, load
@@ -19,8 +20,6 @@ from actors.frontend.listener import FREE_PORT_TRIES_MAX, Listener, listen
 from actors.limits.peer import Peer
 from actors.messages.audit import PlainRequestsBegan, _PlainRequestsDue
 from claudehub.cli.main import main
-from claudehub.client.connection import HubClient
-from claudehub.client.target import Target
 from tests.fakes import inbox_of
 from tests.harness import HubProcess
 from tests.sockets import UPGRADE, port_of, raw, read_until
@@ -139,8 +138,8 @@ def test_a_path_that_a_proxy_leaves_is_served(share_hub: Any, prefix: str) -> No
         request = changed((LINE, b"GET %b HTTP/1.1" % path.encode()))
         assert status_of(hub, request) == status, path
     for path in ("", "/", "/hub", "/hub/"):
-        with HubClient(Target(hub.url + path)) as client:
-            assert client.request("ping") == {}
+        with claudehub.connect(hub.url + path) as client:
+            assert client.health()["status"] == "ok"
 
 
 def test_without_a_prefix_there_is_one_path(hub: HubProcess) -> None:

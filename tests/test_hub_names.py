@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
+import claudehub
 from actors.access.hub_names import HubNames
 from actors.config.sources import ConfigurationError, load
 from actors.frontend.certificates import Certificates
 from actors.frontend.machine_names import MachineNames
 from actors.limits.peer import Peer
-from claudehub.client.connection import HubClient
-from claudehub.client.identity import Identity
-from claudehub.client.target import Target
 from protocol.host import dialled, host_name, own_name
 from tests.conftest import make_tls_files
 from tests.harness import HubProcess, WireClient
@@ -250,16 +248,16 @@ def test_the_commands_sign_what_was_dialled_through_a_tunnel(
 ) -> None:
     """The user's name leads to another address and port than the hub's own."""
     hub: HubProcess = start_hub(AUTHORIZED_KEYS=str(keys.file), PUBLIC_NAMES="*.example.org")
-    create_connection = socket.create_connection
+    resolve = socket.getaddrinfo
     port = int(hub.url.rpartition(":")[2])
 
-    def tunnel(address: tuple[str, int], **options: Any) -> socket.socket:
-        assert address == ("hub.example.org", 443)
-        return create_connection(("127.0.0.1", port), **options)
+    def tunnel(name: str, number: int, **options: Any) -> Any:
+        assert (name, number) == ("hub.example.org", 443)
+        return resolve("127.0.0.1", port, **options)
 
-    monkeypatch.setattr(socket, "create_connection", tunnel)
-    with HubClient(Target("ws://HUB.example.org:443", Identity(keys.key))) as client:
-        assert client.request("ping") == {}
+    monkeypatch.setattr(socket, "getaddrinfo", tunnel)
+    with claudehub.connect("ws://HUB.example.org:443", key=keys.key) as client:
+        assert client.projects() == []
 
 
 def test_the_recipe_in_the_documentation_works(start_hub: Any, keys: Keys) -> None:

@@ -233,9 +233,3 @@ class DataFolder(LayeredSettings):
     """The one setting that a reader of the data needs."""
 
     data_dir: _ClientPath = _DATA_DIR
-
-
-class LocalSocket(LayeredSettings):
-    """The one setting that a client needs to find a server."""
-
-    socket: _ClientPath | None = _SOCKET

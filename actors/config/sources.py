@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from actors.config.precedence import FileSource, LayeredSettings
-from actors.config.settings import Config, DataFolder, LocalSocket
+from actors.config.settings import Config, DataFolder
 
 _Settings = TypeVar("_Settings", bound=LayeredSettings)
 
@@ -52,12 +52,6 @@ def data_folder(given: Path | None) -> Path:
     read; a file that cannot be used is ignored."""
     flag = None if given is None else str(given)
     return Path(_client_settings(DataFolder, {"data_dir": flag}).data_dir)
-
-
-def local_socket() -> str | None:
-    """Return SOCKET as `load` would, for clients that look for a server. No other setting is read;
-    a file that cannot be used is ignored."""
-    return _client_settings(LocalSocket, {}).socket
 
 
 def _client_settings(settings: type[_Settings], flags: Mapping[str, object]) -> _Settings:

@@ -63,7 +63,7 @@ def _joined(problem: str, remedy: str) -> str:
 
 def _no_project(details: Mapping[str, Any], hub: claudehub.Hub | None) -> str:
     wanted = details.get("path") or details.get("project_id") or "of that name"
-    ids = _ids(hub)
+    ids = details.get("projects") or _ids(hub)
     if not ids:
         return f"no project `{wanted}`; `claudehub projects create FOLDER` makes one"
     shown = ", ".join(ids[:_IDS_SHOWN]) + (", …" if len(ids) > _IDS_SHOWN else "")

@@ -13,6 +13,7 @@ from claudehub.cli.version import print_version
 _SECTIONS = {
     "Work with an agent": {
         "run": "run_cli:run",
+        "attach": "attach_cli:attach",
         "tail": "tail_cli:tail",
         "history": "tail_cli:history",
         "answer": "answer_cli:answer",
@@ -21,6 +22,7 @@ _SECTIONS = {
         "new-session": "control_cli:new_session",
     },
     "See what is going on": {
+        "watch": "attach_cli:watch",
         "status": "state_cli:status",
         "pending": "state_cli:pending",
         "queue": "state_cli:queue",

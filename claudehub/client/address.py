@@ -65,11 +65,11 @@ def usual_url() -> str:
     usual port."""
     if url := os.environ.get(_URL_VARIABLE):
         return url
-    path = _configured_socket() or _usual_socket()
+    path = configured_socket() or _usual_socket()
     return f"{UNIX}{path}" if path is not None and os.path.exists(path) else DEFAULT_URL
 
 
-def _configured_socket() -> str | None:
+def configured_socket() -> str | None:
     """Return SOCKET as the hub reads it: the variable, else the line in the configuration file. A
     file that cannot be read is ignored: it may be meant for the hub's user alone."""
     if path := os.environ.get("SOCKET"):

@@ -1,1 +1,1 @@
-"""The live views of the terminal."""
+"""The live terminal views: one project (`attach`), and all of them (`watch`)."""
