@@ -7,6 +7,7 @@ with the project `site` of ~/src/site. The ports 8080 and 9000 of the page becom
 """
 
 import base64
+import json
 import os
 import re
 import secrets
@@ -17,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.background import Background
 from tests.harness import MOCK, ROOT
 
 _PORTS = re.compile(r"\b(8080|9000)\b")
@@ -29,13 +31,34 @@ STOP = "stop the hub"
 # These run until somebody ends them. The session leaves a hub running, until the next one or the
 # end of the page; it ends the others after their first line.
 _SERVES = re.compile(r"\bclaudehub serve\b")
-_FOLLOWS = re.compile(r"\bclaudehub tail\b|\btail -[fF]|--follow\b")
+_FOLLOWS = re.compile(r"\btail -[fF]|--follow\b|examples/(watch|answer_bot)\.py")
 _WRAPPER = """#!/bin/sh
 if [ -z "$SOCKET" ] && [ -z "$CLAUDEHUB_URL" ] && [ "$1" != hub ]; then
     export CLAUDEHUB_URL=ws://127.0.0.1:{port}
 fi
 exec {python} {program} "$@"
 """
+_PYTHON = """#!/bin/sh
+export CLAUDEHUB_URL="${{CLAUDEHUB_URL-ws://127.0.0.1:{port}}}"
+exec {python} -u "$@"
+"""
+
+
+def mock_calls(tool: str, **tool_input: object) -> str:
+    """Return the mock's directive for a call of a tool."""
+    calls = json.dumps([[tool, tool_input]])
+    return f"[[calls:{base64.b64encode(calls.encode()).decode()}]]"
+
+
+# What the mock does for a prompt of a page that has these words.
+_COLOURS = [{"label": "Blue", "description": "calm"}, {"label": "Red", "description": "loud"}]
+_COLOUR = {"question": "Which colour?", "header": "Colour", "options": _COLOURS}
+PHRASES = {
+    "which colour": mock_calls("AskUserQuestion", questions=[{**_COLOUR, "multiSelect": False}]),
+    "git status": "[[tool:Bash:git status --short]]",
+    "build folder": "[[tool:Bash:rm -rf build]]",
+    "a long poem": "[[slow:30:0.1]]",
+}
 _CLAUDE = '#!/bin/sh\nexec {python} {mock} "$@"\n'
 _RUN = (
     'eval "$(printf %s {text} | base64 -d)" </dev/null 2>&1; status=$?; echo; echo {mark} $status'
@@ -83,7 +106,9 @@ class DocumentSession:
         self._scratch = Path(tempfile.mkdtemp(prefix="chd-"))
         self.home = self._scratch / "home"
         self.port = free_port()
-        self._hub: int | None = None
+        self.printed = ""
+        self._hub: Background | None = None
+        self._going_on: dict[str, Background] = {}
         self._make_home()
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
@@ -100,6 +125,8 @@ class DocumentSession:
             self.run("claudehub projects create ~/src/site && claudehub run site 'Say hello'")
 
     def close(self) -> None:
+        for running in self._going_on.values():  # of a test that has failed
+            self._end(running)
         self._end_hub()
         self._shell.communicate("exit\n", timeout=COMMAND_S)
         shutil.rmtree(self._scratch)
@@ -114,27 +141,38 @@ class DocumentSession:
             return ""
         if _SERVES.search(command):
             self._end_hub()
-            self._hub, output = self._begin(command, "listening on ")
-            return output
+            self._hub, self.printed = self._begin(command, lambda said: "listening on " in said)
+            return self.printed
         if _FOLLOWS.search(command):
-            group, output = self._begin(command, "")
-            self._end(group)
-            return output
+            return self._run_until(command, lambda said: "\n" in said)
         output, status = self._send(_RUN, command)
+        self.printed = output
         if (status != 0) is not fails:
             raise CommandFailed(f"$ {command}\n{output}(exit code {status})")
         return output
 
-    def run_python(self, program: str) -> str:
-        """Run a program. One that follows a project is ended after its first execution."""
+    def run_python(self, program: str, until: str | None = None) -> str:
+        """Run a program. With `until` it is ended when it prints that."""
         path = self._scratch / "program.py"
         path.write_text(self.with_own_port(program))
-        command = f"{shlex.quote(sys.executable)} -u {path}"
-        if "for message in" not in program:
+        command = f"~/claudehub/.venv/bin/python {path}"
+        if until is None:
             return self.run(command)
-        group, output = self._begin(command, "execution_finish")
-        self._end(group)
+        return self._run_until(command, lambda said: until in said)
+
+    def begin(self, name: str, command: str, holds: Callable[[str], bool]) -> str:
+        """Start a command that goes on while others run. Return what it prints until `holds` is
+        true of that."""
+        self._going_on[name], output = self._begin(self.with_own_port(command), holds)
         return output
+
+    def wait_until(self, name: str, holds: Callable[[str], bool]) -> None:
+        """Wait until `holds` is true of what such a command has printed."""
+        self._going_on[name].wait_for(holds, COMMAND_S)
+
+    def end_of(self, name: str) -> str:
+        """Wait for the end of such a command; return all that it has printed."""
+        return self._going_on.pop(name).wait(COMMAND_S)
 
     def with_own_port(self, text: str) -> str:
         return _PORTS.sub(str(self.port), text)
@@ -158,50 +196,45 @@ class DocumentSession:
             guard.cancel()
         raise CommandFailed(f"$ {command}\n{output}(no end within {COMMAND_S:.0f} s)")
 
-    def _begin(self, command: str, first: str) -> tuple[int, str]:
-        """Start a command in the background; return its process group, and what it prints up to the
-        first line that contains `first`."""
+    def _begin(self, command: str, holds: Callable[[str], bool]) -> tuple[Background, str]:
+        """Start a command in the background; return it, and what it prints until `holds` is true of
+        that."""
         pipe = self._scratch / f"pipe-{secrets.token_hex(4)}"
         os.mkfifo(pipe)
         _, group = self._send(_BEGIN, command, output=str(pipe))
-        guard = threading.Timer(COMMAND_S, self._kill, [group])
-        guard.start()
-        stream = pipe.open()
-        output = ""
-        for line in stream:
-            output += line
-            if first in line:
-                break
-        guard.cancel()
-        threading.Thread(target=self._drain, args=[stream], daemon=True).start()
-        if first not in output or not output:
-            raise CommandFailed(f"$ {command}\n{output}(it has ended)")
-        return group, output
+        running = Background(pipe, group)
+        try:
+            return running, running.wait_for(holds, COMMAND_S)
+        except AssertionError as error:
+            raise CommandFailed(f"$ {command}\n{error}(this was not all)") from None
 
-    @staticmethod
-    def _drain(stream: object) -> None:
-        with stream:  # type: ignore[attr-defined]
-            for _ in stream:  # type: ignore[attr-defined]
-                pass
+    def _run_until(self, command: str, holds: Callable[[str], bool]) -> str:
+        running, self.printed = self._begin(command, holds)
+        self._end(running)
+        return self.printed
 
     def _end_hub(self) -> None:
-        group, self._hub = self._hub, None
-        if group is not None:
-            self._end(group)
+        hub, self._hub = self._hub, None
+        if hub is not None:
+            self._end(hub)
 
-    def _end(self, group: int) -> None:
+    def _end(self, running: Background) -> None:
         """End a command in the background as a service manager does, and wait for it."""
-        self._send(_RUN, f"kill -TERM -- -{group}; wait {group}")
-
-    @staticmethod
-    def _kill(group: int) -> None:
-        os.killpg(group, 9)
+        self._send(_RUN, f"kill -TERM -- -{running.group}; wait {running.group}")
 
     # -- the scratch home
 
     def _make_home(self) -> None:
         checkout = self.home / "claudehub"
-        for folder in ("src/site", ".ssh", ".local/bin", "run", "backup", "claudehub/bin"):
+        for folder in (
+            "src/site",
+            ".ssh",
+            ".local/bin",
+            "run",
+            "backup",
+            "claudehub/bin",
+            "claudehub/.venv/bin",
+        ):
             (self.home / folder).mkdir(parents=True)
         (self.home / ".ssh").chmod(0o700)
         (self.home / "src" / "site" / "README.md").write_text("# A site\n")
@@ -215,11 +248,13 @@ class DocumentSession:
             (self.home / ".local" / "bin" / "claudehub", _WRAPPER),
             (checkout / "bin" / "claudehub", _WRAPPER),
             (self.home / ".local" / "bin" / "claude", _CLAUDE),
+            (checkout / ".venv" / "bin" / "python", _PYTHON),
         ):
             path.write_text(text.format(**facts))
             path.chmod(0o755)
         for folder in ("examples", "deploy", "docs", "bench"):
             (checkout / folder).symlink_to(ROOT / folder)
+        (self._scratch / "phrases.json").write_text(json.dumps(PHRASES))
         key = self.home / ".ssh" / "id_ed25519"
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "ann@laptop", "-f", key]
         subprocess.run(command, check=True)
@@ -234,9 +269,11 @@ class DocumentSession:
             "USER": "ann",
             "PATH": f"{self.home}/.local/bin:{here}:{os.environ['PATH']}",
             "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "PYTHONPATH": str(ROOT),
             "WS_PORT": str(self.port),
             "MIN_FREE_BYTES": "0",
             "KILL_GRACE": "1s",
             "CLAUDE_MOCK_SESSIONS": str(self._scratch / "sessions"),
+            "CLAUDE_MOCK_PHRASES": str(self._scratch / "phrases.json"),
             "TERM": "dumb",
         }

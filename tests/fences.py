@@ -5,6 +5,11 @@ A mark is a comment on the line above a block (or above another mark):
     <!-- not run: reason -->        no test runs this block
     <!-- run by: tests/test_x.py -->  that test runs it in its own way
     <!-- before: command -->        set-up that readers do not need: a shell runs it first
+    <!-- until: text -->            the program never ends: the test ends it when it prints that
+    <!-- goes on: name -->          its last command goes on while the next blocks run
+    <!-- shows: name -->            this text is what that command has printed by now
+    <!-- ends: name -->             that command has ended; this text is all that it has printed
+    <!-- printed -->                this text is what the block before it prints
     <!-- fails -->                  the commands of this block end with an error
 
 `text` is for output and pictures, `mermaid` for diagrams: there is nothing to run.
@@ -18,7 +23,9 @@ from pathlib import Path
 from tests.harness import ROOT
 
 _FENCE = re.compile(r"^( *)```(.*)$")
-_MARK = re.compile(r"^ *<!-- (not run|run by|before|fails)(?:: (.*?))? -->$")
+_MARK = re.compile(
+    r"^ *<!-- (not run|run by|before|fails|until|printed|goes on|shows|ends)(?:: (.*?))? -->$"
+)
 
 
 def pages() -> list[Path]:

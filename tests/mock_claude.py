@@ -39,7 +39,8 @@ and these are the mock's own:
     [[show:args]]      answer with the arguments (or env, cwd, settings, content) as JSON
 
 CLAUDE_MOCK_VERSION=2.1.197 makes it write as that one does. Sessions are remembered in
-$CLAUDE_MOCK_SESSIONS, a file, so that --resume and -c work.
+$CLAUDE_MOCK_SESSIONS, a file, so that --resume and -c work. $CLAUDE_MOCK_PHRASES, a file, says
+which directives are meant by words in a prompt, for documents that people read.
 """
 
 import contextlib

@@ -30,6 +30,16 @@ def fork_later(pause_s):
     os.execvp("sleep", ["sleep", "600"])
 
 
+def of_phrases(prompt):
+    """The directives that $CLAUDE_MOCK_PHRASES, a JSON file, has for words of the prompt."""
+    path = os.environ.get("CLAUDE_MOCK_PHRASES")
+    if path is None:
+        return ""
+    with open(path) as file:
+        phrases = json.load(file)
+    return "".join(meant for words, meant in phrases.items() if words in prompt)
+
+
 class Aborted(Exception):
     """An interrupt, or SIGINT."""
 
@@ -40,7 +50,7 @@ class Turn:
         self.uuids = [message["uuid"] for message in messages]
         self.contents = [message["message"]["content"] for message in messages]
         self.prompt = "\n".join(text_of(content) for content in self.contents)
-        self.directives = dict(DIRECTIVE.findall(self.prompt))
+        self.directives = dict(DIRECTIVE.findall(self.prompt + of_phrases(self.prompt)))
         self.aborted = threading.Event()
         self.over = threading.Event()
         self.commands = []

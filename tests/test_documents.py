@@ -2,7 +2,10 @@
 somewhere. tests/fences.py has the marks."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +25,7 @@ from tests.harness import ROOT
 
 RUN = ("sh", "console", "python")
 READ = ("json", "toml", "yaml")
+OUTPUT = {"printed", "shows", "ends"}
 NOTHING_TO_RUN = ("text", "mermaid")
 ALL = [fence for page in pages() for fence in fences(page)]
 # -- kinds and marks
@@ -70,24 +74,48 @@ def shown(expected: str, output: str) -> bool:
     return re.search(".*?".join(parts), output, re.DOTALL) is not None
 
 
-def run_console(session: DocumentSession, fence: Fence) -> None:
-    """Run what follows `$ `, and look for the lines below in what it prints."""
+def check_shown(session: DocumentSession, fence: Fence, expected: str, output: str) -> None:
+    assert shown(session.with_own_port(expected), output), f"{fence}:\n{output}"
+
+
+def console_parts(fence: Fence) -> Iterator[tuple[str, str]]:
+    """Yield what follows each `$ `, and the lines below it."""
     for part in re.split(r"(?m)^\$ ", fence.text)[1:]:
         command, _, expected = part.partition("\n")
         while command.endswith("\\"):
             more, _, expected = expected.partition("\n")
             command += "\n" + more
+        yield command, expected
+
+
+def run_console(session: DocumentSession, fence: Fence) -> None:
+    *_, (last, _) = console_parts(fence)
+    for command, expected in console_parts(fence):
+        if command == last and "goes on" in fence.marks:
+            (name,) = fence.marks["goes on"]
+            own = session.with_own_port(expected)
+            session.begin(name, command, lambda said, own=own: shown(own, said))
+            return
         output = session.run(command, fails="fails" in fence.marks)
-        assert shown(session.with_own_port(expected), output), f"{fence}: {command}\n{output}"
+        check_shown(session, fence, expected, f"$ {command}\n{output}")
 
 
 def run_block(session: DocumentSession, fence: Fence) -> None:
+    """Run a block, or compare it with what the block before it has printed."""
     for command in fence.marks.get("before", ()):
         session.run(command)
-    if fence.language == "console":
+    if "shows" in fence.marks:
+        (name,) = fence.marks["shows"]
+        session.wait_until(name, lambda said: shown(session.with_own_port(fence.text), said))
+    elif "ends" in fence.marks:
+        (name,) = fence.marks["ends"]
+        check_shown(session, fence, fence.text, session.end_of(name))
+    elif "printed" in fence.marks:
+        check_shown(session, fence, fence.text, session.printed)
+    elif fence.language == "console":
         run_console(session, fence)
     elif fence.language == "python":
-        session.run_python(fence.text)
+        session.run_python(fence.text, *fence.marks.get("until", ()))
     else:
         for command in commands(fence.text):
             session.run(command, fails="fails" in fence.marks)
@@ -101,11 +129,32 @@ def run_block(session: DocumentSession, fence: Fence) -> None:
 )
 def test_the_commands_of_a_page_work(page: Path, page_session: DocumentSession) -> None:
     for fence in fences(page):
-        if fence.is_run and fence.language in RUN:
+        if fence.is_run and (fence.language in RUN or fence.marks.keys() & OUTPUT):
             try:
                 run_block(page_session, fence)
             except CommandFailed as failure:
                 raise AssertionError(f"{fence}: {failure}") from None
+
+
+PROGRAMS = [f for f in ALL if f.language == "python" and "import claudehub" in f.text]
+
+
+def test_the_programs_of_the_pages_pass_the_strict_type_checker(tmp_path: Path) -> None:
+    """docs/client.md says so. The example must do so too."""
+    programs = [ROOT / "examples" / "answer_bot.py"]
+    for number, fence in enumerate(PROGRAMS):
+        programs.append(tmp_path / f"program_{number}.py")
+        programs[-1].write_text(f"# {fence}\n{fence.text}\n")
+    checker = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
+    checked = subprocess.run(
+        [*checker, *map(str, programs)],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
 
 
 # -- JSON, TOML, YAML

@@ -47,6 +47,10 @@ _PLACES = {name: place for section in _SECTIONS.values() for name, place in sect
 class Commands(click.Group):
     """All commands, each imported when it is needed."""
 
+    def sections(self) -> dict[str, list[str]]:
+        """Return the commands by what they are for."""
+        return {title: list(section) for title, section in _SECTIONS.items()}
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_PLACES)
 

@@ -10,6 +10,14 @@ import click
 from claudehub.cli.exit_codes import FAILED, USAGE
 
 
+def _shown(default: object, description: str) -> object:
+    """Return a default as it would be typed."""
+    if isinstance(default, bool):
+        return ("no", "yes")[default] if description.startswith("yes") else ("off", "on")[default]
+    shown = " ".join(default) if isinstance(default, tuple) else default
+    return "none" if shown in ("", None) else shown
+
+
 def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add one option for each variable of the configuration."""
     from actors.config.settings import Config
@@ -17,8 +25,8 @@ def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
     for name, field in reversed(Config.model_fields.items()):
         flag = "--" + name.replace("_", "-")
         default = field.get_default(call_default_factory=True, validated_data={})
-        shown = " ".join(default) if isinstance(default, tuple) else default
-        text = f"{field.description} (default: {shown if shown != '' else 'none'})."
+        description = field.description or ""
+        text = f"{description} (default: {_shown(default, description)})."
         command = click.option(flag, name, metavar="VALUE", help=text)(command)
     return command
 
