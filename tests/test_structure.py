@@ -131,7 +131,6 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
             "claudehub/client/async_engine.py",
             "claudehub/client/async_iteration.py",
             "claudehub/tui/attach_work.py",
-            "claudehub/tui/plain_watch.py",
             "claudehub/tui/start.py",
             "claudehub/tui/watch_screen.py",
         ),

@@ -6,7 +6,8 @@ import click
 
 import claudehub
 from claudehub.cli.failures import Failed, explained, told
-from claudehub.cli.options import complete_project, on_hub
+from claudehub.cli.options import as_json, complete_project, on_hub
+from claudehub.cli.tables import print_json
 from claudehub.cli.where import Where, reached
 from claudehub.client.reading import update_of
 from claudehub.show.answers import NotUnderstood, chosen
@@ -29,6 +30,7 @@ _DECISIONS = ("allow", "deny")
 )
 @click.option("--message", "-m", help="If you deny: tell the agent why.")
 @click.option("--remember", is_flag=True, help="If you allow: do not ask again in this session.")
+@as_json
 @on_hub
 @told
 def answer(
@@ -36,6 +38,7 @@ def answer(
     choices: tuple[str, ...],
     message: str | None,
     remember: bool,
+    as_json: bool,
     where: Where,
 ) -> None:
     """Answer what an agent asks. `claudehub pending` shows what waits.
@@ -65,6 +68,8 @@ def answer(
             answers=_answers(request, choices, decision),
             remember=remember,
         )
+        if as_json:
+            print_json({"project_id": request.project_id, "permission_id": request.permission_id})
 
 
 def _decision(words: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

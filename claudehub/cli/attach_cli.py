@@ -1,14 +1,16 @@
 """`claudehub attach` and `claudehub watch`: the live views, which need the extra `tui`."""
 
+import contextlib
 import importlib.util
 import sys
 
 import click
 
 from claudehub.cli.exit_codes import FAILED
-from claudehub.cli.failures import told
-from claudehub.cli.options import on_hub, project
-from claudehub.cli.where import Where
+from claudehub.cli.failures import explained, told
+from claudehub.cli.options import as_json, on_hub, project
+from claudehub.cli.tables import print_json
+from claudehub.cli.where import Where, reached
 
 
 @click.command()
@@ -35,27 +37,38 @@ def attach(project: str, where: Where) -> None:
 
 
 @click.command()
+@as_json
 @on_hub
 @told
-def watch(where: Where) -> None:
+def watch(as_json: bool, where: Where) -> None:
     """Show all projects live: first what waits for you, then what executes.
 
-    Without a terminal, print each change in a line.
+    Without a terminal, print the state of each project and then each change, in a line.
 
     \b
     Example:
       claudehub watch
       claudehub watch | grep waits
+      claudehub watch --json
     """
-    if not _is_terminal():
-        from claudehub.tui import plain_watch
-
-        plain_watch.watch_lines(where.url, where.key, click.echo)
+    if as_json or not _is_terminal():
+        _print_changes(where, as_json)
         return
     _need_textual()
     from claudehub.tui import start
 
     start.watch(where.url, where.key)
+
+
+def _print_changes(where: Where, as_json: bool) -> None:
+    from claudehub.tui.plain_watch import change_words
+
+    with reached(where) as hub, explained(hub), contextlib.suppress(KeyboardInterrupt):
+        for update in hub.watch():
+            if as_json:
+                print_json(update.raw)
+            else:
+                click.echo(change_words(update))
 
 
 def _is_terminal() -> bool:

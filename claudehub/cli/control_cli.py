@@ -3,7 +3,8 @@
 import click
 
 from claudehub.cli.failures import explained, told
-from claudehub.cli.options import on_hub, project
+from claudehub.cli.options import as_json, on_hub, project
+from claudehub.cli.tables import print_json
 from claudehub.cli.where import Where, reached
 
 _execution = click.argument("execution", required=False)
@@ -12,9 +13,10 @@ _execution = click.argument("execution", required=False)
 @click.command()
 @project
 @_execution
+@as_json
 @on_hub
 @told
-def interrupt(project: str, execution: str | None, where: Where) -> None:
+def interrupt(project: str, execution: str | None, as_json: bool, where: Where) -> None:
     """Ask the agent of PROJECT to stop its turn. Print the execution's id.
 
     \b
@@ -22,15 +24,16 @@ def interrupt(project: str, execution: str | None, where: Where) -> None:
       claudehub interrupt site
     """
     with reached(where) as hub, explained(hub):
-        click.echo(hub.project(project, create=False).interrupt(execution))
+        _print_execution(hub.project(project, create=False).interrupt(execution), as_json)
 
 
 @click.command()
 @project
 @_execution
+@as_json
 @on_hub
 @told
-def kill(project: str, execution: str | None, where: Where) -> None:
+def kill(project: str, execution: str | None, as_json: bool, where: Where) -> None:
     """End the agent's processes in PROJECT, or take EXECUTION out of the queue. Print its id.
 
     \b
@@ -38,14 +41,15 @@ def kill(project: str, execution: str | None, where: Where) -> None:
       claudehub kill site
     """
     with reached(where) as hub, explained(hub):
-        click.echo(hub.project(project, create=False).kill(execution))
+        _print_execution(hub.project(project, create=False).kill(execution), as_json)
 
 
 @click.command("new-session")
 @project
+@as_json
 @on_hub
 @told
-def new_session(project: str, where: Where) -> None:
+def new_session(project: str, as_json: bool, where: Where) -> None:
     """Let the next prompt in PROJECT begin a new conversation.
 
     \b
@@ -53,4 +57,11 @@ def new_session(project: str, where: Where) -> None:
       claudehub new-session site
     """
     with reached(where) as hub, explained(hub):
-        hub.project(project, create=False).new_session()
+        found = hub.project(project, create=False)
+        found.new_session()
+        if as_json:
+            print_json(found.info().raw)
+
+
+def _print_execution(execution_id: str, as_json: bool) -> None:
+    print_json({"execution_id": execution_id}) if as_json else click.echo(execution_id)

@@ -133,9 +133,12 @@ def trust_project(project: str, revoke: bool, as_json: bool, where: Where) -> No
 @project
 @click.option("--keep-history", is_flag=True, help="Keep its log for a later project there.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@as_json
 @on_hub
 @told
-def delete_project(project: str, keep_history: bool, yes: bool, where: Where) -> None:
+def delete_project(
+    project: str, keep_history: bool, yes: bool, as_json: bool, where: Where
+) -> None:
     """Delete a project and its history. The folder itself is not touched.
 
     \b
@@ -149,3 +152,5 @@ def delete_project(project: str, keep_history: bool, yes: bool, where: Where) ->
             if not click.confirm(f"Delete {found.id} and its {count:,} updates?", err=True):
                 return
         found.delete(keep_history)
+        if as_json:
+            print_json({"project_id": found.id})
