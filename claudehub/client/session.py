@@ -159,8 +159,8 @@ class Session:
     def received(self, data: bytes, now_s: float) -> None:
         """Take bytes of the connection. No bytes are its end."""
         self._now_s = now_s
-        if self._wire is None:
-            return
+        if self._wire is None or self.state is State.CLOSED:
+            return  # closed while these bytes were on their way
         if self._is_open:
             self._due_s = now_s + self._silence_s()
         wire = self._wire
