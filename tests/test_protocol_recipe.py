@@ -121,10 +121,12 @@ def test_the_recipe_waits_on_its_connection_for_room_in_the_queue(
     hub: HubProcess = start_hub(MAX_QUEUE="0")
     ask_from_elsewhere(hub, "project_create", path=hub.folder("site"))
     prompts = ["[[slow:3:0.05]]", "[[slow:3:0.1]]", "third"]
+    began = time.monotonic()
     client = recipe(hub.url, *prompts)
     seen = [update for _ in prompts for update in client.until("execution_finished")]
     assert [u["data"]["prompt"] for u in seen if u["update_type"] == "prompt"] == prompts
     assert len([note for note in client.notes if "(queue_full)" in note]) >= 2
+    assert time.monotonic() - began < 25  # it has not waited for the 30 s of the page
     assert len([note for note in client.notes if note.startswith("now ")]) == 1
 
 
