@@ -23,4 +23,6 @@ def choose_subprotocol(offered: Sequence[str]) -> str | None:
     for subprotocol in known:
         if subprotocol in offered:
             return subprotocol
-    raise ValueError(f"unknown subprotocol; this server speaks: {', '.join(known)}")
+    raise ValueError(
+        f"Unknown subprotocol: offer one that this hub speaks ({', '.join(known)}), or none."
+    )

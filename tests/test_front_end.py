@@ -55,7 +55,7 @@ def test_refusals_say_what_to_do(hub: HubProcess) -> None:
     assert b"ALLOWED_ORIGINS" in origin.body
     version = refusal(hub, subprotocols=["claudehub.v9"])
     assert version.status_code == 400
-    assert b"claudehub.v1" in version.body
+    assert version.body.startswith(b"Unknown subprotocol: ") and b"claudehub.v1" in version.body
     plain = answer_to(hub, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert plain.startswith(b"HTTP/1.1 426 ") and b"WebSocket" in plain
     assert b"\r\nUpgrade: websocket\r\n" in plain

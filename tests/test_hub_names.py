@@ -261,8 +261,8 @@ def test_the_commands_sign_what_was_dialled_through_a_tunnel(
 
 
 def test_the_recipe_in_the_documentation_works(start_hub: Any, keys: Keys) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text()
-    (recipe,) = [line for line in page.splitlines() if "ssh-keygen -Y sign" in line]
+    page = (Path(__file__).parents[1] / "docs" / "protocol-keys.md").read_text()
+    (recipe,) = [line for line in page.splitlines() if line.startswith("printf ")]
     hub: HubProcess = start_hub(AUTHORIZED_KEYS=str(keys.file))
     with WireClient(hub.url) as client:
         environment = {

@@ -1,222 +1,188 @@
-"""What docs/protocol.md says to writers of clients, tried: its programs, its table of errors, and
-the orders that it promises."""
+"""What docs/protocol.md says to writers of clients, tried: its tables, its frames of questions and
+plans, and the orders that it promises. The recipe is in test_protocol_recipe.py."""
 
 import base64
-import importlib.util
 import json
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from protocol.errors import ErrorCode
-from protocol.ssh import parse_public_key, verify
-from protocol.updates import ProjectStatus
+from protocol.updates import Outcome, ProjectStatus
 from tests.fences import fences
 from tests.harness import ROOT, HubProcess, WireClient
-from tests.test_ssh import keygen, public, signed
+from tests.test_documents import values
 
 PAGE = ROOT / "docs" / "protocol.md"
-TEXT_OF_A_HUB = "claudehub-auth-v2\nclaudehub 1 2 3\nhub.example.org:443\n"
-
-
-def python_block(first_line: str) -> str:
-    """Return the page's program that begins with that line."""
-    (block,) = (f for f in fences(PAGE) if f.language == "python" and f.text.startswith(first_line))
-    return block.text
 
 
 def section(title: str) -> str:
-    return PAGE.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+    """Return what stands below a heading, up to the next one of its level."""
+    (level,) = re.findall(rf"(?m)^(#+) {re.escape(title)}$", PAGE.read_text())
+    text = PAGE.read_text().split(f"\n{level} {title}\n")[1]
+    return re.split(rf"(?m)^#{{2,{len(level)}}} ", text)[0]
 
 
-# -- the recipe
-
-
-class Recipe:
-    """The page's client as a process; `lines` are what it prints."""
-
-    def __init__(self, folder: Path, url: str, *prompts: str) -> None:
-        program = folder / "recipe.py"
-        program.write_text(python_block("import json, random, sys, time, uuid"))
-        self.process = subprocess.Popen(
-            [sys.executable, str(program), url, "site", *prompts], stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.lines: Iterator[str] = iter(self.process.stdout)
-
-    def until(self, found: str) -> list[dict[str, Any]]:
-        """Return the updates up to the first one with that type, or up to a line with that text."""
-        updates = []
-        for line in self.lines:
-            if not line.startswith("{"):
-                assert found in line, line
-                return updates
-            updates.append(json.loads(line))
-            if updates[-1]["update_type"] == found:
-                return updates
-        raise AssertionError("the client has ended")
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-@pytest.fixture
-def recipe(scratch: Path) -> Iterator[Any]:
-    started: list[Recipe] = []
-
-    def start(url: str, *prompts: str) -> Recipe:
-        started.append(Recipe(scratch, url, *prompts))
-        return started[-1]
-
-    yield start
-    for client in started:
-        client.stop()
-
-
-def restart(hub: HubProcess, **settings: str) -> None:
-    hub.start(WS_PORT=hub.url.rpartition(":")[2], **settings)
-
-
-def ask_from_elsewhere(hub: HubProcess, kind: str, **payload: Any) -> dict[str, Any]:
-    with hub.client() as other:
-        return other.request(kind, **payload)
-
-
-def test_the_recipe_misses_nothing_and_runs_each_prompt_once(start_hub: Any, recipe: Any) -> None:
-    hub: HubProcess = start_hub()
-    ask_from_elsewhere(hub, "project_create", path=hub.folder("site"))
-    client = recipe(hub.url, "[[lines:3000]][[hang]]", "second")
-    seen = client.until("execution_queued") + client.until("claude")
-    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
-        hub.stop(number)
-        restart(hub)
-        ask_from_elsewhere(hub, "execute", project_id="site", prompt="one more")
-        while seen[-1]["data"].get("outcome") != "success":
-            seen += client.until("execution_finished")
-        seen += [{"update_type": "restart", "data": {}}]
-    logged = [update for update in seen if "seq" in update]
-    assert [update["seq"] for update in logged] == list(range(1, len(logged) + 1))
-    prompts = [u["data"]["prompt"] for u in logged if u["update_type"] == "prompt"]
-    assert prompts == ["[[lines:3000]][[hang]]", "second", *["one more"] * 3]
-    ends = [u["data"]["outcome"] for u in logged if u["update_type"] == "execution_finished"]
-    assert ends == ["lost", "lost", "success", "success", "success"]
-
-
-def test_the_recipe_says_that_history_is_gone_and_goes_on(start_hub: Any, recipe: Any) -> None:
-    hub: HubProcess = start_hub()
-    ask_from_elsewhere(hub, "project_create", path=hub.folder("site"))
-    client = recipe(hub.url, "first")
-    client.until("execution_finished")
-    hub.stop()
-    command = [sys.executable, str(ROOT / "claudehub" / "__main__.py"), "log", "new-id"]
-    subprocess.run([*command, "--data-dir", str(hub.data)], check=True, capture_output=True)
-    restart(hub)
-    assert [u for u in client.until("is gone") if "seq" in u] == []
-    assert client.until("execution_finished")[0]["seq"] == 1
-
-
-def test_the_recipe_ends_where_trying_again_is_of_no_use(hub: HubProcess, recipe: Any) -> None:
-    client = recipe(hub.url)  # there is no project `site`
-    assert client.process.wait(10) == 1
-    client = recipe(f"{hub.url}/elsewhere")
-    assert client.process.wait(10) == 1
-
-
-# -- signatures
-
-
-def signature_program(folder: Path) -> ModuleType:
-    """Return the page's program that signs, as a module."""
-    path = folder / "signature_of_the_page.py"
-    path.write_text(python_block("import base64, hashlib, struct"))
-    spec = importlib.util.spec_from_file_location("signature_of_the_page", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_page_signs_as_ssh_keygen_does(scratch: Path) -> None:
-    """ed25519 gives the same signature each time."""
-    key = keygen(scratch)
-    private = serialization.load_ssh_private_key(key.read_bytes(), None)
-    made = signature_program(scratch).authenticate(
-        private, "claudehub 1 2 3", "hub.example.org:443"
-    )
-
-    def unarmored(text: str) -> bytes:
-        return base64.b64decode("".join(text.strip().split("\n")[1:-1]))
-
-    theirs = signed(key, TEXT_OF_A_HUB.encode())
-    assert unarmored(made["signature"]) == unarmored(theirs)
-    assert made["public_key"] == " ".join(public(key).split()[:2])
-
-
-def test_a_hub_takes_what_the_page_signs(share_hub: Any, scratch: Path) -> None:
-    key = keygen(scratch)
-    hub: HubProcess = share_hub(AUTHORIZED_KEYS=str(key.with_suffix(".pub")))
-    private = serialization.load_ssh_private_key(key.read_bytes(), None)
-    with hub.client() as client:
-        challenge = client.welcome["auth"]["challenge"]
-        made = signature_program(scratch).authenticate(private, challenge, client.host)
-        assert client.request("authenticate", **made) == {"user": "ann@laptop"}
-
-
-@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
-def test_the_table_of_bytes_holds_for_ecdsa(scratch: Path, curve: Any) -> None:
-    """Made by hand as the page says, many times: `r` and `s` differ in length."""
-    string = signature_program(scratch).string
-    key = ec.generate_private_key(curve)
-    size = curve.key_size
-    name = f"nistp{size}".encode()
-    point = key.public_key().public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-    )
-    kind = string(b"ecdsa-sha2-" + name)
-    blob = kind + string(name) + string(point)
-    line = f"ecdsa-sha2-nistp{size} {base64.b64encode(blob).decode()}"
-    shared = string(b"claudehub") + string(b"") + string(b"sha256")
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(TEXT_OF_A_HUB.encode())
-    to_sign = b"SSHSIG" + shared + string(digest.finalize())
-    own_hash = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}[size]
-
-    def number(value: int) -> bytes:
-        data = value.to_bytes((value.bit_length() + 7) // 8, "big")
-        return string(b"\0" + data if data[0] & 0x80 else data)
-
-    for _ in range(20):
-        r, s = decode_dss_signature(key.sign(to_sign, ec.ECDSA(own_hash)))
-        whole = b"SSHSIG\0\0\0\1" + string(blob) + shared
-        whole += string(kind + string(number(r) + number(s)))
-        armored = base64.b64encode(whole).decode()
-        text = f"-----BEGIN SSH SIGNATURE-----\n{armored}\n-----END SSH SIGNATURE-----\n"
-        verify(parse_public_key(line)[0], text, TEXT_OF_A_HUB.encode())
+def rows(title: str) -> list[str]:
+    """Return the first cells of the tables of a section, those with code in them."""
+    return re.findall(r"(?m)^\| (`[^|]+) \|", section(title))
 
 
 # -- tables
 
 
 def test_the_table_of_errors_has_every_code_once() -> None:
-    rows = re.findall(r"^\| (`[^|]+) \|", section("Errors"), re.MULTILINE)
-    codes = [code for row in rows for code in re.findall(r"`(\w+)`", row)]
+    codes = [code for row in rows("Errors") for code in re.findall(r"`(\w+)`", row)]
     assert sorted(codes) == sorted(ErrorCode)
 
 
 def test_the_table_of_statuses_has_every_value_once() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|", section("Joining and catching up"), re.MULTILINE)
-    assert rows == list(ProjectStatus)
+    assert rows("The state at the join") == [f"`{status}`" for status in ProjectStatus]
+
+
+def test_the_table_of_outcomes_has_every_value_once() -> None:
+    assert [row for row in rows("Updates") if row.strip("`") in list(Outcome)] == [
+        f"`{outcome}`" for outcome in Outcome
+    ]
+
+
+# -- questions and plans
+
+
+def frames(title: str) -> list[Any]:
+    """Return the messages in the blocks of a section."""
+    text = section(title)
+    return [
+        value
+        for fence in fences(PAGE)
+        if fence.language == "json" and fence.text in text
+        for value in values(fence.text)
+    ]
+
+
+def answered(hub: HubProcess, project_id: str, tool: str, given: Any, answer: Any) -> str:
+    """Let an agent call a tool, answer with a frame of the page, and return what the tool says."""
+    calls = base64.b64encode(json.dumps([[tool, given]]).encode()).decode()
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder(project_id))
+        client.request("project_join", project_id=project_id)
+        client.request(
+            "execute",
+            project_id=project_id,
+            prompt=f"[[calls:{calls}]]",
+            options={"permission_mode": "plan"},
+        )
+        asked = client.wait_for("permission_request")["data"]
+        assert (asked["tool"], asked["input"]) == (tool, given)
+        ids = {"project_id": project_id, "permission_id": asked["permission_id"]}
+        client.request("permission_answer", **{**answer["payload"], **ids})
+        client.wait_for("execution_finished", outcome="success")
+        lines = [u["data"] for u in client.take() if u["data"].get("type") == "user"]
+    (result,) = lines[0]["message"]["content"]
+    return str(result["content"])
+
+
+def test_the_answer_of_the_page_answers_the_question_of_the_page(hub: HubProcess) -> None:
+    question, answer = frames("A question")
+    asked = question["payload"]["data"]
+    assert answer["payload"]["permission_id"] == asked["permission_id"]
+    assert answer["payload"]["updated_input"].items() >= asked["input"].items()
+    told = answered(hub, "question", asked["tool"], asked["input"], answer)
+    said = re.search(r"The agent then reads `([^`]+)\.`", section("A question"))
+    assert said is not None and told.startswith(said[1].replace("\n", " "))
+
+
+def test_a_question_that_is_allowed_without_answers_is_not_answered(hub: HubProcess) -> None:
+    question, answer = frames("A question")
+    asked = question["payload"]["data"]
+    del answer["payload"]["updated_input"]
+    told = answered(hub, "no-answers", asked["tool"], asked["input"], answer)
+    assert told == "The user did not answer the questions."
+
+
+def test_the_answers_of_the_page_approve_a_plan_and_refuse_it(hub: HubProcess) -> None:
+    plan, approval, refusal = frames("A plan")
+    assert "approved" in answered(hub, "approved", "ExitPlanMode", plan, approval)
+    told = answered(hub, "refused", "ExitPlanMode", plan, refusal)
+    assert told == refusal["payload"]["message"]
+
+
+# -- the state of a project
+
+
+def apply(project: dict[str, Any], update: dict[str, Any]) -> None:
+    """Change a `project` as "What an update changes" says."""
+    data, pending = update["data"], project["pending_permissions"]
+    match update["update_type"]:
+        case "status":
+            project["status"] = data["status"]
+        case "execution_queued":
+            project["queue"].append(data["execution_id"])
+        case "execution_started":
+            project["execution_id"] = data["execution_id"]
+            project["queue"] = [i for i in project["queue"] if i != data["execution_id"]]
+        case "execution_finished":
+            if project["execution_id"] == data["execution_id"]:
+                project["execution_id"] = None
+            project["queue"] = [i for i in project["queue"] if i != data["execution_id"]]
+        case "permission_request":
+            pending.append(data["permission_id"])
+        case "permission_resolved":
+            pending.remove(data["permission_id"])
+
+
+def of_ids(project: dict[str, Any]) -> dict[str, Any]:
+    """Return what `apply` keeps of a `project`."""
+    return {
+        "status": project["status"],
+        "execution_id": project["execution_id"],
+        "queue": [queued["execution_id"] for queued in project["queue"]],
+        "pending_permissions": [p["permission_id"] for p in project["pending_permissions"]],
+    }
+
+
+def test_the_updates_keep_the_state_of_the_join_up_to_date(hub: HubProcess) -> None:
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("state"))
+        kept = of_ids(client.request("project_join", project_id="state")["project"])
+
+        def check() -> dict[str, Any]:
+            """Compare what is kept with what the hub says, and return it."""
+            for update in client.take():
+                apply(kept, update)
+            (listed,) = (
+                of_ids(project)
+                for project in client.request("project_list")["projects"]
+                if project["project_id"] == "state"
+            )
+            assert kept == listed
+            return kept
+
+        def run(prompt: str) -> str:
+            return str(client.request("execute", project_id="state", prompt=prompt)["execution_id"])
+
+        first = run("[[tool:Bash:touch made.txt]]")
+        asked = client.wait_for("permission_request")["data"]["permission_id"]
+        second, third = run("[[hang]]"), run("never")
+        client.wait_for("execution_queued", execution_id=third)
+        assert check() == {
+            "status": "executing",
+            "execution_id": first,
+            "queue": [second, third],
+            "pending_permissions": [asked],
+        }
+        client.request("agent_kill", project_id="state", execution_id=third)
+        client.wait_for("execution_finished", execution_id=third)
+        assert check()["queue"] == [second]
+        client.request(
+            "permission_answer", project_id="state", permission_id=asked, decision="deny"
+        )
+        client.wait_for("execution_started", execution_id=second)
+        assert check()["execution_id"] == second
+        client.request("agent_kill", project_id="state")
+        client.wait_for("status", status="idle")
+        assert check()["execution_id"] is None
 
 
 # -- what the page promises about order

@@ -1,4 +1,4 @@
-"""The names of this hub: what a client may have dialled to reach it (docs/protocol.md, "Keys")."""
+"""The names of this hub: what a client may have dialled to reach it (docs/protocol-keys.md)."""
 
 from collections.abc import Callable, Collection
 

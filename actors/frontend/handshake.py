@@ -166,13 +166,21 @@ def respond(
         )
         response.headers["Sec-WebSocket-Version"] = VERSION
         return response
-    response = protocol.accept(request)
+    response = _accept(protocol, request)
     if response.status_code == status.SWITCHING_PROTOCOLS and not admit():
         response = protocol.reject(
             status.SERVICE_UNAVAILABLE,
             "Too many connections: try again later, or raise MAX_CONN.\n",
         )
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _accept(protocol: HubProtocol, request: Request) -> Response:
+    response = protocol.accept(request)
+    if isinstance(protocol.handshake_exc, NegotiationError):
+        # In websockets' own answer the text begins with what it has failed to do.
+        return protocol.reject(http.HTTPStatus.BAD_REQUEST, f"{protocol.handshake_exc}\n")
     return response
 
 
