@@ -38,9 +38,9 @@ class Outstanding:
         waiting, self._unsent = self._unsent, []
         return waiting
 
-    def take(self, number: str | None) -> Call | None:
-        """Return the request to which a reply belongs; None if it was given up."""
-        return self._sent.pop(number or "", None)
+    def take(self, number: object) -> Call | None:
+        """Return the request to which a reply belongs; None if it was given up, or never was."""
+        return self._sent.pop(number, None) if isinstance(number, str) else None
 
     def refused(self, call: Call, error: RequestRefused, now_s: float, reconnect: bool) -> None:
         """Take the refusal of a request: it ends here, or is sent again."""

@@ -213,7 +213,9 @@ class Session:
     # -- messages
 
     def _message(self, message: Mapping[str, Any], size_bytes: int) -> None:
-        payload = message.get("payload") or {}
+        payload = message.get("payload")
+        if payload is None:
+            payload = {}
         if not isinstance(payload, dict):
             raise ValueError("a payload is no JSON object")
         match message["type"]:
@@ -382,8 +384,9 @@ class Session:
         self.retry_at_s = self._due_s = self._lost_at_s = None
         self._wants = Want.CLOSE
         self._become(State.CLOSED, str(error or "closed"))
-        self._calls.fail(error or ConnectionLost("this hub was closed"))
+        # The readers first: a join that fails now is no reason of its own for them.
         self.subscriptions.end(error)
+        self._calls.fail(error or ConnectionLost("this hub was closed"))
 
     def _become(self, state: State, why: str) -> None:
         self.why = why
