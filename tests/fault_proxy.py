@@ -1,10 +1,9 @@
-"""A proxy between a client and a hub that cuts, splits, holds and swallows what passes."""
+"""A proxy between a client and a hub that cuts, splits and swallows what passes."""
 
 import contextlib
 import select
 import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,11 +15,13 @@ TIMEOUT_S = 15.0
 @dataclass(frozen=True)
 class Place:
     """A place in what flows in one direction: so many bytes behind the beginning of a frame. Frame
-    0 is the handshake."""
+    0 is the handshake. The connection is cut there; or, if it `swallows`, nothing passes any more,
+    in either direction, and the client is not told."""
 
     direction: str
     frame: int
     offset: int = 0
+    swallows: bool = False
 
 
 class FrameCounter:
@@ -77,6 +78,7 @@ class _Pair:
         self.sockets = {TO_HUB: (client, hub), TO_CLIENT: (hub, client)}
         self.counters = {TO_HUB: FrameCounter(), TO_CLIENT: FrameCounter()}
         self.cut = proxy.cuts.pop(0) if proxy.cuts else None
+        self.is_swallowing = False
         self.threads = [
             threading.Thread(target=self._pump, args=(direction,), name=f"proxy {direction}")
             for direction in self.sockets
@@ -95,27 +97,28 @@ class _Pair:
         source, sink = self.sockets[direction]
         try:
             while data := source.recv(65536):
-                self.proxy.wait_while_held(direction)
-                if not self._pass(direction, data, sink):
+                if not self.is_swallowing and not self._pass(direction, data, sink):
                     break
         except OSError:
             pass  # one side has ended the connection
         finally:
-            self.end()
+            if not self.is_swallowing or direction == TO_HUB:
+                self.end()
 
     def _pass(self, direction: str, data: bytes, sink: socket.socket) -> bool:
         """Pass bytes on; return False if the connection is to be cut here."""
         place = self.cut if self.cut is not None and self.cut.direction == direction else None
         counter = self.counters[direction]
         passed = counter.up_to(data, place)
-        if direction not in self.proxy.swallowed:
-            size = self.proxy.piece_bytes or len(passed)
-            for at in range(0, len(passed), size or 1):
-                sink.sendall(passed[at : at + size])
-        if place is not None and counter.is_at(place):
-            self.proxy.cuts_done += 1
-            return False
-        return True
+        size = self.proxy.piece_bytes or len(passed)
+        for at in range(0, len(passed), size or 1):
+            sink.sendall(passed[at : at + size])
+        if place is None or not counter.is_at(place):
+            return True
+        self.is_swallowing = place.swallows
+        self.proxy.is_down = self.proxy.is_down or self.proxy.is_down_after_cut
+        self.proxy.cuts_done += 1
+        return place.swallows
 
     def close(self) -> None:
         self.end()
@@ -129,7 +132,7 @@ class FaultProxy:
     """Listens at `url`, and passes everything to `upstream`, the URL of a hub.
 
     `cuts` says where the next connections are cut, one each. With `piece_bytes` everything arrives
-    in pieces of that size. What flows in a direction of `swallowed` disappears.
+    in pieces of that size. While it `is_down`, new connections are closed at once.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -137,10 +140,9 @@ class FaultProxy:
         self.cuts: list[Place | None] = []
         self.cuts_done = 0
         self.piece_bytes = 0
-        self.swallowed: set[str] = set()
+        self.is_down = False
+        self.is_down_after_cut = False
         self.connections = 0
-        self._held: set[str] = set()
-        self._changed = threading.Condition()
         self._pairs: list[_Pair] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -154,7 +156,6 @@ class FaultProxy:
     def __exit__(self, *_: object) -> None:
         self._stop.close()
         self._thread.join(TIMEOUT_S)
-        self.go_on()
         for pair in self._pairs:
             pair.close()
         self._stopped.close()
@@ -169,29 +170,15 @@ class FaultProxy:
         """Return what the latest connection has counted."""
         return self._pairs[-1].counters
 
-    @contextlib.contextmanager
-    def holding(self, direction: str) -> Iterator[None]:
-        """Let nothing pass in a direction meanwhile; it passes later."""
-        with self._changed:
-            self._held.add(direction)
-        yield
-        self.go_on()
-
-    def go_on(self) -> None:
-        with self._changed:
-            self._held.clear()
-            self._changed.notify_all()
-
-    def wait_while_held(self, direction: str) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: direction not in self._held)
-
     def _accept(self) -> None:
         while True:
             ready, _, _ = select.select([self._listener, self._stopped], [], [])
             if self._stopped in ready:
                 return
             client, _ = self._listener.accept()
+            if self.is_down:
+                client.close()
+                continue
             host, port = self.upstream.rpartition("/")[2].split(":")
             try:
                 hub = socket.create_connection((host, int(port)), TIMEOUT_S)
