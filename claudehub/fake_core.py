@@ -8,6 +8,7 @@ from typing import Any
 import simplejson
 
 from claudehub.fake_project import FakeProject, now
+from claudehub.fake_script import Script, usual
 from protocol import PROTOCOL_VERSION, VERSION
 
 HEARTBEAT_S = 20
@@ -104,6 +105,7 @@ class FakeCore:
         self.prompts: list[SentPrompt] = []
         self.answers: list[SentAnswer] = []
         self.faults: list[Fault] = []
+        self.script: Script = usual
 
     # -- connections
 
@@ -153,7 +155,7 @@ class FakeCore:
             if project_id == project.project_id or path == project.path:
                 words = f"{project.project_id} is the project of {project.path}"
                 raise Refused("project_exists", words, project_id=project.project_id)
-        project = FakeProject(project_id, path, name, self._tell)
+        project = FakeProject(project_id, path, name, self.script, self._tell)
         self.projects[project_id] = project
         self.changed(project)
         return project

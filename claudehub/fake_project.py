@@ -19,7 +19,8 @@ from claudehub.fake_script import (
     result_line,
     steps_of,
     text_line,
-    usual,
+    tool_line,
+    tool_result_line,
 )
 
 _logger = logging.getLogger(__name__)
@@ -41,12 +42,17 @@ class FakeProject:
     """A project. `tell` is called with each update."""
 
     def __init__(
-        self, project_id: str, path: str, name: str | None, tell: Callable[[dict[str, Any]], None]
+        self,
+        project_id: str,
+        path: str,
+        name: str | None,
+        script: Script,
+        tell: Callable[[dict[str, Any]], None],
     ) -> None:
         self.project_id = project_id
         self.path = path
         self.name = name or project_id
-        self.script: Script = usual
+        self.script = script
         self.log_id = uuid.uuid4().hex[:8]
         self.log: list[dict[str, Any]] = []
         self.last_seq = 0
@@ -215,7 +221,8 @@ class FakeProject:
                 self.add("claude", step, execution.id)
 
     def _ask(self, execution: FakeExecution, ask: Ask) -> None:
-        permission_id = str(uuid.uuid4())
+        permission_id, tool_use_id = str(uuid.uuid4()), f"toolu_{uuid.uuid4().hex[:12]}"
+        self.add("claude", tool_line(ask, tool_use_id, self.session_id or ""), execution.id)
         request = {
             "permission_id": permission_id,
             "execution_id": execution.id,
@@ -224,6 +231,10 @@ class FakeProject:
             "description": ask.description,
             "suggestions": ask.suggestions,
             "blocked_path": None,
+            "tool_use_id": tool_use_id,
+            "agent_id": None,
+            "display_name": ask.tool,
+            "reason": None,
         }
         self.pending[permission_id] = request
         self.add("permission_request", request, execution.id)
@@ -233,8 +244,15 @@ class FakeProject:
         request = self.pending.pop(permission_id)
         self.answered[permission_id] = (decision.decision, by)
         resolved = {"permission_id": permission_id, "decision": decision.decision, "by": by}
-        self.add("permission_resolved", resolved, request["execution_id"])
-        self._run(self.executions[request["execution_id"]], decision)
+        execution = self.executions[request["execution_id"]]
+        self.add("permission_resolved", resolved, execution.id)
+        assert isinstance(execution.waits_for, Ask)
+        is_allowed = decision.is_allowed
+        text = execution.waits_for.result if is_allowed else decision.message or "It was denied."
+        session_id = self.session_id or ""
+        line = tool_result_line(request["tool_use_id"], text, not is_allowed, session_id)
+        self.add("claude", line, execution.id)
+        self._run(execution, decision)
 
     def release(self) -> bool:
         """Go on behind a Hold. Return False if nothing holds."""

@@ -155,10 +155,10 @@ def _project_leave(core: FakeCore, client: FakeClient, payload: _Payload) -> _Re
 
 
 def _execute(core: FakeCore, client: FakeClient, payload: _Payload) -> _Reply:
-    project = _project(core, payload)
     prompt, content, key = payload.get("prompt"), payload.get("content"), payload.get("key")
     if (prompt is None) == (content is None):
         raise Refused("invalid_message", "either prompt or content", field="payload.prompt")
+    project = _project(core, payload)
     options = payload.get("options") or {}
     execution_id = str(uuid.uuid4())
     what = {"prompt": prompt} if content is None else {"content": content}

@@ -21,12 +21,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A step: ask for permission, and wait for the answer."""
+    """A step: call a tool, ask for permission, and wait for the answer. `result` is what the tool
+    says if it is allowed."""
 
     tool: str
     input: Mapping[str, Any]
     description: str | None = None
     suggestions: list[Mapping[str, Any]] = field(default_factory=list)
+    result: str = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,38 @@ def steps_of(script: Script, prompt: str) -> Steps:
     return said
 
 
-def text_line(text: str, session_id: str) -> dict[str, Any]:
-    """Return the line of the CLI with which the agent says something."""
+def said_line(block: Mapping[str, Any], session_id: str) -> dict[str, Any]:
+    """Return the line of the CLI with which the agent says something, or calls a tool."""
     message = {
         "id": f"msg_{uuid.uuid4().hex[:12]}",
         "type": "message",
         "role": "assistant",
-        "content": [{"type": "text", "text": text}],
+        "content": [block],
     }
     return {"type": "assistant", "message": message, "session_id": session_id}
+
+
+def text_line(text: str, session_id: str) -> dict[str, Any]:
+    return said_line({"type": "text", "text": text}, session_id)
+
+
+def tool_line(ask: Ask, tool_use_id: str, session_id: str) -> dict[str, Any]:
+    block = {"type": "tool_use", "id": tool_use_id, "name": ask.tool, "input": dict(ask.input)}
+    return said_line(block, session_id)
+
+
+def tool_result_line(
+    tool_use_id: str, text: str, is_error: bool, session_id: str
+) -> dict[str, Any]:
+    """Return the line of the CLI with which it gives the agent what a tool has said."""
+    block = {
+        "type": "tool_result",
+        "tool_use_id": tool_use_id,
+        "content": text,
+        "is_error": is_error,
+    }
+    message = {"role": "user", "content": [block]}
+    return {"type": "user", "message": message, "session_id": session_id}
 
 
 def delta_line(text: str, session_id: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import contextlib
 import queue
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from websockets.exceptions import ConnectionClosed
@@ -91,8 +91,9 @@ class FakeHub:
         with self._lock:
             self._found(project_id, path)
 
-    def script(self, project_id: str, script: Script) -> None:
-        """Set what the agent of a project does with the prompts that begin from now on.
+    def script(self, project_id: str | None, script: Script) -> None:
+        """Set what the agent of a project does with the prompts that begin from now on; with None,
+        the agents of all projects that are made from now on.
 
         `script` gets the text of the prompt. It returns the steps, or is a generator of them: a
         text is said by the agent, a mapping is a line of the CLI as it comes, an Ask waits for the
@@ -101,7 +102,10 @@ class FakeHub:
         another end. The project is made if it is not there.
         """
         with self._lock:
-            self._found(project_id).script = script
+            if project_id is None:
+                self._core.script = script
+            else:
+                self._found(project_id).script = script
 
     def say(
         self,
@@ -216,7 +220,7 @@ class FakeHub:
             self._converse,
             HOST,
             self._port,
-            subprotocols=[_SUBPROTOCOL],
+            select_subprotocol=_chosen,
             compression=None,
             max_size=MESSAGE_BYTES_MAX,
             ping_interval=HEARTBEAT_S,
@@ -260,6 +264,11 @@ class FakeHub:
                 self._connections.discard(connection)
             outbox.put(None)
             writer.join()
+
+
+def _chosen(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Speak version 1, also to a client that offers nothing."""
+    return _SUBPROTOCOL if _SUBPROTOCOL in offered else None
 
 
 def _send_all(connection: ServerConnection, outbox: "queue.SimpleQueue[str | None]") -> None:

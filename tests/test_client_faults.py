@@ -14,7 +14,7 @@ import pytest
 import claudehub
 from claudehub.client import backoff, session
 from claudehub.client.errors import ConnectionLost, HubError, RequestRefused
-from claudehub.client.updates import HistoryGone, ProjectDeleted, Prompt, Update
+from claudehub.client.updates import HistoryGone, PermissionResolved, ProjectDeleted, Prompt, Update
 from storage.segments import list_segments
 from tests.fault_proxy import TO_CLIENT, TO_HUB, FaultProxy, Place
 from tests.harness import HubProcess
@@ -22,7 +22,7 @@ from tests.processes import wait_until
 from tests.test_ssh import keygen, public
 
 # A question, several lines, and partial output: what a session consists of.
-PROMPT = "[[tool:Bash:echo hi]][[lines:3]]"
+PROMPT = "[[tool:Bash:touch asked]][[lines:3]]"
 # The first frames behind the handshake and the greeting: a first connection that is cut before
 # them has failed.
 FIRST = {TO_HUB: 1, TO_CLIENT: 2}
@@ -102,7 +102,10 @@ def held(hold: Hold, hub: HubProcess, proxy: FaultProxy, project_id: str) -> Non
     assert [update.raw for update in read if update.seq] == [update.raw for update in log]
     own = [update for update in log if update.execution_id == execution_id]
     assert [update.raw for update in ran if update.seq] == [update.raw for update in own]
-    assert [type(update) for update in log].count(Prompt) == 1
+    kinds = [type(update) for update in log]
+    assert kinds.count(Prompt) == 1
+    resolved = [update for update in log if isinstance(update, PermissionResolved)]
+    assert [update.decision for update in resolved] == ["allow"]
 
 
 @pytest.fixture(params=HOLD)
