@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -81,8 +82,8 @@ def _project_create(core: FakeCore, client: FakeClient, payload: _Payload) -> _R
 
 def _free_id(core: FakeCore, path: str) -> str:
     base = re.sub("[^a-z0-9_-]+", "-", PurePosixPath(path).name.lower()).strip("-_") or "project"
-    numbered = (f"{base}-{number}" for number in range(2, 1_000_000))
-    return next(name for name in (base, *numbered) if name not in core.projects)
+    numbered = (f"{base}-{number}" for number in count(2))
+    return next(name for name in chain([base], numbered) if name not in core.projects)
 
 
 def _project_trust(core: FakeCore, client: FakeClient, payload: _Payload) -> _Reply:
