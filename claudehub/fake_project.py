@@ -190,8 +190,9 @@ class FakeProject:
         execution.waits_for = None
         try:
             while execution.waits_for is None:
-                self._do(execution, execution.steps.send(said))
+                step = next(execution.steps) if said is None else execution.steps.send(said)
                 said = None
+                self._do(execution, step)
         except StopIteration as end:
             ended = end.value
             self._end(execution, ended if isinstance(ended, Ending) else Ending("success", ended))

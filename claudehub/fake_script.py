@@ -53,8 +53,9 @@ class Ending:
 
 # A text that the agent says, a line of the CLI as it comes, or one of the above.
 Step = str | Mapping[str, Any] | Ask | Delta | Hold
-# The text that a generator returns is the result.
-Steps = Generator[Step, Decision | None, "str | Ending | None"]
+# A generator is given the Decision of each Ask, and None for other steps, which no script looks
+# at. The text that it returns is the result.
+Steps = Generator[Step, Decision, "str | Ending | None"]
 Script = Callable[[str], "Steps | Iterable[Step]"]
 
 

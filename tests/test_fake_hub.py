@@ -164,7 +164,7 @@ def test_a_script_speaks_asks_and_ends(fake: FakeHub, client: claudehub.Hub) -> 
         yield Delta("I sh")
         yield "I shall clean up."
         answer = yield Ask("Bash", {"command": "rm -r build"})
-        if answer is not None and not answer.is_allowed:
+        if not answer.is_allowed:
             return Ending("error", f"not allowed: {answer.message}")
         yield {"type": "rate_limit_event", "rate_limit_info": {"status": "allowed"}}
         return "Done."
