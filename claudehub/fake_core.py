@@ -7,7 +7,8 @@ from typing import Any
 
 import simplejson
 
-from claudehub.fake_project import FakeProject, now
+from claudehub.fake_log import now
+from claudehub.fake_project import FakeProject
 from claudehub.fake_script import Script, usual
 from protocol import PROTOCOL_VERSION, VERSION
 

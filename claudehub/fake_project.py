@@ -1,11 +1,11 @@
-"""A project of a fake hub: its log and its executions, in memory."""
+"""A project of a fake hub, and its executions."""
 
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from claudehub.fake_log import FakeLog, now
 from claudehub.fake_script import (
     Ask,
     Decision,
@@ -38,8 +38,8 @@ class FakeExecution:
         self.waits_for: Ask | Hold | None = None
 
 
-class FakeProject:
-    """A project. `tell` is called with each update."""
+class FakeProject(FakeLog):
+    """A project, with its log."""
 
     def __init__(
         self,
@@ -49,13 +49,10 @@ class FakeProject:
         script: Script,
         tell: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.project_id = project_id
+        super().__init__(project_id, tell)
         self.path = path
         self.name = name or project_id
         self.script = script
-        self.log_id = uuid.uuid4().hex[:8]
-        self.log: list[dict[str, Any]] = []
-        self.last_seq = 0
         self.session_id: str | None = None
         self.trusted = True
         self.running: FakeExecution | None = None
@@ -64,14 +61,7 @@ class FakeProject:
         self.keys: dict[str, FakeExecution] = {}
         self.pending: dict[str, dict[str, Any]] = {}
         self.answered: dict[str, tuple[str, str]] = {}
-        self._tell = tell
         self._created_at = now()
-
-    @property
-    def first_seq(self) -> int:
-        for update in self.log:
-            return first_of(update)
-        return self.last_seq + 1
 
     @property
     def status(self) -> str:
@@ -103,54 +93,6 @@ class FakeProject:
             "trusted": self.trusted,
             "untrusted_files": [],
         }
-
-    # -- the log
-
-    def add(
-        self,
-        update_type: str,
-        data: Mapping[str, Any],
-        execution_id: str | None = None,
-        logged: bool = True,
-    ) -> None:
-        """Store an update, unless it is ephemeral, and tell it."""
-        update: dict[str, Any] = {
-            "project_id": self.project_id,
-            "update_type": update_type,
-            "data": data,
-            "timestamp": now(),
-        }
-        if execution_id is not None:
-            update["execution_id"] = execution_id
-        if logged:
-            self.last_seq += 1
-            update["seq"] = self.last_seq
-            self.log.append(update)
-        self._tell(update)
-
-    def after(self, seq: int) -> list[dict[str, Any]]:
-        """Return the stored updates behind a number."""
-        return [update for update in self.log if last_of(update) > seq]
-
-    def lose(self, first_seq: int, last_seq: int) -> None:
-        """Put a gap in the place of stored updates."""
-        gap = {
-            "project_id": self.project_id,
-            "update_type": "gap",
-            "data": {"first_seq": first_seq, "last_seq": last_seq},
-            "timestamp": now(),
-        }
-        before = [update for update in self.log if last_of(update) < first_seq]
-        self.log = [*before, gap, *self.after(last_seq)]
-
-    def forget_before(self, first_seq: int) -> None:
-        """Shorten the log, as retention does."""
-        self.log = self.after(first_seq - 1)
-
-    def begin_another_log(self) -> None:
-        """Lose all that is stored; the numbers begin again."""
-        self.log_id = uuid.uuid4().hex[:8]
-        self.log, self.last_seq = [], 0
 
     # -- executions
 
@@ -298,16 +240,3 @@ class FakeProject:
             self.finish(execution, waiting, None)
         if self.running is not None:
             self.finish(self.running, running, None)
-
-
-def first_of(update: Mapping[str, Any]) -> int:
-    """Return the number of a stored update, or the first that a gap stands for."""
-    return int(update["seq"] if "seq" in update else update["data"]["first_seq"])
-
-
-def last_of(update: Mapping[str, Any]) -> int:
-    return int(update["seq"] if "seq" in update else update["data"]["last_seq"])
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
