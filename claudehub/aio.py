@@ -30,7 +30,7 @@ from claudehub.client.position import Position
 from claudehub.client.progress import Begun, Progress
 from claudehub.client.session import Session, State
 from claudehub.client.streams import Stream, WatchStream
-from claudehub.client.updates import HistoryGone, PermissionRequest, ProjectInfo, Update
+from claudehub.client.updates import Gap, HistoryGone, PermissionRequest, ProjectInfo, Update
 
 Said = str | Answer | None
 OnPermission = Callable[[PermissionRequest], Said | Awaitable[Said]]
@@ -199,7 +199,7 @@ class Project:
         and `before` are exclusive, `since` and `until` inclusive."""
         pages = History(self.id, after, before, since, until, newest_first)
         while not pages.is_over:
-            for update in pages.page(await self._engine.run(flows.asked(pages.call()))):
+            for update in await self._engine.run(flows.page_of(pages)):
                 yield update
 
     async def answer(
@@ -305,9 +305,9 @@ class Execution(ExecutionFacts):
                 except EOFError:
                     return
                 is_ours = progress.take(update)
-                if isinstance(update, HistoryGone):
-                    known = await self._engine.run(flows.is_known(self.project.id, self.id))
-                    progress.gone(update, known)
+                if isinstance(update, Gap | HistoryGone):
+                    lost_at = flows.lost_at(self.project.id, self.id)
+                    progress.gone(update, await self._engine.run(lost_at))
                 self._progress.learn(progress)
                 if is_ours:
                     await self._ask(update)

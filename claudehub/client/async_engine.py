@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from claudehub.client.calls import Call
 from claudehub.client.dialling import connect_failed
 from claudehub.client.errors import ConnectFailed, ConnectionLost, Failure
+from claudehub.client.flows import advanced
 from claudehub.client.identity import Identity, SigningFailed
 from claudehub.client.session import OPEN_TIMEOUT_S, Session, State, Want
 from claudehub.client.signatures import Signatures
@@ -20,16 +21,21 @@ _logger = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 
+CLOSE_TIMEOUT_S = 2.0
+
+
 class _Link(asyncio.Protocol):
     """Gives what one connection receives to the engine, as long as it is the present one."""
 
     def __init__(self, engine: "AsyncEngine") -> None:
         self._engine = engine
+        self.is_gone = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
         self._engine.received(self, data)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.is_gone.set()
         self._engine.received(self, b"")
 
 
@@ -60,11 +66,18 @@ class AsyncEngine:
 
     async def close(self) -> None:
         """End the session. Whoever waits is woken."""
+        transport, link = self._transport, self._link
         self.session.close()
         self.pump()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if transport is not None and link is not None:
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await link.is_gone.wait()
+            except TimeoutError:
+                transport.abort()  # the hub does not read
 
     def on_state(self, callback: Callable[[State], Any]) -> None:
         self._callbacks.append(callback)
@@ -77,8 +90,7 @@ class AsyncEngine:
             call = next(flow)
             while True:
                 await self._ask(call)
-                error = call.error
-                call = flow.send(call.result or {}) if error is None else flow.throw(error)
+                call = advanced(flow, call)
         except StopIteration as end:
             result: _Result = end.value
             return result
@@ -104,22 +116,28 @@ class AsyncEngine:
         over = asyncio.Event()
         call.on_end = over.set
         self.tell(lambda: self.session.ask(call))
-        await over.wait()
+        try:
+            await over.wait()
+        except BaseException:  # cancelled: nobody waits for it any more
+            self.session.withdraw(call)
+            raise
 
     # -- the event loop
 
     def received(self, link: _Link, data: bytes) -> None:
         if link is self._link:
-            self.session.received(data, self._loop.time())
-            self.pump()
+            self.pump(data)
 
-    def pump(self) -> None:
-        """Do what the session wants. A callback that asks for more is served by the outer call."""
+    def pump(self, data: bytes | None = None) -> None:
+        """Take what has arrived, if anything has, and do what the session wants. A callback that
+        asks for more is served by the outer call."""
         if self._is_pumping:
             self._loop.call_soon(self.pump)
             return
         self._is_pumping = True
         try:
+            if data is not None:
+                self.session.received(data, self._loop.time())
             self.session.tick(self._loop.time())
             self._send()
             self._do(self.session.wanted())
@@ -127,6 +145,7 @@ class AsyncEngine:
         except Exception as error:  # a fault of ours: whoever waits must not wait for ever
             _logger.exception("the client's event loop has failed")
             self.session.abandon(ConnectionLost(f"a fault in the client: {error!r}"))
+            self._disconnect()
         finally:
             self._is_pumping = False
 
@@ -179,12 +198,16 @@ class AsyncEngine:
         offer, refusal = self.session.offer, self.session.refusal
         if offer is None:
             return
+        failure, proof = None, None
         try:
             proof = await asyncio.to_thread(self._signatures.next, offer, refusal)
         except SigningFailed as error:
-            words = f"{self.session.address.url}: {error}"
-            self.session.failed(ConnectFailed(Failure.KEY, words), self._loop.time())
-        else:
+            failure = ConnectFailed(Failure.KEY, f"{self.session.address.url}: {error}")
+        if self.session.offer is not offer:
+            return  # the connection was lost meanwhile: the next one has a challenge of its own
+        if failure is not None:
+            self.session.failed(failure, self._loop.time())
+        elif proof is not None:
             self.session.authenticate(asdict(proof), self._loop.time())
         self.pump()
 

@@ -65,6 +65,10 @@ class Updates(AsyncIterator[Update]):
         taken.reverse()
         return taken
 
+    def __del__(self) -> None:
+        if self._reader is not None:
+            self._reader.abandon()
+
     def close(self) -> None:
         self._start = None
         if self._end is not None:

@@ -20,14 +20,14 @@ class Backoff:
         self._jitter = jitter
         self._failures = 0
 
-    def succeeded(self) -> None:
-        self._failures = 0
-
     def after(self, close_code: int | None, lived_s: float) -> float:
         """Return how many seconds to wait, given how the last connection ended and how long it was
-        open."""
-        if close_code in AT_ONCE and lived_s >= LIVED_S:
-            return 0.0
+        open. Only a connection that was open for a while ends the doubling: a hub that greets and
+        closes at once must not be tried for ever in a hurry."""
+        if lived_s >= LIVED_S:
+            self._failures = 0
+            if close_code in AT_ONCE:
+                return 0.0
         # The exponent is bounded: 2 ** 10000 is no float.
         longest = min(FIRST_S * 2.0 ** min(self._failures, 16), LONGEST_S)
         self._failures += 1

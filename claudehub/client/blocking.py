@@ -25,6 +25,7 @@ from claudehub.client.progress import Begun, Progress
 from claudehub.client.session import Session, State
 from claudehub.client.streams import Stream, WatchStream
 from claudehub.client.updates import (
+    Gap,
     HistoryGone,
     PermissionRequest,
     ProjectInfo,
@@ -183,7 +184,7 @@ class Project:
         and `before` are exclusive, `since` and `until` inclusive."""
         pages = History(self.id, after, before, since, until, newest_first)
         while not pages.is_over:
-            yield from pages.page(self._engine.run(flows.asked(pages.call())))
+            yield from self._engine.run(flows.page_of(pages))
 
     def answer(
         self,
@@ -282,9 +283,9 @@ class Execution(ExecutionFacts):
                 except EOFError:
                     return
                 is_ours = progress.take(update)
-                if isinstance(update, HistoryGone):
-                    known = self._engine.run(flows.is_known(self.project.id, self.id))
-                    progress.gone(update, known)
+                if isinstance(update, Gap | HistoryGone):
+                    lost_at = flows.lost_at(self.project.id, self.id)
+                    progress.gone(update, self._engine.run(lost_at))
                 self._progress.learn(progress)
                 if is_ours:
                     self._ask(update)

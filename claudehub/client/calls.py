@@ -1,13 +1,18 @@
 """A request, from when it is asked to when it is answered: over as many connections as it takes."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import simplejson
 
 from claudehub.client.errors import HubError, NoReply, RequestRefused
 
 REPLY_TIMEOUT_S = 60.0
 RATE_LIMITED_TRIES_MAX = 10
 RETRY_AFTER_USUAL_S = 1.0
+# What surrounds the payload of a request, and a little more.
+ENVELOPE_BYTES = 128
 # The hub has done nothing, and says that a later try may work.
 LATER = frozenset({"rate_limited", "unavailable"})
 STOPPING = "shutting_down"
@@ -32,9 +37,11 @@ class Call:
     """
 
     def __init__(self, kind: str, **payload: Any) -> None:
-        """Nothing is sent for parameters that are None."""
+        """Nothing is sent for parameters that are None. Raises TypeError or ValueError for what is
+        no JSON: here, where the program is at fault, and not when it is sent."""
         self.kind = kind
         self.payload = {name: value for name, value in payload.items() if value is not None}
+        self._encoded = simplejson.dumps(self.payload, allow_nan=False)
         self.on_end: Callable[[], None] = _nothing
         self.result: Mapping[str, Any] | None = None
         self.error: HubError | None = None
@@ -42,6 +49,16 @@ class Call:
         self.is_sent = False
         self.due_s: float | None = None
         self._rate_limited = 0
+
+    def message(self, number: str) -> str:
+        """Return the request as it is sent. What the program does with the parameters meanwhile
+        changes nothing."""
+        head = simplejson.dumps({"type": self.kind, "id": number})
+        return f'{head[:-1]}, "payload": {self._encoded}}}'
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self._encoded) + ENVELOPE_BYTES
 
     @property
     def is_over(self) -> bool:
@@ -76,7 +93,7 @@ class Call:
         if error.code in LATER and self._rate_limited < RATE_LIMITED_TRIES_MAX:
             self._rate_limited += 1
             self.is_sent = False
-            return float(error.details.get("retry_after_seconds", RETRY_AFTER_USUAL_S))
+            return _seconds(error.details.get("retry_after_seconds"))
         if self.was_lost and self._was_done(error):
             self.answered(self.payload)
         else:
@@ -87,4 +104,13 @@ class Call:
         """Return True if the error says that an earlier sending of this request has worked."""
         if self.kind == "permission_answer" and error.code == "already_answered":
             return bool(error.details.get("decision") == self.payload["decision"])
-        return _DONE_BEFORE.get(self.kind) == error.code
+        # Without an execution nothing was running the first time either.
+        is_named = self.kind == "project_delete" or "execution_id" in self.payload
+        return is_named and _DONE_BEFORE.get(self.kind) == error.code
+
+
+def _seconds(said: Any) -> float:
+    """Return how long a hub asks to wait; the usual if it does not say."""
+    if isinstance(said, int | float) and 0 <= said < math.inf:
+        return float(said)
+    return RETRY_AFTER_USUAL_S

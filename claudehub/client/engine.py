@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from claudehub.client.calls import Call
 from claudehub.client.dialling import connect_failed, dial
 from claudehub.client.errors import ConnectFailed, ConnectionLost, Failure
+from claudehub.client.flows import advanced
 from claudehub.client.identity import Identity, SigningFailed
 from claudehub.client.session import OPEN_TIMEOUT_S, Session, State, Want
 from claudehub.client.signatures import Signatures
@@ -57,12 +58,14 @@ class Engine:
     def start(self) -> None:
         """Make the first connection. Raises ConnectFailed."""
         self._thread.start()
-        with self._changed:
-            self._changed.wait_for(lambda: self.session.state is not State.WAITING)
-            error = self.session.error
-        if error is not None:
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: self.session.state is not State.WAITING)
+                if self.session.error is not None:
+                    raise self.session.error
+        except BaseException:  # a Ctrl-C as well
             self.close()
-            raise error
+            raise
 
     def close(self) -> None:
         """End the session and the thread. Whoever waits is woken. Any thread may call it."""
@@ -84,8 +87,7 @@ class Engine:
             call = next(flow)
             while True:
                 self._ask(call)
-                error = call.error
-                call = flow.send(call.result or {}) if error is None else flow.throw(error)
+                call = advanced(flow, call)
         except StopIteration as end:
             result: _Result = end.value
             return result
@@ -100,9 +102,9 @@ class Engine:
         """Wait for updates. Raises TimeoutError, the HubError that ended them, and EOFError behind
         the last."""
         with self._changed:
-            while not reader.is_ready:
-                if not self._changed.wait(timeout_s):
-                    raise TimeoutError
+            # One wait may end because something came for another reader.
+            if not self._changed.wait_for(lambda: reader.is_ready, timeout_s):
+                raise TimeoutError
             was_paused = reader.is_paused
             taken = reader.take()
         if was_paused:
@@ -117,7 +119,11 @@ class Engine:
             call.on_end = self._note
             self.session.ask(call)
             self._wake()
-            self._changed.wait_for(lambda: call.is_over)
+            try:
+                self._changed.wait_for(lambda: call.is_over)
+            except BaseException:  # Ctrl-C: nobody waits for it any more
+                self.session.withdraw(call)
+                raise
 
     def news(self) -> None:
         """Let every waiting thread look again."""
@@ -160,8 +166,11 @@ class Engine:
             wanted = self.session.wanted()
             is_closed = self.session.state is State.CLOSED
             due_s = self.session.due_s
-            self._tell_waiters()
-        self._call_back()
+            states, self._states[:] = list(self._states), []
+            if self._has_news or states:
+                self._has_news = False
+                self._changed.notify_all()
+        self._call_back(states)
         self._write()
         if wanted in (Want.CLOSE, Want.CONNECT):
             self._disconnect()
@@ -175,13 +184,7 @@ class Engine:
             self._wait(due_s)
         return False
 
-    def _tell_waiters(self) -> None:
-        if self._has_news or self._states:
-            self._has_news = False
-            self._changed.notify_all()
-
-    def _call_back(self) -> None:
-        states, self._states[:] = list(self._states), []
+    def _call_back(self, states: list[State]) -> None:
         for state in states:
             for callback in self._callbacks:
                 try:

@@ -13,12 +13,26 @@ from typing import Any
 
 from claudehub.client.answer import Answer
 from claudehub.client.calls import Call
-from claudehub.client.errors import RequestRefused
-from claudehub.client.history import PAGE, Moment, first_seq_of, moment, position_of, updates_of
+from claudehub.client.errors import HubError, RequestRefused
+from claudehub.client.history import (
+    PAGE,
+    History,
+    Moment,
+    first_seq_of,
+    moment,
+    position_of,
+    updates_of,
+)
 from claudehub.client.position import Position
 from claudehub.client.progress import Begun
 from claudehub.client.reading import history_gone, project_info
-from claudehub.client.updates import HistoryGone, PermissionRequest, ProjectInfo, Prompt
+from claudehub.client.updates import (
+    HistoryGone,
+    PermissionRequest,
+    ProjectInfo,
+    Prompt,
+    Update,
+)
 
 After = Position | int | None
 
@@ -26,6 +40,18 @@ After = Position | int | None
 def is_path(project: str) -> bool:
     """Return True for a folder; an id has no slash."""
     return "/" in project or project in (".", "..", "~")
+
+
+def advanced(flow: Generator[Call, Mapping[str, Any], Any], call: Call) -> Call:
+    """Give a flow the end of its call, and return its next one. Raises StopIteration with the
+    flow's result, and HubError."""
+    if call.error is not None:
+        return flow.throw(call.error)
+    try:
+        return flow.send(call.result or {})
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        # The flow reads what the hub has sent; its own parameters were checked before the call.
+        raise HubError(f"the hub's reply to {call.kind} cannot be read: {error!r}") from error
 
 
 def asked(call: Call) -> Generator[Call, Mapping[str, Any], Mapping[str, Any]]:
@@ -46,7 +72,15 @@ def wanted_project(
             return info.project_id
     if not create:
         raise RequestRefused("project_not_found", f"no project is in {path}", {"path": path})
-    info = yield from created(path)
+    try:
+        info = yield from created(path)
+    except RequestRefused as error:
+        if error.code != "project_exists":
+            raise
+        # Somebody else has made it meanwhile; or the folder has another project's id.
+        info = yield from described(error.details["project_id"])
+        if info.path != path:
+            raise
     return info.project_id
 
 
@@ -115,15 +149,16 @@ def executed(
     project_id: str, prompt: str | list[Any], key: str | None, options: Mapping[str, Any]
 ) -> Generator[Call, Mapping[str, Any], Begun]:
     """Send a prompt. It has a key, so it runs once, however often it is sent."""
-    start = yield from started_at(project_id, None, None, None)
     what = {"prompt": prompt} if isinstance(prompt, str) else {"content": prompt}
-    reply = yield Call(
+    call = Call(
         "execute",
         project_id=project_id,
         key=key or str(uuid.uuid4()),
         options=options or None,
         **what,
     )
+    start = yield from started_at(project_id, None, None, None)
+    reply = yield call
     execution_id, position = reply["execution_id"], start.position
     if key is not None:  # an earlier run of the program may have sent it
         found = yield from prompt_of(project_id, execution_id)
@@ -148,10 +183,17 @@ def prompt_of(
         before = first_seq_of(updates[0])
 
 
-def is_known(project_id: str, execution_id: str) -> Generator[Call, Mapping[str, Any], bool]:
-    """Return True if an execution runs or waits."""
+def lost_at(project_id: str, execution_id: str) -> Generator[Call, Mapping[str, Any], int | None]:
+    """Return None if an execution runs or waits. Else return the number of the last update in the
+    log: if its end does not stand before that, it is lost."""
     info = yield from described(project_id)
-    return execution_id in (info.execution_id, *(entry.execution_id for entry in info.queue))
+    known = (info.execution_id, *(entry.execution_id for entry in info.queue))
+    return None if execution_id in known else info.last_seq
+
+
+def page_of(pages: History) -> Generator[Call, Mapping[str, Any], list[Update]]:
+    """Fetch the next page of a log."""
+    return pages.page((yield pages.call()))
 
 
 def answered(

@@ -47,6 +47,9 @@ class Updates(Iterator[Update]):
             self._ready.reverse()
         return self._ready.pop()
 
+    def __del__(self) -> None:
+        self._reader.abandon()
+
     def close(self) -> None:
         self._engine.tell(self._end)
         self._engine.news()

@@ -1,7 +1,6 @@
 """Which requests wait: for a connection, for their replies, or until they may be sent again."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from claudehub.client.calls import STOPPING, Call
 from claudehub.client.errors import HubError, RequestRefused
@@ -20,22 +19,28 @@ class Outstanding:
         """Keep a request until there is a connection."""
         self._unsent.append(call)
 
-    def send(self, call: Call, now_s: float) -> Mapping[str, Any]:
+    def withdraw(self, call: Call) -> None:
+        """Forget a request."""
+        self._sent = {number: sent for number, sent in self._sent.items() if sent is not call}
+        self._unsent = [waiting for waiting in self._unsent if waiting is not call]
+        self._later = [entry for entry in self._later if entry[1] is not call]
+
+    def send(self, call: Call, now_s: float) -> str:
         """Return the message of a request, whose reply is waited for."""
         self._ids += 1
         number = str(self._ids)
         self._sent[number] = call
         call.sent(now_s)
-        return {"type": call.kind, "id": number, "payload": call.payload}
+        return call.message(number)
 
     def waiting(self) -> list[Call]:
         """Return what waits for a connection, and forget it."""
         waiting, self._unsent = self._unsent, []
         return waiting
 
-    def take(self, number: str | None) -> Call | None:
-        """Return the request to which a reply belongs; None if it was given up."""
-        return self._sent.pop(number or "", None)
+    def take(self, number: object) -> Call | None:
+        """Return the request to which a reply belongs; None if it was given up, or never was."""
+        return self._sent.pop(number, None) if isinstance(number, str) else None
 
     def refused(self, call: Call, error: RequestRefused, now_s: float, reconnect: bool) -> None:
         """Take the refusal of a request: it ends here, or is sent again."""
@@ -51,8 +56,9 @@ class Outstanding:
         again = [call for due_s, call in self._later if now_s >= due_s]
         self._later = [(due_s, call) for due_s, call in self._later if now_s < due_s]
         for number, call in tuple(self._sent.items()):
-            if call.due_s is not None and now_s >= call.due_s:
-                del self._sent[number]
+            is_overdue = call.due_s is not None and now_s >= call.due_s
+            # The first that is overdue may have ended the connection, and so all others.
+            if is_overdue and self._sent.pop(number, None) is call:
                 call.overdue()
         return again
 

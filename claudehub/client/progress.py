@@ -56,11 +56,13 @@ class Progress:
             self.state, self.finished = other.state, other.finished
             self._is_lost = other._is_lost
 
-    def gone(self, update: HistoryGone, is_known: bool) -> None:
-        """Part of the log is gone. If the hub no longer knows the execution, and what is left of
-        the log does not hold its end, it is lost."""
-        self._lost_at = None if is_known else Position(update.log_id, update.last_seq)
-        self._look_for_loss(update.position)
+    def gone(self, update: Update, last_seq: int | None) -> None:
+        """Part of the log is gone. `last_seq` is None if the hub knows the execution; else, unless
+        its end stands in the log up to there, it is lost."""
+        position = update.position
+        if position is not None and last_seq is not None:
+            self._lost_at = Position(position.log_id, last_seq)
+            self._look_for_loss(position)
 
     def _look_for_loss(self, position: Position | None) -> None:
         lost_at = self._lost_at

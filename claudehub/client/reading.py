@@ -57,7 +57,7 @@ def project_info(raw: Mapping[str, Any]) -> ProjectInfo:
     """Return the hub's `project` object as a value."""
     queue = tuple(
         QueuedPrompt(entry["execution_id"], entry["prompt"], entry["client_id"])
-        for entry in raw.get("queue", ())
+        for entry in raw.get("queue") or ()
     )
     return ProjectInfo(
         raw["project_id"],
@@ -67,14 +67,14 @@ def project_info(raw: Mapping[str, Any]) -> ProjectInfo:
         raw.get("session_id"),
         raw.get("execution_id"),
         queue,
-        tuple(raw.get("pending_permissions", ())),
-        raw.get("subscribers", 0),
-        raw.get("first_seq", 1),
-        raw.get("last_seq", 0),
-        raw.get("created_at", ""),
-        raw.get("last_active", ""),
-        raw.get("trusted", False),
-        tuple(raw.get("untrusted_files", ())),
+        tuple(raw.get("pending_permissions") or ()),
+        raw.get("subscribers") or 0,
+        raw.get("first_seq") or 1,
+        raw.get("last_seq") or 0,
+        raw.get("created_at") or "",
+        raw.get("last_active") or "",
+        bool(raw.get("trusted")),
+        tuple(raw.get("untrusted_files") or ()),
         raw,
     )
 

@@ -30,18 +30,19 @@ from claudehub.client.errors import (
     HubError,
     RequestRefused,
 )
+from claudehub.client.greeting import Greeting
 from claudehub.client.outstanding import Outstanding
 from claudehub.client.subscriptions import Subscriptions
 from claudehub.client.wire import Wire
 
 # To connect, to finish the handshake, and to be greeted: each of them.
 OPEN_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 2.0
 # A hub pings every `heartbeat_seconds`. If so many are missing, the connection is dead.
 HEARTBEATS_MISSED_MAX = 2
 HEARTBEAT_SLACK_S = 5.0
 REVOKED = 1008
-_NO_LIMIT_SAID = 1024 * 1024 * 1024
+# What the hub says of itself when it refuses a login. Anything else is about the key.
+_NOT_ABOUT_THE_KEY = frozenset({"rate_limited", "shutting_down", "internal", "unavailable"})
 
 
 class State(StrEnum):
@@ -81,7 +82,7 @@ class Session:
         self.error: HubError | None = None
         self.refusal: RequestRefused | None = None
         self.on_state: Callable[[State], None] = lambda state: None
-        self.subscriptions = Subscriptions(self._send)
+        self.subscriptions = Subscriptions(self._send, lambda why: self._lost(why, None))
         self._reconnect = reconnect
         self._give_up_after_s = give_up_after_s
         self._backoff = backoff or Backoff()
@@ -94,6 +95,7 @@ class Session:
         self._opened_at_s = 0.0
         self._calls = Outstanding()
         self._login: Call | None = None
+        self._greeting = Greeting.read({})
         self._now_s = 0.0
 
     # -- what programs ask for
@@ -106,6 +108,11 @@ class Session:
             self._send(call)
         else:
             self._calls.wait(call)
+
+    def withdraw(self, call: Call) -> None:
+        """Forget a request for which nobody waits any more. It is not sent after this; if it was
+        sent before, its reply is ignored."""
+        self._calls.withdraw(call)
 
     def close(self) -> None:
         """End everything; what is under way fails with ConnectionLost."""
@@ -162,7 +169,7 @@ class Session:
         if self._wire is None or self.state is State.CLOSED:
             return  # closed while these bytes were on their way
         if self._is_open:
-            self._due_s = now_s + self._silence_s()
+            self._due_s = now_s + self._silence_s
         wire = self._wire
         try:
             for message, size_bytes in wire.receive(data):
@@ -171,8 +178,8 @@ class Session:
                     return
         except ConnectFailed as error:
             self.failed(error, now_s)
-        except (ValueError, KeyError, TypeError) as error:
-            self._lost(f"it sent what no hub sends: {error!r}", None)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            self._garbled(error)
         else:
             if not data or wire.is_ending:
                 self._ended(wire)
@@ -206,7 +213,11 @@ class Session:
     # -- messages
 
     def _message(self, message: Mapping[str, Any], size_bytes: int) -> None:
-        payload = message["payload"]
+        payload = message.get("payload")
+        if payload is None:
+            payload = {}
+        if not isinstance(payload, dict):
+            raise ValueError("a payload is no JSON object")
         match message["type"]:
             case "update":
                 if not self.subscriptions.receive(payload, size_bytes):
@@ -214,17 +225,25 @@ class Session:
             case "result":
                 self._result(message.get("id"), payload)
             case "error":
-                refused = RequestRefused(
-                    payload["code"], payload["message"], payload.get("details") or {}
+                details = payload.get("details")
+                self._refused(
+                    message.get("id"),
+                    RequestRefused(
+                        str(payload["code"]),
+                        str(payload["message"]),
+                        details if isinstance(details, dict) else {},
+                    ),
                 )
-                self._refused(message.get("id"), refused)
             case "welcome":
                 self._greeted(payload)
 
     def _greeted(self, welcome: Mapping[str, Any]) -> None:
         assert self._wire is not None
+        if self._is_open or self.offer is not None:
+            raise ValueError("a second greeting")
+        self._greeting = Greeting.read(welcome)
         self.welcome = welcome
-        self._wire.allow(welcome.get("max_update_bytes") or _NO_LIMIT_SAID)
+        self._wire.allow(self._greeting.max_update_bytes)
         if welcome.get("auth") is None:
             self._opened()
         elif self.address.socket_path is not None:
@@ -242,8 +261,7 @@ class Session:
         self._is_open = self._was_open = True
         self._lost_at_s = None
         self._opened_at_s = self._now_s
-        self._due_s = self._now_s + self._silence_s()
-        self._backoff.succeeded()
+        self._due_s = self._now_s + self._silence_s
         self._become(State.CONNECTED, "connected")
         self.subscriptions.opened()
         for call in self._calls.waiting():
@@ -252,6 +270,10 @@ class Session:
     def _send(self, call: Call) -> None:
         if self._wire is None or not (self._is_open or call is self._login):
             self._calls.wait(call)
+        elif (limit := self._greeting.max_message_bytes) < (size := call.size_bytes):
+            # The hub would close the connection (1009), and so each time that it is sent again.
+            words = f"the request has {size} bytes, and this hub takes {limit}"
+            call.failed(RequestRefused("too_big", words, {"max_message_bytes": limit}))
         else:
             self._wire.send(self._calls.send(call, self._now_s))
 
@@ -270,24 +292,37 @@ class Session:
             return
         if call is self._login:
             self._login = None
-            self.refusal = error
-            self._wants = Want.SIGN
-            self._due_s = None
+            self._not_logged_in(error)
         else:
             self._calls.refused(call, error, self._now_s, self._reconnect)
 
+    def _not_logged_in(self, error: RequestRefused) -> None:
+        """Try the next key, or, if the hub cannot let anybody in now, another connection."""
+        if error.code in _NOT_ABOUT_THE_KEY:
+            words = f"{self.address.url} lets nobody in now: {error}"
+            self.failed(ConnectFailed(Failure.REFUSED, words), self._now_s)
+            return
+        self.refusal = error
+        self._wants = Want.SIGN
+        self._due_s = None
+
     # -- ends
 
+    @property
     def _silence_s(self) -> float:
         """Return after how many seconds without a byte the connection counts as dead."""
-        heartbeat_s = float(self.welcome.get("heartbeat_seconds", 30.0))
-        return HEARTBEATS_MISSED_MAX * heartbeat_s + HEARTBEAT_SLACK_S
+        return HEARTBEATS_MISSED_MAX * self._greeting.heartbeat_s + HEARTBEAT_SLACK_S
+
+    def _garbled(self, error: Exception) -> None:
+        """The other side has sent what no hub sends."""
+        words = f"{self.address.url} sent what no hub sends: {error!r}"
+        self.failed(ConnectFailed(Failure.NOT_A_HUB, words), self._now_s)
 
     def _overdue(self) -> None:
         """The handshake takes too long, or the hub is silent."""
         self._due_s = None
         if self._is_open:
-            self._lost(f"nothing came for {self._silence_s():.0f} s", None)
+            self._lost(f"nothing came for {self._silence_s:.0f} s", None)
         else:
             words = f"{self.address.url} does not answer within {OPEN_TIMEOUT_S:.0f} s"
             self.failed(ConnectFailed(Failure.UNREACHABLE, words), self._now_s)
@@ -349,8 +384,9 @@ class Session:
         self.retry_at_s = self._due_s = self._lost_at_s = None
         self._wants = Want.CLOSE
         self._become(State.CLOSED, str(error or "closed"))
-        self._calls.fail(error or ConnectionLost("this hub was closed"))
+        # The readers first: a join that fails now is no reason of its own for them.
         self.subscriptions.end(error)
+        self._calls.fail(error or ConnectionLost("this hub was closed"))
 
     def _become(self, state: State, why: str) -> None:
         self.why = why

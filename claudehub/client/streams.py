@@ -10,11 +10,13 @@ from typing import Any
 from claudehub.client.errors import HubError
 from claudehub.client.position import Position
 from claudehub.client.reading import changed, deleted, update_of
-from claudehub.client.updates import ProjectDeleted, Update
+from claudehub.client.updates import Gap, ProjectDeleted, Update
 
 # Past this a reader is too slow: it is taken out of the subscription, and put in again, behind what
 # it has, when it takes that. Nothing is lost, and the memory is bounded.
 BUFFER_BYTES_MAX = 16 * 1024 * 1024
+# What a reader gets that wants no ephemeral updates.
+ALWAYS_SENT = frozenset({"status"})
 # For what an update costs beside its text.
 UPDATE_BYTES = 500
 
@@ -51,6 +53,11 @@ class Reader:
             self.error = error
             self.on_change()
 
+    def abandon(self) -> None:
+        """Nobody reads any more. It only sets flags, so any thread may call it at any time; the
+        session forgets the reader when it next has something for it."""
+        self.is_over = True
+
 
 class Stream(Reader):
     """The updates of one project behind `position`."""
@@ -81,14 +88,33 @@ class Stream(Reader):
         if self.is_over or self.is_paused:
             return
         position = update.position
-        if update.seq is not None or update.type == "gap":
-            assert position is not None
-            if position.log_id == self.position.log_id and position.seq <= self.position.seq:
+        assert position is not None
+        # Another reader may be at another place of the log, and what is meant for that one comes
+        # here too, until the hub has taken notice of a join that begins at this reader's place.
+        here = self.position
+        if position.log_id != here.log_id:
+            return
+        if update.seq is not None:
+            if position.seq != here.seq + 1:
                 return
             self.position = position
-        elif not self.ephemeral and update.type not in ("status", "project_deleted"):
+        elif isinstance(update, Gap):
+            if not (update.first_seq <= here.seq + 1 and position.seq > here.seq):
+                return
+            self.position = position
+        elif position != here or not (self.ephemeral or update.type in ALWAYS_SENT):
             return
         self._put(update, size_bytes)
+
+    def deleted(self, update: Update) -> None:
+        """The project is deleted: say so, also to a reader that is too slow, and end."""
+        if not self.is_over:
+            self._buffer.append(update)
+            self.end()
+
+    def abandon(self) -> None:
+        super().abandon()
+        self._buffer = []
 
     def moved(self, gone: Update) -> None:
         """Go on in another place, where `gone` says what is missing."""
@@ -135,6 +161,8 @@ class WatchStream(Reader):
         if self.is_over:
             return
         if isinstance(update, ProjectDeleted):
+            if update.project_id not in self._known:
+                return  # the hub tells those who have joined the project once more
             self._known.discard(update.project_id)
         else:
             self._known.add(update.project_id)
@@ -214,11 +242,21 @@ class Subscription:
         else:
             position, is_new = self.position, True
         self.position = position
-        if is_new:
+        if is_new and self.streams:
             update = update_of(raw, position)
             for stream in tuple(self.streams):
                 stream.offer(update, size_bytes)
         return True
+
+    def purge(self) -> None:
+        """Forget the readers that have been abandoned."""
+        self.streams = [stream for stream in self.streams if not stream.is_over]
+
+    def deleted(self, update: Update) -> None:
+        """The project is deleted; everybody reads that last."""
+        for stream in self.streams:
+            stream.deleted(update)
+        self.streams.clear()
 
     def end(self, error: HubError | None = None) -> None:
         for stream in self.streams:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from claudehub.client.calls import Call
-from claudehub.client.errors import HubError, RequestRefused
+from claudehub.client.errors import HubError, NoReply, RequestRefused
 from claudehub.client.position import Position
-from claudehub.client.reading import history_gone, update_of
+from claudehub.client.reading import deleted, history_gone, update_of
 from claudehub.client.streams import Stream, Subscription, WatchStream
+from claudehub.client.updates import Update
 
 # Each answer of `history_gone` moves a reader to where the log begins. A hub whose log goes on
 # disappearing is given up.
@@ -17,20 +18,27 @@ GONE_IN_A_ROW_MAX = 10
 class Subscriptions:
     """Keep what the hub sends to this connection equal to what the readers want.
 
-    `send` sends a request if there is a connection.
+    `send` sends a request if there is a connection, and `lose` gives the connection up, with the
+    reason.
     """
 
-    def __init__(self, send: Callable[[Call], None]) -> None:
+    def __init__(self, send: Callable[[Call], None], lose: Callable[[str], None]) -> None:
         self._send = send
+        self._lose = lose
         self._projects: dict[str, Subscription] = {}
         self._watchers: list[WatchStream] = []
         self._own: set[Call] = set()
         self._is_open = False
         self._is_watching = False
+        self._is_over = False
+        self._error: HubError | None = None
 
     def add(self, stream: Stream) -> None:
         """Begin to read a project. If the reader's position is no longer there, it gets a
         HistoryGone."""
+        if self._is_over:
+            stream.end(self._error)
+            return
         project = self._projects.setdefault(stream.project_id, Subscription(stream.project_id))
         project.streams.append(stream)
         stream.on_room = lambda: self._settle(project)
@@ -45,9 +53,12 @@ class Subscriptions:
             self._settle(project)
 
     def watch(self, watcher: WatchStream) -> None:
+        if self._is_over:
+            watcher.end(self._error)
+            return
         self._watchers.append(watcher)
         # A second one asks again: it needs the present state of all projects.
-        self._watch()
+        self._watch([watcher])
 
     def unwatch(self, watcher: WatchStream) -> None:
         watcher.end()
@@ -61,7 +72,7 @@ class Subscriptions:
         """There is a connection: join everything again."""
         self._is_open = True
         if self._watchers:
-            self._watch()
+            self._watch(self._watchers)
         for project in tuple(self._projects.values()):
             self._settle(project)
 
@@ -76,7 +87,8 @@ class Subscriptions:
         return call in self._own
 
     def end(self, error: HubError | None) -> None:
-        self._is_open = False
+        self._is_open, self._is_over, self._error = False, True, error
+        self._own.clear()
         for project in tuple(self._projects.values()):
             project.end(error)
         for watcher in self._watchers:
@@ -88,18 +100,26 @@ class Subscriptions:
         """Give an update to its readers. Return False if the hub has left one out."""
         kind, project_id = raw["update_type"], raw["project_id"]
         if self._watchers and kind in ("project_changed", "project_deleted"):
-            for watcher in self._watchers:
-                watcher.offer(update_of(raw, None))
+            self._tell_watchers(update_of(raw, None))
         project = self._projects.get(project_id)
         if project is None or kind == "project_changed":
             return True
-        is_whole = project.receive(raw, size_bytes)
         if kind == "project_deleted":
             del self._projects[project_id]
-            project.end()
-        elif any(stream.is_paused for stream in project.streams):
+            project.deleted(update_of(raw, project.position))
+            return True
+        is_whole = project.receive(raw, size_bytes)
+        if any(stream.is_paused or stream.is_over for stream in project.streams):
+            project.purge()
             self._settle(project)
         return is_whole
+
+    def _tell_watchers(self, update: Update) -> None:
+        for watcher in self._watchers:
+            watcher.offer(update)
+        if any(watcher.is_over for watcher in self._watchers):
+            for abandoned in [watcher for watcher in self._watchers if watcher.is_over]:
+                self.unwatch(abandoned)
 
     def _settle(self, project: Subscription) -> None:
         """Join or leave a project if its readers need it."""
@@ -139,8 +159,16 @@ class Subscriptions:
         )
 
     def _not_joined(self, project: Subscription, error: HubError) -> None:
-        if not isinstance(error, RequestRefused) or error.code != "history_gone":
-            self._projects.pop(project.project_id, None)
+        if isinstance(error, NoReply):
+            self._lose(str(error))
+            return
+        code = error.code if isinstance(error, RequestRefused) else None
+        if code == "project_not_found":  # it was there when the reader began
+            self._forget(project)
+            project.deleted(deleted(project.project_id))
+            return
+        if not isinstance(error, RequestRefused) or code != "history_gone":
+            self._forget(project)
             project.end(error)
             return
         log_id, last_seq = error.details["log_id"], error.details["last_seq"]
@@ -152,20 +180,28 @@ class Subscriptions:
             if not is_here:
                 stream.moved(history_gone(project.project_id, error.details))
         if project.gone_in_a_row > GONE_IN_A_ROW_MAX:
-            self._projects.pop(project.project_id, None)
+            self._forget(project)
             project.end(error)
         else:
             self._settle(project)
 
-    def _watch(self) -> None:
+    def _forget(self, project: Subscription) -> None:
+        if self._projects.get(project.project_id) is project:  # else another one has its place
+            del self._projects[project.project_id]
+
+    def _watch(self, new: list[WatchStream]) -> None:
+        """Ask for the present state of all projects, for some of the watchers."""
         if not self._is_open:
             return
         self._is_watching = True
+        begin = tuple(new)
 
         def watching(call: Call) -> None:
             if call.result is not None:
-                for watcher in self._watchers:
+                for watcher in begin:
                     watcher.begin(call.result["projects"])
+            elif isinstance(call.error, NoReply):
+                self._lose(str(call.error))
             elif call.error is not None:
                 for watcher in self._watchers:
                     watcher.end(call.error)

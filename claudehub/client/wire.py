@@ -3,7 +3,7 @@
 `websockets` speaks RFC 6455; this module puts its frames together to JSON messages.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import simplejson
@@ -85,15 +85,12 @@ class Wire:
             raise self._refused(self._protocol.handshake_exc)
         for event in self._protocol.events_received():
             if isinstance(event, Frame) and (text := self._text(event)) is not None:
-                message = _decode(text.decode("utf-8"))
-                if not isinstance(message, dict):
-                    raise ValueError("a message is no JSON object")
-                yield message, len(text)
+                yield _object(text), len(text)
         if not data and self._protocol.state is State.CONNECTING:
             raise self._refused(None)
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        self._protocol.send_text(simplejson.dumps(message).encode())
+    def send(self, message: str) -> None:
+        self._protocol.send_text(message.encode())
 
     def close(self) -> None:
         """Say that this client goes, if the connection is open."""
@@ -138,6 +135,17 @@ class Wire:
             )
         assert isinstance(error, InvalidHandshake), error
         return ConnectFailed(Failure.NOT_A_HUB, f"{url} does not answer as a hub: {error}")
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    """Read a message. Raises ValueError."""
+    try:
+        message = _decode(text.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("a message is nested too deeply") from None
+    if not isinstance(message, dict):
+        raise ValueError("a message is no JSON object")
+    return message
 
 
 def _status_refused(url: str, response: Response) -> ConnectFailed:

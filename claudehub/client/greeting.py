@@ -1,0 +1,37 @@
+"""What a hub says about itself in its `welcome`, checked."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+HEARTBEAT_USUAL_S = 30.0
+_NO_LIMIT_SAID = 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The figures of a hub that the client goes by."""
+
+    heartbeat_s: float
+    max_message_bytes: int
+    max_update_bytes: int
+
+    @classmethod
+    def read(cls, welcome: Mapping[str, Any]) -> Self:
+        """Read a payload. Raises ValueError for figures that no hub has."""
+        heartbeat_s = welcome.get("heartbeat_seconds") or HEARTBEAT_USUAL_S
+        if not isinstance(heartbeat_s, int | float) or not 0 < heartbeat_s < math.inf:
+            raise ValueError(f"heartbeat_seconds is {heartbeat_s!r}")
+        return cls(
+            heartbeat_s,
+            _limit(welcome, "max_message_bytes"),
+            _limit(welcome, "max_update_bytes"),
+        )
+
+
+def _limit(welcome: Mapping[str, Any], name: str) -> int:
+    limit = welcome.get(name) or _NO_LIMIT_SAID
+    if not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"{name} is {limit!r}")
+    return limit
