@@ -17,7 +17,9 @@ from tests.harness import ROOT
 TIMEOUT_S = 120
 
 # Something that every new environment has already: nothing is downloaded here.
-SETUP_CFG = "[options]\ninstall_requires =\n    pip\n[options.extras_require]\ndev =\n    pip\n"
+SETUP_CFG = (
+    "[options]\ninstall_requires =\n    pip\n[options.extras_require]\ntui =\ndev =\n    pip\n"
+)
 
 
 def start(checkout: Path, venv: Path, kind: str = "run") -> subprocess.Popen[str]:
