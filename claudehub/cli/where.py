@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 import claudehub
-from claudehub.show.safe_text import one_line
 from claudehub.show.words import connected_again, connection_lost
 
 # A shell that completes a word does not wait longer.
@@ -39,7 +38,7 @@ class Notices:
     def changed(self, state: claudehub.State) -> None:
         if state is claudehub.State.WAITING and self._lost_at_s is None:
             self._lost_at_s = time.monotonic()
-            self._say(f"{connection_lost()} ({one_line(self._hub.why)})")
+            self._say(connection_lost(self._hub.why))
         elif state is claudehub.State.CONNECTED and self._lost_at_s is not None:
             self._say(connected_again(time.monotonic() - self._lost_at_s))
             self._lost_at_s = None

@@ -57,7 +57,8 @@ class Wire:
     def why_closed(self) -> str:
         received = self._protocol.close_rcvd
         if received is None:
-            return str(self._protocol.parser_exc or "the connection was cut")
+            fault = self._protocol.parser_exc
+            return "it was cut" if fault is None or isinstance(fault, EOFError) else str(fault)
         return f"the hub closed it: {received.code} {received.reason}".strip()
 
     @property

@@ -153,10 +153,9 @@ def history_gone(update: HistoryGone) -> str:
     return f"what came before update {update.first_seq} is gone from the hub's log"
 
 
-def connection_lost(retry_in_s: float | None = None) -> str:
-    """Return what to say while there is no connection. The hub goes on with what runs."""
-    when = "at once" if not retry_in_s else f"in {duration(retry_in_s)}"
-    return f"the connection is lost; the hub goes on, and the next try is {when}"
+def connection_lost(why: str) -> str:
+    """Return what to say when the connection is lost."""
+    return f"the connection is lost ({one_line(why)}); what runs goes on, and I try again"
 
 
 def connected_again(away_s: float) -> str:
