@@ -2,7 +2,6 @@
 
 import os
 import socket
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,8 +74,13 @@ def configured_socket() -> str | None:
     if path := os.environ.get("SOCKET"):
         return os.path.expanduser(path)
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    file = Path(home) / "claudehub" / "config.toml"
     try:
-        text = (Path(home) / "claudehub" / "config.toml").read_text("utf-8")
+        if not file.exists():
+            return None
+        import tomllib
+
+        text = file.read_text("utf-8")
         path = tomllib.loads(text).get("socket")
     except (OSError, ValueError):
         return None

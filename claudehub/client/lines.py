@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from claudehub.client.updates import JsonObject, Update
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ClaudeLine(Update):
     """One line of the CLI's output, as it came. Its kinds are subclasses.
 
     A line of an agent's subagent has a `parent_tool_use_id`.
     """
 
-    line: JsonObject = field(repr=False, hash=False)
+    line: JsonObject = field(repr=False)
 
     @property
     def parent_tool_use_id(self) -> str | None:
@@ -33,30 +33,30 @@ class ClaudeLine(Update):
         return [block for block in content or () if isinstance(block, dict)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ClaudeText(ClaudeLine):
     """What the agent says."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Thinking(ClaudeLine):
     """What the agent thinks, as far as the API shows it."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ToolUse(ClaudeLine):
     """The agent calls a tool."""
 
     tool: str
-    input: JsonObject = field(hash=False)
+    input: JsonObject
     tool_use_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ToolResult(ClaudeLine):
     """A tool has ended. `text` is what the agent is given."""
 
@@ -65,7 +65,7 @@ class ToolResult(ClaudeLine):
     is_error: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Result(ClaudeLine):
     """The CLI's own end of a turn; the hub's is ExecutionFinished. `text` is the agent's answer, or
     what went wrong."""
@@ -74,7 +74,7 @@ class Result(ClaudeLine):
     is_error: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ApiRetry(ClaudeLine):
     """The API has refused a call, and the CLI tries again after `delay_s` seconds. `status` is the
     HTTP status, or None if there was no answer."""
@@ -86,7 +86,7 @@ class ApiRetry(ClaudeLine):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RateLimit(ClaudeLine):
     """How much of the account's limit is used. `status` is `allowed`, `allowed_warning` or
     `rejected`; `resets_at` is in seconds since 1970."""
