@@ -1,5 +1,6 @@
 """Run the command line: for `python -m claudehub`, and for bin/claudehub, which runs this file."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -18,7 +19,16 @@ def main() -> None:
     from claudehub.cli.main import main as run
 
     signal.signal(signal.SIGINT, before)
+    _open_closed_streams()
     run(prog_name="claudehub")
+
+
+def _open_closed_streams() -> None:
+    """Let nothing stand in the place of a stream that the caller has closed (`>&-`): Python has
+    None there, and the next file that is opened would get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - it stays
 
 
 if __name__ == "__main__":

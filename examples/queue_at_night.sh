@@ -28,6 +28,7 @@ usage() {
 project=$1 file=$2
 shift 2
 [ -r "$file" ] || { echo "$0: $file cannot be read" >&2; exit 2; }
+claudehub status "$project" > /dev/null || exit 2
 reports=${REPORTS:-$(mktemp -d)} || exit 2
 mkdir -p "$reports" || exit 2
 # A copy: the file may change while the night goes on.

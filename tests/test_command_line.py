@@ -336,3 +336,86 @@ def test_the_launcher_becomes_the_server(scratch: Path) -> None:
         assert (hub.data / "lock").read_text().strip() == str(process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(TIMEOUT_S) == 0
+
+
+def test_what_is_to_be_approved_is_never_hidden(start_hub: Any) -> None:
+    hub = start_hub()
+    command = base64.b64encode(json.dumps([["Bash", {"command": "rm x\nevil"}]]).encode()).decode()
+    with asking(hub, "two", f"[[calls:{command}]]") as process:
+        listed = run(hub, "pending").output
+        assert "$ rm x (+ 1 lines: `claudehub pending two`)" in listed
+        assert "evil" in run(hub, "pending", "two").output
+        tailed = run(hub, "tail", "two").output
+        assert "evil" in tailed and "claudehub answer" not in tailed  # what is past needs none
+        assert run(hub, "answer", "two", "deny").exit_code == 0
+        process.communicate(timeout=TIMEOUT_S)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "p", ""], "the prompt is empty"),
+        (["answer", "allow", "-m", "x"], "--message goes with `deny`"),
+        (["answer", "deny", "--remember"], "--remember goes with `allow`"),
+        (["answer", "p"], "say `allow` or `deny` at the end, or --choose an answer"),
+        (["tail", "p", "--after", "foo"], "'foo' is no position"),
+        (["nosuch"], "No such command 'nosuch'"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_two_lines(arguments: list[str], said: str) -> None:
+    ran = CliRunner().invoke(main, arguments)
+    lines = ran.stderr.splitlines()
+    assert ran.exit_code == 2 and len(lines) == 2
+    assert lines[0].startswith("claudehub: ") and said in lines[0]
+    assert lines[1].endswith("--help` shows how")
+
+
+def test_what_does_not_exist_is_named(hub: HubProcess) -> None:
+    run(hub, "projects", "create", hub.folder("named"))
+    killed = run(hub, "kill", "named", "abc")
+    assert killed.exit_code == 1 and "no execution `abc` runs or waits there" in killed.stderr
+    answered = run(hub, "answer", "nosuch", "allow")
+    assert answered.exit_code == 1 and "no project `nosuch`; there are:" in answered.stderr
+    folder = run(hub, "projects", "create", str(hub.roots / "none"))
+    assert f"there is no such folder: {hub.roots}/none" in folder.stderr
+
+
+def test_an_output_that_cannot_be_written_is_no_traceback(hub: HubProcess) -> None:
+    run(hub, "run", hub.folder("written") + "/", "x")
+    with open("/dev/full", "w") as full:
+        process = spawn("history", "written", "--url", hub.url, stdout=full)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert errors == "claudehub: the output cannot be written: No space left on device\n"
+    closed = subprocess.run(
+        ["sh", "-c", '"$@" <&- >&-', "sh", sys.executable, "claudehub/__main__.py", "run",
+         "written", "x", "--url", hub.url],
+        cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+def test_ctrl_c_during_the_imports_is_no_traceback() -> None:
+    script = (
+        "import os, signal, sys; sys.argv = ['claudehub', 'status'];"
+        "from importlib import abc;"
+        "class_ = type('Stop', (abc.MetaPathFinder,), {'find_spec': lambda *a: "
+        "os.kill(os.getpid(), signal.SIGINT) if a[1] == 'claudehub.cli.state_cli' else None});"
+        "sys.meta_path.insert(0, class_()); from claudehub.__main__ import main; main()"
+    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.returncode in (130, -signal.SIGINT)
+    assert done.stderr.strip() == ""
+
+
+def test_a_full_disk_is_degraded(start_hub: Any) -> None:
+    hub = start_hub(MIN_FREE_BYTES="1000000GiB")
+    ran = run(hub, "health")
+    assert ran.exit_code == 1
+    assert ran.output.splitlines()[0] == "degraded" and "MIN_FREE_BYTES" in ran.output

@@ -167,7 +167,10 @@ def test_a_hub_that_wants_a_key(shell: Shell, start_hub: Any) -> None:
         7,
         "…: the hub does not take this key: …",
     )
-    check(shell("status", "--key", "/no/such/key", url=hub.url), 7, "…: … cannot be read …; …")
+    check(shell("status", "--key", "/no/such/key", url=hub.url), 7, "…: there is no key …")
+    alone = shell.home / "alone"
+    alone.write_bytes(mine.read_bytes())
+    check(shell("status", "--key", str(alone), url=hub.url), 7, "…: … cannot be read …; …")
     check(
         shell("projects", "create", hub.folder("docs"), "--trust", "--key", str(mine), url=hub.url),
         1,

@@ -9,7 +9,7 @@ from typing import assert_never
 from actors import messages
 from actors.directory import LocalDirectory
 from actors.feed.rotator import RotationSettings, Rotator
-from actors.hub.health import HealthChecks, health_of
+from actors.hub.health import HealthChecks, health_of, room_problem
 from actors.hub.project_actors import ProjectActors
 from actors.hub.project_list import Listed, ProjectLists
 from actors.hub.registry import REOPEN_S, BeingDeleted, Entry, Registry
@@ -258,6 +258,7 @@ class Hub(Actor):
         return health_of(
             self._registry,
             self._settings.problems,
+            room_problem(self._settings.project.layout.root, self._settings.project.min_free_bytes),
             version=self._settings.version,
             uptime_s=self._clock.monotonic() - self._started_s,
             connections=len(self._clients),

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from actors import messages
 from actors.hub.registry import Registry
@@ -10,6 +11,7 @@ from actors.runtime.clock import Timers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from protocol.updates import Health, ProjectStatus, WarmSession
+from storage.disk import free_bytes
 
 PROBLEMS_SHOWN_MAX = 100
 # How long an answer waits for the version of the CLI, which has just been asked for it.
@@ -20,6 +22,7 @@ WAITING_MAX = 64
 def health_of(
     registry: Registry,
     parts: Problems,
+    room: str | None,
     *,
     version: str,
     uptime_s: float,
@@ -27,9 +30,11 @@ def health_of(
     claude: str | None,
     warm_sessions: list[WarmSession],
 ) -> Health:
-    """Return the answer; `degraded` while a project or a part of the server has a problem."""
+    """Return the answer; `degraded` while a project or a part of the server has a problem. `room`
+    says that the disk is too full, or None."""
     entries = list(registry.values())
-    found = parts.now() + [
+    found = [room] if room is not None else []
+    found += parts.now() + [
         f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem
     ]
     problems = found[:PROBLEMS_SHOWN_MAX]
@@ -46,6 +51,17 @@ def health_of(
         claude=claude,
         warm_sessions=warm_sessions,
     )
+
+
+def room_problem(folder: Path, min_free_bytes: int) -> str | None:
+    """Return why prompts are refused for want of space, or None."""
+    try:
+        free = free_bytes(folder)
+    except OSError as error:
+        return f"the data folder: {error}"
+    if free >= min_free_bytes:
+        return None
+    return f"storage: only {free} bytes are free (MIN_FREE_BYTES); prompts are refused"
 
 
 class HealthChecks:

@@ -54,12 +54,21 @@ def answer(
       claudehub answer --choose "Which colour?=Blue"
     """
     decision, names = _decision(words, choices)
+    if message is not None and decision == "allow":
+        raise click.UsageError("--message goes with `deny`")
+    if remember and decision == "deny":
+        raise click.UsageError("--remember goes with `allow`")
     with reached(where) as hub, explained(hub):
-        waiting = _waiting(hub)
+        projects = hub.projects()
+        waiting = _waiting(projects)
         if len(names) == 2 and names not in [(w.project_id, w.permission_id) for w in waiting]:
             # Let the hub say what became of it.
             hub.project(names[0], create=False).answer(names[1], decision)
             return
+        known = {*(p.id for p in projects), *(w.permission_id for w in waiting)}
+        for name in names:
+            if name not in known:
+                raise claudehub.RequestRefused("project_not_found", "", {"project_id": name})
         request = _chosen(waiting, names)
         hub.project(request.project_id).answer(
             request,
@@ -87,9 +96,11 @@ def _decision(words: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, tu
     return decision, names
 
 
-def _waiting(hub: claudehub.Hub) -> list[claudehub.PermissionRequest]:
+def _waiting(
+    projects: Sequence[claudehub.ProjectInfo],
+) -> list[claudehub.PermissionRequest]:
     found = []
-    for info in hub.projects():
+    for info in projects:
         for data in info.pending_permissions:
             raw = {"project_id": info.id, "update_type": "permission_request", "data": dict(data)}
             update = update_of(raw, None)
@@ -143,7 +154,7 @@ def _matched(asked: Sequence[Asked], choice: str) -> tuple[Asked, str]:
         for name in (question.text, question.header):
             if name and choice.startswith(f"{name}="):
                 return question, choice.removeprefix(f"{name}=")
-    if len(asked) == 1:
+    if len(asked) == 1 and "=" not in choice:
         return asked[0], choice
     names = ", ".join(repr(question.text) for question in asked)
     raise click.UsageError(f"--choose {choice!r} names none of the questions: {names}")

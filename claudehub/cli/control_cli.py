@@ -1,8 +1,12 @@
 """End what runs, or begin a new conversation."""
 
+import contextlib
+from collections.abc import Iterator
+
 import click
 
-from claudehub.cli.failures import explained, told
+import claudehub
+from claudehub.cli.failures import Failed, explained, told
 from claudehub.cli.options import as_json, on_hub, project
 from claudehub.cli.tables import print_json
 from claudehub.cli.where import Where, reached
@@ -24,7 +28,9 @@ def interrupt(project: str, execution: str | None, as_json: bool, where: Where) 
       claudehub interrupt site
     """
     with reached(where) as hub, explained(hub):
-        _print_execution(hub.project(project, create=False).interrupt(execution), as_json)
+        found = hub.project(project, create=False)
+        with _known(execution):
+            _print_execution(found.interrupt(execution), as_json)
 
 
 @click.command()
@@ -41,7 +47,9 @@ def kill(project: str, execution: str | None, as_json: bool, where: Where) -> No
       claudehub kill site
     """
     with reached(where) as hub, explained(hub):
-        _print_execution(hub.project(project, create=False).kill(execution), as_json)
+        found = hub.project(project, create=False)
+        with _known(execution):
+            _print_execution(found.kill(execution), as_json)
 
 
 @click.command("new-session")
@@ -61,6 +69,17 @@ def new_session(project: str, as_json: bool, where: Where) -> None:
         found.new_session()
         if as_json:
             print_json(found.info().raw)
+
+
+@contextlib.contextmanager
+def _known(execution: str | None) -> Iterator[None]:
+    """Name the execution if it neither runs nor waits."""
+    try:
+        yield
+    except claudehub.RequestRefused as error:
+        if execution is None or error.code != "nothing_running":
+            raise
+        raise Failed(f"no execution `{execution}` runs or waits there") from None
 
 
 def _print_execution(execution_id: str, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 Each text has at most three lines. docs/errors.md lists them; tests/test_failures.py provokes each.
 """
 
+import errno
 import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -98,16 +99,33 @@ def _answered(error: claudehub.RequestRefused, details: Mapping[str, Any]) -> st
 
 def _option(error: claudehub.RequestRefused, details: Mapping[str, Any]) -> str:
     """Name the flag, not the field of the protocol."""
-    field = str(details.get("field", "")).rpartition(".")[2]
-    flag = {"timeout_seconds": "timeout"}.get(field, field).replace("_", "-")
-    said = error.message.removeprefix(f"{details.get('field')}: ")
-    return f"--{flag}: {said}" if field else said
+    path = str(details.get("field", ""))
+    said = error.message.removeprefix(f"{path}: ")
+    name = next((part for part in path.split(".") if part in _FLAGS), None)
+    return f"{_FLAGS[name]}: {said}" if name is not None else error.message
 
 
 def _plainly(remedy: str) -> Callable[[claudehub.RequestRefused, Mapping[str, Any]], str]:
     return lambda error, details: _joined(error.message, remedy)
 
 
+# What the command line calls a field of the protocol.
+_FLAGS = {
+    "prompt": "the prompt",
+    "key": "--once",
+    "model": "--model",
+    "fallback_model": "--fallback-model",
+    "permission_mode": "--permission-mode",
+    "allowed_tools": "--allow-tool",
+    "disallowed_tools": "--deny-tool",
+    "append_system_prompt": "--system-prompt",
+    "add_dirs": "--add-dir",
+    "max_turns": "--max-turns",
+    "timeout_seconds": "--timeout",
+    "project_id": "the id",
+    "name": "--name",
+    "path": "the folder",
+}
 _REFUSALS: dict[str, Callable[[claudehub.RequestRefused, Mapping[str, Any]], str]] = {
     "project_not_found": _plainly(""),
     "project_exists": _exists,
@@ -122,6 +140,7 @@ _REFUSALS: dict[str, Callable[[claudehub.RequestRefused, Mapping[str, Any]], str
     ),
     "queue_full": _plainly("`claudehub queue PROJECT` shows what waits; MAX_QUEUE is the limit"),
     "invalid_options": _option,
+    "invalid_message": _option,
     "unauthenticated": _plainly("--key FILE names another key"),
     "forbidden": _plainly(""),
     "rate_limited": _plainly("RATE_LIMIT of the hub is the limit"),
@@ -137,10 +156,15 @@ def told(command: Callable[..., int | None]) -> Callable[..., None]:
     def with_words(*arguments: Any, **options: Any) -> None:
         try:
             code = command(*arguments, **options) or 0
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):
             code = INTERRUPTED
         except claudehub.HubError as error:
             code = _report(error, None)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # `| head`: click ends the program in silence
+                raise
+            click.echo(f"claudehub: the output cannot be written: {error.strerror}", err=True)
+            code = FAILED
         sys.exit(code)
 
     return with_words

@@ -5,9 +5,13 @@ the server needs.
 """
 
 import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
+from claudehub.cli.exit_codes import INTERRUPTED, SUCCESS, USAGE
 from claudehub.cli.version import print_version
 
 _SECTIONS = {
@@ -50,6 +54,29 @@ class Commands(click.Group):
     def sections(self) -> dict[str, list[str]]:
         """Return the commands by what they are for."""
         return {title: list(section) for title, section in _SECTIONS.items()}
+
+    def main(  # type: ignore[override]  # click has an overload for each mode
+        self, args: Sequence[str] | None = None, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
+        """Run a command; what is wrong with the command line is told in two lines."""
+        if not standalone_mode:
+            return super().main(args, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, standalone_mode=False, **extra)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = USAGE
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx is not None else "claudehub"
+            click.echo(f"claudehub: {error.format_message()}", err=True)
+            click.echo(f"  `{path} --help` shows how", err=True)
+            code = USAGE
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except click.Abort:
+            code = INTERRUPTED
+        sys.exit(code if isinstance(code, int) else SUCCESS)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_PLACES)

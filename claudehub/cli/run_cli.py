@@ -80,14 +80,15 @@ def run(
 
 def _prompt(prompt: str | None) -> str:
     """Return the prompt: as it was typed, or what standard input has."""
-    if prompt not in (None, _STDIN):
-        assert prompt is not None
-        return prompt
     if prompt is None and sys.stdin.isatty():
         click.echo("The prompt, and then Ctrl-D on a line of its own:", err=True)
-    text = sys.stdin.read()
-    if not text.strip():
+    text = sys.stdin.read() if prompt in (None, _STDIN) else prompt
+    if text is None or not text.strip():
         raise click.UsageError("the prompt is empty")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise click.UsageError("the prompt is not UTF-8") from None
     return text
 
 
@@ -124,10 +125,13 @@ def _follow(hub: claudehub.Hub, execution: claudehub.Execution, as_json: bool) -
         live = LiveRun(show, screen, keyboard, requests)
         notices = Notices(hub, lambda text: live.say(Note(text, is_warning=True)))
         hub.on_state(notices.changed)
-        if execution.queue_position:
-            live.say(Note(f"waits, at place {execution.queue_position} of the queue"))
         try:
             live.run(execution)
+        except KeyboardInterrupt:
+            name = execution.project.id
+            live_on = f"the execution goes on; `claudehub tail -f {name}` shows it"
+            click.echo(f"claudehub: {live_on}, `claudehub kill {name}` ends it", err=True)
+            raise
         finally:
             transcript.close()
 
@@ -154,7 +158,6 @@ def _end(execution: claudehub.Execution) -> int:
     if execution.outcome is None:
         click.echo("claudehub: the project was deleted", err=True)
         return FAILED
-    if execution.outcome != "success":
-        result = one_line(execution.text or "")
-        click.echo(f"claudehub: {execution.outcome}{': ' if result else ''}{result}", err=True)
+    if execution.outcome != "success":  # the transcript has its words
+        click.echo(f"claudehub: {execution.outcome}", err=True)
     return BY_OUTCOME.get(execution.outcome, FAILED)

@@ -37,11 +37,10 @@ class Turn:
     def say(self, text: str) -> None:
         message_id = f"msg_{uuid.uuid4().hex}"
         self.event(type="message_start", message={"id": message_id, "role": "assistant"})
-        for word in text.split(" "):
+        first, *rest = text.split(" ")
+        for piece in (first, *(f" {word}" for word in rest)):
             self.event(
-                type="content_block_delta",
-                index=0,
-                delta={"type": "text_delta", "text": word + " "},
+                type="content_block_delta", index=0, delta={"type": "text_delta", "text": piece}
             )
             time.sleep(PAUSE_S)
         self.event(type="message_stop")
@@ -74,7 +73,7 @@ def answer(prompt: str, session_id: str) -> None:
         is_error=False,
         duration_ms=1,
         num_turns=2,
-        result=" ".join(SCRIPT),
+        result=SCRIPT[-1],
         total_cost_usd=0.0,
         permission_denials=[],
     )

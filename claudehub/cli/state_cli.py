@@ -1,5 +1,6 @@
 """What is going on: `status`, `queue`, `pending` and `health`."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,10 @@ from claudehub.cli.options import as_json, maybe_project, on_hub, project
 from claudehub.cli.tables import print_json, print_table
 from claudehub.cli.where import Where, reached
 from claudehub.client.reading import update_of
-from claudehub.show.questions import Form, question_of
+from claudehub.show.lines import Kind
+from claudehub.show.questions import Form, answering_command, question_of
 from claudehub.show.safe_text import local_time, one_line, shortened
+from claudehub.show.screen import STYLES, Style, screen_of
 
 _PROMPT, _QUESTION = 60, 120
 
@@ -109,25 +112,35 @@ def queue(project: str, as_json: bool, where: Where) -> None:
 
 
 @click.command()
+@maybe_project
 @as_json
 @on_hub
 @told
-def pending(as_json: bool, where: Where) -> None:
-    """Show what waits for an answer, of all projects.
+def pending(project: str | None, as_json: bool, where: Where) -> None:
+    """Show what waits for an answer: of all projects in a line each, of PROJECT in full.
 
     \b
     Example:
       claudehub pending
+      claudehub pending site
       claudehub answer allow    # if one waits
     """
-    with reached(where) as hub:
-        found = [(info.id, entry) for info in hub.projects() for entry in info.pending_permissions]
+    with reached(where) as hub, explained(hub):
+        if project is None:
+            projects = hub.projects()
+        else:
+            projects = [hub.project(project, create=False).info()]
+        found = [(info.id, entry) for info in projects for entry in info.pending_permissions]
     if as_json:
         for project_id, entry in found:
             print_json({"project_id": project_id, **entry})
         return
     if not found:
         click.echo("nothing waits for an answer", err=True)
+        return
+    if project is not None:
+        for project_id, entry in found:
+            _print_question(project_id, entry)
         return
     rows = [
         (project_id, str(entry["permission_id"]), _question(project_id, entry))
@@ -136,17 +149,40 @@ def pending(as_json: bool, where: Where) -> None:
     print_table(("PROJECT", "ID", "QUESTION"), rows)
 
 
-def _question(project_id: str, entry: Mapping[str, Any]) -> str:
-    """Return an entry of `pending_permissions` in one line."""
+def _request(project_id: str, entry: Mapping[str, Any]) -> claudehub.Update:
+    """Return an entry of `pending_permissions` as the update that asked it."""
     raw = {"project_id": project_id, "update_type": "permission_request", "data": dict(entry)}
-    update = update_of(raw, None)
+    return update_of(raw, None)
+
+
+def _question(project_id: str, entry: Mapping[str, Any]) -> str:
+    """Return an entry in one line, which says how many lines it does not show."""
+    update = _request(project_id, entry)
     if not isinstance(update, claudehub.PermissionRequest):
         return one_line(str(entry.get("tool")))
     question = question_of(update)
-    about = " / ".join(part.text for part in question.asked)
+    about, more = " / ".join(part.text for part in question.asked), ""
     if question.form is not Form.CHOICES and question.body:
         about = question.body[0].text
-    return shortened(one_line(f"{question.heading} {about}"), _QUESTION)
+        kinds = [line.kind for line in question.body[1:] if line.kind is not Kind.NOTE]
+        more = f" (+ {len(kinds)} lines: `claudehub pending {project_id}`)" if kinds else ""
+    return shortened(one_line(f"{question.heading} {about}"), _QUESTION) + more
+
+
+def _print_question(project_id: str, entry: Mapping[str, Any]) -> None:
+    """Print all of an entry."""
+    screen = screen_of(sys.stdout)
+    update = _request(project_id, entry)
+    if not isinstance(update, claudehub.PermissionRequest):
+        screen.line(str(entry))
+        return
+    question = question_of(update)
+    screen.line((Style.YELLOW, "? "), (Style.BOLD, question.heading))
+    for line in (*question.body, *(part for each in question.asked for part in each.lines)):
+        screen.line((STYLES.get(line.kind, Style.NORMAL), f"    {line}"))
+    for phrase in question.remember:
+        screen.line((Style.DIM, f"  --remember would allow: {phrase}"))
+    screen.line((Style.DIM, f"  {answering_command(question)}"))
 
 
 @click.command()

@@ -30,8 +30,8 @@ class _PositionType(click.ParamType[claudehub.Position]):
     ) -> claudehub.Position:
         try:
             return claudehub.Position.parse(value if ":" in value else f":{value}")
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        except ValueError:
+            self.fail(f"{value!r} is no position: a number, or LOG:NUMBER", param, ctx)
 
 
 _POSITION = _PositionType()
@@ -74,7 +74,7 @@ def tail(
         raise click.UsageError("--last, --since and --after are three ways to say where to begin")
     with reached(where) as hub, explained(hub):
         found = hub.project(project, create=False)
-        show = _shower(as_json)
+        show = _shower(as_json, is_live=follow)
         if since is None and after is None:
             count = LAST_SHOWN if last is None else last
             end = _show_last(found, count, as_json)
@@ -120,15 +120,15 @@ def history(
         pages = hub.project(project, create=False).history(
             after or 0, before, since, until, newest_first=newest_first
         )
-        _show_all(islice(pages, limit), _shower(as_json))
+        _show_all(islice(pages, limit), _shower(as_json, is_live=False))
 
 
 class _Shower:
     """Prints updates."""
 
-    def __init__(self, as_json: bool, screen: Screen) -> None:
+    def __init__(self, as_json: bool, screen: Screen, *, is_live: bool) -> None:
         self._as_json = as_json
-        self._transcript = Transcript(screen, with_time=True)
+        self._transcript = Transcript(screen, with_time=True, with_commands=is_live)
 
     def show(self, update: claudehub.Update) -> None:
         if self._as_json:
@@ -141,8 +141,8 @@ class _Shower:
             self._transcript.close()
 
 
-def _shower(as_json: bool) -> _Shower:
-    return _Shower(as_json, screen_of(sys.stdout))
+def _shower(as_json: bool, *, is_live: bool) -> _Shower:
+    return _Shower(as_json, screen_of(sys.stdout), is_live=is_live)
 
 
 def _show_all(updates: Iterable[claudehub.Update], shower: _Shower) -> None:
@@ -184,7 +184,7 @@ def _end(project: claudehub.Project) -> claudehub.Position | None:
 def _lines(updates: Iterable[claudehub.Update]) -> Iterator[str]:
     """Yield the lines in which updates are shown, with the colours of the terminal."""
     written: list[str] = []
-    shower = _Shower(False, recorder_of(sys.stdout, written.append))
+    shower = _Shower(False, recorder_of(sys.stdout, written.append), is_live=False)
     for update in updates:
         shower.show(update)
     shower.close()

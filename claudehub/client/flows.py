@@ -37,6 +37,10 @@ from claudehub.client.updates import (
 After = Position | int | None
 
 
+# Refusals whose words do not name the folder.
+_ABOUT_A_FOLDER = frozenset({"invalid_path", "path_not_allowed", "project_nesting"})
+
+
 def is_path(project: str) -> bool:
     """Return True for a folder; an id has no slash."""
     return "/" in project or project in (".", "..", "~")
@@ -105,6 +109,9 @@ def created(path: str | Path, **options: Any) -> Generator[Call, Mapping[str, An
     try:
         reply = yield call
     except RequestRefused as error:
+        if error.code in _ABOUT_A_FOLDER:
+            message = f"{error.message}: {folder}"
+            raise RequestRefused(error.code, message, error.details) from None
         if error.code != "project_exists" or not call.was_lost:
             raise
         info = yield from described(error.details["project_id"])

@@ -94,6 +94,8 @@ def _public_path(key: Path) -> Path:
 
 
 def _read(path: Path, key: Path) -> str:
+    if not key.exists() and not path.exists():
+        raise SigningFailed(f"there is no key {key}")
     try:
         return path.read_text("utf-8").strip()
     except (OSError, ValueError) as error:
@@ -115,6 +117,7 @@ def _signed(key: Path, text: bytes) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SigningFailed(f"ssh-keygen could not sign: {error}") from None
     if done.returncode != 0:
-        reason = done.stderr.decode(errors="replace").strip()
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"exit code {done.returncode}"
         raise SigningFailed(f"ssh-keygen could not sign with {key}: {reason}")
     return done.stdout.decode()

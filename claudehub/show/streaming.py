@@ -39,7 +39,10 @@ class Streaming:
         pieces shown are no beginning of it, so that it must be shown anew."""
         streamed, self._text = self._text if self.has_begun(message_id) else "", ""
         self._is_open = False
-        return text.removeprefix(streamed) if text.startswith(streamed) else None
+        if text.startswith(streamed):
+            return text.removeprefix(streamed)
+        # White space at the end may differ; nobody sees it.
+        return "" if streamed.rstrip() == text.rstrip() else None
 
     def has_begun(self, message_id: str | None) -> bool:
         """Return whether pieces of this message's present text have been shown."""

@@ -41,15 +41,22 @@ class Transcript:
     """Show updates on a screen. The stream may begin anywhere.
 
     With `with_time`, each entry begins with the update's local time. Without `with_questions`,
-    somebody else shows what the agent asks and how it was answered.
+    somebody else shows what the agent asks and how it was answered. Without `with_commands`, what
+    was asked is past, and nobody is told how to answer it.
     """
 
     def __init__(
-        self, screen: Screen, *, with_time: bool = False, with_questions: bool = True
+        self,
+        screen: Screen,
+        *,
+        with_time: bool = False,
+        with_questions: bool = True,
+        with_commands: bool = True,
     ) -> None:
         self._screen = screen
         self._with_time = with_time
         self._with_questions = with_questions
+        self._with_commands = with_commands
         self._calls = ToolCalls()
         self._streaming = Streaming()
         self._prompts: dict[str | None, str] = {}
@@ -119,17 +126,19 @@ class Transcript:
             self._note(Note(f"begins: {waited}"))
 
     def _asks(self, update: PermissionRequest) -> None:
-        """Show a question that is answered elsewhere: a plan and choices with their text, since no
-        other line has it."""
+        """Show a question that is answered elsewhere, with all that is to be approved."""
         question = question_of(update)
         summary = summary_of(update.tool, update.input)
         self._entry((Style.YELLOW, "? "), f"{summary}", (Style.DIM, f" ({State.WAITING})"))
-        if question.form in (Form.PLAN, Form.CHOICES):
-            asked = [line for each in question.asked for line in each.lines]
-            for line in folded([*question.body, *asked], _QUESTION_LINES):
-                text = shortened(str(line), _LINE_LENGTH)
-                self._screen.line((STYLES.get(line.kind, Style.NORMAL), f"    {text}"))
-        self._screen.line((Style.DIM, f"  {answering_command(question)}"))
+        asked = [line for each in question.asked for line in each.lines]
+        body = [*question.body, *asked]
+        if question.form is Form.COMMAND and len(body) == 1 and str(body[0]) == str(summary):
+            body = []  # the line above has all of it
+        for line in folded(body, _QUESTION_LINES):
+            text = shortened(str(line), _LINE_LENGTH)
+            self._screen.line((STYLES.get(line.kind, Style.NORMAL), f"    {text}"))
+        if self._with_commands:
+            self._screen.line((Style.DIM, f"  {answering_command(question)}"))
 
     def _finished(self, update: ExecutionFinished) -> None:
         self._prompts.pop(update.execution_id, None)
