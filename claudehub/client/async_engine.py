@@ -12,7 +12,7 @@ from claudehub.client.dialling import connect_failed
 from claudehub.client.errors import ConnectFailed, ConnectionLost, Failure
 from claudehub.client.flows import advanced
 from claudehub.client.identity import Identity, SigningFailed
-from claudehub.client.session import OPEN_TIMEOUT_S, Session, State, Want
+from claudehub.client.session import OPEN_TIMEOUT_S, READ_BYTES, Session, State, Want
 from claudehub.client.signatures import Signatures
 from claudehub.client.streams import Reader
 from claudehub.client.updates import Update
@@ -24,15 +24,19 @@ _Result = TypeVar("_Result")
 CLOSE_TIMEOUT_S = 2.0
 
 
-class _Link(asyncio.Protocol):
+class _Link(asyncio.BufferedProtocol):
     """Gives what one connection receives to the engine, as long as it is the present one."""
 
     def __init__(self, engine: "AsyncEngine") -> None:
         self._engine = engine
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self.is_gone = asyncio.Event()
 
-    def data_received(self, data: bytes) -> None:
-        self._engine.received(self, data)
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, size_bytes: int) -> None:
+        self._engine.received(self, bytes(self._buffer[:size_bytes]))
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_gone.set()
@@ -168,11 +172,14 @@ class AsyncEngine:
         task.add_done_callback(self._tasks.discard)
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        due_s, timer = self.session.due_s, self._timer
+        if timer is not None and due_s is not None and self._loop.time() < timer.when() <= due_s:
+            return  # with everything that arrives it is due later, and is set anew when it fires
+        if timer is not None:
+            timer.cancel()
             self._timer = None
-        if self.session.due_s is not None:
-            self._timer = self._loop.call_at(self.session.due_s, self.pump)
+        if due_s is not None:
+            self._timer = self._loop.call_at(due_s, self.pump)
 
     async def _connect(self) -> None:
         address, link = self.session.address, _Link(self)

@@ -49,6 +49,8 @@ class Updates(AsyncIterator[Update]):
         self.close()
 
     async def __anext__(self) -> Update:
+        if self._ready:
+            return self._ready.pop()
         try:
             return await self.get()
         except EOFError:

@@ -21,12 +21,11 @@ from claudehub.client.dialling import connect_failed, dial
 from claudehub.client.errors import ConnectFailed, ConnectionLost, Failure
 from claudehub.client.flows import advanced
 from claudehub.client.identity import Identity, SigningFailed
-from claudehub.client.session import OPEN_TIMEOUT_S, Session, State, Want
+from claudehub.client.session import OPEN_TIMEOUT_S, READ_BYTES, Session, State, Want
 from claudehub.client.signatures import Signatures
 from claudehub.client.streams import Reader
 from claudehub.client.updates import Update
 
-READ_BYTES = 256 * 1024
 END_TIMEOUT_S = 5.0
 
 _logger = logging.getLogger(__name__)

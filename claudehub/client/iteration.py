@@ -35,6 +35,8 @@ class Updates(Iterator[Update]):
         self.close()
 
     def __next__(self) -> Update:
+        if self._ready:
+            return self._ready.pop()
         try:
             return self.get()
         except EOFError:

@@ -30,7 +30,8 @@ def text_of(content: Any) -> str:
 
 def claude_line(facts: Facts, line: _Data) -> Update:
     """Return a line by its kind; one of another shape is a plain ClaudeLine."""
-    maker = _LINES.get((line.get("type"), line.get("subtype"))) or _LINES.get((line["type"], None))
+    kind = line["type"]
+    maker = _SYSTEM_LINES.get(line["subtype"]) if kind == "system" else _LINES.get(kind)
     if maker is not None:
         try:
             return maker(facts, line)
@@ -77,10 +78,10 @@ def _rate_limit(facts: Facts, line: _Data) -> Update:
     return RateLimit(*facts, line, info["status"], info.get("rateLimitType"), info.get("resetsAt"))
 
 
-_LINES: dict[tuple[Any, Any], Callable[[Facts, _Data], Update]] = {
-    ("assistant", None): _assistant,
-    ("user", None): _user,
-    ("result", None): _result,
-    ("system", "api_retry"): _api_retry,
-    ("rate_limit_event", None): _rate_limit,
+_LINES: dict[str, Callable[[Facts, _Data], Update]] = {
+    "assistant": _assistant,
+    "user": _user,
+    "result": _result,
+    "rate_limit_event": _rate_limit,
 }
+_SYSTEM_LINES: dict[str, Callable[[Facts, _Data], Update]] = {"api_retry": _api_retry}

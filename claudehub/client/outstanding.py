@@ -53,6 +53,8 @@ class Outstanding:
 
     def due(self, now_s: float) -> list[Call]:
         """Return what is to be sent again now, and end what has waited too long for its reply."""
+        if not self._later and not self._sent:
+            return []
         again = [call for due_s, call in self._later if now_s >= due_s]
         self._later = [(due_s, call) for due_s, call in self._later if now_s < due_s]
         for number, call in tuple(self._sent.items()):

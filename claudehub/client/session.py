@@ -37,6 +37,9 @@ from claudehub.client.wire import Wire
 
 # To connect, to finish the handshake, and to be greeted: each of them.
 OPEN_TIMEOUT_S = 10.0
+# How much a shell reads at once. A program has soon done with the updates in it: of more, Python's
+# garbage collector would look at each several times.
+READ_BYTES = 16 * 1024
 # A hub pings every `heartbeat_seconds`. If so many are missing, the connection is dead.
 HEARTBEATS_MISSED_MAX = 2
 HEARTBEAT_SLACK_S = 5.0

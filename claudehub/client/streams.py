@@ -127,7 +127,8 @@ class Stream(Reader):
         self._buffered_bytes += size_bytes + UPDATE_BYTES
         if self._buffered_bytes > BUFFER_BYTES_MAX:
             self.is_paused = True
-        self.on_change()
+        if len(self._buffer) == 1:  # the reader takes all that it finds
+            self.on_change()
 
 
 class WatchStream(Reader):
@@ -184,6 +185,8 @@ class Subscription:
         self.has_ephemeral = False
         self.is_joining = False
         self.gone_in_a_row = 0
+        # A reader has become too slow, or was abandoned.
+        self.is_to_be_settled = False
 
     def active(self) -> list[Stream]:
         return [s for s in self.streams if not s.is_paused and not s.is_over]
@@ -226,30 +229,30 @@ class Subscription:
 
     def receive(self, raw: Mapping[str, Any], size_bytes: int) -> bool:
         """Give an update to the readers. Return False if numbers are missing before it."""
-        if self.position is None:
+        here = self.position
+        if here is None:
             return True  # left meanwhile
-        if (seq := raw.get("seq")) is not None:
-            if seq > self.position.seq + 1:
+        first_seq: Any = raw.get("seq")
+        last_seq = first_seq
+        if last_seq is None and raw["update_type"] == "gap":
+            first_seq, last_seq = raw["data"]["first_seq"], raw["data"]["last_seq"]
+        if last_seq is not None:
+            if first_seq > here.seq + 1:
                 return False
-            position = Position(self.position.log_id, max(seq, self.position.seq))
-            is_new = seq > self.position.seq
-        elif raw["update_type"] == "gap":
-            data = raw["data"]
-            if data["first_seq"] > self.position.seq + 1:
-                return False
-            position = Position(self.position.log_id, max(data["last_seq"], self.position.seq))
-            is_new = True
-        else:
-            position, is_new = self.position, True
-        self.position = position
-        if is_new and self.streams:
-            update = update_of(raw, position)
-            for stream in tuple(self.streams):
+            if last_seq <= here.seq:
+                return True  # seen before
+            here = self.position = Position(here.log_id, last_seq)
+        if self.streams:
+            update = update_of(raw, here)
+            for stream in self.streams:
                 stream.offer(update, size_bytes)
+                if stream.is_paused or stream.is_over:
+                    self.is_to_be_settled = True
         return True
 
     def purge(self) -> None:
         """Forget the readers that have been abandoned."""
+        self.is_to_be_settled = False
         self.streams = [stream for stream in self.streams if not stream.is_over]
 
     def deleted(self, update: Update) -> None:

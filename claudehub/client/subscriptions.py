@@ -109,7 +109,7 @@ class Subscriptions:
             project.deleted(update_of(raw, project.position))
             return True
         is_whole = project.receive(raw, size_bytes)
-        if any(stream.is_paused or stream.is_over for stream in project.streams):
+        if project.is_to_be_settled:
             project.purge()
             self._settle(project)
         return is_whole
