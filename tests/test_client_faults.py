@@ -151,7 +151,7 @@ def test_a_cut_at_any_boundary_of_frames_loses_and_repeats_nothing(
         proxy.cuts = [place]
         held(hold, hub, proxy, project_id)
     # The last frames of a session may be in another order, or not be there.
-    assert proxy.cuts_done > 0.8 * len(places)
+    assert proxy.cuts_done > 0.7 * len(places)
 
 
 def test_a_cut_inside_a_frame_loses_and_repeats_nothing(
@@ -163,7 +163,7 @@ def test_a_cut_inside_a_frame_loses_and_repeats_nothing(
     for place in places:
         proxy.cuts = [place]
         held(hold, hub, proxy, project_id)
-    assert proxy.cuts_done > 0.8 * len(places)
+    assert proxy.cuts_done > 0.7 * len(places)
 
 
 @pytest.mark.parametrize("size", [1, 7])

@@ -498,7 +498,7 @@ def test_a_log_that_changes_while_the_connection_is_lost(hub: ScriptedHub) -> No
     hub.refuse(hub.take("project_join"), "history_gone", **gone_details(last_seq=0))
     hub.joined(hub.take("project_join"), "new")
     hub.update("site", 1)
-    assert kinds(stream) == ["claude_text", "", "claude_text"]
+    assert kinds(stream) == ["claude_text", "history_gone", "claude_text"]
 
 
 def test_only_the_readers_that_are_concerned_hear_of_it(hub: ScriptedHub) -> None:
