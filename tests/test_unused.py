@@ -51,7 +51,7 @@ EXCEPTIONS = {
     },
     "logging or watchdog calls it": {"formatTime", "on_any_event"},
     "Python calls it for a name of the module": {"__dir__", "__getattr__"},
-    "asyncio calls it": {"connection_lost", "data_received"},
+    "asyncio calls it": {"buffer_updated", "connection_lost", "get_buffer", "sizehint"},
     "click calls it by the name of its command": {
         "demo",
         "export",
