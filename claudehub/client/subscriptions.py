@@ -88,7 +88,6 @@ class Subscriptions:
 
     def end(self, error: HubError | None) -> None:
         self._is_open, self._is_over, self._error = False, True, error
-        self._own.clear()
         for project in tuple(self._projects.values()):
             project.end(error)
         for watcher in self._watchers:
