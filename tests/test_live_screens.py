@@ -192,14 +192,25 @@ def test_a_prompt_that_cannot_be_sent_now_is_shown_until_it_is() -> None:
 def test_ctrl_c_interrupts_and_the_next_one_kills() -> None:
     async def work(s: Session) -> None:
         await s.press("ctrl+c")
-        await s.until_shown("nothing runs")
+        await s.until_shown("nothing is known to run")
         s.feed(s.project.log.prompt("go", "e2"), s.project.log.started("e2"))
         await s.until_shown("○ executing")
         await s.press("ctrl+c")
-        await s.until_asked("interrupt")
+        await s.until_asked("interrupt", "e2")
         await s.until_shown("○ ending")
         await s.press("ctrl+c")
-        await s.until_asked("kill")
+        await s.until_asked("kill", "e2")
+
+    attach(talk(), work)
+
+
+def test_an_execution_whose_id_is_not_known_is_not_interrupted() -> None:
+    async def work(s: Session) -> None:
+        s.feed(s.project.log.started(""))
+        await s.until_shown("○ executing")
+        await s.press("ctrl+c")
+        await s.until_shown("nothing is known to run")
+        assert s.project.asked == []
 
     attach(talk(), work)
 
