@@ -198,11 +198,11 @@ class FakeProject:
     async def answer(self, request: Any, decision: str, **arguments: Any) -> None:
         self.asked.append(("answer", request.permission_id, decision, arguments))
 
-    async def interrupt(self) -> None:
-        self.asked.append(("interrupt",))
+    async def interrupt(self, execution_id: str | None = None) -> None:
+        self.asked.append(("interrupt", execution_id))
 
-    async def kill(self) -> None:
-        self.asked.append(("kill",))
+    async def kill(self, execution_id: str | None = None) -> None:
+        self.asked.append(("kill", execution_id))
 
     async def new_session(self) -> None:
         self.asked.append(("new_session",))

@@ -106,6 +106,27 @@ def test_ctrl_c_interrupts_and_leaves_the_view_open(hub: HubProcess, scratch: Pa
         screen.wait_for("ENDED 0")
 
 
+def test_ctrl_c_while_the_hub_is_away_does_not_hit_the_prompt_that_is_sent_behind_it(
+    hub: HubProcess, scratch: Path
+) -> None:
+    with terminal(hub, scratch, "attach", "site") as screen:
+        screen.wait_for("● connected")
+        screen.type("[[slow:60:0.1]]")
+        screen.keys("Enter")
+        screen.wait_for("word0 word1")
+        hub.stop(signal.SIGKILL)
+        screen.wait_for("reconnecting for")
+        screen.type("[[slow:20:0.1]]")
+        screen.keys("Enter")
+        screen.wait_for("will be sent when the hub is back")
+        screen.keys("C-c")
+        screen.wait_for("interrupting the agent")
+        hub.start()
+        screen.wait_for("● connected", "word18 word19", "■ done in")
+        screen.keys("C-q")
+        screen.wait_for("ENDED 0")
+
+
 def test_watch_shows_what_waits_first_and_enter_attaches(hub: HubProcess, scratch: Path) -> None:
     with hub.client() as other:
         other.request("project_create", path=hub.folder("docs"), project_id="docs")

@@ -192,14 +192,25 @@ def test_a_prompt_that_cannot_be_sent_now_is_shown_until_it_is() -> None:
 def test_ctrl_c_interrupts_and_the_next_one_kills() -> None:
     async def work(s: Session) -> None:
         await s.press("ctrl+c")
-        await s.until_shown("nothing runs")
+        await s.until_shown("nothing is known to run")
         s.feed(s.project.log.prompt("go", "e2"), s.project.log.started("e2"))
         await s.until_shown("○ executing")
         await s.press("ctrl+c")
-        await s.until_asked("interrupt")
+        await s.until_asked("interrupt", "e2")
         await s.until_shown("○ ending")
         await s.press("ctrl+c")
-        await s.until_asked("kill")
+        await s.until_asked("kill", "e2")
+
+    attach(talk(), work)
+
+
+def test_an_execution_whose_id_is_not_known_is_not_interrupted() -> None:
+    async def work(s: Session) -> None:
+        s.feed(s.project.log.started(""))
+        await s.until_shown("○ executing")
+        await s.press("ctrl+c")
+        await s.until_shown("nothing is known to run")
+        assert s.project.asked == []
 
     attach(talk(), work)
 
@@ -269,6 +280,50 @@ def test_keys_that_are_pressed_as_a_question_comes_up_do_not_answer_it(
         await s.until(lambda: s.project.asked)
 
     attach(asking(), work)
+
+
+def two_questions(multiple: bool = False) -> Log:
+    log = talk()
+    log.prompt("second", "e2")
+    log.started("e2")
+    options = [{"label": "Red"}, {"label": "Blue"}]
+    asked = [
+        {"question": f"Which {what}?", "options": options, "multiSelect": multiple}
+        for what in ("ink", "paper")
+    ]
+    log.asks("AskUserQuestion", questions=asked)
+    return log
+
+
+@pytest.mark.parametrize("answer", [("2", "enter"), ("o", "x", "enter")])
+def test_keys_behind_an_answer_do_not_answer_the_next_question(
+    monkeypatch: pytest.MonkeyPatch, answer: tuple[str, ...]
+) -> None:
+    async def work(s: Session) -> None:
+        await s.until_shown("1 of 2", "enter: send")
+        monkeypatch.setattr(question_panel, "ARMING_S", 3600.0)
+        await s.press(*answer, "enter", "2", "enter")
+        await s.until_shown("2 of 2", "Which paper?", "…")
+        assert s.project.asked == []
+        s.attached.panel.arm()
+        await s.press("enter")
+        first = "Blue" if answer[0] == "2" else "x"
+        answers = {"Which ink?": first, "Which paper?": "Red"}
+        await s.until_asked("answer", "p6", "allow", {"answers": answers})
+
+    attach(two_questions(), work)
+
+
+def test_enter_without_a_mark_says_that_one_is_needed() -> None:
+    async def work(s: Session) -> None:
+        await s.until_shown("1 of 2", "space: mark")
+        await s.press("enter")
+        await s.until_shown("1 of 2", "mark at least one with space")
+        await s.press("down", "space", "enter")
+        await s.until_shown("2 of 2", "space: mark")
+        assert s.project.asked == []
+
+    attach(two_questions(multiple=True), work)
 
 
 def test_an_answer_of_somebody_else_is_told() -> None:

@@ -245,7 +245,8 @@ def test_enter_takes_the_line_of_the_cursor() -> None:
 
 def test_one_of_several_choices_is_an_answer() -> None:
     asked = form(lambda log: log.asks("AskUserQuestion", questions=[colours(False)]))
-    assert asked.press("2") == Answer("allow", answers={"Which colour?": "Blue"})
+    assert asked.press("2") is None and asked.cursor == 1
+    assert asked.press("enter") == Answer("allow", answers={"Which colour?": "Blue"})
 
 
 def test_several_choices_are_marked_and_then_sent() -> None:
@@ -253,6 +254,19 @@ def test_several_choices_are_marked_and_then_sent() -> None:
     for key in ("2", "1"):
         assert asked.press(key) is None
     assert asked.press("enter") == Answer("allow", answers={"Which colour?": "Red, Blue"})
+
+
+def test_of_several_choices_nothing_is_sent_that_nobody_has_marked() -> None:
+    asked = form(lambda log: log.asks("AskUserQuestion", questions=[colours(True)]))
+    assert asked.press("enter") is None and asked.warning == "mark at least one with space"
+    asked.move(1)
+    assert asked.warning == ""
+    for key in ("space", "2"):  # marked, and not marked again
+        asked.press(key)
+    assert asked.press("enter") is None and asked.warning
+    asked.press("space")
+    assert asked.warning == ""
+    assert asked.press("enter") == Answer("allow", answers={"Which colour?": "Blue"})
 
 
 def test_another_answer_goes_beside_the_marks() -> None:
@@ -268,7 +282,8 @@ def test_several_questions_are_asked_one_after_the_other() -> None:
     second = {"question": "How many?", "options": [{"label": "One"}]}
     asked = form(lambda log: log.asks("AskUserQuestion", questions=[colours(False), second]))
     assert asked.heading.endswith("1 of 2")
-    assert asked.press("1") is None
+    assert asked.press("1") is None and asked.heading.endswith("1 of 2")
+    assert asked.press("enter") is None
     assert asked.heading.endswith("2 of 2") and asked.body[0].text == "How many?"
     answers = {"Which colour?": "Red", "How many?": "One"}
     assert asked.press("enter") == Answer("allow", answers=answers)

@@ -255,12 +255,12 @@ class AttachScreen(Screen[None]):
         running = self.feed.state.running
         if self.box.selected_text:
             self.app.copy_to_clipboard(self.box.selected_text)
-        elif running is not None:
+        elif running is not None and running.execution_id:
             self.work.end(running)
         elif self.box.text:
             self.box.put("")
         else:
-            self.say("nothing runs; ctrl+q leaves")
+            self.say("nothing is known to run; ctrl+q leaves")
 
     def action_new_session(self) -> None:
         self.work.new_session()

@@ -87,10 +87,15 @@ class AttachWork:
         self._run(self._answer(request, answer), group="answer", exclusive=False)
 
     def end(self, running: Running) -> None:
-        """Interrupt what runs, or kill it if that was asked for before."""
+        """Interrupt this execution, or kill it if its end was asked for before.
+
+        The request names the execution: while the hub is away it is kept, and another execution
+        may run when it arrives.
+        """
         kills = running.is_ending
         running.is_ending = True
-        asked = self._project.kill() if kills else self._project.interrupt()
+        ask = self._project.kill if kills else self._project.interrupt
+        asked = ask(running.execution_id)
         said = "killing the agent" if kills else "interrupting the agent; ctrl+c again kills it"
         self._screen.say(said, styles.WARNING)
         self._run(asked, group="end", exclusive=False)

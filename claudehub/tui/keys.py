@@ -37,6 +37,7 @@ AT_QUESTION: list[Key] = [
 ]
 AT_CHOICES: list[Key] = [
     ("1-9", "choose"),
+    ("enter", "send"),
     ("o", "own answer"),
     ("n", "refuse"),
     ("esc", "later"),
@@ -79,7 +80,8 @@ ATTACH_HELP: list[tuple[str, list[Key]]] = [
         "Questions",
         [
             ("y r n", "allow, allow and remember, deny (you may say why)"),
-            ("1-9 o", "choose; another answer. esc leaves it for later or for others"),
+            ("1-9 space, enter", "choose or mark, and send; o: another answer"),
+            ("esc", "leave it for later or for others"),
         ],
     ),
     (

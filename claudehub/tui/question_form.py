@@ -13,7 +13,7 @@ DIGITS = "123456789"
 
 @dataclass(slots=True)
 class Choice:
-    """A line that can be chosen. `key` chooses it, and `behind` explains it."""
+    """A line that can be chosen. `key` goes there, and `behind` explains it."""
 
     key: str
     label: str
@@ -34,14 +34,16 @@ class Typing:
 class QuestionForm:
     """One question. `press` and `typed` return the answer as soon as it is complete.
 
-    `typing` is set while a text is asked for; `cursor` is the line that enter chooses.
+    `typing` is set while a text is asked for; `cursor` is the line that enter chooses; `part` is
+    the number of its questions that are answered; `warning` says what is missing in the answer.
     """
 
     question: Question
     cursor: int = 0
     typing: Typing | None = None
     choices: list[Choice] = field(default_factory=list)
-    _step: int = 0
+    part: int = 0
+    warning: str = ""
     _answers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,7 +54,7 @@ class QuestionForm:
         asked = self._asked
         if asked is None or len(self.question.asked) == 1:
             return self.question.heading
-        return f"{self.question.heading} {self._step + 1} of {len(self.question.asked)}"
+        return f"{self.question.heading} {self.part + 1} of {len(self.question.asked)}"
 
     @property
     def body(self) -> list[Line]:
@@ -69,14 +71,22 @@ class QuestionForm:
         if self.typing is not None:
             return "enter: send · esc: back"
         if self._asked is not None and self._asked.multiple:
-            return "space: mark · enter: done · n: refuse"
+            return "space: mark · enter: send · n: refuse"
+        if self._asked is not None:
+            return "↑ ↓ or the digit · enter: send"
         return "↑ ↓ enter, or the letter"
 
     def move(self, step: int) -> None:
+        self.warning = ""
         self.cursor = max(0, min(self.cursor + step, len(self.choices) - 1))
 
     def press(self, key: str) -> Answer | None:
-        """Take a letter, a digit, `space` or `enter`."""
+        """Take a letter, a digit, `space` or `enter`.
+
+        A digit sends nothing: with the enter that many people type behind it they would answer the
+        next question too.
+        """
+        self.warning = ""
         if key == "enter":
             return self._enter()
         if key == "space":
@@ -85,7 +95,7 @@ class QuestionForm:
         for number, choice in enumerate(self.choices):
             if choice.key == key:
                 self.cursor = number
-                if choice.is_checked is not None:
+                if key in DIGITS:
                     self._mark(number)
                     return None
                 return self._choose(choice)
@@ -107,7 +117,7 @@ class QuestionForm:
 
     @property
     def _asked(self) -> Asked | None:
-        return self.question.asked[self._step] if self.question.asked else None
+        return self.question.asked[self.part] if self.question.asked else None
 
     def _begin(self) -> None:
         self.cursor = 0
@@ -115,13 +125,14 @@ class QuestionForm:
         self.choices = _decisions(self.question) if asked is None else _options(asked)
 
     def _enter(self) -> Answer | None:
-        asked, choice = self._asked, self.choices[self.cursor]
-        if asked is not None and asked.multiple and (marked := self._marked()):
-            if choice.is_checked is not None:
-                return self._answered(marked)
-        elif choice.is_checked is not None:
-            return self._answered([choice.value])
-        return self._choose(choice)
+        choice = self.choices[self.cursor]
+        if choice.is_checked is None:
+            return self._choose(choice)
+        marked = self._marked()
+        if not marked:
+            self.warning = "mark at least one with space"
+            return None
+        return self._answered(marked)
 
     def _choose(self, choice: Choice) -> Answer | None:
         match choice.key:
@@ -150,8 +161,8 @@ class QuestionForm:
         asked = self._asked
         assert asked is not None
         self._answers[asked.text] = ", ".join(values)
-        if self._step + 1 < len(self.question.asked):
-            self._step += 1
+        if self.part + 1 < len(self.question.asked):
+            self.part += 1
             self._begin()
             return None
         return Answer("allow", answers=dict(self._answers))

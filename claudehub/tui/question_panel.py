@@ -160,8 +160,10 @@ class QuestionPanel(Vertical, can_focus=True):
         count = len(self._requests)
         facts = [f"{self._shown + 1} of {count} (← →)" if count > 1 else ""]
         has_focus = self.has_focus_within
-        facts.append("tab: answer" if not has_focus else form.hint if self.is_armed else "…")
-        right = line_of((" · ".join(fact for fact in facts if fact) + " ──", styles.DIM))
+        hint = form.warning or form.hint if self.is_armed else "…"
+        facts.append(hint if has_focus else "tab: answer")
+        style = styles.WARNING if form.warning else styles.DIM
+        right = line_of((" · ".join(fact for fact in facts if fact), style), (" ──", styles.DIM))
         room = max(width - left.cell_length - right.cell_length - 1, 0)
         rule = line_of(("─" * room, styles.ASKING))
         return right_aligned(Strip.join([left, rule]), right, width)
@@ -183,17 +185,20 @@ class QuestionPanel(Vertical, can_focus=True):
         """Do a step of the form, and send the answer if it is complete."""
         form, request = self._form, self.current
         assert form is not None and request is not None
+        part = form.part
         answer = step()
         if answer is not None:
             self._hide_input()
             self.is_armed = False
             self.post_message(self.Answered(request, answer))
+        elif form.part != part:
+            self._body.to_start()
+            self.arm_later()
         elif form.typing is not None:
             self._input.value = ""
             self._input.placeholder = form.typing.invitation
             self._input.display = True
             self.screen.set_focus(self._input)
-        self._body.to_start()
         self._paint()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
