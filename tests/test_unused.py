@@ -55,7 +55,7 @@ EXCEPTIONS = {
     },
     "logging or watchdog calls it": {"formatTime", "on_any_event"},
     "Python calls it for a name of the module": {"__dir__", "__getattr__"},
-    "asyncio calls it": {"buffer_updated", "connection_lost", "get_buffer", "sizehint"},
+    "asyncio calls it": {"buffer_updated", "get_buffer", "sizehint"},
     "click calls it": {"convert", "format_commands"},
     "textual or rich reads it or calls it": {
         "AUTO_FOCUS",
