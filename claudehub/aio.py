@@ -11,7 +11,7 @@ All calls belong to the event loop in which the hub was connected.
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -167,7 +167,7 @@ class Project:
             begun = await self._engine.run(flows.executed(self.id, prompt, key, options))
             return Execution(self, begun, on_permission)
 
-        return Executing(execution)
+        return Executing(self._engine, execution)
 
     def follow(
         self,
@@ -247,17 +247,70 @@ class Project:
 class Executing(AsyncIterator[Update]):
     """A prompt that is sent when it is awaited, or iterated."""
 
-    def __init__(self, execution: Callable[[], Awaitable["Execution"]]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, execution: Callable[[], Coroutine[Any, Any, "Execution"]]
+    ) -> None:
+        self._engine = engine
         self._execution = execution
+        self._sending: asyncio.Task[Execution] | None = None
         self._updates: AsyncIterator[Update] | None = None
 
     def __await__(self) -> Generator[Any, None, "Execution"]:
-        return self._execution().__await__()
+        return self._sent().__await__()
 
     async def __anext__(self) -> Update:
         if self._updates is None:
-            self._updates = aiter(await self._execution())
+            self._updates = aiter(await self._sent())
         return await anext(self._updates)
+
+    async def _sent(self) -> "Execution":
+        """Send the prompt once, however often it is awaited, and also if a wait is cancelled."""
+        if self._sending is None:
+            self._sending = self._engine.begin(self._execution())
+        return await asyncio.shield(self._sending)
+
+
+class _Reading(AsyncIterator[Update]):
+    """The updates of one execution. A wait may be cancelled, and nothing is lost by that."""
+
+    def __init__(self, execution: "Execution", ephemeral: bool) -> None:
+        self._execution = execution
+        self._engine = execution._engine
+        self._progress = Progress(execution._begun)
+        self._updates = Updates(self._engine)
+        self._stream = Stream(execution.project.id, execution._begun.position, ephemeral)
+        self._has_begun = False
+        self._pending: Update | None = None
+
+    async def __anext__(self) -> Update:
+        if not self._has_begun:
+            self._has_begun = True
+            self._updates.read(self._stream, None)
+        while self._progress.outcome is None or self._pending is not None:
+            if self._pending is None:
+                try:
+                    self._pending = await self._updates.get()
+                except EOFError:
+                    break
+            if await self._is_ours(self._pending):
+                found, self._pending = self._pending, None
+                await self._execution._ask(found)
+                return found
+            self._pending = None
+        self._updates.close()
+        raise StopAsyncIteration
+
+    async def _is_ours(self, update: Update) -> bool:
+        """Take an update, behind what has to be awaited: a wait that is cancelled begins anew."""
+        lost_at = None
+        if isinstance(update, Gap | HistoryGone):
+            execution = self._execution
+            lost_at = await self._engine.run(flows.lost_at(execution.project.id, execution.id))
+        is_ours = self._progress.take(update)
+        if isinstance(update, Gap | HistoryGone):
+            self._progress.gone(update, lost_at)
+        self._execution._progress.learn(self._progress)
+        return is_ours
 
 
 class Execution(ExecutionFacts):
@@ -274,13 +327,13 @@ class Execution(ExecutionFacts):
         self._on_permission = on_permission
 
     def __aiter__(self) -> AsyncIterator[Update]:
-        return self._read(ephemeral=True)
+        return _Reading(self, ephemeral=True)
 
     async def wait(self, timeout_s: float | None = None) -> str:
         """Wait for the end, and return the outcome. Raises TimeoutError and HubError."""
         if self.outcome is None:
             async with asyncio.timeout(timeout_s):
-                async for _ in self._read(ephemeral=False):
+                async for _ in _Reading(self, ephemeral=False):
                     pass
         if self.outcome is None:
             raise ConnectionLost("the hub or the project was closed before the end was known")
@@ -293,25 +346,6 @@ class Execution(ExecutionFacts):
     async def kill(self) -> None:
         """End the agent's processes, or take the prompt out of the queue."""
         await self._engine.run(flows.ended(self.project.id, "agent_kill", self.id))
-
-    async def _read(self, ephemeral: bool) -> AsyncIterator[Update]:
-        progress = Progress(self._begun)
-
-        async with Updates(self._engine) as updates:
-            updates.read(Stream(self.project.id, self._begun.position, ephemeral), None)
-            while progress.outcome is None:
-                try:
-                    update = await updates.get()
-                except EOFError:
-                    return
-                is_ours = progress.take(update)
-                if isinstance(update, Gap | HistoryGone):
-                    lost_at = flows.lost_at(self.project.id, self.id)
-                    progress.gone(update, await self._engine.run(lost_at))
-                self._progress.learn(progress)
-                if is_ours:
-                    await self._ask(update)
-                    yield update
 
     async def _ask(self, update: Update) -> None:
         """Let the program answer a question."""

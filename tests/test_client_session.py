@@ -584,10 +584,16 @@ def test_without_reconnect_a_hub_that_stops_refuses() -> None:
     assert refused(call) == "shutting_down"
 
 
+def stay_connected(hub: ScriptedHub, seconds: float) -> None:
+    """Let time pass, and let the hub ping each second."""
+    for _ in range(int(seconds)):
+        hub.raw(b"\x89\x00")
+        hub.advance(1)
+
+
 def test_a_request_that_is_never_answered_ends(hub: ScriptedHub) -> None:
     call = hub.ask("ping")
-    hub.raw(b"\x89\x00")
-    hub.advance(REPLY_TIMEOUT_S - 1)
+    stay_connected(hub, REPLY_TIMEOUT_S - 1)
     assert not call.is_over
     hub.raw(b"\x89\x00")
     hub.advance(1)
@@ -604,9 +610,16 @@ def test_the_time_for_a_reply_begins_anew_with_each_sending(hub: ScriptedHub) ->
     hub.advance(50)
     assert not call.is_over
     hub.requests.clear()
-    hub.raw(b"\x89\x00")
-    hub.advance(10)
+    stay_connected(hub, REPLY_TIMEOUT_S - 50)
     assert isinstance(call.error, NoReply)
+
+
+def test_a_request_on_a_dead_connection_is_sent_again_and_does_not_fail() -> None:
+    for heartbeat_s in (30, 600):
+        hub = ScriptedHub().open(heartbeat_seconds=heartbeat_s)
+        call = hub.ask("ping")
+        hub.advance(2 * heartbeat_s + 5)
+        assert hub.session.state is State.WAITING and not call.is_over
 
 
 def test_a_request_that_nobody_waits_for_is_not_sent(hub: ScriptedHub) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -53,7 +53,7 @@ class AsyncEngine:
         self._transport: asyncio.Transport | None = None
         self._link: _Link | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._callbacks: list[Callable[[State], Any]] = []
         self._is_pumping = False
         self._state_changed = asyncio.Event()
@@ -166,10 +166,22 @@ class AsyncEngine:
         elif wanted is Want.SIGN:
             self._begin(self._sign())
 
-    def _begin(self, work: Any) -> None:
+    def begin(self, work: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
+        """Start a task that ends with the session."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start a task of this engine. If it fails, whoever waits must not wait for ever."""
+        self.begin(work).add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _logger.error("the client has failed", exc_info=error)
+            self.session.abandon(ConnectionLost(f"a fault in the client: {error!r}"))
+            self.pump()
 
     def _set_timer(self) -> None:
         due_s, timer = self.session.due_s, self._timer
@@ -221,7 +233,10 @@ class AsyncEngine:
     def _disconnect(self) -> None:
         self._link = None
         if self._transport is not None:
-            self._transport.close()
+            if self.session.state is State.CLOSED:
+                self._transport.close()
+            else:
+                self._transport.abort()  # else it would wait until a dead hub reads
             self._transport = None
 
     def _state_became(self, state: State) -> None:

@@ -1,7 +1,7 @@
 """An iteration over updates, for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from typing import Any, Self
 
 from claudehub.client.async_engine import AsyncEngine
@@ -13,11 +13,15 @@ class Updates(AsyncIterator[Update]):
     """An iteration over updates. `close` ends it, and so does closing the hub."""
 
     def __init__(
-        self, engine: AsyncEngine, start: Callable[["Updates"], Awaitable[None]] | None = None
+        self,
+        engine: AsyncEngine,
+        start: Callable[["Updates"], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         """`start` is awaited at the first update, or by `await updates`."""
         self._engine = engine
         self._start = start
+        self._starting: asyncio.Task[None] | None = None
+        self._is_closed = False
         self._end: Callable[[], None] | None = None
         self._reader: Reader | None = None
         self._arrived = asyncio.Event()
@@ -35,6 +39,8 @@ class Updates(AsyncIterator[Update]):
         self._begin(watcher, lambda: subs.watch(watcher), lambda: subs.unwatch(watcher))
 
     def _begin(self, reader: Reader, add: Callable[[], None], end: Callable[[], None]) -> None:
+        if self._is_closed:
+            return
         self._reader, self._end = reader, end
         reader.on_change = self._arrived.set
         self._engine.tell(add)
@@ -72,7 +78,7 @@ class Updates(AsyncIterator[Update]):
             self._reader.abandon()
 
     def close(self) -> None:
-        self._start = None
+        self._is_closed = True
         if self._end is not None:
             self._engine.tell(self._end)
 
@@ -81,13 +87,16 @@ class Updates(AsyncIterator[Update]):
         await self._started()
         while not self._ready:
             if self._reader is None:
-                raise EOFError  # closed before it began
+                raise EOFError
             self._ready = await self._engine.take(self._reader, self._arrived)
             self._ready.reverse()
         return self._ready
 
     async def _started(self) -> Self:
-        if self._start is not None:
-            start, self._start = self._start, None
-            await start(self)
+        if self._start is not None and not self._is_closed:
+            if self._starting is None:
+                self._starting = self._engine.begin(self._start(self))
+            # Cancelling one wait must not cancel the beginning, which others may wait for.
+            await asyncio.shield(self._starting)
+            self._start = None
         return self

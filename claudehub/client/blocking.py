@@ -13,6 +13,7 @@ from claudehub.client import flows
 from claudehub.client.address import parse_address, usual_url
 from claudehub.client.answer import Answer, answer_of, is_too_late
 from claudehub.client.calls import Call
+from claudehub.client.dialling import connect_failed
 from claudehub.client.engine import Engine
 from claudehub.client.errors import ConnectionLost, RequestRefused
 from claudehub.client.facts import ExecutionFacts, HubFacts
@@ -51,7 +52,10 @@ def connect(
     """
     address = parse_address(url or usual_url())
     session = Session(address, reconnect=reconnect, give_up_after_s=give_up_after_s)
-    engine = Engine(session, Identity(None if key is None else Path(key).expanduser()))
+    try:
+        engine = Engine(session, Identity(None if key is None else Path(key).expanduser()))
+    except OSError as error:  # such as no free descriptors
+        raise connect_failed(address, error) from None
     engine.start()
     return Hub(engine)
 
@@ -274,22 +278,35 @@ class Execution(ExecutionFacts):
 
     def _read(self, timeout_s: float | None, ephemeral: bool) -> Iterator[Update]:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        updates = self.project._open(Start(self._begun.position), ephemeral)
+        try:
+            yield from self._ours(updates, deadline_s)
+        except GeneratorExit:
+            # Perhaps by the garbage collector, in whichever thread it runs: no lock may be taken.
+            updates._abandon()
+            raise
+        except BaseException:
+            updates.close()
+            raise
+        updates.close()
+
+    def _ours(self, updates: Updates, deadline_s: float | None) -> Iterator[Update]:
+        """Yield the updates of this execution up to its end."""
         progress = Progress(self._begun)
-        with self.project._open(Start(self._begun.position), ephemeral) as updates:
-            while progress.outcome is None:
-                left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-                try:
-                    update = updates.get(left_s)
-                except EOFError:
-                    return
-                is_ours = progress.take(update)
-                if isinstance(update, Gap | HistoryGone):
-                    lost_at = flows.lost_at(self.project.id, self.id)
-                    progress.gone(update, self._engine.run(lost_at))
-                self._progress.learn(progress)
-                if is_ours:
-                    self._ask(update)
-                    yield update
+        while progress.outcome is None:
+            left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+            try:
+                update = updates.get(left_s)
+            except EOFError:
+                return
+            is_ours = progress.take(update)
+            if isinstance(update, Gap | HistoryGone):
+                lost_at = flows.lost_at(self.project.id, self.id)
+                progress.gone(update, self._engine.run(lost_at))
+            self._progress.learn(progress)
+            if is_ours:
+                self._ask(update)
+                yield update
 
     def _ask(self, update: Update) -> None:
         """Let the program answer a question."""

@@ -8,9 +8,11 @@ import simplejson
 
 from claudehub.client.errors import HubError, NoReply, RequestRefused
 
-REPLY_TIMEOUT_S = 60.0
+# At least; for a hub that pings rarely it is longer (session.py).
+REPLY_TIMEOUT_S = 90.0
 RATE_LIMITED_TRIES_MAX = 10
 RETRY_AFTER_USUAL_S = 1.0
+RETRY_AFTER_MAX_S = 60.0
 # What surrounds the payload of a request, and a little more.
 ENVELOPE_BYTES = 128
 # The hub has done nothing, and says that a later try may work.
@@ -41,7 +43,9 @@ class Call:
         no JSON: here, where the program is at fault, and not when it is sent."""
         self.kind = kind
         self.payload = {name: value for name, value in payload.items() if value is not None}
-        self._encoded = simplejson.dumps(self.payload, allow_nan=False)
+        # Not in ASCII: escapes would make other scripts three times as long.
+        self._encoded = simplejson.dumps(self.payload, allow_nan=False, ensure_ascii=False)
+        self._size_bytes = len(self._encoded.encode("utf-8")) + ENVELOPE_BYTES
         self.on_end: Callable[[], None] = _nothing
         self.result: Mapping[str, Any] | None = None
         self.error: HubError | None = None
@@ -58,15 +62,15 @@ class Call:
 
     @property
     def size_bytes(self) -> int:
-        return len(self._encoded) + ENVELOPE_BYTES
+        return self._size_bytes
 
     @property
     def is_over(self) -> bool:
         return self.result is not None or self.error is not None
 
-    def sent(self, now_s: float) -> None:
+    def sent(self, now_s: float, timeout_s: float) -> None:
         self.is_sent = True
-        self.due_s = now_s + REPLY_TIMEOUT_S
+        self.due_s = now_s + timeout_s
 
     def lost(self) -> None:
         """The connection has ended before the reply."""
@@ -112,5 +116,5 @@ class Call:
 def _seconds(said: Any) -> float:
     """Return how long a hub asks to wait; the usual if it does not say."""
     if isinstance(said, int | float) and 0 <= said < math.inf:
-        return float(said)
+        return float(min(said, RETRY_AFTER_MAX_S))
     return RETRY_AFTER_USUAL_S

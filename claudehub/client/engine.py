@@ -7,6 +7,7 @@ and nothing blocks while it is held.
 
 import contextlib
 import logging
+import os
 import select
 import socket
 import ssl
@@ -41,6 +42,7 @@ class Engine:
 
     def __init__(self, session: Session, identity: Identity) -> None:
         self.session = session
+        self._pid = os.getpid()
         self._changed = threading.Condition(threading.Lock())
         self._has_news = False
         self._states: list[State] = []
@@ -93,6 +95,7 @@ class Engine:
 
     def tell(self, action: Callable[[], None]) -> None:
         """Do something with the session, and send what it then has to say."""
+        self._check_process()
         with self._changed:
             action()
         self._wake()
@@ -113,6 +116,7 @@ class Engine:
     def _ask(self, call: Call) -> None:
         if threading.current_thread() is self._thread:
             raise RuntimeError("a callback of on_state must not wait for the hub")
+        self._check_process()
 
         with self._changed:
             call.on_end = self._note
@@ -123,6 +127,11 @@ class Engine:
             except BaseException:  # Ctrl-C: nobody waits for it any more
                 self.session.withdraw(call)
                 raise
+
+    def _check_process(self) -> None:
+        """Raise RuntimeError in a child of fork(): it has no thread that would answer."""
+        if os.getpid() != self._pid:
+            raise RuntimeError("a Hub does not live on in a child process: connect there anew")
 
     def news(self) -> None:
         """Let every waiting thread look again."""
@@ -147,7 +156,7 @@ class Engine:
         try:
             while not self._step():
                 pass
-        except Exception as error:  # a fault of ours: whoever waits must not wait for ever
+        except BaseException as error:
             _logger.exception("the client's thread has failed")
             with self._changed:
                 self.session.abandon(ConnectionLost(f"a fault in the client: {error!r}"))

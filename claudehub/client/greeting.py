@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 HEARTBEAT_USUAL_S = 30.0
+# A hub that pings more rarely is taken for dead too early, and joined again: nothing is lost.
+HEARTBEAT_MAX_S = 24 * 3600.0
 _NO_LIMIT_SAID = 1024 * 1024 * 1024
 
 
@@ -20,11 +22,13 @@ class Greeting:
     @classmethod
     def read(cls, welcome: Mapping[str, Any]) -> Self:
         """Read a payload. Raises ValueError for figures that no hub has."""
+        if not isinstance(welcome.get("auth"), dict | None):
+            raise ValueError(f"auth is {welcome['auth']!r}")
         heartbeat_s = welcome.get("heartbeat_seconds") or HEARTBEAT_USUAL_S
         if not isinstance(heartbeat_s, int | float) or not 0 < heartbeat_s < math.inf:
             raise ValueError(f"heartbeat_seconds is {heartbeat_s!r}")
         return cls(
-            heartbeat_s,
+            min(heartbeat_s, HEARTBEAT_MAX_S),
             _limit(welcome, "max_message_bytes"),
             _limit(welcome, "max_update_bytes"),
         )

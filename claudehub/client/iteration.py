@@ -50,6 +50,11 @@ class Updates(Iterator[Update]):
         return self._ready.pop()
 
     def __del__(self) -> None:
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Let the library forget this iteration. Take no lock: any thread may call it at any
+        moment."""
         self._reader.abandon()
 
     def close(self) -> None:

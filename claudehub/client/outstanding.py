@@ -25,12 +25,12 @@ class Outstanding:
         self._unsent = [waiting for waiting in self._unsent if waiting is not call]
         self._later = [entry for entry in self._later if entry[1] is not call]
 
-    def send(self, call: Call, now_s: float) -> str:
-        """Return the message of a request, whose reply is waited for."""
+    def send(self, call: Call, now_s: float, timeout_s: float) -> str:
+        """Return the message of a request, whose reply is waited for so long."""
         self._ids += 1
         number = str(self._ids)
         self._sent[number] = call
-        call.sent(now_s)
+        call.sent(now_s, timeout_s)
         return call.message(number)
 
     def waiting(self) -> list[Call]:

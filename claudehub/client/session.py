@@ -22,7 +22,7 @@ from typing import Any
 
 from claudehub.client.address import Address
 from claudehub.client.backoff import Backoff
-from claudehub.client.calls import Call
+from claudehub.client.calls import REPLY_TIMEOUT_S, Call
 from claudehub.client.errors import (
     ConnectFailed,
     ConnectionLost,
@@ -181,7 +181,7 @@ class Session:
                     return
         except ConnectFailed as error:
             self.failed(error, now_s)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             self._garbled(error)
         else:
             if not data or wire.is_ending:
@@ -278,7 +278,7 @@ class Session:
             words = f"the request has {size} bytes, and this hub takes {limit}"
             call.failed(RequestRefused("too_big", words, {"max_message_bytes": limit}))
         else:
-            self._wire.send(self._calls.send(call, self._now_s))
+            self._wire.send(self._calls.send(call, self._now_s, self._reply_timeout_s))
 
     def _result(self, number: str | None, payload: Mapping[str, Any]) -> None:
         call = self._calls.take(number)
@@ -320,6 +320,12 @@ class Session:
         """The other side has sent what no hub sends."""
         words = f"{self.address.url} sent what no hub sends: {error!r}"
         self.failed(ConnectFailed(Failure.NOT_A_HUB, words), self._now_s)
+
+    @property
+    def _reply_timeout_s(self) -> float:
+        """Return how long to wait for a reply: longer than for a connection that is dead, so that
+        the request is sent again on the next one."""
+        return max(REPLY_TIMEOUT_S, self._silence_s + HEARTBEAT_SLACK_S)
 
     def _overdue(self) -> None:
         """The handshake takes too long, or the hub is silent."""

@@ -24,7 +24,10 @@ class Signatures:
             host = self._address.host
             assert host is not None, "a Unix socket asks for no key"
             self._proofs = self._identity.proofs(dict(offer), host)
-        proof = next(self._proofs, None)
+        try:
+            proof = next(self._proofs, None)
+        except (ValueError, RuntimeError) as error:  # a name that is no path, a home that is none
+            raise SigningFailed(f"the key cannot be used: {error}") from None
         if proof is None:
             assert refusal is not None, "there is a proof, or SigningFailed"
             raise SigningFailed(f"the hub does not take this key: {refusal}")

@@ -1,0 +1,138 @@
+"""What an attacker found in the client library: each is tried again here."""
+
+import asyncio
+import gc
+import os
+import sys
+from typing import Any
+
+import pytest
+
+import claudehub
+from claudehub.testing import FakeHub, Hold
+
+
+def test_the_garbage_collector_may_end_an_iteration_in_any_thread() -> None:
+    with FakeHub() as fake, claudehub.connect(fake.url) as hub:
+        fake.script("p", lambda prompt: ["a"] * 200)
+        project = hub.project("p")
+        updates = project.follow()
+
+        class Holder:
+            """Keeps an iteration in a circle, so that only the collector frees it."""
+
+            iteration: Any
+            circle: Any
+
+        threshold = gc.get_threshold()
+        gc.set_threshold(1, 1, 1)
+        try:
+            for _ in range(20):
+                holder = Holder()
+                holder.iteration = iter(project.execute("x"))
+                holder.circle = holder
+                next(holder.iteration)
+                del holder
+            assert project.execute("last").wait(20) == "success"
+        finally:
+            gc.set_threshold(*threshold)
+        finished = 0
+        while finished < 21:
+            finished += isinstance(updates.get(20), claudehub.ExecutionFinished)
+
+
+def test_a_prompt_that_is_awaited_twice_is_sent_once() -> None:
+    async def use(url: str) -> list[str]:
+        async with claudehub.aio.connect(url) as hub:
+            running = (await hub.project("p")).execute("x")
+            first = await running
+            second = await running
+            kinds = [update.type async for update in running]
+            assert first is second
+            return kinds
+
+    with FakeHub() as fake:
+        fake.project("p")
+        kinds = asyncio.run(use(fake.url))
+        assert (kinds[0], kinds[-1]) == ("prompt", "execution_finished")
+        assert len(fake.prompts) == 1
+
+
+def test_waits_that_are_cancelled_lose_nothing_and_send_nothing_twice() -> None:
+    async def some(iteration: Any, timeout_s: float) -> Any:
+        return await asyncio.wait_for(anext(iteration), timeout_s)
+
+    async def use(fake: FakeHub) -> list[str]:
+        async with claudehub.aio.connect(fake.url) as hub:
+            project = await hub.project("p")
+            fake.stop()
+            running, following = project.execute("x"), project.follow(after=0)
+            for _ in range(3):
+                for iteration in (running, following):
+                    with pytest.raises(TimeoutError):
+                        await some(iteration, 0.05)
+            fake.start()
+            kinds = [(await some(running, 20)).type]
+            while True:  # the script holds behind its prompt
+                try:
+                    kinds.append((await some(running, 0.3)).type)
+                except TimeoutError:
+                    break
+            fake.release("p")
+            kinds += [update.type async for update in running]
+            assert (await some(following, 20)).type == "prompt"
+            return kinds
+
+    with FakeHub() as fake:
+        fake.script("p", lambda prompt: [Hold(), "done"])
+        kinds = asyncio.run(use(fake))
+        assert kinds[0] == "prompt" and kinds[-1] == "execution_finished"
+        assert kinds.count("execution_finished") == 1
+        assert len(fake.prompts) == 1
+
+
+def test_an_iteration_that_is_closed_while_it_begins_ends() -> None:
+    async def use(fake: FakeHub) -> None:
+        async with claudehub.aio.connect(fake.url) as hub:
+            project = await hub.project("p")
+            fake.stop()
+            updates = project.follow()
+            waiting = asyncio.create_task(anext(updates, None))  # type: ignore[arg-type]
+            await asyncio.sleep(0)
+            updates.close()
+            fake.start()
+            assert await asyncio.wait_for(waiting, 20) is None
+
+    with FakeHub() as fake:
+        fake.project("p")
+        asyncio.run(use(fake))
+
+
+def test_a_callback_that_exits_wakes_who_waits() -> None:
+    with FakeHub() as fake, claudehub.connect(fake.url) as hub:
+        hub.on_state(lambda state: sys.exit(3))
+        fake.drop_connections()
+        with pytest.raises(claudehub.ConnectionLost):
+            while True:
+                hub.projects()
+
+
+def test_a_child_process_is_told_to_connect_anew() -> None:
+    with FakeHub() as fake, claudehub.connect(fake.url) as hub:
+        engine = hub._engine
+        engine._pid = os.getpid() + 1  # as fork() leaves it
+        with pytest.raises(RuntimeError, match="connect there anew"):
+            hub.projects()
+        with pytest.raises(RuntimeError, match="connect there anew"):
+            hub.watch()
+        engine._pid = os.getpid()
+
+
+def test_other_scripts_have_the_room_that_the_hub_gives() -> None:
+    with FakeHub() as fake, claudehub.connect(fake.url) as hub:
+        prompt = "я" * 300_000
+        fake.project("p")
+        assert hub.project("p").execute(prompt).wait(20) == "success"
+        assert fake.prompts[0].prompt == prompt
+        with pytest.raises(ValueError, match="surrogates"):
+            hub.project("p").execute("\ud800")
