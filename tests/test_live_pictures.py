@@ -147,6 +147,17 @@ def test_a_command_that_is_asked_for(snap_compare: Any, colours: TerminalTheme) 
     assert snap_compare(attached(asking(), colours, subscribers=2), run_before=when(is_asked))
 
 
+def test_a_long_command_that_is_denied(snap_compare: Any) -> None:
+    log = talk()
+    log.prompt("Write the table", "e2")
+    log.started("e2")
+    command = "\n".join(["cat > table.txt <<END", *(f"row {n}" for n in range(39)), "END"])
+    rule = {"toolName": "Bash", "ruleContent": command}
+    allow = {"type": "addRules", "rules": [rule], "behavior": "allow", "destination": "session"}
+    log.asks("Bash", log.calls("Bash", command=command), command=command, suggests=[allow])
+    assert snap_compare(attached(log), run_before=when(is_asked, "n", *"too long"))
+
+
 def test_an_edit_that_is_asked_for(snap_compare: Any) -> None:
     log = talk()
     log.prompt("And the docs", "e2")

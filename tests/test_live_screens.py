@@ -14,6 +14,7 @@ from claudehub.client.session import State
 from claudehub.tui import attach_work, feed, question_panel
 from claudehub.tui.app import ClaudehubApp
 from claudehub.tui.attach_screen import AttachScreen
+from claudehub.tui.styles import PROMPT_SIGN
 from claudehub.tui.watch_screen import WatchScreen
 from tests.live_views import FakeHub, FakeProject, Log, info
 
@@ -357,6 +358,70 @@ def test_one_of_several_questions_is_shown_and_the_others_can_be() -> None:
         await s.until_shown("2 of 2", "$ make clean")
 
     attach(asking(), work)
+
+
+def long_command() -> Log:
+    """A command of 41 lines that can be remembered."""
+    log = talk()
+    log.prompt("second", "e2")
+    log.started("e2")
+    command = "\n".join(["cat > made.txt <<END", *(f"line {n}" for n in range(39)), "END"])
+    rule = {"toolName": "Bash", "ruleContent": command}
+    allow = {"type": "addRules", "rules": [rule], "behavior": "allow", "destination": "session"}
+    log.asks("Bash", command=command, suggests=[allow])
+    return log
+
+
+def test_the_choices_of_a_long_command_and_the_reason_stay_on_the_screen() -> None:
+    frame = (
+        "y  Allow",
+        "r  Allow, and",
+        "n  Deny",
+        "waits for you",
+        "Write a prompt",
+        "● connected",
+    )
+
+    async def work(s: Session) -> None:
+        await s.until_shown("$ cat > made.txt", *frame, " esc later")
+        assert "line 38" not in s.text()
+        await s.press("down", "down")
+        await s.until_shown(f"{PROMPT_SIGN}n  Deny", *frame)
+        await s.press(*["shift+down"] * 80)
+        await s.until_shown(r"line 38\nEND`", "lines 43 to 47", *frame[:3])
+        await s.press("n")
+        await s.until_shown("Why?", " esc back", *frame)
+        await s.press(*"because", "enter")
+        await s.until_asked("answer", "p6", "deny", {"message": "because"})
+
+    attach(long_command(), work)
+
+
+def test_a_question_makes_room_for_a_prompt_of_many_lines() -> None:
+    async def work(s: Session) -> None:
+        await s.until_shown("n  Deny")
+        await s.press("tab", "tab", *["x", "ctrl+j"] * 9, "e", "n", "d", "tab", "n")
+        await s.until_shown("y  Allow", "n  Deny", "Why?", "● connected", "end", " esc back")
+
+    attach(long_command(), work)
+
+
+def test_choices_for_which_the_screen_is_too_small_follow_the_cursor() -> None:
+    log = talk()
+    log.started("e2")
+    options = [{"label": f"Choice {n:02}", "description": "long " * 60} for n in range(40)]
+    log.asks("AskUserQuestion", questions=[{"question": "Which?", "options": options}])
+
+    async def work(s: Session) -> None:
+        await s.until_shown(
+            "Which?", f"{PROMPT_SIGN}1  Choice 00", "of 42 (↑ ↓)", "Write a prompt", " esc later"
+        )
+        await s.press(*["down"] * 41)
+        await s.until_shown(f"{PROMPT_SIGN}n  Refuse", "Write a prompt")
+        await s.press(*["up"] * 41)
+        await s.until_shown(f"{PROMPT_SIGN}1  Choice 00")
+
+    attach(log, work)
 
 
 def test_a_long_question_can_be_scrolled() -> None:

@@ -196,6 +196,9 @@ class AttachScreen(Screen[None]):
     def on_prompt_box_sent(self, message: PromptBox.Sent) -> None:
         self.work.send(message.text)
 
+    def on_text_area_changed(self) -> None:
+        self.call_after_refresh(self.panel.fit)
+
     def on_prompt_box_left(self) -> None:
         self.action_leave()
 

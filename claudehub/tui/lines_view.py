@@ -12,14 +12,17 @@ class LinesView(Widget):
 
     DEFAULT_CSS = "LinesView { height: auto; }"
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+    def __init__(
+        self, *, id: str | None = None, classes: str | None = None, keys: str = "shift ↑ ↓"
+    ) -> None:
         super().__init__(id=id, classes=classes)
+        self._keys = keys
         self._lines: list[Strip] = []
         self._limit: int | None = None
         self._first = 0
 
     def set_lines(self, lines: list[Strip], limit: int | None = None) -> None:
-        """Show these lines. It is written only if something has changed."""
+        """Show these lines, at most `limit` of them. They are written only if they have changed."""
         if lines == self._lines and limit == self._limit:
             return
         is_taller = self._height(lines, limit) != self._height(self._lines, self._limit)
@@ -29,6 +32,11 @@ class LinesView(Widget):
 
     def to_start(self) -> None:
         self._first = 0
+
+    def scroll_to(self, line: int) -> None:
+        """Scroll as little as shows this line."""
+        shown = (self._limit or len(self._lines)) - 1
+        self.scroll_lines(min(line - self._first, 0) or max(line - self._first - shown + 1, 0))
 
     def scroll_lines(self, lines: int) -> None:
         self._first = max(0, min(self._first + lines, self._last_first()))
@@ -58,5 +66,5 @@ class LinesView(Widget):
             return self._lines
         shown = self._lines[self._first : self._first + self._limit - 1]
         last = self._first + len(shown)
-        words = f"  lines {self._first + 1} to {last} of {len(self._lines):,} (shift ↑ ↓)"
+        words = f"  lines {self._first + 1} to {last} of {len(self._lines):,} ({self._keys})"
         return [*shown, line_of((words, styles.DIM))]

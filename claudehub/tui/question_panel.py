@@ -24,7 +24,10 @@ from claudehub.tui.question_painting import paint_body, paint_choices
 
 # A question that comes up while somebody types must not be answered by that.
 ARMING_S = 0.7
-BODY_SHARE = 0.45
+# The part of the screen that a question takes, if the choices leave some of it to the body.
+SHARE = 0.45
+BODY_LINES_MIN = 3
+CHOICE_LINES_MAX = 2
 _LETTERS = "yrno"
 
 
@@ -64,9 +67,10 @@ class QuestionPanel(Vertical, can_focus=True):
         self._form: QuestionForm | None = None
         self._shown = 0
         self._arming: Timer | None = None
+        self._room_lines = 0
         self._heading = LinesView()
-        self._body = LinesView(classes="body")
-        self._choices = LinesView()
+        self._body = LinesView()
+        self._choices = LinesView(keys="↑ ↓")
         self._input = Input(compact=True)
 
     def compose(self) -> ComposeResult:
@@ -97,6 +101,7 @@ class QuestionPanel(Vertical, can_focus=True):
         """Show these questions; the one that is being answered stays if it still waits."""
         before = self.current
         if [r.permission_id for r in requests] == [r.permission_id for r in self._requests]:
+            self.fit()
             return
         self._requests = requests
         ids = [request.permission_id for request in requests]
@@ -136,7 +141,8 @@ class QuestionPanel(Vertical, can_focus=True):
     # -- what is shown
 
     def on_resize(self) -> None:
-        self._paint()
+        # Textual loses the wish for another height that a widget has while the screen is laid out.
+        self.call_after_refresh(self._paint)
 
     def on_focus(self) -> None:
         self._paint()
@@ -151,9 +157,38 @@ class QuestionPanel(Vertical, can_focus=True):
         has_focus = self.has_focus_within
         is_active = self.is_armed and has_focus
         self._heading.set_lines([self._title(form, width)])
-        limit = max(int(self.app.size.height * BODY_SHARE) - len(form.choices), 3)
-        self._body.set_lines(paint_body(form, width), limit)
-        self._choices.set_lines(paint_choices(form, width, is_active))
+        self._room_lines = self._room()
+        self._paint_parts(form, width, self._room_lines - 1 - self.is_typing, is_active)
+
+    def _paint_parts(self, form: QuestionForm, width: int, room: int, is_active: bool) -> None:
+        """Paint the choices and, in what they leave of the lines, the body."""
+        lines_max = CHOICE_LINES_MAX
+        choices = paint_choices(form, width, is_active, lines_max)
+        if len(choices) > room - BODY_LINES_MIN:
+            lines_max = 1
+            choices = paint_choices(form, width, is_active, lines_max)
+        limit = max(room - BODY_LINES_MIN, 2)
+        self._choices.set_lines(choices, limit)
+        if len(choices) > limit:
+            self._choices.scroll_to(form.cursor)
+        room -= min(len(choices), limit)
+        share = int(self.app.size.height * SHARE) - len(choices)
+        body_limit = max(min(max(share, BODY_LINES_MIN), room), 0)
+        self._body.set_lines(paint_body(form, width, lines_max), body_limit)
+
+    def fit(self) -> None:
+        """Paint the question again if there is more or less room for it than before."""
+        if self._form is not None and self._room() != self._room_lines:
+            self._paint()
+
+    def _room(self) -> int:
+        """Return how many lines of the screen are left if what can shrink has one of them."""
+        heights = [
+            1 if child.styles.is_relative_height else max(child.outer_size.height, 1)
+            for child in self.screen.children
+            if child.display and child is not self
+        ]
+        return self.app.size.height - sum(heights)
 
     def _title(self, form: QuestionForm, width: int) -> Strip:
         left = line_of(("── ", styles.ASKING), (f"? {form.heading} ", styles.ASKING))

@@ -102,6 +102,7 @@ class WatchScreen(Screen[None]):
         right = line_of((f" {count} · ", styles.DIM), (said, style), (" ──", styles.DIM))
         self._header.set_lines([across(left, right, width)])
         self._lines.set_lines(self._board_lines(rows, width))
+        self.panel.fit()
         sentence = self.connection.sentence(hub_time.local_now())
         self._rule.set_lines([rule(sentence, "", styles.WARNING, width)])
         self._show_keys()
