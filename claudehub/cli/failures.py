@@ -14,6 +14,7 @@ import click
 
 import claudehub
 from claudehub.cli.exit_codes import FAILED, INTERRUPTED, NO_CONNECTION
+from claudehub.cli.output import say
 from claudehub.show.safe_text import one_line, shortened
 
 _IDS_SHOWN = 12
@@ -37,7 +38,8 @@ class Failed(click.ClickException):
     """A command cannot do what it was asked; the text says why, and what helps."""
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"claudehub: {self.message}", file=file, err=file is None)
+        """Print the text to `file`, or to standard error without one."""
+        say(f"claudehub: {self.message}", err=True, file=file)
 
 
 def failure_words(error: claudehub.HubError, hub: claudehub.Hub | None) -> str:
@@ -163,7 +165,7 @@ def told(command: Callable[..., int | None]) -> Callable[..., None]:
         except OSError as error:
             if error.errno == errno.EPIPE:  # `| head`: click ends the program in silence
                 raise
-            click.echo(f"claudehub: the output cannot be written: {error.strerror}", err=True)
+            say(f"claudehub: the output cannot be written: {error.strerror}", err=True)
             code = FAILED
         sys.exit(code)
 
@@ -182,6 +184,6 @@ def explained(hub: claudehub.Hub) -> Iterator[claudehub.Hub]:
 def _report(error: claudehub.HubError, hub: claudehub.Hub | None) -> int:
     lines = shortened(failure_words(error, hub), _TEXT_MAX).splitlines()
     for number, line in enumerate(lines):
-        click.echo(("claudehub: " if number == 0 else "  ") + one_line(line), err=True)
+        say(("claudehub: " if number == 0 else "  ") + one_line(line), err=True)
     is_far = isinstance(error, claudehub.ConnectFailed | claudehub.ConnectionLost)
     return NO_CONNECTION if is_far else FAILED

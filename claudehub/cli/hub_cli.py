@@ -8,6 +8,7 @@ import click
 import claudehub
 from claudehub.cli.failures import Failed
 from claudehub.cli.hubs import NAME, Hubs, HubsUnusable, NamedHub, load_hubs, save_hubs
+from claudehub.cli.output import say
 from claudehub.cli.tables import print_json, print_table
 from claudehub.client.address import parse_address
 
@@ -116,7 +117,7 @@ def list_hubs(as_json: bool) -> None:
             used = name == hubs.used
             print_json({"name": name, "url": found.url, "key": found.key, "used": used})
     elif not hubs.by_name:
-        click.echo("no hubs have names; `claudehub hub add NAME URL` gives one", err=True)
+        say("no hubs have names; `claudehub hub add NAME URL` gives one", err=True)
     else:
         rows = [
             ("*" if name == hubs.used else "", name, found.url, found.key or "")

@@ -10,6 +10,7 @@ import claudehub
 from claudehub.cli.failures import explained, told
 from claudehub.cli.moments import MOMENT
 from claudehub.cli.options import as_json, on_hub, project
+from claudehub.cli.output import echo
 from claudehub.cli.tables import print_json
 from claudehub.cli.where import Where, reached
 from claudehub.show.screen import Screen, recorder_of, screen_of
@@ -171,7 +172,7 @@ def _show_last(project: claudehub.Project, count: int, as_json: bool) -> claudeh
         lines = list(_lines(reversed(read)))
     shown = lines[-count:] if count else []
     for line in shown:
-        click.echo(line)
+        echo(line)
     return read[0].position if read else _end(project)
 
 

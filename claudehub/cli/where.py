@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 import claudehub
+from claudehub.cli.output import say
 from claudehub.show.words import connected_again, connection_lost
 
 # A shell that completes a word does not wait longer.
@@ -24,7 +23,7 @@ class Where:
 
 
 def _say(text: str) -> None:
-    click.echo(f"claudehub: {text}", err=True)
+    say(f"claudehub: {text}", err=True)
 
 
 class Notices:
