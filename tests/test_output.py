@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from claudehub.cli import state_cli
+from claudehub.cli import state_cli, tail_cli
 from claudehub.cli.output import say
-from claudehub.client.reading import project_info
-from tests.scripted_hub import project_object
+from claudehub.client.position import Position
+from claudehub.client.reading import project_info, update_of
+from tests.scripted_hub import project_object, update_payload
 
 BAD = "\x1b]0;title\x07\u202e\ud800"
 
@@ -69,3 +70,25 @@ def test_what_the_encoding_lacks_is_a_question_mark(
     sys.stdout.flush()
     lines = written.getvalue().decode(encoding).split("\n")
     assert lines == ["one", "  \u2713 \ufffd[2J" if encoding == "utf-8" else "  ? ?[2J", ""]
+
+
+class SilentProject:
+    """A project with many updates that show nothing."""
+
+    def history(self, *, newest_first: bool) -> Iterator[Any]:
+        for seq in range(10_000, 0, -1):
+            raw = update_payload("site", seq, "status", data={"status": "idle"})
+            yield update_of(raw, Position("log", seq))
+
+
+def test_tail_shows_a_long_silent_log_only_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, real = [], tail_cli.recorder_of
+
+    def recorder(*arguments: Any) -> Any:
+        shown.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(tail_cli, "recorder_of", recorder)
+    hub = Hub(SilentProject())
+    assert run(monkeypatch, tail_cli, hub, "tail", "site", "--url", "ws://127.0.0.1:1") == ""
+    assert 1 < len(shown) < 9

@@ -17,8 +17,9 @@ from claudehub.show.screen import Screen, recorder_of, screen_of
 from claudehub.show.transcript import Transcript
 
 LAST_SHOWN = 40
-# Updates are read from the end until they show enough lines; each time so many.
-_STEP = 200
+# Updates are read from the end until they show enough lines: so many, and then each time as many as
+# before. All are shown anew each time, since an update may show only what a later one makes of it.
+_FIRST_STEP = 200
 
 
 class _PositionType(click.ParamType[claudehub.Position]):
@@ -167,7 +168,7 @@ def _show_last(project: claudehub.Project, count: int, as_json: bool) -> claudeh
         return taken[0].position if taken else _end(project)
     lines: list[str] = []
     read: list[claudehub.Update] = []
-    while len(lines) < count and (step := list(islice(backwards, _STEP))):
+    while len(lines) < count and (step := list(islice(backwards, len(read) or _FIRST_STEP))):
         read += step
         lines = list(_lines(reversed(read)))
     shown = lines[-count:] if count else []
