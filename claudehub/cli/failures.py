@@ -19,6 +19,8 @@ from claudehub.show.safe_text import one_line, shortened
 
 _IDS_SHOWN = 12
 _TEXT_MAX = 600
+# What a full or broken disk says when a command prints into a file.
+_OUTPUT_FAULTS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
 _NEXT = {
     claudehub.Failure.NOTHING_LISTENS: "`claudehub serve` starts a hub; --url names another one",
     claudehub.Failure.NAME: "is the address right? `claudehub hub list` shows those with a name",
@@ -165,7 +167,9 @@ def told(command: Callable[..., int | None]) -> Callable[..., None]:
         except OSError as error:
             if error.errno == errno.EPIPE:  # `| head`: click ends the program in silence
                 raise
-            say(f"claudehub: the output cannot be written: {error.strerror}", err=True)
+            is_output = error.errno in _OUTPUT_FAULTS
+            words = f"the output cannot be written: {error.strerror}" if is_output else str(error)
+            say(f"claudehub: {one_line(words)}", err=True)
             code = FAILED
         sys.exit(code)
 

@@ -10,6 +10,7 @@ from claudehub.cli.failures import Failed
 from claudehub.cli.hubs import NAME, Hubs, HubsUnusable, NamedHub, load_hubs, save_hubs
 from claudehub.cli.output import say
 from claudehub.cli.tables import print_json, print_table
+from claudehub.cli.where import expanded
 from claudehub.client.address import parse_address
 
 
@@ -66,7 +67,7 @@ def add(name: str, url: str, key: Path | None) -> None:
     except claudehub.ConnectFailed as error:
         raise click.BadParameter(str(error), param_hint="URL") from None
     hubs = _load()
-    path = None if key is None else str(key.expanduser().absolute())
+    path = None if key is None else str(expanded(key).absolute())
     _save(replace(hubs, by_name={**hubs.by_name, name: NamedHub(url, path)}))
 
 

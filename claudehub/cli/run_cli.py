@@ -1,6 +1,7 @@
 """`claudehub run`: one prompt, from its start to its end."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -83,13 +84,17 @@ def _prompt(prompt: str | None) -> str:
     """Return the prompt: as it was typed, or what standard input has."""
     if prompt is None and sys.stdin.isatty():
         say("The prompt, and then Ctrl-D on a line of its own:", err=True)
-    text = sys.stdin.read() if prompt in (None, _STDIN) else prompt
-    if text is None or not text.strip():
-        raise click.UsageError("the prompt is empty")
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
+        if prompt is None or prompt == _STDIN:
+            # Whatever the locale says: the bytes of a pipe are UTF-8, or no prompt.
+            text = io.TextIOWrapper(io.BytesIO(sys.stdin.buffer.read()), "utf-8").read()
+        else:
+            text = prompt
+            text.encode("utf-8")
+    except UnicodeError:
         raise click.UsageError("the prompt is not UTF-8") from None
+    if not text.strip():
+        raise click.UsageError("the prompt is empty")
     return text
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 import claudehub
 from claudehub.cli.output import say
 from claudehub.show.words import connected_again, connection_lost
@@ -41,6 +43,14 @@ class Notices:
         elif state is claudehub.State.CONNECTED and self._lost_at_s is not None:
             self._say(connected_again(time.monotonic() - self._lost_at_s))
             self._lost_at_s = None
+
+
+def expanded(key: Path) -> Path:
+    """Return the path of a key, with a home folder in the place of `~`. Raises click.UsageError."""
+    try:
+        return key.expanduser()
+    except RuntimeError:
+        raise click.UsageError(f"--key {key}: there is no home folder of that user") from None
 
 
 def connected(where: Where) -> claudehub.Hub:
