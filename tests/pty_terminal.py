@@ -82,6 +82,9 @@ class Terminal:
         _, status = os.waitpid(self._process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
 
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 

@@ -1,5 +1,6 @@
 """Questions on a terminal, while updates go on arriving; and Ctrl-C."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -333,3 +334,15 @@ def test_any_keys_leave_a_printable_line(pieces: list[bytes]) -> None:
     for piece in pieces:
         editor.feed(piece)
         assert editor.text == "" or editor.text.isprintable()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_that_ends_the_program_gives_the_terminal_back(
+    terminal: Terminal, number: signal.Signals
+) -> None:
+    terminal.send(command())
+    terminal.until(PROMPT)
+    assert not terminal.is_as_before
+    terminal.signal(number)
+    assert terminal.exit_code() == 128 + number
+    assert terminal.is_as_before

@@ -9,6 +9,7 @@ import click
 from claudehub.cli.exit_codes import FAILED
 from claudehub.cli.failures import explained, told
 from claudehub.cli.options import as_json, on_hub, project
+from claudehub.cli.output import say
 from claudehub.cli.tables import print_json
 from claudehub.cli.where import Where, reached
 
@@ -68,7 +69,7 @@ def _print_changes(where: Where, as_json: bool) -> None:
             if as_json:
                 print_json(update.raw)
             else:
-                click.echo(change_words(update))
+                say(change_words(update))
 
 
 def _is_terminal() -> bool:
@@ -81,5 +82,5 @@ def _need_textual() -> None:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"claudehub: {message}", err=True)
+    say(f"claudehub: {message}", err=True)
     sys.exit(FAILED)

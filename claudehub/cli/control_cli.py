@@ -8,6 +8,7 @@ import click
 import claudehub
 from claudehub.cli.failures import Failed, explained, told
 from claudehub.cli.options import as_json, on_hub, project
+from claudehub.cli.output import say
 from claudehub.cli.tables import print_json
 from claudehub.cli.where import Where, reached
 
@@ -83,4 +84,4 @@ def _known(execution: str | None) -> Iterator[None]:
 
 
 def _print_execution(execution_id: str, as_json: bool) -> None:
-    print_json({"execution_id": execution_id}) if as_json else click.echo(execution_id)
+    print_json({"execution_id": execution_id}) if as_json else say(execution_id)

@@ -14,10 +14,13 @@ import click
 
 import claudehub
 from claudehub.cli.exit_codes import FAILED, INTERRUPTED, NO_CONNECTION
+from claudehub.cli.output import say
 from claudehub.show.safe_text import one_line, shortened
 
 _IDS_SHOWN = 12
 _TEXT_MAX = 600
+# What a full or broken disk says when a command prints into a file.
+_OUTPUT_FAULTS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
 _NEXT = {
     claudehub.Failure.NOTHING_LISTENS: "`claudehub serve` starts a hub; --url names another one",
     claudehub.Failure.NAME: "is the address right? `claudehub hub list` shows those with a name",
@@ -37,7 +40,8 @@ class Failed(click.ClickException):
     """A command cannot do what it was asked; the text says why, and what helps."""
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"claudehub: {self.message}", file=file, err=file is None)
+        """Print the text to `file`, or to standard error without one."""
+        say(f"claudehub: {self.message}", err=True, file=file)
 
 
 def failure_words(error: claudehub.HubError, hub: claudehub.Hub | None) -> str:
@@ -163,7 +167,9 @@ def told(command: Callable[..., int | None]) -> Callable[..., None]:
         except OSError as error:
             if error.errno == errno.EPIPE:  # `| head`: click ends the program in silence
                 raise
-            click.echo(f"claudehub: the output cannot be written: {error.strerror}", err=True)
+            is_output = error.errno in _OUTPUT_FAULTS
+            words = f"the output cannot be written: {error.strerror}" if is_output else str(error)
+            say(f"claudehub: {one_line(words)}", err=True)
             code = FAILED
         sys.exit(code)
 
@@ -182,6 +188,6 @@ def explained(hub: claudehub.Hub) -> Iterator[claudehub.Hub]:
 def _report(error: claudehub.HubError, hub: claudehub.Hub | None) -> int:
     lines = shortened(failure_words(error, hub), _TEXT_MAX).splitlines()
     for number, line in enumerate(lines):
-        click.echo(("claudehub: " if number == 0 else "  ") + one_line(line), err=True)
+        say(("claudehub: " if number == 0 else "  ") + one_line(line), err=True)
     is_far = isinstance(error, claudehub.ConnectFailed | claudehub.ConnectionLost)
     return NO_CONNECTION if is_far else FAILED

@@ -8,7 +8,9 @@ import click
 import claudehub
 from claudehub.cli.failures import Failed
 from claudehub.cli.hubs import NAME, Hubs, HubsUnusable, NamedHub, load_hubs, save_hubs
+from claudehub.cli.output import say
 from claudehub.cli.tables import print_json, print_table
+from claudehub.cli.where import expanded
 from claudehub.client.address import parse_address
 
 
@@ -65,7 +67,7 @@ def add(name: str, url: str, key: Path | None) -> None:
     except claudehub.ConnectFailed as error:
         raise click.BadParameter(str(error), param_hint="URL") from None
     hubs = _load()
-    path = None if key is None else str(key.expanduser().absolute())
+    path = None if key is None else str(expanded(key).absolute())
     _save(replace(hubs, by_name={**hubs.by_name, name: NamedHub(url, path)}))
 
 
@@ -116,7 +118,7 @@ def list_hubs(as_json: bool) -> None:
             used = name == hubs.used
             print_json({"name": name, "url": found.url, "key": found.key, "used": used})
     elif not hubs.by_name:
-        click.echo("no hubs have names; `claudehub hub add NAME URL` gives one", err=True)
+        say("no hubs have names; `claudehub hub add NAME URL` gives one", err=True)
     else:
         rows = [
             ("*" if name == hubs.used else "", name, found.url, found.key or "")

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import simplejson
 
@@ -53,12 +54,26 @@ def load_hubs() -> Hubs:
         raise HubsUnusable(f"{path} cannot be read: {error}") from None
     try:
         found = simplejson.loads(text)
-        by_name = {n: NamedHub(hub["url"], hub.get("key")) for n, hub in found["hubs"].items()}
-        return Hubs(by_name, found.get("used"))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        by_name = {name: _named_hub(hub) for name, hub in found["hubs"].items()}
+        return Hubs(by_name, _maybe_string(found.get("used")))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise HubsUnusable(
             f"{path} is not what `claudehub hub add` writes; move it away and add the hubs again"
         ) from None
+
+
+def _named_hub(hub: dict[str, Any]) -> NamedHub:
+    """Raises TypeError, and what an object of another shape raises."""
+    if not isinstance(hub["url"], str):
+        raise TypeError("url")
+    return NamedHub(hub["url"], _maybe_string(hub.get("key")))
+
+
+def _maybe_string(value: Any) -> str | None:
+    """Raises TypeError."""
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError("no string")
 
 
 def save_hubs(hubs: Hubs) -> None:

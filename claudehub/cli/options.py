@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from claudehub.cli.hubs import HubsUnusable, load_hubs
-from claudehub.cli.where import Where
+from claudehub.cli.where import Where, expanded
 
 URL_VARIABLE, KEY_VARIABLE, HUB_VARIABLE = "CLAUDEHUB_URL", "CLAUDEHUB_KEY", "CLAUDEHUB_HUB"
 
@@ -59,6 +59,7 @@ def chosen(hub_name: str | None, url: str | None, key: Path | None) -> Where:
     """Return the hub that the user means. Raises click.UsageError."""
     if hub_name is not None and url is not None:
         raise click.UsageError("--hub and --url name two hubs; give one of them")
+    key = None if key is None else expanded(key)
     if url is not None:
         return Where(url, key)
     try:
@@ -69,7 +70,7 @@ def chosen(hub_name: str | None, url: str | None, key: Path | None) -> Where:
         named = hubs.get(name)
     except HubsUnusable as error:
         raise click.UsageError(str(error)) from None
-    return Where(named.url, key or (Path(named.key) if named.key else None))
+    return Where(named.url, key or (expanded(Path(named.key)) if named.key else None))
 
 
 def complete_project(

@@ -7,6 +7,7 @@ import click
 
 from claudehub.cli.failures import explained, told
 from claudehub.cli.options import as_json, on_hub, project
+from claudehub.cli.output import say
 from claudehub.cli.tables import print_json, print_table
 from claudehub.cli.trusting import offer_trust
 from claudehub.cli.where import Where, reached
@@ -42,7 +43,7 @@ def list_projects(as_json: bool, where: Where) -> None:
             print_json(info.raw)
         return
     if not found:
-        click.echo("no projects; `claudehub projects create FOLDER` makes one", err=True)
+        say("no projects; `claudehub projects create FOLDER` makes one", err=True)
         return
     print_table(
         ("PROJECT", "STATUS", "ASKS", "QUEUE", "UPDATES", "LAST ACTIVE", "FOLDER"),
@@ -101,7 +102,7 @@ def create_project(
         if as_json:
             print_json(info.raw)
         else:
-            click.echo(made.id)
+            say(made.id)
         offer_trust(made, info)
 
 
@@ -126,7 +127,7 @@ def trust_project(project: str, revoke: bool, as_json: bool, where: Where) -> No
     if as_json:
         print_json(info.raw)
     for name in info.untrusted_files:
-        click.echo(f"without effect: {one_line(name)}", err=True)
+        say(f"without effect: {one_line(name)}", err=True)
 
 
 @projects.command("delete")

@@ -1,6 +1,7 @@
 """`claudehub run`: one prompt, from its start to its end."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from claudehub.cli.agent_options import agent_options
 from claudehub.cli.exit_codes import BY_OUTCOME, FAILED, IN_HELP
 from claudehub.cli.failures import explained, told
 from claudehub.cli.options import as_json, on_hub, project
+from claudehub.cli.output import say
 from claudehub.cli.tables import print_json
 from claudehub.cli.trusting import offer_trust
 from claudehub.cli.where import Notices, Where, connected
@@ -72,7 +74,7 @@ def run(
     with connected(where) as hub, explained(hub):
         execution = _project(hub, project).execute(text, key=once, **options)
         if detach:
-            print_json({"execution_id": execution.id}) if as_json else click.echo(execution.id)
+            print_json({"execution_id": execution.id}) if as_json else say(execution.id)
             return 0
         _follow(hub, execution, as_json)
     return _end(execution)
@@ -81,14 +83,18 @@ def run(
 def _prompt(prompt: str | None) -> str:
     """Return the prompt: as it was typed, or what standard input has."""
     if prompt is None and sys.stdin.isatty():
-        click.echo("The prompt, and then Ctrl-D on a line of its own:", err=True)
-    text = sys.stdin.read() if prompt in (None, _STDIN) else prompt
-    if text is None or not text.strip():
-        raise click.UsageError("the prompt is empty")
+        say("The prompt, and then Ctrl-D on a line of its own:", err=True)
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
+        if prompt is None or prompt == _STDIN:
+            # Whatever the locale says: the bytes of a pipe are UTF-8, or no prompt.
+            text = io.TextIOWrapper(io.BytesIO(sys.stdin.buffer.read()), "utf-8").read()
+        else:
+            text = prompt
+            text.encode("utf-8")
+    except UnicodeError:
         raise click.UsageError("the prompt is not UTF-8") from None
+    if not text.strip():
+        raise click.UsageError("the prompt is empty")
     return text
 
 
@@ -100,7 +106,7 @@ def _project(hub: claudehub.Hub, name: str) -> claudehub.Project:
     found = hub.project(name)
     if found.id not in before:
         info = found.info()
-        click.echo(f"made project {found.id} of {one_line(info.path)}", err=True)
+        say(f"made project {found.id} of {one_line(info.path)}", err=True)
         offer_trust(found, info)
     return found
 
@@ -130,7 +136,7 @@ def _follow(hub: claudehub.Hub, execution: claudehub.Execution, as_json: bool) -
         except KeyboardInterrupt:
             name = execution.project.id
             live_on = f"the execution goes on; `claudehub tail -f {name}` shows it"
-            click.echo(f"claudehub: {live_on}, `claudehub kill {name}` ends it", err=True)
+            say(f"claudehub: {live_on}, `claudehub kill {name}` ends it", err=True)
             raise
         finally:
             transcript.close()
@@ -156,8 +162,8 @@ def _keyboard() -> Iterator[Keyboard | None]:
 def _end(execution: claudehub.Execution) -> int:
     """Say how the execution ended, unless it was a success; return the exit code."""
     if execution.outcome is None:
-        click.echo("claudehub: the project was deleted", err=True)
+        say("claudehub: the project was deleted", err=True)
         return FAILED
     if execution.outcome != "success":  # the transcript has its words
-        click.echo(f"claudehub: {execution.outcome}", err=True)
+        say(f"claudehub: {execution.outcome}", err=True)
     return BY_OUTCOME.get(execution.outcome, FAILED)

@@ -10,6 +10,7 @@ import claudehub
 from claudehub.cli.exit_codes import FAILED, SUCCESS
 from claudehub.cli.failures import explained, told
 from claudehub.cli.options import as_json, maybe_project, on_hub, project
+from claudehub.cli.output import say
 from claudehub.cli.tables import print_json, print_table
 from claudehub.cli.where import Where, reached
 from claudehub.client.reading import update_of
@@ -59,27 +60,36 @@ def _print_project(info: claudehub.ProjectInfo) -> None:
         "trusted": "yes" if info.trusted else "no",
     }
     for name, value in facts.items():
-        click.echo(f"{name + ':':<13}{one_line(value)}")
+        say(f"{name + ':':<13}{one_line(str(value))}")
     for entry in info.pending_permissions:
-        click.echo(_asks(info.id, entry))
+        say(_asks(info.id, entry))
 
 
 def _print_hub(hub: claudehub.Hub) -> None:
     health, found = hub.health(), hub.projects()
     claude = health.get("claude") or "not found"
-    click.echo(f"hub:         {one_line(hub.url)} ({hub.welcome['server']}, Claude Code {claude})")
-    click.echo(f"health:      {health['status']}")
-    for problem in health["problems"]:
-        click.echo(f"  {one_line(problem)}")
-    click.echo(f"connections: {health['connections']}")
-    click.echo(f"projects:    {len(found)}, {health['executing']} of them executing")
+    facts = {
+        "hub": f"{hub.url} ({hub.welcome.get('server')}, Claude Code {claude})",
+        "health": str(health.get("status")),
+        "connections": str(health.get("connections")),
+        "projects": f"{len(found)}, {health.get('executing')} of them executing",
+    }
+    for name, value in facts.items():
+        say(f"{name + ':':<13}{one_line(value)}")
+        if name == "health":
+            _print_problems(health)
     for info in found:
         for entry in info.pending_permissions:
-            click.echo(_asks(info.id, entry))
+            say(_asks(info.id, entry))
+
+
+def _print_problems(health: Mapping[str, Any]) -> None:
+    for problem in health.get("problems") or ():
+        say(f"  {one_line(str(problem))}")
 
 
 def _asks(project_id: str, entry: Mapping[str, Any]) -> str:
-    command = f"claudehub answer {project_id} {entry['permission_id']}"
+    command = one_line(f"claudehub answer {project_id} {entry.get('permission_id')}")
     return f"waits for you: {_question(project_id, entry)}\n  {command} allow|deny"
 
 
@@ -102,7 +112,7 @@ def queue(project: str, as_json: bool, where: Where) -> None:
         for place, entry in enumerate(info.raw["queue"], 1):
             print_json({"position": place, **entry})
     elif not info.queue:
-        click.echo("nothing waits", err=True)
+        say("nothing waits", err=True)
     else:
         rows = [
             (str(place), entry.execution_id, entry.client_id, shortened(entry.prompt, _PROMPT))
@@ -136,7 +146,7 @@ def pending(project: str | None, as_json: bool, where: Where) -> None:
             print_json({"project_id": project_id, **entry})
         return
     if not found:
-        click.echo("nothing waits for an answer", err=True)
+        say("nothing waits for an answer", err=True)
         return
     if project is not None:
         for project_id, entry in found:
@@ -203,7 +213,6 @@ def health(as_json: bool, where: Where) -> int:
     if as_json:
         print_json(said)
     else:
-        click.echo(said["status"])
-        for problem in said["problems"]:
-            click.echo(f"  {one_line(problem)}")
-    return SUCCESS if said["status"] == "ok" else FAILED
+        say(one_line(str(said.get("status"))))
+        _print_problems(said)
+    return SUCCESS if said.get("status") == "ok" else FAILED

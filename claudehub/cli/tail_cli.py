@@ -10,14 +10,16 @@ import claudehub
 from claudehub.cli.failures import explained, told
 from claudehub.cli.moments import MOMENT
 from claudehub.cli.options import as_json, on_hub, project
+from claudehub.cli.output import echo
 from claudehub.cli.tables import print_json
 from claudehub.cli.where import Where, reached
 from claudehub.show.screen import Screen, recorder_of, screen_of
 from claudehub.show.transcript import Transcript
 
 LAST_SHOWN = 40
-# Updates are read from the end until they show enough lines; each time so many.
-_STEP = 200
+# Updates are read from the end until they show enough lines: so many, and then each time as many as
+# before. All are shown anew each time, since an update may show only what a later one makes of it.
+_FIRST_STEP = 200
 
 
 class _PositionType(click.ParamType[claudehub.Position]):
@@ -166,12 +168,12 @@ def _show_last(project: claudehub.Project, count: int, as_json: bool) -> claudeh
         return taken[0].position if taken else _end(project)
     lines: list[str] = []
     read: list[claudehub.Update] = []
-    while len(lines) < count and (step := list(islice(backwards, _STEP))):
+    while len(lines) < count and (step := list(islice(backwards, len(read) or _FIRST_STEP))):
         read += step
         lines = list(_lines(reversed(read)))
     shown = lines[-count:] if count else []
     for line in shown:
-        click.echo(line)
+        echo(line)
     return read[0].position if read else _end(project)
 
 

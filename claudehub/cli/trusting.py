@@ -5,6 +5,7 @@ import sys
 import click
 
 import claudehub
+from claudehub.cli.output import say
 from claudehub.show.safe_text import one_line
 
 
@@ -15,15 +16,15 @@ def offer_trust(project: claudehub.Project, info: claudehub.ProjectInfo) -> None
     """
     if info.trusted or not info.untrusted_files:
         return
-    click.echo(f"{one_line(info.path)} is not trusted; these files have no effect:", err=True)
+    say(f"{one_line(info.path)} is not trusted; these files have no effect:", err=True)
     for name in info.untrusted_files:
-        click.echo(f"  {one_line(name)}", err=True)
+        say(f"  {one_line(name)}", err=True)
     if not sys.stdin.isatty():
-        click.echo(f"`claudehub projects trust {project.id}` gives them effect", err=True)
+        say(f"`claudehub projects trust {project.id}` gives them effect", err=True)
         return
-    click.echo("With effect they can run programs and send your API key elsewhere.", err=True)
+    say("With effect they can run programs and send your API key elsewhere.", err=True)
     if click.confirm("Do you trust who wrote them?", default=False, err=True):
         try:
             project.trust()
         except claudehub.RequestRefused as error:
-            click.echo(one_line(str(error)), err=True)
+            say(one_line(str(error)), err=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import claudehub
+from claudehub.cli.output import say
 from claudehub.show.words import connected_again, connection_lost
 
 # A shell that completes a word does not wait longer.
@@ -24,7 +25,7 @@ class Where:
 
 
 def _say(text: str) -> None:
-    click.echo(f"claudehub: {text}", err=True)
+    say(f"claudehub: {text}", err=True)
 
 
 class Notices:
@@ -42,6 +43,14 @@ class Notices:
         elif state is claudehub.State.CONNECTED and self._lost_at_s is not None:
             self._say(connected_again(time.monotonic() - self._lost_at_s))
             self._lost_at_s = None
+
+
+def expanded(key: Path) -> Path:
+    """Return the path of a key, with a home folder in the place of `~`. Raises click.UsageError."""
+    try:
+        return key.expanduser()
+    except RuntimeError:
+        raise click.UsageError(f"--key {key}: there is no home folder of that user") from None
 
 
 def connected(where: Where) -> claudehub.Hub:

@@ -20,23 +20,54 @@ Facts = tuple[str, int | None, str, str | None, Position | None, Mapping[str, An
 _Data = Mapping[str, Any]
 
 
+# Beyond this no number of the protocol makes sense, and arithmetic with it may overflow.
+_NUMBER_MAX = 1e15
+
+
+def is_number(value: Any) -> bool:
+    """Return whether the value is a number to calculate with; NaN and infinity are none."""
+    return isinstance(value, int | float) and abs(value) <= _NUMBER_MAX
+
+
+def is_string(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def maybe(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Return a check that None passes, too."""
+    return lambda value: value is None or check(value)
+
+
+def checked(update: Update, checks: Mapping[type, Mapping[str, Callable[[Any], bool]]]) -> Update:
+    """Return the update. Raises TypeError where a field has not the type that its class names."""
+    for name, check in checks.get(type(update), {}).items():
+        if not check(getattr(update, name)):
+            raise TypeError(name)
+    return update
+
+
 def text_of(content: Any) -> str:
     """Return the text of content blocks; a block without text shows its kind."""
     if isinstance(content, str):
         return content
-    blocks = [block for block in content or () if isinstance(block, dict)]
+    listed = content if isinstance(content, list) else ()
+    blocks = [block for block in listed if isinstance(block, dict)]
     return "\n".join(str(block.get("text") or f"({block.get('type')})") for block in blocks)
 
 
 def claude_line(facts: Facts, line: _Data) -> Update:
     """Return a line by its kind; one of another shape is a plain ClaudeLine."""
-    kind = line["type"]
-    maker = _SYSTEM_LINES.get(line["subtype"]) if kind == "system" else _LINES.get(kind)
-    if maker is not None:
-        try:
-            return maker(facts, line)
-        except (KeyError, TypeError, AttributeError, ValueError):
-            pass  # a newer CLI may write it otherwise; the line itself is all there
+    try:
+        kind = line["type"]
+        maker = _SYSTEM_LINES.get(line["subtype"]) if kind == "system" else _LINES.get(kind)
+        if maker is not None:
+            return checked(maker(facts, line), _CHECKS)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
+        pass  # a newer CLI may write it otherwise; the line itself is all there
     return ClaudeLine(*facts, line)
 
 
@@ -85,3 +116,17 @@ _LINES: dict[str, Callable[[Facts, _Data], Update]] = {
     "rate_limit_event": _rate_limit,
 }
 _SYSTEM_LINES: dict[str, Callable[[Facts, _Data], Update]] = {"api_retry": _api_retry}
+
+_CHECKS: dict[type, dict[str, Callable[[Any], bool]]] = {
+    ToolUse: {"tool": is_string, "input": is_object, "tool_use_id": is_string},
+    ToolResult: {"tool_use_id": is_string},
+    Result: {"text": is_string},
+    ApiRetry: {
+        "attempt": is_number,
+        "max_retries": is_number,
+        "delay_s": is_number,
+        "status": maybe(is_number),
+        "error": is_string,
+    },
+    RateLimit: {"status": is_string, "limit": maybe(is_string), "resets_at": maybe(is_number)},
+}

@@ -1,6 +1,7 @@
 """Lines of the Claude Code CLI as values: the updates of type `claude`."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from claudehub.client.updates import JsonObject, Update
 
@@ -16,12 +17,12 @@ class ClaudeLine(Update):
 
     @property
     def parent_tool_use_id(self) -> str | None:
-        return self.line.get("parent_tool_use_id")
+        return _string(self.line.get("parent_tool_use_id"))
 
     @property
     def message_id(self) -> str | None:
         message = self.line.get("message")
-        return message.get("id") if isinstance(message, dict) else None
+        return _string(message.get("id")) if isinstance(message, dict) else None
 
     @property
     def blocks(self) -> list[JsonObject]:
@@ -30,7 +31,8 @@ class ClaudeLine(Update):
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, str):
             return [{"type": "text", "text": content}]
-        return [block for block in content or () if isinstance(block, dict)]
+        blocks = content if isinstance(content, list) else ()
+        return [block for block in blocks if isinstance(block, dict)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,3 +96,7 @@ class RateLimit(ClaudeLine):
     status: str
     limit: str | None
     resets_at: float | None
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -2,9 +2,19 @@
 a newer hub must not break an older client."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-from claudehub.client.line_reading import Facts, claude_line, text_of
+from claudehub.client.line_reading import (
+    Facts,
+    checked,
+    claude_line,
+    is_number,
+    is_object,
+    is_string,
+    maybe,
+    text_of,
+)
 from claudehub.client.position import Position
 from claudehub.client.updates import (
     ClaudeDelta,
@@ -36,21 +46,32 @@ def update_of(raw: Mapping[str, Any], position: Position | None) -> Update:
     if not isinstance(data, dict):
         data = {}
     execution_id = raw.get("execution_id") or data.get("execution_id")
+    if not isinstance(execution_id, str):
+        execution_id = None
     facts: Facts = (
         raw["project_id"],
         raw.get("seq"),
-        raw.get("timestamp", ""),
+        _timestamp(raw.get("timestamp")),
         execution_id,
         position,
         raw,
     )
-    maker = _MAKERS.get(raw["update_type"])
-    if maker is not None:
-        try:
-            return maker(facts, data)
-        except (KeyError, TypeError, AttributeError, ValueError):
-            pass  # not the shape of this version: the reader gets it as it is
+    try:
+        maker = _MAKERS.get(raw["update_type"])
+        if maker is not None:
+            return checked(maker(facts, data), _CHECKS)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        pass  # not the shape of this version: the reader gets it as it is
     return Update(*facts)
+
+
+def _timestamp(value: Any) -> str:
+    """Return a time as it came, or nothing if it is none."""
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return ""
+    return str(value)
 
 
 def project_info(raw: Mapping[str, Any]) -> ProjectInfo:
@@ -168,4 +189,40 @@ _MAKERS: dict[str, Callable[[Facts, _Data], Update]] = {
     "gap": lambda f, d: Gap(*f, d["first_seq"], d["last_seq"]),
     "project_changed": lambda f, d: ProjectChanged(*f, project_info(d["project"])),
     "project_deleted": lambda f, d: ProjectDeleted(*f, d.get("by")),
+}
+_maybe_string = maybe(is_string)
+# What the classes of updates.py promise, as far as whoever shows them relies on it.
+_CHECKS: dict[type, dict[str, Callable[[Any], bool]]] = {
+    Prompt: {
+        "text": is_string,
+        "key": _maybe_string,
+        "client_id": is_string,
+        "user": _maybe_string,
+    },
+    ExecutionQueued: {"queue_position": is_number},
+    ExecutionStarted: {"session_id": _maybe_string, "origin": is_string},
+    ClaudeDelta: {"text": is_string, "message_id": _maybe_string},
+    OutputText: {"text": is_string},
+    PermissionRequest: {
+        "permission_id": is_string,
+        "tool": is_string,
+        "input": is_object,
+        "suggestions": lambda value: isinstance(value, list),
+        "tool_use_id": _maybe_string,
+    },
+    PermissionResolved: {"permission_id": is_string, "decision": is_string, "by": is_string},
+    SessionReset: {"old_session_id": _maybe_string, "reason": is_string},
+    ExecutionFinished: {
+        "outcome": is_string,
+        "result": _maybe_string,
+        "session_id": _maybe_string,
+        "exit_code": maybe(is_number),
+        "stderr": is_string,
+        "duration_ms": is_number,
+        "cost_usd": maybe(is_number),
+    },
+    FilesChanged: {"paths": lambda value: isinstance(value, list)},
+    Status: {"status": is_string},
+    Gap: {"first_seq": is_number, "last_seq": is_number},
+    ProjectDeleted: {"by": _maybe_string},
 }

@@ -53,8 +53,8 @@ class Update:
 
     @property
     def data(self) -> JsonObject:
-        found: JsonObject = self.raw.get("data") or {}
-        return found
+        found = self.raw.get("data")
+        return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

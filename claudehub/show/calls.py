@@ -102,7 +102,8 @@ class ToolCalls:
                     if block.get("type") == "tool_result":
                         yield self._end(update, block)
             case "system" if line.get("subtype") == "permission_denied":
-                if (tool_use_id := line.get("tool_use_id")) in self._open:
+                tool_use_id = line.get("tool_use_id")
+                if isinstance(tool_use_id, str) and tool_use_id in self._open:
                     yield self._change(tool_use_id, state=State.DENIED)
 
     def _begin(self, update: ClaudeLine, block: Mapping[str, Any]) -> Iterator[ToolCall]:

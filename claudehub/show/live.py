@@ -26,6 +26,8 @@ from claudehub.show.notes import Note
 from claudehub.show.screen import Screen, Style
 
 _NOTHING_RUNNING = "nothing_running"
+# Whatever ends this process, the terminal gets back the modes that a question has changed.
+_ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class LiveRun:
 
     def run(self, updates: Iterable[Update]) -> None:
         """Return when the updates have ended. Raises what they raise, KeyboardInterrupt at the
-        third Ctrl-C, and SystemExit at SIGTERM."""
+        third Ctrl-C, and SystemExit at SIGTERM, SIGHUP and SIGQUIT."""
         threads = [
             threading.Thread(target=self._pump, args=(updates,), daemon=True, name="updates"),
             threading.Thread(target=self._work, daemon=True, name="requests"),
@@ -159,7 +161,7 @@ class LiveRun:
         # The interpreter wakes the selector by itself, since a signal just before the wait would
         # not end it: its handler runs later.
         wakes = signal.set_wakeup_fd(self._inbox.wake_fd, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP):
+        for number in (signal.SIGINT, *_ENDS, signal.SIGTSTP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, self._on_signal)
         try:
@@ -173,7 +175,7 @@ class LiveRun:
         self._signals.append(number)
 
     def _signalled(self, number: int) -> None:
-        if number == signal.SIGTERM:
+        if number in _ENDS:
             raise SystemExit(128 + number)
         if number == signal.SIGTSTP:
             self._asking.suspend()

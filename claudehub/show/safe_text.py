@@ -56,12 +56,24 @@ def shortened(text: str, length: int) -> str:
 
 def string(value: Any) -> str:
     """Return a string unchanged, and any other JSON value as compact JSON."""
-    return value if isinstance(value, str) else simplejson.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else as_json(value)
+
+
+def as_json(value: Any) -> str:
+    """Return a JSON value as compact JSON, or words where it is nested too deeply for that."""
+    try:
+        return simplejson.dumps(value, ensure_ascii=False, allow_nan=True)
+    except (RecursionError, ValueError):
+        return "(too deeply nested to be shown)"
 
 
 def local_time(timestamp: str) -> str:
-    """Return an update's time in the local time zone, for people."""
-    return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"
+    """Return an update's time in the local time zone, for people. What is no time is returned as
+    safe text."""
+    try:
+        return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return one_line(timestamp)
 
 
 def width(text: str) -> int:

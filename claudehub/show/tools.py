@@ -4,10 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import simplejson
-
 from claudehub.show.diffs import EDITING_TOOLS, counts, edit_diff, edited_path
-from claudehub.show.safe_text import one_line, shortened, string
+from claudehub.show.safe_text import as_json, one_line, shortened, string
 
 _DETAIL_LENGTH = 2_000
 _MINUS = "\N{MINUS SIGN}"
@@ -92,7 +90,9 @@ def _task(tool_input: _Input) -> str:
 
 def _todos(tool_input: _Input) -> str:
     todos = tool_input.get("todos")
-    entries = [entry for entry in todos if isinstance(entry, dict)] if todos else []
+    entries = (
+        [entry for entry in todos if isinstance(entry, dict)] if isinstance(todos, list) else []
+    )
     done = sum(entry.get("status") == "completed" for entry in entries)
     now = next((e for e in entries if e.get("status") == "in_progress"), {})
     doing = now.get("activeForm") or now.get("content")
@@ -113,7 +113,7 @@ def _fields(tool_input: _Input) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, str) and value and not set(value) & set(" \t\n\"'="):
         return value
-    return simplejson.dumps(value, ensure_ascii=False)
+    return as_json(value)
 
 
 _DETAILS: dict[str, Callable[[_Input], str]] = {

@@ -29,6 +29,8 @@ _RESULT_LINES = 6
 _QUESTION_LINES = 20
 _STDERR_LINES = 10
 _LINE_LENGTH = 400
+# What data of an unexpected shape raises. Faults of the output are no such fault.
+_UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _SIGNS = {
     State.DONE: (Style.GREEN, "✓ "),
     State.FAILED: (Style.RED, "✗ "),
@@ -67,7 +69,15 @@ class Transcript:
         self._when = ""
 
     def show(self, update: Update) -> None:
-        """Show what the update says, if it says something to people."""
+        """Show what the update says, if it says something to people. One that cannot be shown
+        becomes a line that names its type: the others are still to be seen."""
+        try:
+            self._show(update)
+        except _UNEXPECTED:
+            kind = shortened(one_line(update.type), _LINE_LENGTH)
+            self._screen.line((Style.YELLOW, f"· an update that cannot be shown ({kind})"))
+
+    def _show(self, update: Update) -> None:
         self._when = update.timestamp if self._with_time else ""
         changed = self._calls.take(update)
         if isinstance(update, ClaudeLine):

@@ -15,6 +15,8 @@ from claudehub.client.updates import (
 from claudehub.show.safe_text import one_line, string
 
 _PATHS_SHOWN = 8
+# The share of a limit that is used; a larger number is no share.
+_UTILIZATION_MAX = 1_000
 _API_ERRORS = {
     400: "the API does not accept the request",
     401: "the API refuses the key",
@@ -89,7 +91,7 @@ def rate_limit(update: RateLimit) -> str:
     limit = _LIMITS.get(update.limit or "", "usage limit")
     if update.status == "rejected":
         words = f"the {limit} is used up"
-    elif isinstance(used, int | float):
+    elif isinstance(used, int | float) and abs(used) <= _UTILIZATION_MAX:
         words = f"{used * 100:.0f} % of the {limit} is used"
     elif update.status == "allowed_warning":
         words = f"most of the {limit} is used"
