@@ -33,7 +33,7 @@ class LinesView(Widget):
     def to_start(self) -> None:
         self._first = 0
 
-    def scroll_to(self, line: int) -> None:
+    def bring_into_view(self, line: int) -> None:
         """Scroll as little as shows this line."""
         shown = (self._limit or len(self._lines)) - 1
         self.scroll_lines(min(line - self._first, 0) or max(line - self._first - shown + 1, 0))

@@ -170,7 +170,7 @@ class QuestionPanel(Vertical, can_focus=True):
         limit = max(room - BODY_LINES_MIN, 2)
         self._choices.set_lines(choices, limit)
         if len(choices) > limit:
-            self._choices.scroll_to(form.cursor)
+            self._choices.bring_into_view(form.cursor)
         room -= min(len(choices), limit)
         share = int(self.app.size.height * SHARE) - len(choices)
         body_limit = max(min(max(share, BODY_LINES_MIN), room), 0)
