@@ -12,6 +12,7 @@ import simplejson
 from actors.config.sources import data_folder
 from claudehub.cli.log_cli import data_dir_option, json_option
 from claudehub.cli.log_commands import LogCommandError, parse_since
+from claudehub.cli.output import echo
 from claudehub.show.safe_text import plain
 from storage.audit import NAME, older_files, read_lines
 
@@ -59,7 +60,7 @@ def audit(
             raise LogCommandError(f"there is no audit log in {folder}; --data-dir names another")
         for raw, line in _lines(folder):
             if is_wanted(line):
-                click.echo(raw if as_json else _shown(line))
+                echo(raw if as_json else _shown(line))
     except (OSError, LogCommandError) as error:
         click.echo(f"claudehub: {error}", err=True)
         sys.exit(1)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from claudehub.cli.exit_codes import INTERRUPTED, SUCCESS, USAGE
+from claudehub.cli.output import say
 from claudehub.cli.version import print_version
 
 _SECTIONS = {
@@ -68,8 +69,8 @@ class Commands(click.Group):
             code = USAGE
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx is not None else "claudehub"
-            click.echo(f"claudehub: {error.format_message()}", err=True)
-            click.echo(f"  `{path} --help` shows how", err=True)
+            say(f"claudehub: {error.format_message()}", err=True)
+            say(f"  `{path} --help` shows how", err=True)
             code = USAGE
         except click.ClickException as error:
             error.show()

@@ -61,8 +61,8 @@ def text_of(content: Any) -> str:
 
 def claude_line(facts: Facts, line: _Data) -> Update:
     """Return a line by its kind; one of another shape is a plain ClaudeLine."""
+    kind = line["type"]
     try:
-        kind = line["type"]
         maker = _SYSTEM_LINES.get(line["subtype"]) if kind == "system" else _LINES.get(kind)
         if maker is not None:
             return checked(maker(facts, line), _CHECKS)
@@ -117,6 +117,12 @@ _LINES: dict[str, Callable[[Facts, _Data], Update]] = {
 }
 _SYSTEM_LINES: dict[str, Callable[[Facts, _Data], Update]] = {"api_retry": _api_retry}
 
+
+def _is_moment(value: Any) -> bool:
+    """Return whether it may be a time; one that no calendar has is not shown."""
+    return value is None or isinstance(value, int | float)
+
+
 _CHECKS: dict[type, dict[str, Callable[[Any], bool]]] = {
     ToolUse: {"tool": is_string, "input": is_object, "tool_use_id": is_string},
     ToolResult: {"tool_use_id": is_string},
@@ -128,5 +134,5 @@ _CHECKS: dict[type, dict[str, Callable[[Any], bool]]] = {
         "status": maybe(is_number),
         "error": is_string,
     },
-    RateLimit: {"status": is_string, "limit": maybe(is_string), "resets_at": maybe(is_number)},
+    RateLimit: {"status": is_string, "limit": maybe(is_string), "resets_at": _is_moment},
 }

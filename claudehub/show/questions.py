@@ -91,7 +91,7 @@ def question_of(request: PermissionRequest) -> Question:
 
 def answering_command(question: Question) -> str:
     """Return what to type in another terminal, in words."""
-    command = f"claudehub answer {question.project_id} {question.permission_id}"
+    command = one_line(f"claudehub answer {question.project_id} {question.permission_id}")
     if question.form is not Form.CHOICES:
         return f"`{command} allow` (or deny) answers"
     choices = []
