@@ -98,7 +98,9 @@ def test_an_iteration_that_is_closed_while_it_begins_ends() -> None:
             fake.stop()
             updates = project.follow()
             waiting = asyncio.create_task(anext(updates, None))  # type: ignore[arg-type]
-            await asyncio.sleep(0)
+            began = asyncio.Event()
+            asyncio.get_running_loop().call_soon(began.set)
+            await began.wait()  # behind the first step of the other task
             updates.close()
             fake.start()
             assert await asyncio.wait_for(waiting, 20) is None

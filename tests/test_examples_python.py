@@ -368,8 +368,8 @@ def test_the_script_outlives_a_crash_of_the_hub(hub: HubProcess, night: Night) -
 
 def test_the_script_says_that_there_is_no_such_project(hub: HubProcess, scratch: Path) -> None:
     code, lines = Night(scratch, hub).run("one")
-    assert code == 1
-    assert "claudehub:" in lines[1] and "site" in lines[1], lines
+    assert code == 2
+    assert len(lines) == 1 and "no project `site`" in lines[0], lines
 
 
 def test_the_script_wants_a_project_and_a_file() -> None:

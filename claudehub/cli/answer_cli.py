@@ -54,10 +54,7 @@ def answer(
       claudehub answer --choose "Which colour?=Blue"
     """
     decision, names = _decision(words, choices)
-    if message is not None and decision == "allow":
-        raise click.UsageError("--message goes with `deny`")
-    if remember and decision == "deny":
-        raise click.UsageError("--remember goes with `allow`")
+    _check_options(decision, message, remember)
     with reached(where) as hub, explained(hub):
         projects = hub.projects()
         waiting = _waiting(projects)
@@ -65,10 +62,7 @@ def answer(
             # Let the hub say what became of it.
             hub.project(names[0], create=False).answer(names[1], decision)
             return
-        known = {*(p.id for p in projects), *(w.permission_id for w in waiting)}
-        for name in names:
-            if name not in known:
-                raise claudehub.RequestRefused("project_not_found", "", {"project_id": name})
+        _check_names(names, projects, waiting)
         request = _chosen(waiting, names)
         hub.project(request.project_id).answer(
             request,
@@ -79,6 +73,26 @@ def answer(
         )
         if as_json:
             print_json({"project_id": request.project_id, "permission_id": request.permission_id})
+
+
+def _check_options(decision: str, message: str | None, remember: bool) -> None:
+    """Raise click.UsageError for an option that this decision would ignore."""
+    if message is not None and decision == "allow":
+        raise click.UsageError("--message goes with `deny`")
+    if remember and decision == "deny":
+        raise click.UsageError("--remember goes with `allow`")
+
+
+def _check_names(
+    names: Sequence[str],
+    projects: Sequence[claudehub.ProjectInfo],
+    waiting: Sequence[claudehub.PermissionRequest],
+) -> None:
+    """Raise claudehub.RequestRefused for a name that is neither a project nor a question."""
+    known = {*(p.id for p in projects), *(w.permission_id for w in waiting)}
+    for name in names:
+        if name not in known:
+            raise claudehub.RequestRefused("project_not_found", "", {"project_id": name})
 
 
 def _decision(words: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
