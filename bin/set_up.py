@@ -1,6 +1,6 @@
 """Make the virtual environment of a checkout from its setup.cfg; standard library only.
 
-    set_up.py CHECKOUT VENV run|dev|docs|fuzz|audit
+    set_up.py CHECKOUT VENV run|dev|fuzz|audit
 
 Two may start at once: the second waits. An interrupted run does no harm: the stamp that says "done"
 comes last, and the next run continues.
@@ -23,7 +23,6 @@ NETWORK_TIMEOUT_S = 1.5
 EXTRAS = {
     "run": ("tui",),
     "dev": ("tui", "dev"),
-    "docs": ("tui", "docs"),
     "fuzz": ("tui", "dev", "fuzz"),
     "audit": ("tui", "dev", "audit"),
 }
