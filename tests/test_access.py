@@ -394,7 +394,7 @@ def test_the_commands_sign_with_a_key(
     done = claudehub(scratch, *listing, CLAUDEHUB_KEY=str(stranger))
     assert done.exit_code == 7 and "does not take this key" in done.stderr
     done = claudehub(scratch, *listing, "--key", str(scratch / "none"))
-    assert done.exit_code == 7 and "cannot be read" in done.stderr
+    assert done.exit_code == 7 and "there is no key" in done.stderr
     # One after the other: the first of the usual names is not among the hub's keys.
     (scratch / ".ssh").mkdir(mode=0o700)
     for source, name in ((stranger, "id_rsa"), (keys.key, "id_ed25519")):
