@@ -18,6 +18,7 @@ FILES_SHOWN_MAX = 20
 # Whatever a folder holds, a look at it ends.
 INSTRUCTION_FILES_MAX = 200
 ENTRIES_MAX = 2000
+DEPTH_MAX = 100
 TEXT_BYTES_MAX = 512 * 1024
 # Of one text.
 WORDS_MAX = 1000
@@ -107,8 +108,12 @@ def _leading_out(root: Path) -> list[str]:
 
 def _entries(folder: Path) -> Iterator[Path]:
     """Yield everything in a folder. A link to a folder counts as a file: it is not followed, since
-    it may lead round in a circle."""
+    it may lead round in a circle. Raises ValueError below DEPTH_MAX: how far Python itself goes
+    depends on its version and on its recursion limit."""
+    levels = str(folder).count(os.sep)
     for parent, folders, names in os.walk(folder):
+        if parent.count(os.sep) - levels > DEPTH_MAX:
+            raise ValueError(f"{folder} is nested more than {DEPTH_MAX} times")
         yield from (Path(parent, name) for name in (*folders, *names))
 
 

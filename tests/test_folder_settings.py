@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -169,8 +170,12 @@ def test_a_look_raises_nothing(folder: Path) -> None:
     assert look(folder) == HOSTILE
 
 
-def test_a_folder_that_is_nested_too_deeply_is_hostile(folder: Path) -> None:
-    """It once ended the actor of its project, for ever."""
+@pytest.mark.parametrize("limit", [1000, 10_000])
+def test_a_folder_that_is_nested_too_deeply_is_hostile(folder: Path, limit: int) -> None:
+    """It once ended the actor of its project, for ever. Python's own limit must not matter: another
+    version, or another part of the program, has another one."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
     fd = os.open(folder, os.O_RDONLY)
     for name in (".claude", "rules", *["d"] * 1900):
         os.mkdir(name, dir_fd=fd)
@@ -178,7 +183,10 @@ def test_a_folder_that_is_nested_too_deeply_is_hostile(folder: Path) -> None:
         os.close(fd)
         fd = below
     os.close(fd)
-    assert not look(folder).reads_text
+    try:
+        assert not look(folder).reads_text
+    finally:
+        sys.setrecursionlimit(before)
     subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
