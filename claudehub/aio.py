@@ -281,24 +281,26 @@ class _Reading(AsyncIterator[Update]):
         self._stream = Stream(execution.project.id, execution._begun.position, ephemeral)
         self._has_begun = False
         self._pending: Update | None = None
+        self._ours: Update | None = None
 
     async def __anext__(self) -> Update:
         if not self._has_begun:
             self._has_begun = True
             self._updates.read(self._stream, None)
-        while self._progress.outcome is None or self._pending is not None:
+        while self._ours is None:
             if self._pending is None:
+                if self._progress.outcome is not None:
+                    self._updates.close()
+                    raise StopAsyncIteration
                 try:
                     self._pending = await self._updates.get()
                 except EOFError:
-                    break
-            if await self._is_ours(self._pending):
-                found, self._pending = self._pending, None
-                await self._execution._ask(found)
-                return found
-            self._pending = None
-        self._updates.close()
-        raise StopAsyncIteration
+                    raise StopAsyncIteration from None
+            is_ours = await self._is_ours(self._pending)
+            self._ours, self._pending = self._pending if is_ours else None, None
+        await self._execution._ask(self._ours)
+        found, self._ours = self._ours, None
+        return found
 
     async def _is_ours(self, update: Update) -> bool:
         """Take an update, behind what has to be awaited: a wait that is cancelled begins anew."""

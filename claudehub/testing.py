@@ -29,7 +29,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 from websockets.typing import Subprotocol
 
-from claudehub.fake_core import (
+from claudehub.fake.core import (
     HEARTBEAT_S,
     MESSAGE_BYTES_MAX,
     FakeCore,
@@ -37,9 +37,9 @@ from claudehub.fake_core import (
     SentAnswer,
     SentPrompt,
 )
-from claudehub.fake_project import FakeProject
-from claudehub.fake_requests import receive
-from claudehub.fake_script import Ask, Decision, Delta, Ending, Hold, Script, Step, Steps
+from claudehub.fake.project import FakeProject
+from claudehub.fake.requests import receive
+from claudehub.fake.script import Ask, Decision, Delta, Ending, Hold, Script, Step, Steps
 
 __all__ = [
     "Ask",

@@ -1,20 +1,50 @@
 """What an attacker found in the client library: each is tried again here."""
 
 import asyncio
+import base64
 import gc
 import os
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import claudehub
-from claudehub.testing import FakeHub, Hold
+from claudehub.testing import Ask, FakeHub, Hold, Steps
+from tests.harness import HubProcess
+
+TIME_S = 30
+
+
+def in_time(action: Callable[[], None]) -> None:
+    """Do something that waits for ever if it fails. Raises what it raises, and TimeoutError."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            action()
+        except BaseException as error:  # noqa: BLE001 - the test's own thread raises it
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(TIME_S)
+    if thread.is_alive():
+        raise TimeoutError
+    if failures:
+        raise failures[0]
 
 
 def test_the_garbage_collector_may_end_an_iteration_in_any_thread() -> None:
-    with FakeHub() as fake, claudehub.connect(fake.url) as hub:
+    with FakeHub() as fake:
         fake.script("p", lambda prompt: ["a"] * 200)
+        in_time(lambda: abandon_iterations(fake.url))
+
+
+def abandon_iterations(url: str) -> None:
+    with claudehub.connect(url) as hub:
         project = hub.project("p")
         updates = project.follow()
 
@@ -111,12 +141,15 @@ def test_an_iteration_that_is_closed_while_it_begins_ends() -> None:
 
 
 def test_a_callback_that_exits_wakes_who_waits() -> None:
+    def ask_on() -> None:
+        while True:
+            hub.projects()
+
     with FakeHub() as fake, claudehub.connect(fake.url) as hub:
         hub.on_state(lambda state: sys.exit(3))
         fake.drop_connections()
         with pytest.raises(claudehub.ConnectionLost):
-            while True:
-                hub.projects()
+            in_time(ask_on)
 
 
 def test_a_child_process_is_told_to_connect_anew() -> None:
@@ -138,3 +171,54 @@ def test_other_scripts_have_the_room_that_the_hub_gives() -> None:
         assert fake.prompts[0].prompt == prompt
         with pytest.raises(ValueError, match="surrogates"):
             hub.project("p").execute("\ud800")
+
+
+def test_an_answer_that_is_cancelled_does_not_lose_its_question() -> None:
+    async def use(url: str) -> list[str]:
+        async with claudehub.aio.connect(url) as hub:
+            gate = asyncio.Event()
+
+            async def slow(question: claudehub.PermissionRequest) -> str:
+                await gate.wait()
+                return "allow"
+
+            project = await hub.project("p")
+            running = aiter(await project.execute("x", on_permission=slow))
+            kinds = []
+            with pytest.raises(TimeoutError):  # the question, while `slow` thinks
+                while True:
+                    kinds.append((await asyncio.wait_for(anext(running), 0.3)).type)
+            assert "execution_started" in kinds and "permission_request" not in kinds
+            gate.set()
+            async with asyncio.timeout(TIME_S):
+                return kinds + [update.type async for update in running]
+
+    def agent(prompt: str) -> Steps:
+        answer = yield Ask("Bash", {"command": "x"})
+        return "yes" if answer.is_allowed else "no"
+
+    with FakeHub() as fake:
+        fake.script("p", agent)
+        kinds = asyncio.run(use(fake.url))
+    assert kinds.count("permission_request") == 1 and kinds[-1] == "execution_finished"
+
+
+def test_a_record_that_is_nested_too_deeply_is_passed_without_its_data(hub: HubProcess) -> None:
+    """An asyncio client once connected again for ever: it has the program's own stack above it."""
+    deep = b'{"type":"system","deep":' + b"[" * 900 + b"]" * 900 + b"}\n"
+    prompt = f"[[raw:{base64.b64encode(deep).decode()}]]"
+
+    async def read() -> list[claudehub.Update]:
+        async with claudehub.aio.connect(hub.url) as client:
+            project = await client.project(hub.folder("deep"))
+            async with asyncio.timeout(TIME_S):
+                return [update async for update in await project.execute(prompt)]
+
+    def below(frames: int) -> list[claudehub.Update]:
+        return below(frames - 1) if frames else asyncio.run(read())
+
+    updates = below(200)
+    numbers = [update.seq for update in updates if update.seq is not None]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert isinstance(updates[-1], claudehub.ExecutionFinished)
+    assert [update.type for update in updates if update.seq and not update.data] == ["claude"]

@@ -21,8 +21,8 @@ from claudehub.client.position import Position
 from claudehub.client.session import Session, State, Want
 from claudehub.client.streams import Stream
 from claudehub.client.updates import Gap, HistoryGone, Update
-from claudehub.fake_core import FakeClient, FakeCore
-from claudehub.fake_requests import receive
+from claudehub.fake.core import FakeClient, FakeCore
+from claudehub.fake.requests import receive
 from tests.scripted_hub import URL
 
 # Small, so that readers are too slow now and then.

@@ -343,7 +343,7 @@ def test_what_is_to_be_approved_is_never_hidden(start_hub: Any) -> None:
     command = base64.b64encode(json.dumps([["Bash", {"command": "rm x\nevil"}]]).encode()).decode()
     with asking(hub, "two", f"[[calls:{command}]]") as process:
         listed = run(hub, "pending").output
-        assert "$ rm x (+ 1 lines: `claudehub pending two`)" in listed
+        assert "$ rm x (+ 1 line: `claudehub pending two`)" in listed
         assert "evil" in run(hub, "pending", "two").output
         tailed = run(hub, "tail", "two").output
         assert "evil" in tailed and "claudehub answer" not in tailed  # what is past needs none

@@ -9,7 +9,7 @@ from claudehub.cli.failures import Failed, explained, told
 from claudehub.cli.options import as_json, complete_project, on_hub
 from claudehub.cli.tables import print_json
 from claudehub.cli.where import Where, reached
-from claudehub.client.reading import update_of
+from claudehub.client.reading import waiting_requests
 from claudehub.show.answers import NotUnderstood, chosen
 from claudehub.show.questions import Asked, answering_command, question_of
 
@@ -57,7 +57,7 @@ def answer(
     _check_options(decision, message, remember)
     with reached(where) as hub, explained(hub):
         projects = hub.projects()
-        waiting = _waiting(projects)
+        waiting = [request for info in projects for request in waiting_requests(info)]
         if len(names) == 2 and names not in [(w.project_id, w.permission_id) for w in waiting]:
             # Let the hub say what became of it.
             hub.project(names[0], create=False).answer(names[1], decision)
@@ -108,19 +108,6 @@ def _decision(words: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, tu
     if len(names) > 2:
         raise click.UsageError("give PROJECT and ID, and nothing else, before the decision")
     return decision, names
-
-
-def _waiting(
-    projects: Sequence[claudehub.ProjectInfo],
-) -> list[claudehub.PermissionRequest]:
-    found = []
-    for info in projects:
-        for data in info.pending_permissions:
-            raw = {"project_id": info.id, "update_type": "permission_request", "data": dict(data)}
-            update = update_of(raw, None)
-            if isinstance(update, claudehub.PermissionRequest):
-                found.append(update)
-    return found
 
 
 def _chosen(

@@ -13,7 +13,7 @@ from claudehub.cli.options import as_json, maybe_project, on_hub, project
 from claudehub.cli.output import say
 from claudehub.cli.tables import print_json, print_table
 from claudehub.cli.where import Where, reached
-from claudehub.client.reading import update_of
+from claudehub.client.reading import waiting_requests
 from claudehub.show.lines import Kind
 from claudehub.show.questions import Form, answering_command, question_of
 from claudehub.show.safe_text import local_time, one_line, shortened
@@ -61,8 +61,7 @@ def _print_project(info: claudehub.ProjectInfo) -> None:
     }
     for name, value in facts.items():
         say(f"{name + ':':<13}{one_line(str(value))}")
-    for entry in info.pending_permissions:
-        say(_asks(info.id, entry))
+    _print_waiting(info)
 
 
 def _print_hub(hub: claudehub.Hub) -> None:
@@ -79,8 +78,7 @@ def _print_hub(hub: claudehub.Hub) -> None:
         if name == "health":
             _print_problems(health)
     for info in found:
-        for entry in info.pending_permissions:
-            say(_asks(info.id, entry))
+        _print_waiting(info)
 
 
 def _print_problems(health: Mapping[str, Any]) -> None:
@@ -88,9 +86,10 @@ def _print_problems(health: Mapping[str, Any]) -> None:
         say(f"  {one_line(str(problem))}")
 
 
-def _asks(project_id: str, entry: Mapping[str, Any]) -> str:
-    command = one_line(f"claudehub answer {project_id} {entry.get('permission_id')}")
-    return f"waits for you: {_question(project_id, entry)}\n  {command} allow|deny"
+def _print_waiting(info: claudehub.ProjectInfo) -> None:
+    for request in waiting_requests(info):
+        command = one_line(f"claudehub answer {info.id} {request.permission_id}")
+        say(f"waits for you: {_in_one_line(request)}\n  {command} allow|deny")
 
 
 @click.command()
@@ -140,53 +139,37 @@ def pending(project: str | None, as_json: bool, where: Where) -> None:
             projects = hub.projects()
         else:
             projects = [hub.project(project, create=False).info()]
-        found = [(info.id, entry) for info in projects for entry in info.pending_permissions]
     if as_json:
-        for project_id, entry in found:
-            print_json({"project_id": project_id, **entry})
+        for info in projects:
+            for entry in info.pending_permissions:
+                print_json({"project_id": info.id, **entry})
         return
+    found = [request for info in projects for request in waiting_requests(info)]
     if not found:
         say("nothing waits for an answer", err=True)
-        return
-    if project is not None:
-        for project_id, entry in found:
-            _print_question(project_id, entry)
-        return
-    rows = [
-        (project_id, str(entry["permission_id"]), _question(project_id, entry))
-        for project_id, entry in found
-    ]
-    print_table(("PROJECT", "ID", "QUESTION"), rows)
+    elif project is not None:
+        for request in found:
+            _print_question(request)
+    else:
+        rows = [(asked.project_id, asked.permission_id, _in_one_line(asked)) for asked in found]
+        print_table(("PROJECT", "ID", "QUESTION"), rows)
 
 
-def _request(project_id: str, entry: Mapping[str, Any]) -> claudehub.Update:
-    """Return an entry of `pending_permissions` as the update that asked it."""
-    raw = {"project_id": project_id, "update_type": "permission_request", "data": dict(entry)}
-    return update_of(raw, None)
-
-
-def _question(project_id: str, entry: Mapping[str, Any]) -> str:
-    """Return an entry in one line, which says how many lines it does not show."""
-    update = _request(project_id, entry)
-    if not isinstance(update, claudehub.PermissionRequest):
-        return one_line(str(entry.get("tool")))
-    question = question_of(update)
+def _in_one_line(request: claudehub.PermissionRequest) -> str:
+    """Return what is asked, and how many lines of it are not shown."""
+    question = question_of(request)
     about, more = " / ".join(part.text for part in question.asked), ""
     if question.form is not Form.CHOICES and question.body:
         about = question.body[0].text
-        kinds = [line.kind for line in question.body[1:] if line.kind is not Kind.NOTE]
-        more = f" (+ {len(kinds)} lines: `claudehub pending {project_id}`)" if kinds else ""
+        left_out = sum(line.kind is not Kind.NOTE for line in question.body[1:])
+        lines = "1 line" if left_out == 1 else f"{left_out} lines"
+        more = f" (+ {lines}: `claudehub pending {request.project_id}`)" if left_out else ""
     return shortened(one_line(f"{question.heading} {about}"), _QUESTION) + more
 
 
-def _print_question(project_id: str, entry: Mapping[str, Any]) -> None:
-    """Print all of an entry."""
-    screen = screen_of(sys.stdout)
-    update = _request(project_id, entry)
-    if not isinstance(update, claudehub.PermissionRequest):
-        screen.line(str(entry))
-        return
-    question = question_of(update)
+def _print_question(request: claudehub.PermissionRequest) -> None:
+    """Print all of what is asked."""
+    screen, question = screen_of(sys.stdout), question_of(request)
     screen.line((Style.YELLOW, "? "), (Style.BOLD, question.heading))
     for line in (*question.body, *(part for each in question.asked for part in each.lines)):
         screen.line((STYLES.get(line.kind, Style.NORMAL), f"    {line}"))

@@ -11,7 +11,7 @@ from claudehub.show.safe_text import one_line, width
 
 def print_json(value: Any) -> None:
     """Print one line of JSON."""
-    echo(simplejson.dumps(value, default=str))
+    echo(simplejson.dumps(value))
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

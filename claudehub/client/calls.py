@@ -52,6 +52,7 @@ class Call:
         self.was_lost = False
         self.is_sent = False
         self.due_s: float | None = None
+        self._timeout_s = 0.0
         self._rate_limited = 0
 
     def message(self, number: str) -> str:
@@ -71,6 +72,7 @@ class Call:
     def sent(self, now_s: float, timeout_s: float) -> None:
         self.is_sent = True
         self.due_s = now_s + timeout_s
+        self._timeout_s = timeout_s
 
     def lost(self) -> None:
         """The connection has ended before the reply."""
@@ -89,7 +91,7 @@ class Call:
             self.on_end()
 
     def overdue(self) -> None:
-        self.failed(NoReply(f"the hub has not answered {self.kind} for {REPLY_TIMEOUT_S:.0f} s"))
+        self.failed(NoReply(f"the hub has not answered {self.kind} for {self._timeout_s:.0f} s"))
 
     def refused(self, error: RequestRefused) -> float | None:
         """Take an error. Return after how many seconds to send again, or None if this is the

@@ -253,8 +253,10 @@ def trusted(project_id: str, is_trusted: bool) -> Generator[Call, Mapping[str, A
 def ended(
     project_id: str, kind: str, execution_id: str | None
 ) -> Generator[Call, Mapping[str, Any], str]:
-    """Interrupt or kill. The execution is named, so that a request that is sent again cannot meet
-    the next one."""
+    """Interrupt or kill an execution; without an id, the one that runs when the hub is asked.
+
+    The request names it, so that one that is sent again cannot meet the next execution.
+    """
     if execution_id is None:
         info = yield from described(project_id)
         execution_id = info.execution_id

@@ -100,6 +100,16 @@ def project_info(raw: Mapping[str, Any]) -> ProjectInfo:
     )
 
 
+def waiting_requests(info: ProjectInfo) -> list[PermissionRequest]:
+    """Return what waits for an answer, as the updates that it came with. What a newer hub describes
+    in another way is left out."""
+    found = (
+        update_of({"project_id": info.id, "update_type": "permission_request", "data": data}, None)
+        for data in info.pending_permissions
+    )
+    return [update for update in found if isinstance(update, PermissionRequest)]
+
+
 def history_gone(project_id: str, details: Mapping[str, Any]) -> HistoryGone:
     """Return what stands in the place of updates that the log no longer holds."""
     log_id, first, last = details["log_id"], details["first_seq"], details["last_seq"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import simplejson
 
-from claudehub.fake_log import now
-from claudehub.fake_project import FakeProject
-from claudehub.fake_script import Script, usual
+from claudehub.fake.log import now
+from claudehub.fake.project import FakeProject
+from claudehub.fake.script import Script, usual
 from protocol import PROTOCOL_VERSION, VERSION
 
 HEARTBEAT_S = 20

@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from claudehub.fake_log import FakeLog, now
-from claudehub.fake_script import (
+from claudehub.fake.log import FakeLog, now
+from claudehub.fake.script import (
     Ask,
     Decision,
     Delta,

@@ -9,10 +9,10 @@ from typing import Any
 
 import simplejson
 
-from claudehub.fake_core import FakeClient, FakeCore, Refused, SentAnswer, SentPrompt
-from claudehub.fake_log import first_of, last_of
-from claudehub.fake_project import FakeExecution, FakeProject
-from claudehub.fake_script import Decision
+from claudehub.fake.core import FakeClient, FakeCore, Refused, SentAnswer, SentPrompt
+from claudehub.fake.log import first_of, last_of
+from claudehub.fake.project import FakeExecution, FakeProject
+from claudehub.fake.script import Decision
 
 PAGE_USUAL = 100
 _Payload = Mapping[str, Any]

@@ -2,6 +2,7 @@
 
 from claudehub.client.lines import ClaudeLine
 from claudehub.client.updates import ClaudeDelta, ExecutionFinished, Update
+from claudehub.show.streaming import Streaming
 from claudehub.tui.entries import LAST, TextEntry
 
 _ACTIVITIES = {"thinking": "thinking", "tool_use": "preparing a tool call", "text": "writing"}
@@ -17,12 +18,11 @@ class Partial:
     def __init__(self) -> None:
         self.entry: TextEntry | None = None
         self.activity = ""
-        self._is_whole = False
+        self._streaming = Streaming()
 
     def apply(self, update: Update) -> None:
         if isinstance(update, ClaudeDelta):
-            if not update.data.get("parent_tool_use_id"):
-                self._piece(update)
+            self._piece(update)
         elif isinstance(update, ClaudeLine):
             if update.line.get("type") == "assistant" and not update.parent_tool_use_id:
                 self.entry = None
@@ -34,23 +34,19 @@ class Partial:
         """Drop what is shown: the connection was lost, or the execution has ended."""
         self.entry = None
         self.activity = ""
-        self._is_whole = False
+        self._streaming = Streaming()
 
     def _piece(self, update: ClaudeDelta) -> None:
-        event = update.data.get("event") or {}
-        match event.get("type"):
-            case "message_start":
-                self.forget()
-            case "content_block_start":
-                block = event.get("content_block") or {}
-                self.activity = _ACTIVITIES.get(block.get("type", ""), "")
-                self.entry = None
-                self._is_whole = True
-        if update.text and self._is_whole:
-            self._add(update)
-
-    def _add(self, update: ClaudeDelta) -> None:
-        if self.entry is None:
-            self.entry = TextEntry(order=LAST, timestamp=update.timestamp, text="")
-        self.entry.text += update.text
-        self.entry.changed()
+        event = update.data.get("event")
+        if not isinstance(event, dict) or update.data.get("parent_tool_use_id"):
+            return
+        text = self._streaming.piece(update)
+        if event.get("type") in ("message_start", "content_block_start"):
+            block = event.get("content_block") or {}
+            self.activity = _ACTIVITIES.get(block.get("type", ""), "")
+            self.entry = None
+        if text:
+            if self.entry is None:
+                self.entry = TextEntry(order=LAST, timestamp=update.timestamp, text="")
+            self.entry.text += text
+            self.entry.changed()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from claudehub.client.reading import update_of
+from claudehub.client.reading import waiting_requests
 from claudehub.client.updates import (
     ExecutionFinished,
     ExecutionQueued,
@@ -88,8 +88,8 @@ class ProjectState:
         self.session_id = info.session_id
         self.queue = [Waiting(q.execution_id, q.prompt, q.client_id) for q in info.queue]
         known = self.questions
-        asked = [_question(info, data) for data in info.pending_permissions]
-        self.questions = {q.permission_id: known.get(q.permission_id, q) for q in asked if q}
+        asked = waiting_requests(info)
+        self.questions = {q.permission_id: known.get(q.permission_id, q) for q in asked}
         if info.execution_id is None:
             self.running = None
         elif self.running is None or self.running.execution_id != info.execution_id:
@@ -171,14 +171,6 @@ class ProjectState:
 
     def _reset(self, update: SessionReset) -> None:
         self.session_id = None
-
-
-def _question(info: ProjectInfo, data: object) -> PermissionRequest | None:
-    """Return a pending permission of a description as the update that it came with, or None if a
-    newer hub describes it in another way."""
-    raw = {"project_id": info.project_id, "update_type": "permission_request", "data": data}
-    found = update_of(raw, None)
-    return found if isinstance(found, PermissionRequest) else None
 
 
 _TAKES: dict[type[Update], Callable[..., None]] = {

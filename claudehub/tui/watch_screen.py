@@ -14,8 +14,7 @@ from textual.strip import Strip
 from claudehub.aio import Hub, Project
 from claudehub.client.async_iteration import Updates
 from claudehub.client.errors import HubError, RequestRefused
-from claudehub.client.reading import update_of
-from claudehub.client.updates import PermissionRequest, ProjectInfo
+from claudehub.client.reading import waiting_requests
 from claudehub.show.safe_text import one_line
 from claudehub.tui import hub_time, styles
 from claudehub.tui.board import Board, BoardRow, Group
@@ -193,7 +192,7 @@ class WatchScreen(Screen[None]):
     def _show_question(self, is_wanted: bool) -> None:
         """Show the questions of the selected project below, or those that are left of them."""
         project = self.board.get(self._selected)
-        requests = _requests(project) if is_wanted and project is not None else []
+        requests = waiting_requests(project) if is_wanted and project is not None else []
         had_focus = self.panel.has_focus_within
         self.panel.set_requests(requests)
         if not requests and had_focus:
@@ -245,19 +244,3 @@ class WatchScreen(Screen[None]):
         if self._updates is not None:
             self._updates.close()
         self.dismiss()
-
-
-def _requests(project: ProjectInfo) -> list[PermissionRequest]:
-    """Return what waits, as the updates that it came with."""
-    found = (
-        update_of(
-            {
-                "project_id": project.project_id,
-                "update_type": "permission_request",
-                "data": data,
-            },
-            None,
-        )
-        for data in project.pending_permissions
-    )
-    return [update for update in found if isinstance(update, PermissionRequest)]
