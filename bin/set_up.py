@@ -98,7 +98,7 @@ def check_network() -> None:
 
 
 def index_host() -> str | None:
-    """Return the host of the package index, or None if pip is told of another way."""
+    """Return the host of the package index, or None if pip's settings name an index or a proxy."""
     proxies = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
     if any(os.environ.get(name) for name in (*proxies, "PIP_NO_INDEX", "PIP_INDEX_URL")):
         return None

@@ -176,8 +176,8 @@ class Project:
         since: Moment | None = None,
         ephemeral: bool = True,
     ) -> Updates:
-        """Iterate over the updates, as the blocking client does. It begins at the first update that
-        is asked for, or with `await project.follow()`."""
+        """Iterate over the updates, as the blocking client does. The iteration begins with
+        `await project.follow()`, or when the program asks for the first update."""
 
         async def start(updates: Updates) -> None:
             found = flows.started_at(self.id, after, last, since)

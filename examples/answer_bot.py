@@ -94,8 +94,8 @@ def is_inside(path: object, folder: str) -> bool:
 
 
 def programs(command: str) -> list[tuple[str, ...]]:
-    """Return the programs that a command line calls, with their arguments, as far as can be seen.
-    One that is hidden better is not denied: it waits for a person."""
+    """Return the programs that a command line names, with their arguments. The bot does not see a
+    program behind a variable or an alias: such a command waits for a person."""
     found = []
     for part in BETWEEN_COMMANDS.split(command):
         words = part.split()

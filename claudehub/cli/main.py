@@ -59,7 +59,7 @@ class Commands(click.Group):
     def main(  # type: ignore[override]  # click has an overload for each mode
         self, args: Sequence[str] | None = None, standalone_mode: bool = True, **extra: Any
     ) -> Any:
-        """Run a command; what is wrong with the command line is told in two lines."""
+        """Run a command. A wrong command line gets two lines: the fault, and where help is."""
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **extra)
         try:

@@ -168,7 +168,7 @@ class Project:
         of lost connections.
 
         Begin behind `after` (a Position, a number, or 0 for all), `last` updates back, at the time
-        `since`, or now. What the log no longer holds is told by a HistoryGone in its place. The
+        `since`, or now. If the log no longer holds what was asked for, a HistoryGone comes in its place. The
         iteration ends when the project is deleted or the hub is closed.
         """
         return self._open(

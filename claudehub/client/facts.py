@@ -52,7 +52,7 @@ class ExecutionFacts:
 
     @property
     def state(self) -> str:
-        """Return `queued`, `started` or `finished`, as far as it is known."""
+        """Return `queued`, `started` or `finished`: the newest state that was read."""
         return self._progress.state
 
     @property

@@ -44,7 +44,7 @@ class ClaudeText(ClaudeLine):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thinking(ClaudeLine):
-    """What the agent thinks, as far as the API shows it."""
+    """What the agent thinks. The API may show a summary, or nothing."""
 
     text: str
 

@@ -89,7 +89,7 @@ class Wire:
     def receive(self, data: bytes) -> Iterator[tuple[dict[str, Any], int]]:
         """Take bytes from the network, and yield the messages that they complete, with the size of
         each. No bytes are the end. Raises ConnectFailed if the other side refuses the handshake or
-        is no hub, and ValueError for what is no JSON."""
+        is no hub, and ValueError for a message that is not a JSON object."""
         if len(self._first) < _FIRST_BYTES:
             self._first += data[: _FIRST_BYTES - len(self._first)]
         if not data:

@@ -43,8 +43,8 @@ class Transcript:
     """Show updates on a screen. The stream may begin anywhere.
 
     With `with_time`, each entry begins with the update's local time. Without `with_questions`,
-    somebody else shows what the agent asks and how it was answered. Without `with_commands`, what
-    was asked is past, and nobody is told how to answer it.
+    somebody else shows what the agent asks and how it was answered. Without `with_commands`,
+    the command that answers a question is left out: what was asked is past.
     """
 
     def __init__(

@@ -85,7 +85,7 @@ def api_retries(last: ApiRetry) -> str:
 
 
 def rate_limit(update: RateLimit) -> str:
-    """Return how much of the account's limit is used, as far as the line says it."""
+    """Return how much of the account's limit is used, and when it resets, if the line says so."""
     info = update.line.get("rate_limit_info")
     used = info.get("utilization") if isinstance(info, dict) else None
     limit = _LIMITS.get(update.limit or "", "usage limit")

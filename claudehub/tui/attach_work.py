@@ -38,7 +38,7 @@ _TELLING = (Prompt, ExecutionFinished, HistoryGone)
 
 
 class Shown(Protocol):
-    """The screen, as far as the work needs it."""
+    """What AttachWork uses of the screen."""
 
     feed: Feed
     connection: Connection
