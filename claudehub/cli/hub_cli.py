@@ -8,6 +8,7 @@ import click
 import claudehub
 from claudehub.cli.failures import Failed
 from claudehub.cli.hubs import NAME, Hubs, HubsUnusable, NamedHub, load_hubs, save_hubs
+from claudehub.cli.options import complete_hub
 from claudehub.cli.output import say
 from claudehub.cli.tables import print_json, print_table
 from claudehub.cli.where import expanded
@@ -39,14 +40,7 @@ def _save(hubs: Hubs) -> None:
         raise Failed(str(error)) from None
 
 
-def _names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    try:
-        return [name for name in load_hubs().by_name if name.startswith(incomplete)]
-    except HubsUnusable:
-        return []
-
-
-_name = click.argument("name", shell_complete=_names)
+_name = click.argument("name", shell_complete=complete_hub)
 
 
 @hub.command()

@@ -9,11 +9,19 @@ import click
 from click.core import ParameterSource
 
 from claudehub.cli.hubs import HubsUnusable, load_hubs
-from claudehub.cli.where import Where, expanded
+from claudehub.cli.where import Where, expanded, project_ids
 
 URL_VARIABLE, KEY_VARIABLE, HUB_VARIABLE = "CLAUDEHUB_URL", "CLAUDEHUB_KEY", "CLAUDEHUB_HUB"
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+def complete_hub(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of hubs that begin so."""
+    try:
+        return [name for name in load_hubs().by_name if name.startswith(incomplete)]
+    except HubsUnusable:
+        return []
 
 
 def on_hub(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,6 +33,7 @@ def on_hub(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar=HUB_VARIABLE,
         show_envvar=True,
         metavar="NAME",
+        shell_complete=complete_hub,
         help="A hub of `claudehub hub list`.",
     )
     @click.option(
@@ -77,8 +86,6 @@ def complete_project(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[str]:
     """Return the ids of the hub's projects that begin so; none if the hub does not answer."""
-    from claudehub.cli.where import project_ids
-
     given = context.params
     try:
         where = chosen(given.get("hub_name"), given.get("url"), given.get("key"))

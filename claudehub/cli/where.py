@@ -1,6 +1,7 @@
 """Connect a command to its hub, and say in one line when the connection is lost and made again."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -67,11 +68,18 @@ def reached(where: Where) -> Iterator[claudehub.Hub]:
 
 
 def project_ids(where: Where) -> list[str]:
-    """Return the ids of all projects, or nothing if the hub cannot be asked."""
-    try:
-        with claudehub.connect(
-            where.url, key=where.key, reconnect=False, give_up_after_s=COMPLETION_TIMEOUT_S
-        ) as hub:
-            return [project.id for project in hub.projects()]
-    except claudehub.HubError:
-        return []
+    """Return the ids of all projects; nothing if the hub does not answer soon."""
+    found: list[str] = []
+
+    def ask() -> None:
+        with (
+            contextlib.suppress(claudehub.HubError),
+            claudehub.connect(where.url, key=where.key, reconnect=False) as hub,
+        ):
+            found.extend(project.id for project in hub.projects())
+
+    # The library has longer limits, and the shell waits meanwhile.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(COMPLETION_TIMEOUT_S)
+    return list(found)

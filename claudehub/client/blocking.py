@@ -168,8 +168,8 @@ class Project:
         of lost connections.
 
         Begin behind `after` (a Position, a number, or 0 for all), `last` updates back, at the time
-        `since`, or now. If the log no longer holds what was asked for, a HistoryGone comes in its place. The
-        iteration ends when the project is deleted or the hub is closed.
+        `since`, or now. If the log no longer holds what was asked for, a HistoryGone comes in its
+        place. The iteration ends when the project is deleted or the hub is closed.
         """
         return self._open(
             self._engine.run(flows.started_at(self.id, after, last, since)), ephemeral
