@@ -22,7 +22,7 @@ LINES_SHOWN_ON_FAILURE = 30
 NETWORK_TIMEOUT_S = 1.5
 EXTRAS = {
     "run": ("tui",),
-    "dev": ("tui", "dev"),
+    "dev": ("tui", "otel", "dev"),
     "fuzz": ("tui", "dev", "fuzz"),
     "audit": ("tui", "dev", "audit"),
 }
