@@ -1,13 +1,11 @@
 """The configuration: defaults, precedence, and every fault at once."""
 
-import logging
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import simplejson
 
 from actors.config.settings import Config
 from actors.config.sources import (
@@ -17,7 +15,6 @@ from actors.config.sources import (
     default_file,
     load,
 )
-from actors.server import logs
 from actors.server.main import check
 from claudehub.client.address import configured_socket
 from tests.harness import ROOT
@@ -335,24 +332,3 @@ def test_the_documentation_has_every_variable_with_its_default(
 def test_the_documentation_names_the_settings_of_other_versions() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text()
     assert [name for name in NOT_YET if f"`{name}`" not in text] == []
-
-
-def test_log_lines_as_text_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        logs.configure("info", "text")
-        assert len(root.handlers) == 1
-        logging.getLogger("claudehub.test").info("hello %d", 5)
-        assert capsys.readouterr().err.endswith("INFO    claudehub.test: hello 5\n")
-        logs.configure("info", "json")
-        try:
-            raise ValueError("planned")
-        except ValueError:
-            logging.getLogger("claudehub.test").exception("oh")
-        line = simplejson.loads(capsys.readouterr().err)
-        assert (line["level"], line["logger"], line["message"]) == ("error", "claudehub.test", "oh")
-        assert "planned" in line["exception"]
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)

@@ -27,7 +27,6 @@ EXCEPTIONS = {
         "use_daemon_thread",
     },
     "an argument of pykka's, pydantic's, logging's or Python's interface": {
-        "datefmt",
         "deep_merge",
         "dotenv_settings",
         "exception_type",
@@ -53,7 +52,7 @@ EXCEPTIONS = {
         "server_bind",
         "verify_request",
     },
-    "logging or watchdog calls it": {"formatTime", "on_any_event"},
+    "logging or watchdog reads it or calls it": {"handleError", "lastResort", "on_any_event"},
     "Python calls it for a name of the module": {"__dir__", "__getattr__"},
     "asyncio calls it": {"buffer_updated", "get_buffer", "sizehint"},
     "click calls it": {"convert", "format_commands"},

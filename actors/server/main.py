@@ -85,6 +85,7 @@ def serve(
         logger.warning("%s", warning)
     stop_request = StopRequest()
     with (
+        logs.everything_logged(),
         outlet.stacks_on_signal(),
         stop_request.signals(),
         contextlib.ExitStack() as stack,

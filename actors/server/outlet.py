@@ -141,9 +141,8 @@ def spoken() -> Iterator[None]:
         yield
 
 
-def note_dropped(make: Callable[[int], str]) -> None:
-    """Have standard error's notice of dropped lines made in the format of the log."""
-    stream: object = sys.stderr
+def note_dropped(stream: object, make: Callable[[int], str]) -> None:
+    """Have the notice of dropped lines of a stream made in the format of the log."""
     if isinstance(stream, _Stream):
         stream.outlet.notice = make
 
