@@ -10,6 +10,7 @@ lets the next request fail.
 import fcntl
 import json
 import os
+import signal
 import sys
 import termios
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ class Hub:
 
 
 def main(terminal_path: str) -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, or a runner of tests, may ignore it
     os.setsid()
     fd = os.open(terminal_path, os.O_RDWR)
     fcntl.ioctl(fd, termios.TIOCSCTTY, 0)  # Ctrl-C comes from the terminal of the session

@@ -63,9 +63,11 @@ class Scene:
         return found
 
     def until(self, update_type: str) -> dict[str, Any]:
-        """Read until such an update has come."""
+        """Read up to the next such update."""
         found = self.client.wait_for(update_type)
-        for update in self.client.take():
+        last = next(n for n, update in enumerate(self.client.updates) if update is found)
+        read, self.client.updates = self.client.updates[: last + 1], self.client.updates[last + 1 :]
+        for update in read:
             # What a CLI says is its own, and how often the status is told as well.
             if update["update_type"] not in ("claude", "claude_delta", "status", "files_changed"):
                 data = shape(update["data"])
@@ -92,8 +94,8 @@ def scene_of(url: str, path: str, project_id: str) -> list[tuple[str, Any]]:
     scene.ask("project_list")
     answer = {"permission_id": request["data"]["permission_id"], "decision": "allow"}
     scene.ask("permission_answer", **site, **answer)
-    scene.until("execution_finished")
     scene.ask("permission_answer", **site, **answer)
+    scene.until("execution_finished")
     scene.until("execution_finished")
     scene.ask("execute", **site, prompt=QUESTION, key="k")
     scene.ask("execute", **site, prompt="another", key="k")
