@@ -15,6 +15,7 @@ from actors.executor import walls
 from actors.executor.cli_facts import CliFacts
 from actors.executor.cli_probe import CliProbe
 from actors.executor.environment import agent_environment, home_problem, worth_saying
+from actors.executor.sign_in import sign_in
 from actors.executor.walls import Walls
 from actors.process_tree import children, ends, tree
 from actors.process_tree.guardian import Guardian
@@ -85,6 +86,7 @@ def prepare(
     if (problem := home_problem(environment, around.uid)) is not None:
         logger.warning("%s", problem)
     logger.info("agents get these variables: %s", ", ".join(worth_saying(environment)) or "none")
+    logger.info("agents: %s", sign_in(config.claude_cmd, environment, clock.now()))
     if (problem := children.adopt_orphans()) is not None:
         logger.warning("%s", problem)
     run_id = _guard(data_id, clock, problems, stack)
