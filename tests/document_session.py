@@ -219,8 +219,8 @@ class DocumentSession:
             self._end(hub)
 
     def _end(self, running: Background) -> None:
-        """End a command in the background as a service manager does, and wait for it: its shell ends
-        first, and the command when nobody can print any more."""
+        """End a command in the background as a service manager does, and wait for it. Its shell
+        ends before it; the command has ended when nobody can print any more."""
         self._send(_RUN, f"kill -TERM -- -{running.group}; wait {running.group}")
         running.wait(COMMAND_S)
 
