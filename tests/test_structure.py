@@ -133,6 +133,7 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
             "actors/process_tree/guardian.py",
             "actors/executor/process.py",
             "claudehub/cli/demo.py",
+            "claudehub/cli/service_managers.py",
             "claudehub/client/identity.py",
         ),
         "socket": (
@@ -275,4 +276,5 @@ def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path: Path) -> None:
     others = {name.split("/")[0] for name in names if ".dist-info" not in name} - set(PACKAGES)
     assert len(others) == 1
     beside = {name.partition(".data/data/")[2] for name in names if ".data/" in name}
-    assert beside == {"share/claudehub/agent-in-bwrap", "share/man/man1/claudehub.1"}
+    deployed = {f"share/claudehub/{name}" for name in ("agent-in-bwrap", "claudehub.service")}
+    assert beside == deployed | {"share/man/man1/claudehub.1"}

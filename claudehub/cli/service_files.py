@@ -1,0 +1,96 @@
+"""What `claudehub service install` writes: a systemd user unit, or a launchd agent.
+
+`deploy/claudehub.service` is the unit for a whole machine. Times and reasons are the same there.
+"""
+
+import plistlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+UNIT_NAME = "claudehub.service"
+LAUNCHD_LABEL = "claudehub.serve"
+# Longer than a stop takes without STOP_GRACE; systemd and launchd end the hub by force after it.
+STOP_TIMEOUT_S = 90
+THROTTLE_S = 5
+
+_UNIT = """\
+# Made by `claudehub service install`. Your own changes belong into
+# `systemctl --user edit claudehub`: they stay when this file is made again.
+[Unit]
+Description=claudehub, a WebSocket hub for Claude Code
+Documentation=man:claudehub(1)
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={program}
+ExecReload=/bin/kill -HUP $MAINPID
+TimeoutStartSec=5min
+WatchdogSec=60s
+Restart=on-failure
+RestartSec={throttle_s}s
+RestartPreventExitStatus=2
+# The hub alone gets SIGTERM: it ends its agents, or lets them finish (STOP_GRACE).
+KillMode=mixed
+# Longer than STOP_GRACE plus one minute.
+TimeoutStopSec={stop_timeout_s}s
+OOMPolicy=continue
+WorkingDirectory=~
+# The PATH of the shell that installed this, so that the agents find what you have.
+Environment={path}
+# For ANTHROPIC_API_KEY and other variables, one NAME=VALUE a line, mode 0600.
+EnvironmentFile=-%E/claudehub/environment
+
+[Install]
+WantedBy=default.target
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The program with its arguments, the PATH that its agents get, and the user's home."""
+
+    program: Sequence[str]
+    path: str
+    home: Path
+
+
+def user_unit(service: Service) -> str:
+    """Return the text of the systemd user unit."""
+    return _UNIT.format(
+        program=" ".join(_unit_word(word).replace("$", "$$") for word in service.program),
+        path=_unit_word(f"PATH={service.path}"),
+        throttle_s=THROTTLE_S,
+        stop_timeout_s=STOP_TIMEOUT_S,
+    )
+
+
+def launch_agent(service: Service) -> str:
+    """Return the text of the launchd agent, a property list."""
+    log = str(service.home / "Library" / "Logs" / "claudehub.log")
+    values = {
+        "Label": LAUNCHD_LABEL,
+        "ProgramArguments": list(service.program),
+        "EnvironmentVariables": {"PATH": service.path},
+        "WorkingDirectory": str(service.home),
+        "RunAtLoad": True,
+        # After a failure, and not after a stop.
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": THROTTLE_S,
+        "ExitTimeOut": STOP_TIMEOUT_S,
+        # Without this launchd slows the job down, and with it all that the agents run.
+        "ProcessType": "Interactive",
+        "StandardOutPath": log,
+        "StandardErrorPath": log,
+    }
+    return plistlib.dumps(values, sort_keys=False).decode()
+
+
+def _unit_word(word: str) -> str:
+    """Return a word as systemd reads it: quoted where it must be, and `%` is no specifier."""
+    word = word.replace("%", "%%")
+    if not word or any(character in word for character in " \t\"'\\;"):
+        return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return word

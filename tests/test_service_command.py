@@ -1,0 +1,291 @@
+"""`claudehub service`, with programs in the place of systemctl and launchctl that note what they
+are asked for. Whether systemd takes the unit is tried by .ci/units; nothing was tried on macOS."""
+
+import json
+import os
+import plistlib
+import shlex
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from click.testing import CliRunner, Result
+
+from claudehub.cli import service_cli, service_managers
+from claudehub.cli.main import main
+from claudehub.cli.service_files import Service, launch_agent, user_unit
+
+LINUX, MACOS = "linux", "darwin"
+PLATFORMS = pytest.mark.parametrize("platform", [LINUX, MACOS])
+TARGET = f"gui/{os.getuid()}/claudehub.serve"
+
+
+class StubManager:
+    """systemctl and launchctl on PATH, which note their arguments. `answer` has one do more."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.home.mkdir()
+        self._programs = folder / "programs"
+        self._programs.mkdir()
+        self._calls = folder / "calls"
+        self._calls.touch()
+        for name in ("systemctl", "launchctl"):
+            self.answer(name)
+
+    def answer(self, name: str, lines: str = "exit 0") -> None:
+        program = self._programs / name
+        noted = f'echo {name} "$@" >>{shlex.quote(str(self._calls))}'
+        program.write_text(f"#!/bin/sh\n{noted}\n{lines}\n")
+        program.chmod(0o755)
+
+    def calls(self) -> list[str]:
+        return self._calls.read_text().splitlines()
+
+    def invoke(self, platform: str, *words: str) -> Result:
+        environment = {
+            "HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+            "PATH": f"{self._programs}:/usr/bin:relative:/bin:/usr/bin",
+        }
+        with patch.object(service_cli, "PLATFORM", platform):
+            return CliRunner().invoke(main, ["service", *words], env=environment)
+
+    def file(self, platform: str) -> Path:
+        if platform == MACOS:
+            return self.home / "Library" / "LaunchAgents" / "claudehub.serve.plist"
+        return self.home / "config" / "systemd" / "user" / "claudehub.service"
+
+    def install(self, platform: str) -> None:
+        assert self.invoke(platform, "install", "--yes").exit_code == 0
+        self._calls.write_text("")
+
+
+@pytest.fixture
+def stub(scratch: Path) -> StubManager:
+    return StubManager(scratch)
+
+
+# -- install
+
+
+def test_install_on_linux_writes_the_unit_and_starts_it(stub: StubManager) -> None:
+    done = stub.invoke(LINUX, "install", "--yes")
+    assert done.exit_code == 0, done.output
+    assert stub.calls() == [
+        "systemctl --user daemon-reload",
+        "systemctl --user enable claudehub.service",
+        "systemctl --user restart claudehub.service",
+    ]
+    assert "loginctl enable-linger" in done.stdout
+    unit = stub.file(LINUX).read_text()
+    assert "\nType=notify\n" in unit and "\nKillMode=mixed\n" in unit
+    assert f":{os.pathsep}" not in unit and ":/usr/bin:/bin\n" in unit, "relative, or twice"
+
+
+def test_install_on_macos_writes_the_agent_and_starts_it(stub: StubManager) -> None:
+    done = stub.invoke(MACOS, "install", "--yes")
+    assert done.exit_code == 0, done.output
+    file = stub.file(MACOS)
+    assert stub.calls() == [
+        f"launchctl bootout {TARGET}",
+        f"launchctl enable {TARGET}",
+        f"launchctl bootstrap gui/{os.getuid()} {file}",
+    ]
+    agent = plistlib.loads(file.read_bytes())
+    assert agent["Label"] == "claudehub.serve"
+    assert agent["ProgramArguments"][-1] == "serve"
+    assert Path(agent["ProgramArguments"][0]).is_absolute()
+    assert agent["RunAtLoad"] is True
+    assert agent["KeepAlive"] == {"SuccessfulExit": False}
+    assert agent["ExitTimeOut"] >= 60
+    assert agent["StandardErrorPath"] == f"{stub.home}/Library/Logs/claudehub.log"
+
+
+@PLATFORMS
+def test_install_shows_all_and_does_nothing_where_nobody_can_be_asked(
+    stub: StubManager, platform: str
+) -> None:
+    done = stub.invoke(platform, "install")
+    assert done.exit_code == 1
+    assert "--yes" in done.stderr
+    assert str(stub.file(platform)) in done.stdout
+    assert ("Type=notify" if platform == LINUX else "<key>KeepAlive</key>") in done.stdout
+    assert ("systemctl --user restart" if platform == LINUX else "launchctl boot") in done.stdout
+    assert stub.calls() == [] and not stub.file(platform).exists()
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_install_asks_at_a_terminal(stub: StubManager, answer: bool) -> None:
+    with (
+        patch.object(service_cli, "is_interactive", return_value=True),
+        patch("click.confirm", return_value=answer) as asked,
+    ):
+        done = stub.invoke(LINUX, "install")
+    asked.assert_called_once()
+    assert (done.exit_code == 0) is answer
+    assert bool(stub.calls()) is stub.file(LINUX).exists() is answer
+
+
+@PLATFORMS
+def test_print_prints_the_file_and_nothing_else(stub: StubManager, platform: str) -> None:
+    printed = stub.invoke(platform, "install", "--print").stdout
+    assert stub.calls() == [] and not stub.file(platform).exists()
+    stub.install(platform)
+    assert printed == stub.file(platform).read_text()
+
+
+def test_a_second_install_says_that_it_replaces_the_file(stub: StubManager) -> None:
+    assert "This writes" in stub.invoke(LINUX, "install").stdout
+    stub.install(LINUX)
+    assert "This replaces" in stub.invoke(LINUX, "install").stdout
+
+
+def test_the_configuration_file_is_named_in_full(stub: StubManager, scratch: Path) -> None:
+    file = scratch / "100% mine.toml"
+    file.touch()
+    printed = stub.invoke(LINUX, "install", "--print", "--config", str(file)).stdout
+    quoted = str(file).replace("%", "%%")
+    assert f'serve --config "{quoted}"\n' in printed
+    assert stub.invoke(LINUX, "install", "--print", "--config", "/nowhere").exit_code == 2
+
+
+def test_the_program_is_the_script_beside_python_or_the_checkouts_file(
+    stub: StubManager, scratch: Path
+) -> None:
+    with patch.object(sys, "executable", str(scratch / "python3")):
+        from_checkout = stub.invoke(LINUX, "install", "--print").stdout
+        (scratch / "claudehub").touch()
+        from_script = stub.invoke(LINUX, "install", "--print").stdout
+    assert f"ExecStart={scratch}/python3 " in from_checkout
+    assert "/claudehub/__main__.py serve\n" in from_checkout
+    assert f"ExecStart={scratch}/claudehub serve\n" in from_script
+
+
+@PLATFORMS
+def test_a_failing_command_is_told_with_what_it_printed(stub: StubManager, platform: str) -> None:
+    for name in ("systemctl", "launchctl"):
+        stub.answer(name, 'case "$*" in *restart*|bootstrap*) echo no luck >&2; exit 1;; esac')
+    done = stub.invoke(platform, "install", "--yes")
+    assert done.exit_code == 1
+    assert "no luck" in done.stderr
+    assert ("journalctl --user" in done.stderr) is (platform == LINUX)
+
+
+def test_without_a_user_manager_the_other_ways_are_named(stub: StubManager) -> None:
+    stub.answer("systemctl", "echo Failed to connect to bus: No medium found >&2; exit 1")
+    done = stub.invoke(LINUX, "install", "--yes")
+    assert done.exit_code == 1 and "su or sudo" in done.stderr
+
+
+def test_a_machine_without_systemd_is_told_so(stub: StubManager) -> None:
+    stub.install(LINUX)
+    with patch.object(service_managers.subprocess, "run", side_effect=FileNotFoundError):
+        done = stub.invoke(LINUX, "status")
+    assert done.exit_code == 1 and "systemctl was not found" in done.stderr
+
+
+def test_other_systems_are_refused(stub: StubManager) -> None:
+    done = stub.invoke("freebsd14", "install", "--yes")
+    assert done.exit_code == 1 and "freebsd14" in done.stderr
+
+
+# -- uninstall
+
+
+@PLATFORMS
+def test_uninstall_stops_the_hub_and_removes_the_file(stub: StubManager, platform: str) -> None:
+    stub.install(platform)
+    refused = stub.invoke(platform, "uninstall")
+    assert refused.exit_code == 1 and stub.calls() == [] and stub.file(platform).exists()
+    assert stub.invoke(platform, "uninstall", "--yes").exit_code == 0
+    assert not stub.file(platform).exists()
+    assert (
+        stub.calls()
+        == {
+            LINUX: [
+                "systemctl --user disable --now claudehub.service",
+                "systemctl --user daemon-reload",
+            ],
+            MACOS: [f"launchctl bootout {TARGET}"],
+        }[platform]
+    )
+
+
+@PLATFORMS
+def test_uninstall_of_nothing_changes_nothing(stub: StubManager, platform: str) -> None:
+    done = stub.invoke(platform, "uninstall", "--yes")
+    assert done.exit_code == 0 and "there is no service" in done.stderr
+    assert stub.calls() == []
+
+
+def test_a_service_that_cannot_be_stopped_keeps_its_file(stub: StubManager) -> None:
+    stub.install(LINUX)
+    stub.answer("systemctl", "exit 1")
+    assert stub.invoke(LINUX, "uninstall", "--yes").exit_code == 1
+    assert stub.file(LINUX).exists()
+
+
+# -- status
+
+RUNNING = {
+    LINUX: "printf 'ActiveState=active\\nSubState=running\\nMainPID=4711\\n'",
+    MACOS: "printf 'gui/501/claudehub.serve = {\\n\\tstate = running\\n\\n\\tpid = 4711\\n}\\n'",
+}
+STOPPED = {
+    LINUX: "printf 'ActiveState=failed\\nSubState=failed\\nMainPID=0\\n'",
+    MACOS: "echo 'Could not find service' >&2; exit 113",
+}
+
+
+def answer_both(stub: StubManager, lines: str) -> None:
+    for name in ("systemctl", "launchctl"):
+        stub.answer(name, lines)
+
+
+@PLATFORMS
+def test_status_of_a_running_service(stub: StubManager, platform: str) -> None:
+    stub.install(platform)
+    answer_both(stub, RUNNING[platform])
+    done = stub.invoke(platform, "status")
+    assert done.exit_code == 0, done.output
+    assert str(stub.file(platform)) in done.stdout and "process 4711" in done.stdout
+    said = json.loads(stub.invoke(platform, "status", "--json").stdout)
+    assert said["running"] is said["installed"] is True and said["pid"] == 4711
+
+
+@PLATFORMS
+def test_status_of_a_service_that_does_not_run(stub: StubManager, platform: str) -> None:
+    answer_both(stub, STOPPED[platform])
+    done = stub.invoke(platform, "status")
+    assert done.exit_code == 1
+    assert "claudehub service install" in done.stdout
+    assert {LINUX: "failed", MACOS: "not loaded"}[platform] in done.stdout
+    said = json.loads(stub.invoke(platform, "status", "--json").stdout)
+    assert said["running"] is said["installed"] is False and said["pid"] is None
+
+
+# -- what is written
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("/opt/hub", "/opt/hub"),
+        ("/opt/my hub", '"/opt/my hub"'),
+        ('/opt/"hub"', '"/opt/\\"hub\\""'),
+        ("/opt/back\\slash", '"/opt/back\\\\slash"'),
+        ("/opt/50%", "/opt/50%%"),
+        ("/opt/$HOME", "/opt/$$HOME"),
+    ],
+)
+def test_a_word_of_the_unit_is_quoted_as_systemd_reads_it(word: str, written: str) -> None:
+    unit = user_unit(Service([word, "serve"], "/bin", Path("/home/ann")))
+    assert f"ExecStart={written} serve\n" in unit
+
+
+def test_a_property_list_takes_any_path() -> None:
+    program = ["/Users/ann/a <b> & c/claudehub", "serve"]
+    text = launch_agent(Service(program, "/bin", Path("/Users/ann")))
+    assert plistlib.loads(text.encode())["ProgramArguments"] == program
