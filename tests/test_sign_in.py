@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from actors.executor.sign_in import SignIn, sign_in, uses_sandbox
+from actors.executor.sandbox import uses_sandbox
+from actors.executor.sign_in import SignIn, sign_in
 from tests.harness import HubProcess
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -4,7 +4,6 @@ The CLI is not asked: `claude auth status` opens connections, renews tokens and 
 (observed with 2.1.197 and 2.1.331). So a sign-in that is found may still be refused by the API.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ from typing import Any
 import simplejson
 
 from actors.executor.environment import users_settings
+from actors.executor.sandbox import uses_sandbox
 from storage import foreign_file
 
 SIGN_IN = "sign in with `claude auth login`, or set ANTHROPIC_API_KEY"
-# The sandbox of deploy/: each project has a home of its own in it.
-SANDBOX = "agent-in-bwrap"
 _OFF = ("", "0", "false", "no", "off")
 _CLOUDS = {
     "CLAUDE_CODE_USE_BEDROCK": "Amazon Bedrock",
@@ -47,17 +45,12 @@ class SignIn:
         return f"signed in ({self.how})" if self.how is not None else "its sign-in is not known"
 
 
-def uses_sandbox(command: Sequence[str]) -> bool:
-    """Return True if a command line runs agents in deploy/agent-in-bwrap."""
-    return any(os.path.basename(word) == SANDBOX for word in command)
-
-
 def sign_in(command: Sequence[str], environment: Mapping[str, str], now: datetime) -> SignIn:
     """Return how an agent with this command line and environment is signed in. `now` has a time
     zone. No process is started, and nothing is written."""
     if (how := _by_environment(environment)) is not None:
         return SignIn(how)
-    if uses_sandbox(command):
+    if uses_sandbox(command):  # each project has a home of its own there
         return SignIn(problem="the sandbox does not show the user's sign-in; set ANTHROPIC_API_KEY")
     folder = users_settings(environment)
     if folder is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.config.settings import Config
-from actors.executor import walls
+from actors.executor import sandbox, walls
 from actors.executor.cli_facts import CliFacts
 from actors.executor.cli_probe import CliProbe
 from actors.executor.environment import agent_environment, home_problem, worth_saying
@@ -53,7 +53,17 @@ def faults(config: Config) -> list[str]:
     command = config.claude_cmd[0]
     if shutil.which(command) is None:
         found.append(f"CLAUDE_CMD: {command!r} was not found; {INSTALL_CLAUDE}")
+    if not found and sandbox.uses_sandbox(config.claude_cmd):
+        found += _sandbox_faults(config)
     return found
+
+
+def _sandbox_faults(config: Config) -> list[str]:
+    """Return why agents cannot be started in their sandbox: each prompt would fail with the exit
+    code 127."""
+    around = _walls_of(config)
+    problem = sandbox.problem(around.environment(agents_environment(config)), around)
+    return [] if problem is None else [f"CLAUDE_CMD: {problem[0]}; {problem[1]}"]
 
 
 def check_system() -> None:
@@ -82,7 +92,7 @@ def prepare(
 ) -> AgentFacts:
     """Prepare everything. Raises StartFailed."""
     around = _walls(config)
-    environment = around.environment(_environment(config))
+    environment = around.environment(agents_environment(config))
     if (problem := home_problem(environment, around.uid)) is not None:
         logger.warning("%s", problem)
     logger.info("agents get these variables: %s", ", ".join(worth_saying(environment)) or "none")
@@ -102,7 +112,7 @@ def prepare(
 
 def _walls(config: Config) -> Walls:
     try:
-        around = walls.raised_by(config.agent_limits, config.agent_user)
+        around = _walls_of(config)
     except KeyError as error:  # the user existed a moment ago
         raise StartFailed(f"AGENT_USER: {error}") from None
     if around.uid == 0:
@@ -110,7 +120,12 @@ def _walls(config: Config) -> Walls:
     return around
 
 
-def _environment(config: Config) -> dict[str, str]:
+def _walls_of(config: Config) -> Walls:
+    """Return what surrounds agents. Raises KeyError without the user AGENT_USER."""
+    return walls.raised_by(config.agent_limits, config.agent_user)
+
+
+def agents_environment(config: Config) -> dict[str, str]:
     return agent_environment(
         os.environ,
         config.claude_env,
