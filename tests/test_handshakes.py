@@ -14,7 +14,8 @@ from websockets.sync.client import connect
 import claudehub
 from actors.audit.auditor import PLAIN_REQUESTS_S
 from actors.audit.trail import PLAIN_PEERS_MAX
-from actors.config.sources import ConfigurationError, load
+from actors.config.faults import ConfigurationError
+from actors.config.sources import load
 from actors.frontend import listener as listener_module
 from actors.frontend.listener import FREE_PORT_TRIES_MAX, Listener, listen
 from actors.limits.peer import Peer

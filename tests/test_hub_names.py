@@ -11,7 +11,8 @@ import pytest
 
 import claudehub
 from actors.access.hub_names import HubNames
-from actors.config.sources import ConfigurationError, load
+from actors.config.faults import ConfigurationError
+from actors.config.sources import load
 from actors.frontend.certificates import Certificates
 from actors.frontend.machine_names import MachineNames
 from actors.limits.peer import Peer

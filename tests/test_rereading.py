@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from actors import messages
+from actors.config.faults import ConfigurationError
 from actors.config.settings import Config
-from actors.config.sources import ConfigurationError, load
+from actors.config.sources import load
 from actors.server.rereading import Rereading
 from tests.fakes import Probe
 from tests.harness import HubProcess

@@ -29,6 +29,7 @@ EXCEPTIONS = {
     "an argument of pykka's, pydantic's, logging's or Python's interface": {
         "deep_merge",
         "dotenv_settings",
+        "env_settings",
         "exception_type",
         "file_secret_settings",
         "traceback",
@@ -36,6 +37,7 @@ EXCEPTIONS = {
     "pydantic reads it or calls it": {
         "_known_mode",
         "_locked_door",
+        "_no_switch",
         "_pair",
         "_read_files",
         "media_type",

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import simplejson
 
-from actors.config.sources import ConfigurationError, load
+from actors.config.faults import ConfigurationError
+from actors.config.sources import load
 from actors.executor import launcher, walls
 from actors.executor.environment import home_problem
-from actors.server.main import check
+from actors.server.main import faults
 from tests.harness import MOCK, HubProcess
 from tests.processes import marked, wait_until
 
@@ -93,11 +94,11 @@ def test_limits_above_ones_own_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_impossible_agent_user_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ConfigurationError, match="AGENT_USER: only a server that runs as root"):
-        check(load({"agent_user": NOBODY, "claude_cmd": "sh"}))
+        load({"agent_user": NOBODY, "claude_cmd": "sh"}, check=faults)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(ConfigurationError, match="AGENT_USER: 'no-such' is no user"):
-        check(load({"agent_user": "no-such", "claude_cmd": "sh"}))
-    check(load({"agent_user": NOBODY, "claude_cmd": "sh"}))
+        load({"agent_user": "no-such", "claude_cmd": "sh"}, check=faults)
+    load({"agent_user": NOBODY, "claude_cmd": "sh"}, check=faults)
 
 
 def test_the_environment_names_the_agents_user() -> None:

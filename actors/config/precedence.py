@@ -3,10 +3,13 @@
 The order is the tuple that `settings_customise_sources` returns. Nothing else merges values.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -14,22 +17,42 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-# How `read` hands the file to the sources. No field's name can begin with an underscore.
-_FILE = "_file"
+from actors.config.toml_lines import lines_of_keys
+
+# How `read` hands the sources to the library. No field's name can begin with an underscore.
+_SOURCES = "_sources"
+FILE_BYTES_MAX = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from: `source` is flag, variable, file or default, and `place` what to
+    look for there: `--ws-port`, `WS_PORT`, `FILE:ws_port`, or nothing."""
+
+    source: str
+    place: str
+    value: Any
+
+    def __str__(self) -> str:
+        if self.source == "file":
+            return self.place
+        return f"{self.source} {self.place}".strip()
 
 
 class FileSource(TomlConfigSettingsSource):
     """The TOML file, or none. It keeps what is wrong with the file and does not raise it: the
     caller reports it with the other faults, or continues without the file.
 
-    `error` says why the file cannot be read. `unknown` are keys that are no settings; they are left
-    out.
+    `error` says why the file cannot be read. `unknown` are keys that are no settings, with their
+    values; they are left out. `lines` are the lines of all keys of the file, from 1.
     """
 
     def __init__(self, settings_cls: type[BaseSettings], file: Path | None) -> None:
+        self.path = file
         self.error: Exception | None = None
-        self.unknown: list[str] = []
-        self._file = file
+        self.unknown: dict[str, Any] = {}
+        self.lines: Mapping[str, int] = {}
+        self.values: dict[str, Any] = {}
         self._known = frozenset(settings_cls.model_fields)
         # The library would look for the file itself. It silently skips a missing file, a folder or
         # a pipe, takes Path(".") for no file, and raises if it cannot look.
@@ -37,30 +60,70 @@ class FileSource(TomlConfigSettingsSource):
 
     def _read_files(self, files: object, deep_merge: bool = False) -> dict[str, Any]:
         """Return the known values of the file. A file that was named is read, whatever it is."""
-        if self._file is None:
+        if self.path is None:
             return {}
         try:
-            values = self._read_file(self._file)
+            with open(self.path, "rb") as file:
+                content = file.read(FILE_BYTES_MAX + 1)
+            if len(content) > FILE_BYTES_MAX:
+                raise ValueError(f"is larger than {FILE_BYTES_MAX} bytes")
+            text = content.decode("utf-8")
+            values, self.lines = lines_of_keys(text)
         except (OSError, ValueError) as error:
             self.error = error
             return {}
         # Filter here, because the library then compares keys without regard to case.
-        self.unknown = [key for key in values if key not in self._known]
-        return {key: value for key, value in values.items() if key in self._known}
+        self.unknown = {key: value for key, value in values.items() if key not in self._known}
+        self.values = {key: value for key, value in values.items() if key in self._known}
+        return self.values
+
+
+class EnvironmentSource(PydanticBaseSettingsSource):
+    """The variables of the environment, in upper case. An empty one counts as not set."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return a variable's value, None if it is not set."""
+        return os.environ.get(field_name.upper()) or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields
+        found = {name: self.get_field_value(field, name)[0] for name, field in fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class LayeredSettings(BaseSettings):
     """Settings that are read from flags, the environment, a file and defaults, in this order."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", validate_default=True)
 
     @classmethod
-    def read(cls, flags: Mapping[str, Any], file: FileSource) -> Self:
-        """Return the settings. A flag that is None was not given. Raise ValidationError."""
-        given = {name: value for name, value in flags.items() if value is not None}
-        return cls(**{**given, _FILE: file})
+    def read(
+        cls,
+        flags: Mapping[str, Any],
+        file: FileSource,
+        *,
+        without: Collection[str] = (),
+        has_environment: bool = True,
+    ) -> Self:
+        """Return the settings. A flag that is None was not given. The settings of `without` have
+        their defaults, whatever is given. Raise ValidationError."""
+        given = {n: v for n, v in flags.items() if v is not None and n not in without}
+        environment = (EnvironmentSource(cls),) if has_environment else ()
+        sources = tuple(_Without(source, without) for source in (*environment, file))
+        return cls(**{**given, _SOURCES: sources})
+
+    @classmethod
+    def origins(
+        cls, flags: Mapping[str, Any], file: FileSource, *, has_environment: bool = True
+    ) -> dict[str, Origin]:
+        """Return where each setting that is given comes from."""
+        found = {n: Origin("file", f"{file.path}:{n}", v) for n, v in file.values.items()}
+        for name, value in EnvironmentSource(cls)().items() if has_environment else ():
+            found[name] = Origin("variable", name.upper(), value)
+        for name, value in flags.items():
+            if value is not None:
+                found[name] = Origin("flag", "--" + name.replace("_", "-"), value)
+        return found
 
     @classmethod
     def settings_customise_sources(
@@ -73,5 +136,20 @@ class LayeredSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources, the strongest first; the defaults come last. There is no .env file:
         an agent's project may be the working directory."""
-        file = init_settings().get(_FILE) or FileSource(settings_cls, None)
-        return init_settings, env_settings, file
+        return init_settings, *init_settings().get(_SOURCES, ())
+
+
+class _Without(PydanticBaseSettingsSource):
+    """A source, without some settings."""
+
+    def __init__(self, source: PydanticBaseSettingsSource, without: Collection[str]) -> None:
+        super().__init__(source.settings_cls)
+        self._source = source
+        self._without = without
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return a setting's value as the source has it."""
+        return self._source.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        return {n: v for n, v in self._source().items() if n not in self._without}

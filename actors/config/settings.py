@@ -32,7 +32,9 @@ def _data_dir() -> str:
     return os.path.join(state, "claudehub")
 
 
-Seconds = Annotated[float, BeforeValidator(values.seconds)]
+Seconds = Annotated[float, BeforeValidator(values.seconds), Field(le=values.DURATION_MAX_S)]
+# How long a thread waits for bytes: the system calls take no more than 24 days.
+ShortSeconds = Annotated[float, BeforeValidator(values.seconds), Field(gt=0, le=values.DAY_S)]
 Names = Annotated[tuple[str, ...], NoDecode, values.separated(",")]
 
 
@@ -63,7 +65,7 @@ class Config(LayeredSettings):
     exec_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
         "5m", "5m", "an execution's time limit"
     )
-    heartbeat: Annotated[Seconds, Field(gt=0)] = _setting("30s", "30s", "between pings")
+    heartbeat: ShortSeconds = _setting("30s", "30s", "between pings")
     max_conn: Annotated[int, Field(ge=1)] = _setting(100, "100", "connections")
     max_projects: Annotated[int, Field(ge=1)] = _setting(100, "100", "projects")
     msg_rotate_size: Annotated[ByteSize, Field(ge=1)] = _setting(
@@ -101,7 +103,7 @@ class Config(LayeredSettings):
     slow_client_bytes: Annotated[ByteSize, Field(ge=1)] = _setting(
         "16MiB", "16MiB", "bytes that may wait for one client"
     )
-    rate_limit: Annotated[float, Field(gt=0)] = _setting(
+    rate_limit: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _setting(
         50, "50", "requests a second a connection, bursts of twice that"
     )
     log_sync: SyncPolicy = _setting(SyncPolicy.ALWAYS, "always", "always, interval, never")
@@ -135,7 +137,7 @@ class Config(LayeredSettings):
     path_prefix: Annotated[str, AfterValidator(values.path_prefix)] = _setting(
         "", "/hub", "a path at which the hub is reached too, behind a proxy that leaves it"
     )
-    auth_timeout: Annotated[Seconds, Field(gt=0)] = _setting(
+    auth_timeout: ShortSeconds = _setting(
         "10s", "10s", "to authenticate, and to finish the handshake"
     )
     allowed_origins: Names = _setting("", "https://hub.example", "browser origins that may connect")
@@ -172,7 +174,9 @@ class Config(LayeredSettings):
     kill_grace: Annotated[Seconds, Field(gt=0)] = _setting(
         "5s", "5s", "between the rungs of ending an execution"
     )
-    claude_env: Names = _setting("", "AWS_REGION", "further variables that the CLI may see")
+    claude_env: Annotated[Names, AfterValidator(values.variable_names)] = _setting(
+        "", "AWS_REGION", "further variables that the CLI may see"
+    )
     agent_user: str | None = _setting(
         None, "agent", "as root only: the user that agents run as; without it they run as root"
     )
@@ -182,6 +186,15 @@ class Config(LayeredSettings):
     log_format: Annotated[str, Field(pattern="^(text|json)$")] = _setting(
         "text", "text", "text or json, on standard error"
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch(cls, value: object, info: ValidationInfo) -> object:
+        """Raise for TOML's `true` where it is no switch: as a number it would count as 1."""
+        is_switch = info.field_name in switches()
+        if isinstance(value, bool) and not is_switch:
+            raise ValueError("is only for switches")
+        return value
 
     @field_validator("permission_mode")
     @classmethod
@@ -222,6 +235,11 @@ class Config(LayeredSettings):
                 "authorized_keys, BIND=127.0.0.1 (and an SSH tunnel), or ALLOW_UNAUTHENTICATED=yes"
             )
         return self
+
+
+def switches() -> frozenset[str]:
+    """Return the settings that are either on or off."""
+    return frozenset(n for n, field in Config.model_fields.items() if field.annotation is bool)
 
 
 # The path as a client takes it: it only reads, and the server checks paths. InstanceOf, because a

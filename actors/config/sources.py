@@ -5,13 +5,16 @@ precedence.py says which value wins.
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from actors.config.precedence import FileSource, LayeredSettings
+from actors.config.faults import ConfigurationError, Fault, of_text, of_value
+from actors.config.precedence import FileSource, LayeredSettings, Origin
 from actors.config.settings import Config, DataFolder
 
 _Settings = TypeVar("_Settings", bound=LayeredSettings)
@@ -23,28 +26,97 @@ NOT_YET: Mapping[str, tuple[str, ...]] = {
     "METRICS_PORT": ("0",),
     "STOP_GRACE": ("0s", "0"),
 }
+# A fault of the first is one of both.
+_PAIRS = {"tls_key": "tls_cert", "ws_port": "socket"}
+# Settings with faults get their defaults, and all is looked at again. There is no new fault after
+# that, unless a default is wrong.
+_LOOKS_MAX = 3
 
 
-class ConfigurationError(Exception):
-    """`faults` has one line each: the variable, what is wrong, and an example that works."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at the configuration has found. `origins` has the settings that are given."""
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
+    config: Config | None
+    faults: Sequence[Fault]
+    origins: Mapping[str, Origin]
 
 
-def load(flags: Mapping[str, object], file: Path | None = None) -> Config:
-    """Read everything and check it. Raise ConfigurationError with all faults."""
+def load(
+    flags: Mapping[str, object],
+    file: Path | None = None,
+    check: Callable[[Config], Sequence[str]] | None = None,
+) -> Config:
+    """Read everything and check it. `check` returns what only the system can tell, in one line for
+    each fault. Raise ConfigurationError with all faults."""
+    found = look(flags, file, check)
+    if found.config is None:
+        raise ConfigurationError(fault_lines(found, file))
+    return found.config
+
+
+def look(
+    flags: Mapping[str, object],
+    file: Path | None = None,
+    check: Callable[[Config], Sequence[str]] | None = None,
+    *,
+    has_environment: bool = True,
+) -> Look:
+    """Read everything, and find all faults. Without the environment, only flags and the file."""
     source = FileSource(Config, file)
-    faults = [*_not_yet(), *_file_faults(file, source)]
-    try:
-        config = Config.read(flags, source)
-    except ValidationError as error:
-        faults += [_fault(dict(fault)) for fault in error.errors(include_url=False)]
-        raise ConfigurationError(faults) from None
-    if faults:
-        raise ConfigurationError(faults)
-    return config
+    config, wrong = _checked(flags, source, has_environment)
+    if check is not None and config is not None:
+        bad = {fault.name for fault in wrong}
+        wrong += [fault for text in check(config) if (fault := of_text(text)).name not in bad]
+    faults = [*_not_yet(source, has_environment), *_file_faults(source), *wrong]
+    origins = Config.origins(flags, source, has_environment=has_environment)
+    faults = [_with_line(fault, source, origins) for fault in faults]
+    return Look(None if faults else config, faults, origins)
+
+
+def fault_lines(found: Look, file: Path | None) -> list[str]:
+    """Return a line for each fault. One of a value in the file says where it stands."""
+    return [_located(fault, found.origins, file) for fault in found.faults]
+
+
+def _checked(
+    flags: Mapping[str, object], source: FileSource, has_environment: bool
+) -> tuple[Config | None, list[Fault]]:
+    """Return the configuration, with the defaults of those settings that have faults."""
+    faults: list[Fault] = []
+    bad: set[str] = set()
+    for _ in range(_LOOKS_MAX):
+        try:
+            config = Config.read(flags, source, without=bad, has_environment=has_environment)
+        except ValidationError as error:
+            found = [of_value(dict(each)) for each in error.errors(include_url=False)]
+        else:
+            return config, faults
+        faults += [fault for fault in found if fault.name not in bad]
+        names = {fault.name for fault in found if fault.name is not None}
+        bad |= names | {_PAIRS[name] for name in names & _PAIRS.keys()}
+    return None, faults
+
+
+def _with_line(fault: Fault, source: FileSource, origins: Mapping[str, Origin]) -> Fault:
+    """Return the fault with the line of its setting, if its value is that of the file."""
+    for name in (fault.name, _PAIRS.get(fault.name or "")):
+        origin = origins.get(name or "")
+        if origin is not None and origin.source == "file":
+            return replace(fault, line=source.lines.get(name or ""))
+    return fault
+
+
+def _located(fault: Fault, origins: Mapping[str, Origin], file: Path | None) -> str:
+    """Return the line for a fault. If it is the file's, or that of a value in it, it says where."""
+    place = f"{file}" if fault.line is None else f"{file}:{fault.line}"
+    if fault.is_of_file:
+        return f"--config {place}: {fault.problem}"
+    origin = origins.get(fault.name or "")
+    if fault.line is None or origin is None:
+        return fault.typed()
+    shown, separator, rest = fault.problem.partition(": ")
+    return replace(fault, problem=f"{shown} ({place}){separator}{rest}").typed()
 
 
 def data_folder(given: Path | None) -> Path:
@@ -61,13 +133,15 @@ def _client_settings(settings: type[_Settings], flags: Mapping[str, object]) -> 
         return settings.read(flags, FileSource(settings, None))
 
 
-def _not_yet() -> list[str]:
+def _not_yet(source: FileSource, has_environment: bool) -> list[Fault]:
     faults = []
     for name, harmless in NOT_YET.items():
-        value = os.environ.get(name, "")
-        if value and value.lower() not in harmless:
-            example = f"{name}={harmless[0]}" if harmless else f"unset {name}"
-            faults.append(f"{name}: is not supported by this version; example: {example}")
+        line = source.lines.get(name.lower())
+        variable = os.environ.get(name, "") if has_environment else ""
+        values = (variable, str(source.unknown.get(name.lower(), "")))
+        if any(value and value.lower() not in harmless for value in values):
+            problem = "is not supported by this version"
+            faults.append(Fault(name.lower(), problem, harmless[0], line))
     return faults
 
 
@@ -81,29 +155,22 @@ def default_file() -> Path | None:
         return path
 
 
-def _file_faults(file: Path | None, source: FileSource) -> list[str]:
+def _file_faults(source: FileSource) -> list[Fault]:
     if source.error is not None:
-        return [f"--config {file}: {source.error}; example: a line such as ws_port = 8080"]
+        problem = f"{source.error}; example: a line such as ws_port = 8080"
+        return [Fault(None, problem, line=_line_of(source.error), is_of_file=True)]
     faults = []
+    later = {name.lower() for name in NOT_YET}
     for key in source.unknown:
-        near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=0.0)
-        faults.append(f"--config {file}: unknown key {key!r}; did you mean {near[0]!r}?")
+        if key not in later:
+            plain = key.lower().replace("-", "_")
+            near = difflib.get_close_matches(plain, Config.model_fields, n=1, cutoff=0.0)
+            problem = f"unknown key {key!r}; did you mean {near[0]!r}?"
+            faults.append(Fault(None, problem, line=source.lines.get(key), is_of_file=True))
     return faults
 
 
-def _fault(error: dict[str, Any]) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return message
-    name = str(error["loc"][0])
-    field = Config.model_fields[name]
-    example = (field.examples or ["?"])[0]
-    problem = f"{_shown(error['input'])}: {message[:1].lower()}{message[1:]}"
-    return f"{name.upper()}: {problem}; example: {name.upper()}={example}"
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "not set"
-    text = " ".join(value) if isinstance(value, tuple) else str(value)
-    return repr(text[:100])
+def _line_of(error: Exception) -> int | None:
+    """Return the line that an error of tomllib names."""
+    found = re.search(r"\(at line (\d+), column \d+\)\Z", str(error))
+    return None if found is None else int(found[1])

@@ -19,17 +19,21 @@ SIZE_LIMITS = ("as", "core", "data", "fsize", "memlock", "stack")
 COUNT_LIMITS = ("nofile", "nproc")
 TIME_LIMITS = ("cpu",)
 LIMIT_MAX = 2**62
+DAY_S = 86400.0
+# A hundred years; the longest times that the system's calls take are not much longer.
+DURATION_MAX_S = 36500 * DAY_S
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATH = re.compile(r"/[^?#\s]*")
 
 Limits = tuple[tuple[str, int], ...]
 
 
 def seconds(value: object) -> object:
-    """Return a duration, written as in Go, in seconds."""
-    if not isinstance(value, str):
-        return value
-    if value == "0":
+    """Return a duration, written as in Go, in seconds. Only 0 needs no unit."""
+    if value in (0, "0"):
         return 0.0
+    if not isinstance(value, str):
+        raise ValueError("is not a duration: it has no unit")
     try:
         return durationpy.from_str(value).total_seconds()
     except (durationpy.DurationError, ValueError):
@@ -40,10 +44,8 @@ def port(value: object) -> object:
     """Return a port, or None for `off`."""
     if value == "off":
         return None
-    try:
-        port = int(str(value))
-    except ValueError:
-        port = -1
+    text = str(value)
+    port = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
     if not 0 <= port <= 65535:
         raise ValueError("is no port (0 to 65535), and not off")
     return port
@@ -99,6 +101,14 @@ def hub_names(names: tuple[str, ...]) -> tuple[str, ...]:
                 f"{name!r} is no host name; write names or addresses, without a scheme or a port"
             ) from None
     return tuple(found)
+
+
+def variable_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names of environment variables. A name with a value behind it would never match."""
+    for name in names:
+        if not _VARIABLE.fullmatch(name):
+            raise ValueError("has a word that is no name of a variable; write names without values")
+    return names
 
 
 def limits(value: object) -> object:

@@ -12,7 +12,6 @@ from actors.access.hub_names import HubNames
 from actors.access.keyring import Keyring, read_keys
 from actors.audit.trail import AuditTrail
 from actors.config.settings import Config
-from actors.config.sources import ConfigurationError
 from actors.frontend.certificates import Certificates
 from actors.frontend.connection import ConnectionContext
 from actors.frontend.listener import Listener, listen
@@ -33,25 +32,24 @@ logger = logging.getLogger("claudehub.main")
 ACCEPT_STOP_S = 2.0
 
 
-def check(config: Config) -> None:
-    """Check what only the files can tell. Raises ConfigurationError with all faults."""
-    faults = []
+def faults(config: Config) -> list[str]:
+    """Return what only the files can tell, in one line for each fault."""
+    found = []
     try:
         _certificates(config)
     except ReloadFailed as error:
-        faults.append(str(error))
+        found.append(str(error))
     try:
         if config.authorized_keys is not None:
             read_keys(Path(config.authorized_keys))
     except ReloadFailed as error:
-        faults.append(str(error))
+        found.append(str(error))
     if config.socket is not None and len(os.fsencode(config.socket)) > PATH_BYTES_MAX:
-        faults.append(
+        found.append(
             f"SOCKET: {config.socket!r}: a socket's path has at most {PATH_BYTES_MAX} bytes; "
             "example: SOCKET=/run/claudehub/hub.sock"
         )
-    if faults:
-        raise ConfigurationError(faults)
+    return found
 
 
 class Doors:

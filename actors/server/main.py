@@ -17,7 +17,6 @@ from actors.access.prompt_keys import Standing
 from actors.audit.auditor import Auditor
 from actors.audit.trail import CONFIG_CHANGED, AuditTrail
 from actors.config.settings import Config
-from actors.config.sources import ConfigurationError
 from actors.directory import LocalDirectory
 from actors.frontend.readiness import Readiness
 from actors.hub import Hub
@@ -56,15 +55,9 @@ STOP_MARGIN_S = 15.0
 DESCRIPTORS_WANTED = 65536
 
 
-def check(config: Config) -> None:
-    """Check what only the system can tell about the configuration. Raises ConfigurationError."""
-    faults = agent_setup.faults(config)
-    try:
-        doors.check(config)
-    except ConfigurationError as error:
-        faults += error.faults
-    if faults:
-        raise ConfigurationError(faults)
+def faults(config: Config) -> list[str]:
+    """Return what only the system can tell about the configuration, in one line for each fault."""
+    return [*agent_setup.faults(config), *doors.faults(config)]
 
 
 def serve(

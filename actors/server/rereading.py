@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from actors import messages
+from actors.config.faults import ConfigurationError
 from actors.config.settings import Config
-from actors.config.sources import ConfigurationError
 from actors.runtime.base import tell_if_alive
 from actors.runtime.refs import Ref
 from actors.server import logs

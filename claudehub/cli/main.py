@@ -41,6 +41,7 @@ _SECTIONS = {
     "The server": {
         "serve": "serve_cli:serve",
         "service": "service_cli:service",
+        "config": "config_cli:config",
         "demo": "serve_cli:demo",
         "log": "log_cli:log",
         "audit": "audit_cli:audit",

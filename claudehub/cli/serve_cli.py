@@ -10,36 +10,33 @@ import click
 from claudehub.cli.exit_codes import FAILED, USAGE
 
 
-def _shown(default: object, description: str) -> object:
-    """Return a default as it would be typed."""
-    if isinstance(default, bool):
-        return ("no", "yes")[default] if description.startswith("yes") else ("off", "on")[default]
-    shown = " ".join(default) if isinstance(default, tuple) else default
-    return "none" if shown in ("", None) else shown
-
-
-def _settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add one option for each variable of the configuration."""
+def settings_options(
+    *, is_hidden: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --config, and one option for each variable of the configuration. Those that are hidden
+    are not in the help."""
     from actors.config.settings import Config
+    from actors.config.written import default_text
 
-    for name, field in reversed(Config.model_fields.items()):
-        flag = "--" + name.replace("_", "-")
-        default = field.get_default(call_default_factory=True, validated_data={})
-        description = field.description or ""
-        text = f"{description} (default: {_shown(default, description)})."
-        command = click.option(flag, name, metavar="VALUE", help=text)(command)
-    return command
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name, field in reversed(Config.model_fields.items()):
+            flag = "--" + name.replace("_", "-")
+            text = f"{field.description} (default: {default_text(name)})."
+            option = click.option(flag, name, metavar="VALUE", help=text, hidden=is_hidden)
+            command = option(command)
+        return click.option(
+            "--config",
+            "config_file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="TOML, its keys are the variables in lower case.",
+        )(command)
+
+    return add
 
 
 @click.command()
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="TOML, its keys are the variables in lower case.",
-)
-@_settings
+@settings_options()
 def serve(config_file: Path | None, **flags: object) -> None:
     """Run the hub, until SIGTERM or Ctrl-C.
 
@@ -54,17 +51,17 @@ def serve(config_file: Path | None, **flags: object) -> None:
 
     outlet.hold_descriptors()  # before anything is opened that stays open
     import actors.config.sources as config_source
+    from actors.config.faults import ConfigurationError
     from actors.config.settings import Config
     from actors.server import main as server
     from actors.server.errors import StartFailed
 
-    def load() -> Config:
-        return config_source.load(flags, config_file or config_source.default_file())
+    def load(check: Callable[[Config], list[str]] | None = None) -> Config:
+        return config_source.load(flags, config_file or config_source.default_file(), check)
 
     try:
-        config = load()
-        server.check(config)
-    except config_source.ConfigurationError as error:
+        config = load(server.faults)
+    except ConfigurationError as error:
         for fault in error.faults:
             click.echo(f"claudehub: {fault}", err=True)
         sys.exit(USAGE)

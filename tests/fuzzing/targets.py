@@ -10,7 +10,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 
 from actors.access.hub_names import HubNames
-from actors.config.sources import ConfigurationError, load
+from actors.config.faults import ConfigurationError
+from actors.config.sources import load
 from actors.frontend.handshake import HandshakeRules, RequestReader, new_protocol
 from actors.frontend.wire import Assembler, FrameLimits, MessageRefused
 from actors.limits.peer import Peer

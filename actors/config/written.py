@@ -1,0 +1,42 @@
+"""How a setting is written: its default, its example, and its value in a TOML file."""
+
+import json
+from enum import Enum
+
+from actors.config.settings import Config
+
+NONE = "none"
+# Settings that are `yes` or `no`; the other switches are `on` or `off`.
+_YES_OR_NO = frozenset(("allow_unauthenticated", "revoke_kills"))
+# Their default is another one for each user.
+OF_THE_USER = frozenset(("data_dir", "project_roots"))
+
+
+def default_text(name: str) -> str:
+    """Return a setting's default as it is typed, `none` where there is none."""
+    field = Config.model_fields[name]
+    default = field.get_default(call_default_factory=True, validated_data={})
+    return text_of(name, default) or NONE
+
+
+def text_of(name: str, value: object) -> str:
+    """Return a value, from any source, as it is typed on the command line."""
+    if isinstance(value, bool):
+        return (("no", "yes") if name in _YES_OR_NO else ("off", "on"))[value]
+    if isinstance(value, tuple | list):
+        separator = {"claude_cmd": " ", "project_roots": ":"}.get(name, ",")
+        return separator.join(str(part) for part in value)
+    if isinstance(value, Enum):
+        return str(value.value)
+    return "" if value is None else str(value)
+
+
+def example_text(name: str) -> str:
+    """Return a value of the setting that works, as it is typed."""
+    return str((Config.model_fields[name].examples or ["?"])[0])
+
+
+def toml_line(name: str, text: str) -> str:
+    """Return the line of a TOML file that gives a setting a value, written as it is typed."""
+    value = text if text.isascii() and text.isdecimal() else json.dumps(text, ensure_ascii=False)
+    return f"{name} = {value}"

@@ -1,0 +1,245 @@
+"""`claudehub config`: what holds and why, whether a file is right, and a file to begin with."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import simplejson
+from click.testing import CliRunner, Result
+
+from actors.config.example_file import example_file
+from actors.config.precedence import FILE_BYTES_MAX
+from actors.config.secrets import without_secrets
+from actors.config.settings import Config
+from actors.config.sources import NOT_YET, load, look
+from actors.config.toml_lines import lines_of_keys
+from actors.config.written import OF_THE_USER, example_text
+from claudehub.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [*(n.upper() for n in Config.model_fields), *NOT_YET]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+def run(*words: str | Path, code: int = 0, **variables: str) -> Result:
+    ended = CliRunner().invoke(main, ["config", *map(str, words)], env=variables)
+    assert ended.exit_code == code, ended.output
+    return ended
+
+
+def shown(*words: str | Path, code: int = 0, **variables: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the value, the source and the place of each setting."""
+    said = run("show", "--json", *words, code=code, **variables).stdout
+    rows = [simplejson.loads(line) for line in said.splitlines()]
+    return {row["name"]: (row["value"], row["source"], row["place"]) for row in rows}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "hub.toml"
+
+
+# -- show
+
+
+def test_show_says_where_each_value_comes_from(file: Path) -> None:
+    file.write_text('heartbeat = "1m"\nmax_conn = 7\nproject_roots = ["/", "/tmp"]\n')
+    found = shown("--config", file, "--ws-port", "9000", HEARTBEAT="2m", LOG_LEVEL="")
+    assert found["ws_port"] == ("9000", "flag", "--ws-port")
+    assert found["heartbeat"] == ("2m", "variable", "HEARTBEAT")
+    assert found["max_conn"] == ("7", "file", f"{file}:max_conn")
+    assert found["project_roots"] == ("/:/tmp", "file", f"{file}:project_roots")
+    assert found["log_level"] == ("info", "default", None)
+    assert found["socket"] == ("none", "default", None)
+    assert found.keys() == Config.model_fields.keys()
+    table = run("show", "--config", file, HEARTBEAT="2m").stdout
+    lines = [line.split() for line in table.splitlines()]
+    assert ["HEARTBEAT", "2m", "variable", "HEARTBEAT"] in lines
+    assert ["MAX_CONN", "7", f"{file}:max_conn"] in lines
+    assert ["MAX_QUEUE", "16", "default"] in lines
+
+
+def test_show_takes_the_file_that_serve_takes(tmp_path: Path) -> None:
+    folder = tmp_path / "claudehub"
+    folder.mkdir()
+    (folder / "config.toml").write_text("max_conn = 7\n")
+    assert shown()["max_conn"] == ("7", "file", f"{folder / 'config.toml'}:max_conn")
+
+
+def test_show_shows_a_bad_value_and_what_is_wrong_with_it(file: Path) -> None:
+    file.write_text('heartbeat = "soon"\n')
+    ended = run("show", "--config", file, code=2, MAX_CONN="0")
+    assert "soon" in ended.stdout
+    assert f"claudehub: HEARTBEAT: 'soon' ({file}:1): is not a duration" in ended.stderr
+    assert "claudehub: MAX_CONN: '0': " in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "hidden"),
+    [
+        ("env ANTHROPIC_API_KEY=hush claude", "env ANTHROPIC_API_KEY=*** claude"),
+        ("env 'MY_TOKEN=hush hush' claude", "env 'MY_TOKEN=***' claude"),
+        ("claude --api-key hush --verbose", "claude --api-key *** --verbose"),
+        ("claude --password=hush", "claude --password=***"),
+        ("proxy https://me:hush@hub.example/x claude", "proxy https://***@hub.example/x claude"),
+        (
+            "proxy http://hub.example/?access_token=hush",
+            "proxy http://hub.example/?access_token=***",
+        ),
+        ("w -H 'Authorization: Bearer hush'", "w -H 'Authorization: ***'"),
+        ("w --say sk-ant-hushhushhush", "w --say ***"),
+        ("w ghp_hushhushhushhushhush1", "w ***"),
+        ("w 0123456789abcdefhushhushhushhushhush", "w ***"),
+    ],
+)
+def test_show_hides_what_may_be_a_secret(command: str, hidden: str) -> None:
+    found = shown(CLAUDE_CMD=command)
+    assert found["claude_cmd"] == (hidden, "variable", "CLAUDE_CMD")
+
+
+def test_no_fault_shows_a_secret() -> None:
+    ended = run("show", code=2, CLAUDE_CMD="env API_KEY=hush 'claude")
+    assert "hush" not in ended.output and 'CLAUDE_CMD: "env API_KEY=*** \'claude"' in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "nice -n 5 'my claude'",
+        "/usr/local/share/claudehub/agent-in-bwrap claude",
+        "ssh -i ~/.ssh/id_ed25519 host claude --model claude-opus-4-1-20250805",
+        "/home/me/.ssh/authorized_keys",
+        "hub.example.org,*.tail1234.ts.net",
+        "nofile=4096 nproc=512 as=8GiB cpu=1h",
+        *(example_text(name) for name in Config.model_fields),
+    ],
+)
+def test_what_is_no_secret_is_shown(plain: str) -> None:
+    assert without_secrets(plain) == plain
+
+
+# -- check
+
+
+def faults(file: Path, **variables: str) -> list[str]:
+    ended = run("check", file, code=2, **variables)
+    assert ended.stdout == ""
+    return [line.removeprefix(f"{file}") for line in ended.stderr.splitlines()]
+
+
+def test_check_takes_a_good_file_whatever_the_environment_says(file: Path) -> None:
+    file.write_text('ws_port = "off"\nsocket = "/run/hub.sock"\n')
+    assert run("check", file, MAX_CONN="0").stdout == f"{file}: ok, 2 settings\n"
+    file.write_text("max_conn = 5\n")
+    assert run("check", file).stdout == f"{file}: ok, 1 setting\n"
+
+
+def test_check_lists_every_fault_with_its_line(file: Path) -> None:
+    file.write_text(
+        "# a comment\n"
+        "ws_prot = 1\n"
+        'claude_cmd = [\n  "nice",\n  "claude",\n]\n'
+        'prompt = """\nheartbeat = 1\n"""\n'
+        "  max_conn = true\n"
+        'heartbeat="soon"\n'
+        "exec_timeout = 30\n"
+        'bind = "0.0.0.0"\n'
+        'protocol_v0 = "on"\n'
+        "[log_level]\n"
+        "ws_port = 3\n"
+    )
+    found = faults(file)
+    assert found[0] == ":2: unknown key 'ws_prot'; did you mean 'ws_port'?"
+    assert found[1].startswith(":7: unknown key 'prompt'; did you mean ")
+    assert found[2] == ":10: MAX_CONN: 'on': is only for switches; example: max_conn = 100"
+    assert found[3] == ":11: HEARTBEAT: 'soon': is not a duration; example: heartbeat = \"30s\""
+    assert found[4].startswith(":12: EXEC_TIMEOUT: '30': is not a duration: it has no unit; ")
+    assert found[5].startswith(":13: BIND: without authentication only a loopback address")
+    wanted = ':14: PROTOCOL_V0: is not supported by this version; example: protocol_v0 = "off"'
+    assert found[6] == wanted
+    assert found[7].startswith(":15: LOG_LEVEL: ")
+    assert len(found) == 8
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"max_conn = 1\nmax_conn = 2", ":2: Cannot overwrite a value"),
+        (b"\nmax_conn = ", ":2: Invalid value"),
+        (b"max_conn = 1\n# \xff", ": 'utf-8' codec can't decode"),
+        (b"#" * (FILE_BYTES_MAX + 1), f": is larger than {FILE_BYTES_MAX} bytes"),
+        (b'tls_cert = "/x"\n', ":1: TLS_KEY: not set: is of no use alone"),
+        (b'bind = "0.0.0.0"\nws_port = "x"', ":1: BIND: without authentication"),
+        (b'ws_port = "off"', ":1: WS_PORT: off leaves no way in"),
+        (b'claude_env = "KEY=hush"', ":1: CLAUDE_ENV: 'KEY=***': has a word that is no name"),
+        (b"rate_limit = inf", ":1: RATE_LIMIT: 'inf': input should be a finite number"),
+        (b'heartbeat = "1000h"', ":1: HEARTBEAT: '1000h': input should be less than or equal"),
+        (b'exec_timeout = "9999999h"', ":1: EXEC_TIMEOUT: '9999999h': input should be less"),
+        (b"ws_port = -1", ":1: WS_PORT: '-1': is no port"),
+        (b'ws_port = "8_080"', ":1: WS_PORT: '8_080': is no port"),
+    ],
+)
+def test_check_names_the_fault_of(file: Path, content: bytes, wanted: str) -> None:
+    file.write_bytes(content)
+    assert faults(file)[0].startswith(wanted)
+
+
+def test_a_missing_file_is_a_fault(file: Path) -> None:
+    assert faults(file)[0].startswith(": [Errno 2] No such file or directory")
+
+
+def test_the_lines_of_keys_are_found_around_values_of_many_lines() -> None:
+    text = (
+        "a = '''\nb = 1\n'''\n\n'c d' = {x = 1}\ne.f = 1\n\"g\" = [\n[1],\n]\n[h]\na = 2\n[i.j]\n"
+    )
+    values, lines = lines_of_keys(text)
+    assert lines == {"a": 1, "c d": 5, "e": 6, "g": 7, "h": 10, "i": 12}
+    assert values.keys() == lines.keys()
+
+
+# -- example
+
+
+def test_the_example_is_right_and_changes_nothing(file: Path) -> None:
+    file.write_text(run("example").stdout)
+    assert run("check", file).stdout.startswith(f"{file}: ok, ")
+    assert load({}, file) == load({})
+
+
+def test_the_example_has_every_setting_and_its_examples_are_right(
+    file: Path, tmp_path: Path
+) -> None:
+    text = example_file()
+    given = tomllib.loads(text)
+    for name in Config.model_fields.keys() - given.keys():
+        (line,) = (line for line in text.splitlines() if line.startswith(f"# {name} = "))
+        if name not in OF_THE_USER:  # folders that exist here only
+            text = text.replace(line, line.removeprefix("# "))
+    file.write_text(text)
+    found = look({}, file, has_environment=False)
+    assert found.faults == []
+    assert found.origins.keys() == Config.model_fields.keys() - OF_THE_USER
+
+
+# -- faults at the start
+
+
+def test_serve_lists_what_only_the_system_can_tell_with_the_other_faults(file: Path) -> None:
+    file.write_text('claude_cmd = "no-such-claude"\n')
+    words = ["serve", "--config", str(file), "--max-conn", "0", "--bind", "0.0.0.0"]
+    ended = CliRunner().invoke(main, words, env={"AUTHORIZED_KEYS": ""})
+    assert ended.exit_code == 2 and ended.stdout == ""
+    names = [line.split()[1] for line in ended.stderr.splitlines()]
+    assert names == ["MAX_CONN:", "BIND:", "CLAUDE_CMD:"]
+    assert f"({file}:1)" in ended.stderr
+
+
+def test_a_variable_counts_only_in_upper_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("max_conn", "7")
+    assert load({}).max_conn == 100
+    assert shown()["max_conn"] == ("100", "default", None)
