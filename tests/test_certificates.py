@@ -176,7 +176,7 @@ def test_files_are_watched_again_after_a_passing_failure(
         reloader.on_start()
         for _ in range(3):
             look(reloader)
-    assert reloader._observer is None and caplog.text.count("checked every 30 s only") == 1
+    assert reloader._observer is None and caplog.text.count("changes are noticed late") == 1
     look(reloader)
     observer = reloader._observer
     assert observer is not None

@@ -19,7 +19,9 @@ from actors.server import logs
 from tests.harness import ROOT
 from tests.test_structure import sources
 
-LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error) +[\w.]+: .+")
+LINE = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG  |INFO   |WARNING|ERROR  ) [\w.]+: .+"
+)
 
 
 @pytest.fixture
@@ -268,7 +270,9 @@ def test_the_level_can_change(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_test_sees_events_and_fields(caplog: pytest.LogCaptureFixture) -> None:
     """And so does any other handler, where nobody has called `configure`."""
     get_logger("x").warning("it failed", project="my shop")
-    assert caplog.messages == ['it failed project="my shop"']
+    (record,) = caplog.records
+    assert record.getMessage() == 'it failed project="my shop"'
+    assert (record.name, record.filename) == ("x", "test_logs.py")
 
 
 def calls_of_loggers() -> Iterator[tuple[str, ast.Call]]:

@@ -307,7 +307,7 @@ def test_a_guardian_that_is_killed_is_started_again(start_hub: Any) -> None:
         wait_until(lambda: len(marked(hub.data)) == 2)
         first.kill()
         wait_until(lambda: (now := hub.guardian()) is not None and now.pid != first.pid)
-        wait_until(lambda: "guardian: works again" in hub.errors.read_text())
+        wait_until(lambda: "it works again part=guardian" in hub.errors.read_text())
     hub.stop(signal.SIGKILL)
     wait_until(lambda: marked(hub.data) == [])
 

@@ -22,6 +22,6 @@ def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         problems.note("guardian", "it has ended")
         problems.note("guardian", None)
     assert [record.message for record in caplog.records] == [
-        "guardian: it has ended",
-        "guardian: works again",
+        'something does not work part=guardian problem="it has ended"',
+        "it works again part=guardian",
     ]

@@ -347,4 +347,5 @@ def test_a_removed_key_leaves_nothing_in_the_queue(keys: Keys, start_hub: Any, k
             watcher.request("agent_kill", project_id="p")
         end = watcher.wait_for("execution_finished", execution_id=ids[0])
         assert end["data"]["outcome"] == "killed"
-    wait_until(lambda: "is cancelled: the key is not in AUTHORIZED_KEYS" in hub.errors.read_text())
+    told = 'outcome=cancelled reason="the key is not in AUTHORIZED_KEYS"'
+    wait_until(lambda: told in hub.errors.read_text())

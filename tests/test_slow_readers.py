@@ -17,7 +17,7 @@ def test_a_slow_reader_is_closed_and_the_others_do_not_notice(start_hub: Any) ->
         read_until(slow, b'"log_id"')
         client.request("project_join", project_id="p")
         client.request("execute", project_id="p", prompt="[[lines:10000]][[pace:0.00005]]")
-        while "too slow" not in hub.errors.read_text():
+        while "it reads too slowly" not in hub.errors.read_text():
             client.updates.append(client.receive()["payload"])
         # What was sent before the end is whole and without a hole; then the connection ends, and
         # says where to go on.

@@ -1,12 +1,12 @@
 """The keys of AUTHORIZED_KEYS, as the file is now."""
 
-import logging
 import os
 import pwd
 import stat
 from datetime import datetime
 from pathlib import Path
 
+from actors.runtime.logger import get_logger
 from actors.watch.stamps import ReloadFailed, Stamp, stamp_of, steps
 from protocol.ssh import (
     AuthorizedKey,
@@ -17,7 +17,7 @@ from protocol.ssh import (
     parse_authorized_keys,
 )
 
-logger = logging.getLogger("claudehub.access")
+logger = get_logger("claudehub.access")
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -93,12 +93,12 @@ class Keyring:
 
     def _take(self, parsed: ParsedKeys) -> None:
         for warning in parsed.warnings:
-            logger.warning("%s: %s", self._path, warning)
+            logger.warning("a line of the keys is not used", file=self._path, problem=warning)
         keys: dict[bytes, list[AuthorizedKey]] = {}
         for entry in parsed.keys:
             keys.setdefault(entry.key.blob, []).append(entry)
         if not keys:
-            logger.warning("%s has no usable key: no client can authenticate", self._path)
+            logger.warning("no usable key: no client can authenticate", file=self._path)
         self._keys = keys
 
 

@@ -1,6 +1,5 @@
 """Write the audit log (storage/audit.py), and limit its size."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -18,12 +17,13 @@ from actors.messages.audit import (
 )
 from actors.runtime.base import Actor
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from protocol import codec
 from storage.audit import AuditLog
 from storage.errors import NO_ROOM
 
-logger = logging.getLogger("claudehub.audit")
+logger = get_logger("claudehub.audit")
 
 # A line is durable after that time at the latest. Flushing each line would slow the logs of the
 # projects down, which share the disk's journal.
@@ -151,7 +151,7 @@ class Auditor(Actor):
         except OSError as error:
             # A second flush would succeed without writing anything, so the rest goes into a new
             # file.
-            logger.error("the audit log cannot be flushed: %s", error)
+            logger.error("the audit log cannot be flushed", error=error)
             self._problems.note(PART, f"it cannot be flushed: {error.strerror or error}")
             self._try(lambda: self._log.roll(self._clock.now()))
 
@@ -167,4 +167,4 @@ class Auditor(Actor):
         try:
             act()
         except OSError as error:
-            logger.error("the audit log: %s", error)
+            logger.error("the audit log cannot be rotated", error=error)

@@ -3,7 +3,6 @@
 The actor sleeps while the socket keeps up: live updates go from a project straight to the outbox.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import assert_never
@@ -18,6 +17,7 @@ from actors.client.audit_record import AuditRecord, asked
 from actors.client.backlog import Dropped
 from actors.client.history import history, one_reader
 from actors.client.outbox import Outbox
+from actors.client.presence import Presence
 from actors.client.replay import Replays
 from actors.client.replies import ReplyQueue, project_failed
 from actors.client.routing import Routing
@@ -26,6 +26,7 @@ from actors.client.watcher import ClientWatcher
 from actors.directory import Directory
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol import codec, frames, requests
 from protocol.dialect import Dialect
@@ -33,7 +34,7 @@ from protocol.errors import ErrorCode, HubFault
 from protocol.results import ProjectIdResult
 from storage.pages import MissingRecords
 
-logger = logging.getLogger("claudehub.client")
+logger = get_logger("claudehub.client")
 
 FLUSH_WAIT_S = 0.2
 CLOSE_DEADLINE_S = 2.0
@@ -59,7 +60,8 @@ class Client(Actor):
         auth_timeout_s: float,
         answered: Callable[[], None],
     ) -> None:
-        super().__init__(parent=hub, name=f"client {gate.caller.client_id}")
+        name = gate.caller.client_id
+        super().__init__(parent=hub, name=f"client {name}", ids={"client": name})
         self._hub = hub
         self._gate = gate
         self._outbox = outbox
@@ -73,21 +75,27 @@ class Client(Actor):
         self._held: deque[messages.RequestReceived] = deque()
         self._barrier: int | None = None
         self._record = AuditRecord(gate, trail)
-        self._routing = Routing(
+        self._presence = Presence(gate, clock)
+        self._routing = self._make_routing()
+        self._replays = Replays(outbox, clock, self._report_damage)
+
+    def _make_routing(self) -> Routing:
+        return Routing(
             client=self.actor_ref,
-            gate=gate,
-            hub=hub,
-            directory=directory,
-            dialect=dialect,
-            outbox=outbox,
+            gate=self._gate,
+            hub=self._hub,
+            directory=self._directory,
+            dialect=self._dialect,
+            outbox=self._outbox,
             authenticated=self._on_authenticated,
+            refused=self._presence.refused,
             answer=self._settle,
         )
-        self._replays = Replays(outbox, clock, self._report_damage)
 
     def started(self) -> None:
         client_id = self._gate.caller.client_id
         self._hub.tell(messages.ClientConnected(client=self.actor_ref, client_id=client_id))
+        self._presence.began()
         if self._gate.is_locked:
             due = messages._AuthenticationDue()
             self._timers.after(self._auth_timeout_s, self.actor_ref, due)
@@ -131,10 +139,11 @@ class Client(Actor):
                 if self._gate.is_locked:
                     self._close(CloseCode.POLICY_VIOLATION, "not authenticated in time")
                     self._record.not_authenticated("not in time")
+                    self._presence.refused("not in time")
             case messages._CloseDeadline():
                 self._outbox.abort()
             case messages.ConnectionLost():
-                logger.info("%s: %s", self, message.reason)
+                self._presence.left(message.reason)
                 self.stop()
             case _:
                 assert_never(message)
@@ -156,6 +165,7 @@ class Client(Actor):
             self._routing.refuse(number, self._gate.refusal(request))
             return
         body = request.body
+        self._presence.asked(body)
         project_id = body.project_id if isinstance(body, requests.ToProject) else None
         number = self._replies.open(request.id, asked(request), project_id)
         if isinstance(body, requests.ProjectCreate | requests.ProjectDelete):
@@ -163,8 +173,7 @@ class Client(Actor):
         self._routing.send(number, body)
 
     def _on_authenticated(self) -> None:
-        gate = self._gate
-        logger.info("%s: %s (%s) from %s", self, gate.caller.user, gate.fingerprint, gate.peer)
+        self._presence.authenticated()
         self._await_expiry()
 
     def _await_expiry(self) -> None:
@@ -177,7 +186,7 @@ class Client(Actor):
 
     def _look_at_key(self) -> None:
         if (reason := self._gate.look_again()) is not None:
-            logger.warning("%s: closed (1008): %s", self, reason)
+            logger.warning("closed, because its key is no longer valid", reason=reason, code=1008)
             self._record.key_revoked(reason)
             self._close(CloseCode.POLICY_VIOLATION, reason)
 
@@ -186,7 +195,7 @@ class Client(Actor):
     def _settle(self, answer: messages.Answer) -> None:
         request = self._replies.settle(answer.number, answer)
         if request is None:
-            logger.debug("%s: a second answer to request %d", self, answer.number)
+            logger.debug("a second answer to a request", number=answer.number)
         else:
             self._record.answered(request, answer)
         joined = isinstance(answer, messages.Joined)
@@ -248,7 +257,7 @@ class Client(Actor):
                     self._clock.now(),
                 )
         except OSError as error:
-            logger.error("%s: reading history: %s", self, error)
+            logger.error("history cannot be read", project=snapshot.request.project_id, error=error)
             fault = HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be read")
             return self._dialect.error(request_id, fault)
         if missing:
@@ -269,7 +278,7 @@ class Client(Actor):
         try:
             self._replays.pump()
         except OSError as error:
-            logger.error("%s: replay: %s", self, error)
+            logger.error("a log cannot be read for a replay", error=error)
             self._close(CloseCode.INTERNAL_ERROR, "the log cannot be read")
         self._pump_soon()
 
@@ -297,7 +306,7 @@ class Client(Actor):
                 return f"slow consumer; join {project_id} again, after_seq {seq - 1}"
             return f"slow consumer; {advice}"
 
-        logger.warning("%s: too slow, closed (1013)", self)
+        logger.warning("closed, because it reads too slowly", code=1013)
         self._close(CloseCode.TRY_AGAIN_LATER, reason)
 
     def _close(self, code: int, reason: str | Callable[[list[Dropped]], str]) -> None:

@@ -64,7 +64,7 @@ class Memberships:
 
 class Routing:
     """For the Client's thread only. `answer` settles a request that nobody else will;
-    `authenticated` is called when a key has opened the gate."""
+    `authenticated` is called when a key has opened the gate, `refused` when one has not."""
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Routing:
         dialect: Dialect,
         outbox: Outbox,
         authenticated: Callable[[], None],
+        refused: Callable[[str], None],
         answer: Callable[[messages.Answer], None],
     ) -> None:
         self.memberships = Memberships()
@@ -86,6 +87,7 @@ class Routing:
         self._dialect = dialect
         self._outbox = outbox
         self._authenticated = authenticated
+        self._refused = refused
         self._answer = answer
 
     def send(self, number: int, body: requests.Body) -> None:
@@ -118,6 +120,7 @@ class Routing:
         try:
             user = self._gate.authenticate(body)
         except WireError as error:
+            self._refused(str(error))
             self.refuse(number, error)
         else:
             self._answer(messages.Replied(number=number, payload=AuthenticateResult(user=user)))

@@ -37,7 +37,8 @@ class Executor(Actor):
         settings: ExecutorSettings,
         timers: Timers,
     ) -> None:
-        super().__init__(parent=project, name=f"executor {project_id}")
+        name = f"executor {project_id}"
+        super().__init__(parent=project, name=name, ids={"project": project_id})
         self._settings = settings
         self._reports = Reports(project)
         self._permission_requests = PermissionRequests(

@@ -5,7 +5,6 @@ reader of standard error (which keeps its tail), the writer of standard input, a
 """
 
 import errno
-import logging
 import os
 import queue
 import signal
@@ -26,10 +25,11 @@ from actors.process_tree import children, ends, tree
 from actors.process_tree.census import Census
 from actors.process_tree.tree import Look
 from actors.runtime.base import tell_if_alive
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol.claude import RawLine
 
-logger = logging.getLogger("claudehub.executor")
+logger = get_logger("claudehub.executor")
 
 # Lines for standard input that the process has not read; a process that asks and does not read gets
 # no more answers.
@@ -132,7 +132,7 @@ class AgentProcess:
         if self._input.qsize() < INPUT_LINES_MAX:
             self._input.put(line)
         else:
-            logger.error("process %d reads nothing: a line for it is dropped", self.pid)
+            logger.error("a process of an agent reads nothing: a line is dropped", pid=self.pid)
 
     def close_input(self) -> None:
         """End standard input behind what was written."""
@@ -189,7 +189,7 @@ class AgentProcess:
         self.stop_output()
         self._threads["wait"].join(KILL_WAIT_S)
         if self._popen.returncode is None:
-            logger.error("process %d does not end", self.pid)
+            logger.error("a process of an agent does not end", pid=self.pid)
         ends.end_strays(self._spec.mark)
 
     # -- threads -----------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Start a CLI process for a session and for what a prompt asks."""
 
-import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,13 +12,14 @@ from actors.executor.settings import ExecutorSettings
 from actors.executor.worker import Worker
 from actors.process_tree import tree
 from actors.runtime.clock import Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol import claude
 from protocol.claude import NO_RULES, Distrust, LaunchSettings, SessionChoice, TurnSettings
 from protocol.requests import Options
 from storage.folder_settings import look_into
 
-logger = logging.getLogger("claudehub.executor")
+logger = get_logger("claudehub.executor")
 
 NO_OPTIONS = Options()
 
@@ -86,7 +86,7 @@ class Starter:
         process = AgentProcess(
             self._spec(session, launch, wanted, asked, is_new=is_new), self._owner
         )
-        logger.info("%s: process %d", self._name, process.pid)
+        logger.debug("process started", pid=process.pid)
         # Rules are sent to the process and are never arguments.
         comes_back = session.resume is not None and model_named
         known = wanted.model is not None or not comes_back
@@ -140,6 +140,6 @@ class Starter:
         """Look at the folder, for a start that takes up nothing of its settings."""
         found = look_into(self._folder, users_settings(self._settings.environment))
         if found.files:
-            names = ", ".join(found.files)
-            logger.info("%s: nobody trusts the folder; without effect: %s", self._name, names)
+            files = list(found.files)
+            logger.info("the folder is not trusted: its settings have no effect", files=files)
         return Distrust(self._folder if found.reads_text else None, found.git_runs)

@@ -3,7 +3,6 @@
 There is one process at a time, so two processes never work on one session.
 """
 
-import logging
 import uuid
 from dataclasses import replace
 
@@ -16,11 +15,12 @@ from actors.executor.states import IN_TURN, Event, State
 from actors.executor.turn import EndReason, Turn, Verdict, run_ended
 from actors.executor.worker import Worker
 from actors.runtime.clock import Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol.claude import NO_RULES, AgentLine, ControlResponse, Phase, SessionChoice, TurnEnd
 from protocol.updates import Outcome
 
-logger = logging.getLogger("claudehub.executor")
+logger = get_logger("claudehub.executor")
 
 # How long a `result` may come behind the line that says that the turn is over. It comes before that
 # line (both versions, by up to 80 ms).
@@ -92,7 +92,7 @@ class Turns:
         try:  # an earlier model is unknown here
             self.worker = self._starter.start(session, launch, wanted, model_named=True)
         except (OSError, ValueError) as error:
-            logger.warning("%s: no process ahead: %s", self._name, error)
+            logger.warning("no process could be started ahead", error=error)
         self.keep()
 
     def let_go(self, *, tasks_too: bool = False) -> None:
@@ -238,6 +238,9 @@ class Turns:
                 worker = self._starter.start(turn.session, launch, wanted, model_named=named)
             except (OSError, ValueError) as error:
                 text = f"The agent could not be started: {error}"
+                logger.warning(
+                    "an agent cannot be started", execution=turn.execution_id, error=error
+                )
                 self._settings.cli.doubt()
                 self._finish(turn, Verdict(Outcome.ERROR, text), stderr="")
                 self._reports.tell(messages.ProcessChanged(pid=None))
@@ -288,7 +291,7 @@ class Turns:
     def _on_over(self, worker: Worker) -> None:
         self.worker = None
         turn = self.turn
-        logger.info("%s: process %d has ended", self._name, worker.process.pid)
+        logger.debug("process ended", pid=worker.process.pid, code=worker.return_code)
         if turn is not None and self._may_run_again(worker, turn):
             self._permission_requests.end_process(worker)
             assert turn.order is not None
@@ -318,7 +321,9 @@ class Turns:
         is_another_cli = self._settings.cli.ended_without_a_word(errors)
         if is_another_cli or worker.was_kept:
             why = "the CLI is another one" if is_another_cli else "the process had died before"
-            logger.warning("%s: a prompt runs in a new process: %s", self._name, why)
+            logger.warning(
+                "a prompt runs again, in a new process", execution=turn.execution_id, reason=why
+            )
             turn.was_repeated = True
             turn.begin_again(turn.session)
             return True
@@ -346,7 +351,7 @@ class Turns:
         process = worker.process
         if settings.keeps_warm:
             size_bytes = process.memory_bytes()
-            logger.info("%s: process %d kept, %d MiB", self._name, process.pid, size_bytes >> 20)
+            logger.debug("process kept", pid=process.pid, memory_bytes=size_bytes)
             self._reports.tell(
                 messages.ProcessChanged(pid=process.pid, is_idle=True, memory_bytes=size_bytes)
             )

@@ -4,7 +4,6 @@ states.py.
 Its timers tell the Executor, which hands them back.
 """
 
-import logging
 import secrets
 import signal
 from typing import Any
@@ -18,6 +17,7 @@ from actors.process_tree import ends
 from actors.process_tree.ends import Ending
 from actors.process_tree.tree import Look
 from actors.runtime.clock import Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol.claude import (
     AgentLine,
@@ -29,7 +29,7 @@ from protocol.claude import (
     interrupt_line,
 )
 
-logger = logging.getLogger("claudehub.executor")
+logger = get_logger("claudehub.executor")
 
 # What a process may say between two prompts. The CLI says a few lines there, and more while it
 # works in the background. A process that goes beyond is ended.
@@ -194,7 +194,7 @@ class Worker:
 
     def end_out_of_turn(self, why: str) -> None:
         """End a process that acts although no turn runs."""
-        logger.warning("process %d is ended: %s", self.process.pid, why)
+        logger.warning("a process of an agent is ended", pid=self.process.pid, reason=why)
         self.handle(Event.OUT_OF_TURN)
 
     def on_rung_due(self, change: int) -> None:
@@ -214,7 +214,7 @@ class Worker:
             self.sweep()
         elif action in _SIGNALS:
             number = _SIGNALS[action]
-            logger.info("%s to pid %d", number.name, self.process.pid)
+            logger.debug("signal sent", signal=number.name, pid=self.process.pid)
             self.process.signal(number)
 
     # -- what is left ------------------------------------------------------------------------

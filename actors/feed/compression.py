@@ -1,6 +1,5 @@
 """Compress closed segments, with one child process at a time."""
 
-import logging
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from actors.directory import LocalDirectory
 from actors.process_tree import children
 from actors.runtime.clock import Clock
 from actors.runtime.helper_environment import helper_environment
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from storage.layout import DataLayout
 from storage.segments import Compression, Segment, list_segments
 
-logger = logging.getLogger("claudehub.rotator")
+logger = get_logger("claudehub.rotator")
 
 POLL_S = 0.5
 CANCEL_WAIT_S = 2.0
@@ -167,7 +167,12 @@ class Compressing:
         if child.returncode and not segment.path.exists():
             self._forget(key)  # deleted meanwhile
         elif child.returncode:
-            logger.error("%s: %s was not compressed: %s", project_id, segment.name, said)
+            logger.error(
+                "a segment was not compressed",
+                project=project_id,
+                segment=segment.name,
+                error=said,
+            )
             self._put_off(key, said)
         else:
             self._put_off(key, None)

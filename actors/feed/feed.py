@@ -4,7 +4,6 @@ Only the Project's thread uses the feed. The feed schedules its own flush, so a 
 something need not ask for one. It knows the subscribers, the log's failures, and what is open.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import compress
@@ -16,6 +15,7 @@ from actors.feed.open_records import Opens
 from actors.feed.project_log import ProjectLog
 from actors.ports import Subscriber
 from actors.runtime.clock import Clock, Timers, timestamp
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol import codec
 from protocol.claude import AgentLine
@@ -26,7 +26,7 @@ from storage.disk import free_bytes
 from storage.errors import LogStopped, StorageError
 from storage.log_state import SyncPolicy
 
-logger = logging.getLogger("claudehub.project")
+logger = get_logger("claudehub.project")
 
 STORAGE_RETRY_S = 1.0
 SYNC_INTERVAL_S = 1.0
@@ -139,7 +139,7 @@ class Feed:
         try:
             self._log.save()
         except StorageError as error:
-            logger.error("project %s: %s", self._log.meta.project_id, error)
+            logger.error("the metadata cannot be saved", error=error)
             self.notice_stop()
             return False
         return True
@@ -321,7 +321,7 @@ class Feed:
             self._failed(LogStopped("the log has stopped after a failed flush"))
 
     def _failed(self, error: StorageError) -> None:
-        logger.error("project %s: %s", self._log.meta.project_id, error)
+        logger.error("the log cannot be written", error=error)
         refused, self._pending = give_up(self._pending)
         for entry in refused:
             if entry.opens is not None:

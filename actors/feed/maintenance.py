@@ -1,14 +1,14 @@
 """What a project's log needs beside appending: rolls by age, retention, compression, damage."""
 
-import logging
 from typing import assert_never
 
 from actors import messages
 from actors.feed.feed import Feed
 from actors.feed.project_log import ProjectLog
+from actors.runtime.logger import get_logger
 from storage.errors import StorageError
 
-logger = logging.getLogger("claudehub.project")
+logger = get_logger("claudehub.project")
 
 
 class Maintenance:
@@ -38,5 +38,5 @@ class Maintenance:
                 case _:
                     assert_never(message)
         except StorageError as error:
-            logger.error("project %s: %s", self._log.meta.project_id, error)
+            logger.error("the log could not be looked after", error=error)
             self._feed.notice_stop()

@@ -4,12 +4,12 @@ The metadata says how far the log is flushed, since when something is open, and 
 Feed writes through this class; others read `meta`, `bounds` and `reader`, and `change` metadata.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 from actors.feed.damage import Damage
 from actors.feed.open_records import OpenRecords, read_open
+from actors.runtime.logger import get_logger
 from storage.errors import LogDisplaced, StorageError, from_os_error
 from storage.layout import DataLayout
 from storage.log_reader import LogReader
@@ -20,7 +20,7 @@ from storage.request_keys import KeyedExecution, RequestKeyFile
 from storage.retention import RetentionRules, trim_seq
 from storage.segments import Compression
 
-logger = logging.getLogger("claudehub.project")
+logger = get_logger("claudehub.project")
 
 
 class ProjectLog:
@@ -56,21 +56,19 @@ class ProjectLog:
             self._recover(meta)
 
     def _report_opening(self) -> None:
-        project_id, torn = self.meta.project_id, self._log.found.torn
+        torn = self._log.found.torn
         if torn is not None:
             logger.warning(
-                "project %s: %d bytes behind the last whole record of %s (at %d) were set aside "
-                "as %s",
-                project_id,
-                torn.size_bytes,
-                torn.segment,
-                torn.offset_bytes,
-                torn.kept_as,
+                "bytes behind the last whole record were set aside",
+                size_bytes=torn.size_bytes,
+                segment=torn.segment,
+                offset_bytes=torn.offset_bytes,
+                kept_as=torn.kept_as,
             )
         if self.meta.log is None and self._log.found.segments:
-            logger.warning("project %s: its metadata was lost, so its log has a new id", project_id)
+            logger.warning("the metadata was lost, so the log has a new id")
         if self.damage_problem is not None:
-            logger.error("project %s: %s", project_id, self.damage_problem)
+            logger.error("the log is damaged", problem=self.damage_problem)
 
     def _recover(self, before: ProjectMeta) -> None:
         """Find what a crash has left open, and save the metadata.
@@ -89,7 +87,7 @@ class ProjectLog:
         except StorageError as error:
             if before.log is None or before.log.log_id != self.bounds.log_id:
                 raise
-            logger.error("project %s: %s", before.project_id, error)
+            logger.error("the metadata cannot be saved", error=error)
 
     def _read_open(self) -> tuple[OpenRecords, list[KeyedExecution]]:
         """Read the log from the recovery point, or from the oldest record that was open then."""
@@ -151,7 +149,7 @@ class ProjectLog:
             self.save()
         except StorageError as error:
             self._must_save = True
-            logger.error("project %s: %s", self.meta.project_id, error)
+            logger.error("the metadata cannot be saved", error=error)
 
     def sync(self) -> None:
         self._log.sync()
@@ -179,7 +177,7 @@ class ProjectLog:
         self._damage.note_loss(loss)
         self._log.note_missing(self._damage.holes)
         self.damage_problem = self._damage.problem(self._log.state.first_seq)
-        logger.error("project %s: %s", self.meta.project_id, self.damage_problem)
+        logger.error("the log goes on in a new file", problem=self.damage_problem)
         self._must_save = True  # in any case: the new log_id comes before what is stored under it
         self.save()
 
@@ -225,13 +223,13 @@ class ProjectLog:
         self._meta_file.write(self.meta)
         bounds = self._log.trim_before(seq)
         self.damage_problem = self._damage.problem(self._log.state.first_seq)
-        logger.info("project %s: its log begins at %d now", self.meta.project_id, bounds.first_seq)
+        logger.info("old records were deleted", first_seq=bounds.first_seq)
 
     def take_compressed(self, name: str, compression: Compression) -> None:
         """Exchange a closed segment for its compressed form."""
         self._layout.check_ours()
         if self._log.take_compressed(name, compression):
-            logger.info("project %s: %s is compressed", self.meta.project_id, name)
+            logger.debug("a segment was compressed", segment=name)
 
     # -- the end -----------------------------------------------------------------------------
 
@@ -245,7 +243,7 @@ class ProjectLog:
             if self.meta != before or not self._meta_file.is_in_place():
                 self._meta_file.write(self.meta)
         except StorageError as error:
-            logger.error("project %s: closing: %s", self.meta.project_id, error)
+            logger.error("the log cannot be closed in order", error=error)
             self._log.abandon()
 
     def abandon(self) -> None:

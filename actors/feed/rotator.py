@@ -3,7 +3,6 @@
 It only tells: the owner of a log alone changes its files. Only closed segments are compressed.
 """
 
-import logging
 import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,13 +13,14 @@ from actors.directory import LocalDirectory
 from actors.feed.compression import Compressing
 from actors.runtime.base import Actor
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from storage.layout import DataLayout
 from storage.retention import RetentionRules
 from storage.segments import Compression
 
-logger = logging.getLogger("claudehub.rotator")
+logger = get_logger("claudehub.rotator")
 
 FIRST_CHECK_S = 10.0
 CHECK_PERIOD_S = 60.0
@@ -111,7 +111,7 @@ class Rotator(Actor):
             passed = timedelta(seconds=monotonic_s - last[1])
             if abs(now - last[0] - passed) <= CLOCK_JUMP_MAX:
                 return 0 if monotonic_s < self._cautious_until_s else 1 << 30
-            logger.warning("the clock has jumped from %s to %s", last[0], now)
+            logger.warning("the clock has jumped", before=last[0], now=now)
         self._cautious_until_s = monotonic_s + CAUTION_S
         return 1
 

@@ -1,7 +1,6 @@
 """The server's certificate: loaded, checked, and loaded again when its files change."""
 
 import ipaddress
-import logging
 import os
 import ssl
 from collections.abc import Iterator
@@ -9,10 +8,11 @@ from pathlib import Path
 
 from cryptography import x509
 
+from actors.runtime.logger import get_logger
 from actors.watch.stamps import ReloadFailed, Stamp, stamp_of
 from protocol.host import own_name
 
-logger = logging.getLogger("claudehub.frontend")
+logger = get_logger("claudehub.frontend")
 
 
 class CertificateError(ReloadFailed):
@@ -110,7 +110,7 @@ def _names(certificate: Path) -> Iterator[str]:
         found = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, IndexError, x509.ExtensionNotFound) as error:
-        logger.warning("the certificate %s names no host: %s", certificate, error)
+        logger.warning("a certificate names no host", file=certificate, error=error)
         return
     for address in names.get_values_for_type(x509.IPAddress):
         if isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address):
@@ -119,7 +119,7 @@ def _names(certificate: Path) -> Iterator[str]:
         try:
             yield own_name(name)
         except ValueError as error:
-            logger.warning("the certificate %s: %s", certificate, error)
+            logger.warning("a name of a certificate is not used", file=certificate, error=error)
 
 
 class _KeyIsEncrypted(Exception):

@@ -5,7 +5,6 @@ goes through the outbox, whose order is the order on the wire.
 """
 
 import http
-import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -25,8 +24,9 @@ from actors.frontend.wire import Assembler, MessageRefused
 from actors.limits.connections import ConnectionLimit
 from actors.limits.peer import Peer
 from actors.runtime.clock import Clock
+from actors.runtime.logger import get_logger
 
-logger = logging.getLogger("claudehub.frontend")
+logger = get_logger("claudehub.frontend")
 
 RECEIVE_BYTES = 64 * 1024
 # A peer that has just sent something may send more. The thread waits by itself for that long, which
@@ -108,7 +108,7 @@ class Connection:
                 self._linger()
                 return
         except OSError as error:
-            logger.debug("handshake: %s", error)
+            logger.debug("a handshake has failed", address=str(self._peer), error=error)
             return
         if not self._context.needs_key:
             self._known()

@@ -1,6 +1,5 @@
 """What a connection says once it is open: the hub's protocol, on the connection's thread."""
 
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from actors.limits.peer import Peer
 from actors.limits.quotas import Quotas
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol import codec, requests
 from protocol.dialect import Dialect
@@ -25,7 +25,7 @@ from protocol.frames import text_frame
 from protocol.updates import Welcome
 from protocol.versions import DIALECTS
 
-logger = logging.getLogger("claudehub.frontend")
+logger = get_logger("claudehub.frontend")
 
 # The requests of one connection that are not answered yet. Above that nothing more is read, so that
 # TCP slows the peer down.
@@ -162,7 +162,8 @@ class HubConversation:
                 answered=self._credit.answered,
             )
         except OSError as error:  # no thread could be started
-            logger.error("no thread for a client: %s; raise `ulimit -u` (docs/tuning.md)", error)
+            remedy = "raise `ulimit -u` (docs/tuning.md)"
+            logger.error("there is no thread for a client", error=error, remedy=remedy)
             self._outbox.close(CloseCode.TRY_AGAIN_LATER, "too many connections")
             return False
         return True

@@ -2,7 +2,6 @@
 
 import errno
 import http
-import logging
 import socket
 import socketserver
 import threading
@@ -14,9 +13,10 @@ from websocket_server import WebsocketServer
 from actors.frontend.connection import Connection, ConnectionContext, cut_off
 from actors.limits.connections import PendingConnections
 from actors.limits.peer import Peer
+from actors.runtime.logger import get_logger
 from protocol.host import LOCALHOST
 
-logger = logging.getLogger("claudehub.frontend")
+logger = get_logger("claudehub.frontend")
 
 ACCEPT_BACKLOG = 1024
 # Without descriptors accept fails at once; without a pause the loop would spin.
@@ -91,13 +91,15 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 if not self._starved:
-                    logger.error("no descriptor is left for a connection: raise `ulimit -n`")
+                    logger.error(
+                        "no descriptor is left for a connection", remedy="raise `ulimit -n`"
+                    )
                 self._starved = True
                 time.sleep(DESCRIPTOR_PAUSE_S)
             raise
         if self._starved:
             self._starved = False
-            logger.info("there are descriptors again")
+            logger.warning("there are descriptors again")
         return request
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -118,7 +120,7 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        logger.exception("connection from %s", client_address)
+        logger.exception("a connection has failed", address=client_address)
 
 
 def listen(host: str, port: int) -> list[Listener]:

@@ -1,13 +1,13 @@
 """The host name of this machine, with and without its domain."""
 
-import logging
 import os
 import socket
 import threading
 
+from actors.runtime.logger import get_logger
 from protocol.host import is_loopback, own_name
 
-logger = logging.getLogger("claudehub.frontend")
+logger = get_logger("claudehub.frontend")
 
 # A resolver without a network may take half a minute. The server's start waits for it that long.
 DOMAIN_WAIT_S = 1.0
@@ -31,7 +31,7 @@ class MachineNames:
         try:
             found = socket.getaddrinfo(name, None, flags=socket.AI_CANONNAME)
         except OSError as error:
-            logger.debug("the resolver does not know %s: %s", name, error)
+            logger.debug("the resolver does not know this host", name=name, error=error)
             return
         # The resolver is not trusted with another name: only with the domain of this one.
         short = name.partition(".")[0].lower()

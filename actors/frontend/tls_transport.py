@@ -5,14 +5,14 @@ versions of Python (cpython#137583). Here both directions go through one lock, a
 bytes touch the socket, without waiting.
 """
 
-import logging
 import ssl
 import threading
 from collections.abc import Callable
 
 from actors.frontend.socket_transport import SocketTransport
+from actors.runtime.logger import get_logger
 
-logger = logging.getLogger("claudehub.frontend")
+logger = get_logger("claudehub.frontend")
 
 # The amount that is encrypted before the socket is tried again; the rest is held back.
 CHUNK_BYTES = 64 * 1024
@@ -62,7 +62,7 @@ class TlsTransport:
             except ssl.SSLWantReadError:
                 self._flush()
             except ssl.SSLError as error:
-                logger.debug("TLS handshake: %s", error)
+                logger.debug("a TLS handshake has failed", error=error)
                 self.was_refused = True
                 if error.reason == "HTTP_REQUEST":
                     self._raw.send(PLAIN_HTTP_ANSWER)

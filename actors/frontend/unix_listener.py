@@ -2,7 +2,6 @@
 
 import contextlib
 import http
-import logging
 import os
 import socket
 import stat
@@ -12,8 +11,9 @@ from typing import Any
 
 from actors.frontend.listener import Listener
 from actors.limits.peer import Peer
+from actors.runtime.logger import get_logger
 
-logger = logging.getLogger("claudehub.frontend")
+logger = get_logger("claudehub.frontend")
 
 # sizeof(sockaddr_un.sun_path), less the NUL: 108 on Linux, 104 on macOS and BSD.
 PATH_BYTES_MAX = 103
@@ -76,7 +76,7 @@ class UnixListener(Listener):
             # The accept loop waits at this descriptor, and goes on at the new socket.
             os.dup2(fresh.fileno(), self.socket.fileno(), inheritable=False)
         self._made = _identity(self.path)
-        logger.warning("%s was gone; the server listens there again", self.path)
+        logger.warning("a socket was gone; the server listens there again", socket=self.path)
         return None
 
     def get_request(self) -> Any:
@@ -92,7 +92,7 @@ class UnixListener(Listener):
         it."""
         if client_address in (os.geteuid(), 0):
             return True
-        logger.warning("refused a connection of uid %s to %s", client_address, self.path)
+        logger.warning("a connection was refused", uid=client_address, socket=self.path)
         self.context.refused(Peer(uid=client_address), http.HTTPStatus.FORBIDDEN)
         with contextlib.suppress(OSError):
             request.send(_refusal())

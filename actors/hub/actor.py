@@ -1,6 +1,5 @@
 """The Hub actor: creates, deletes and lists projects, knows the clients, supervises, stops."""
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from actors.messages.replies import ReplyTo
 from actors.project import ProjectSettings
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers, timestamp
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
@@ -30,7 +30,7 @@ from protocol.results import ProjectIdResult, ProjectResult
 from protocol.updates import Health
 from storage.projects import ProjectStore
 
-logger = logging.getLogger("claudehub.hub")
+logger = get_logger("claudehub.hub")
 
 # What each message of the hub may have at least, whatever the settings are.
 MAX_UPDATE_BYTES_LEAST = 8 * 1024 * 1024
@@ -222,19 +222,23 @@ class Hub(Actor):
             message.reply_to.error(error)
         except Exception:
             # A bug in one request must not end the Hub, and with it the server.
-            logger.exception("%s: a request failed", self)
+            logger.exception("a request has failed", request=type(message.body).__name__)
             message.reply_to.error(HubFault(ErrorCode.INTERNAL, "the request failed; see the log"))
 
     def _create(self, message: messages.HubRequest, request: requests.ProjectCreate) -> None:
         # It may have waited for a deletion, and its key may be gone.
         self._settings.project.standing.check(message.caller, request, self._clock.now())
         try:
-            self._project_actors.create(request, message.reply_to)
+            meta = self._project_actors.create(request, message.reply_to)
         except BeingDeleted:
             if len(self._waiting_creates) >= WAITING_CREATES_MAX:
                 fault = "too many requests wait for a deletion"
                 raise HubFault(ErrorCode.INTERNAL, fault) from None
             self._waiting_creates.append(message)
+        else:
+            by = message.caller
+            ids = {"project": meta.project_id, "client": by.client_id, "user": by.user}
+            logger.info("project created", **ids, path=meta.path)
 
     def _delete(self, reply_to: ReplyTo, by: str, request: requests.ProjectDelete) -> None:
         entry = self._registry.get(request.project_id)
@@ -319,7 +323,10 @@ class Hub(Actor):
     def _finish_deletion(self, entry: Entry) -> None:
         self._project_actors.delete(entry)
         if entry.is_deleting:  # not one that could not be created
-            self._watchers.deleted(entry, entry.deleted_by)
+            by, kept = entry.deleted_by, entry.keep_history
+            self._watchers.deleted(entry, by)
+            name = entry.meta.project_id
+            logger.info("project deleted", project=name, by=by, keep_history=kept)
         waiting, self._waiting_creates = self._waiting_creates, deque()
         for request in waiting:
             self._on_request(request)

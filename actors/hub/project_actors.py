@@ -1,6 +1,5 @@
 """The Hub's projects as actors: started, rebuilt, set aside, closed, deleted."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,9 +18,7 @@ from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.updates import ProjectStatus
 from storage.errors import FolderOutsideRoots, FolderRefused, StorageError
 from storage.layout import resolve_folder
-from storage.projects import ProjectStore
-
-logger = logging.getLogger("claudehub.hub")
+from storage.projects import ProjectMeta, ProjectStore
 
 
 class ProjectActors:
@@ -51,9 +48,9 @@ class ProjectActors:
         self._problems = problems
         self._is_set_aside = is_set_aside
 
-    def create(self, request: requests.ProjectCreate, reply_to: ReplyTo) -> None:
-        """Make a project; answer once it is open. Raises WireError, and BeingDeleted if the answer
-        depends on a deletion that is under way."""
+    def create(self, request: requests.ProjectCreate, reply_to: ReplyTo) -> ProjectMeta:
+        """Make a project and return it; answer once it is open. Raises WireError, and
+        BeingDeleted if the answer depends on a deletion that is under way."""
         path = self._resolved(request.path)
         project_id = self._registry.admit(path, request.project_id)
         now = timestamp(self._clock.now())
@@ -65,8 +62,8 @@ class ProjectActors:
             self._problems.note(f"deletion of {project_id}", None)
         except StorageError as error:
             raise HubFault(ErrorCode.STORAGE_FAILED, str(error)) from None
-        logger.info("project %s: %s", project_id, path)
         self.open(Entry(meta, created_for=reply_to, keep_history=kept is not None))
+        return meta
 
     def _resolved(self, path: str) -> Path:
         try:

@@ -1,15 +1,15 @@
 """Open the projects that a server finds when it starts, a few at a time."""
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
 from actors.hub.metadata import placeholder_meta
 from actors.hub.project_actors import ProjectActors
 from actors.hub.registry import Entry, Registry
+from actors.runtime.logger import get_logger
 from storage.projects import ProjectMeta, Unreadable
 
-logger = logging.getLogger("claudehub.hub")
+logger = get_logger("claudehub.hub")
 
 # After a crash each project reads and flushes its log: a disk gains from a few at once, and loses
 # from hundreds. After a clean stop there is nothing to wait for, and more threads only hinder each
@@ -38,7 +38,8 @@ class Startup:
     def begin(self, found: Iterable[ProjectMeta | Unreadable], now: str) -> None:
         for project in found:
             if isinstance(project, Unreadable):
-                logger.error("project %s cannot be opened: %s", project.project_id, project.problem)
+                name, problem = project.project_id, project.problem
+                logger.error("a project cannot be opened", project=name, problem=problem)
                 meta = placeholder_meta(project.project_id, now)
                 self._project_actors.set_aside(Entry(meta), project.problem)
             else:
@@ -66,6 +67,8 @@ class Startup:
             if entry.ref is None:  # there was no thread for it: it is tried again later
                 self._opening.discard(entry.meta.project_id)
         left = len(self._waiting) + len(self._opening)
+        if not left and self._total:
+            logger.info("projects are open", count=self._total)
         self._progress(self._total - left, self._total)
 
 

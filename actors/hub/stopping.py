@@ -1,6 +1,5 @@
 """The Hub's part of the server's stop: projects first, then clients, each with a time limit."""
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -11,9 +10,10 @@ from actors import messages
 from actors.hub.registry import Registry
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 
-logger = logging.getLogger("claudehub.hub")
+logger = get_logger("claudehub.hub")
 
 # Beyond the time that ending an execution takes: to log the ends, flush and close.
 STOP_PROJECTS_MARGIN_S = 8.0
@@ -72,12 +72,12 @@ class Stopping:
             self._tell_some()
             return
         if step == _CLIENTS:
-            logger.warning("%d clients did not close in time", len(self._clients))
+            logger.warning("clients did not close in time", count=len(self._clients))
             self._end()
             return
         late = [e.meta.project_id for e in self._registry.values() if e.ref is not None]
         if late:
-            logger.error("projects that did not close in time: %s", ", ".join(late))
+            logger.error("projects did not close in time", projects=late)
             self._close_clients()
 
     def _close_clients(self) -> None:

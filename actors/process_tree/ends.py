@@ -4,7 +4,6 @@ A signal needs no descriptor: the processes come from a look of a moment ago, so
 looked at again.
 """
 
-import logging
 import os
 import signal
 import time
@@ -14,8 +13,9 @@ import psutil
 
 from actors.process_tree import tree
 from actors.process_tree.tree import Look
+from actors.runtime.logger import get_logger
 
-logger = logging.getLogger("claudehub.executor")
+logger = get_logger("claudehub.executor")
 
 # What a process gets between SIGTERM and SIGKILL: to remove a lock, to finish a file.
 TERM_S = 1.0
@@ -61,7 +61,7 @@ class Ending:
             if look.found or look.failed:
                 kill(look.found)  # whatever came since must not be the one that stays
                 pids = [process.pid for process in look.found]
-                logger.error("processes that do not end, or cannot be listed: %s", pids)
+                logger.error("processes do not end, or cannot be listed", pids=pids)
             return False
         if look.found or look.failed:
             self._signal(look)
@@ -85,7 +85,7 @@ class Ending:
             elif self._spent() > self._patience_looks or process.pid not in look.below:
                 new.append(process)
         if late:
-            logger.info("SIGKILL to what is left: %s", [process.pid for process in late])
+            logger.info("SIGKILL to what is left", pids=[process.pid for process in late])
             kill(late)
         if new:
             self._told |= {process.pid: self._looks for process in new}
@@ -139,7 +139,7 @@ def _sent(send_to: Callable[[int, int], None], target: int, number: int) -> bool
     except ProcessLookupError:
         return False
     except OSError as error:
-        logger.error("cannot end process %d: %s", target, error)
+        logger.error("a process cannot be ended", pid=target, error=error)
         return False
     return True
 

@@ -6,7 +6,6 @@ grandchildren, and works on every Unix. The next start ends what the guardian mi
 """
 
 import contextlib
-import logging
 import os
 import subprocess
 import sys
@@ -14,8 +13,9 @@ from pathlib import Path
 
 from actors.process_tree import children, ends
 from actors.runtime.helper_environment import helper_environment
+from actors.runtime.logger import get_logger
 
-logger = logging.getLogger("claudehub.executor")
+logger = get_logger("claudehub.executor")
 
 STOP_TIMEOUT_S = 2.0
 _SCRIPT = "import sys; from actors.process_tree.guardian import guard; guard(sys.argv[1])"
@@ -65,7 +65,7 @@ class Guardian:
             self._popen.stdin.close()
             self._popen.wait(STOP_TIMEOUT_S)
         except (OSError, subprocess.TimeoutExpired) as error:
-            logger.error("the guardian did not stop cleanly: %s", error)
+            logger.error("the guardian did not stop cleanly", error=error)
             self._popen.kill()
             self._popen.wait()
         finally:

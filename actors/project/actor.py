@@ -42,7 +42,8 @@ class Project(Actor):
         clock: Clock,
         timers: Timers,
     ) -> None:
-        super().__init__(parent=hub, name=f"project {meta.project_id}")
+        project_id = meta.project_id
+        super().__init__(parent=hub, name=f"project {project_id}", ids={"project": project_id})
         self._hub = hub
         self._id = meta.project_id
         self._watching = f"files of {meta.project_id}"  # its name among the problems

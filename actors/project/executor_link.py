@@ -1,6 +1,5 @@
 """A Project's side of its Executor: it starts it, gives it credit, and handles its death."""
 
-import logging
 from typing import Any
 
 from actors import messages
@@ -9,11 +8,12 @@ from actors.executor.output import CREDIT_STEP_BYTES
 from actors.executor.settings import ExecutorSettings
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol.claude import SessionChoice
 
-logger = logging.getLogger("claudehub.project")
+logger = get_logger("claudehub.project")
 
 # An Executor that has died too often is left alone for so long.
 GIVEN_UP_S = 60.0
@@ -67,7 +67,7 @@ class ExecutorLink:
         try:
             executor = self._started()
         except OSError as error:  # the first prompt tries again
-            logger.warning("project %s: no process ahead: %s", self._project_id, error)
+            logger.warning("no process could be started ahead", error=error)
             return
         tell_if_alive(executor, messages.WarmUp(session=session, trusted=trusted))
 

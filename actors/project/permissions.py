@@ -12,6 +12,7 @@ from actors.ports import Caller
 from actors.project.executor_link import ExecutorLink
 from actors.project.run_queue import Execution, RunQueue
 from actors.runtime.clock import Timer, Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.error_details import ErrorDetails
@@ -19,6 +20,8 @@ from protocol.errors import ErrorCode, HubFault, RequestRefused, invalid_field
 from protocol.results import PermissionAnswerResult
 from protocol.shown_projects import shown_question, shown_questions
 from protocol.updates import PermissionRequest, PermissionResolved, UpdateType
+
+logger = get_logger("claudehub.project")
 
 # Answers that are remembered, for the clients that answer second.
 ANSWERS_MAX = 1_000
@@ -91,6 +94,7 @@ class Permissions:
             message.outlives_turn,
             self._timer(request.permission_id),
         )
+        logger.debug("permission asked", **_facts(self.pending[request.permission_id]))
 
     def withdrawn(self, permission_id: str) -> None:
         """Close a question that the CLI no longer needs an answer to."""
@@ -130,6 +134,8 @@ class Permissions:
     def _close(self, pending: Pending, by: str) -> None:
         self._take(pending, "deny", by)
         self._log_end(pending, "deny", by)
+        say = logger.info if by == "timeout" else logger.debug
+        say("permission answered", **_facts(pending), decision="deny", by=by)
 
     def _take(self, pending: Pending, decision: Decision, by: str) -> None:
         permission_id = pending.request.permission_id
@@ -179,6 +185,7 @@ class Permissions:
         )
 
         def stored() -> None:
+            logger.info("permission answered", **_facts(pending), decision=body.decision, by=by)
             self._executor.answer(answer)
             execution_id = pending.request.execution_id
             result = PermissionAnswerResult(permission_id=permission_id)
@@ -219,6 +226,16 @@ def _check_input(request: PermissionRequest, body: requests.PermissionAnswer) ->
             "must not be empty: the agent would run the tool with its own input; leave it out to "
             "allow that, or deny",
         )
+
+
+def _facts(pending: Pending) -> dict[str, str | None]:
+    """Return what the log says of a question. What the tool is to do is as private as a prompt."""
+    request = pending.request
+    return {
+        "permission": request.permission_id,
+        "execution": request.execution_id,
+        "tool": request.tool,
+    }
 
 
 def _denial(permission_id: str, text: str) -> messages.AnswerPermission:

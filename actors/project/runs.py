@@ -1,7 +1,6 @@
 """A project's executions: from the prompt to the one execution_finished. The Executor does the
 work."""
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from actors.project.session import Session
 from actors.project.settings import ProjectSettings
 from actors.project.trust import Trust
 from actors.runtime.clock import Clock
+from actors.runtime.logger import get_logger
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.results import ExecutionResult, ProjectResult
@@ -34,7 +34,7 @@ from protocol.updates import (
 
 Origin = Literal["prompt", "background"]
 
-logger = logging.getLogger("claudehub.project")
+logger = get_logger("claudehub.project")
 
 HUB = "hub"
 # The results of executions that were killed.
@@ -43,6 +43,8 @@ STOPPED = "Ended because the server was stopped."
 DELETED = "Ended because the project was deleted."
 REVOKED = "Ended because its key may no longer run it."
 FAILED = "Ended because the project's executor failed too often."
+# Ends that an operator may want to look into.
+_BAD = (Outcome.ERROR, Outcome.TIMEOUT)
 
 
 class Runs:
@@ -193,6 +195,7 @@ class Runs:
         )
         self._feed.log(UpdateType.EXECUTION_STARTED, started, opens=Opens(run.execution_id))
         self.queue.start(run, self._clock.monotonic())
+        logger.info("execution started", **_ids(run), origin=origin)
 
     def on_background_began(self, message: messages.BackgroundBegan) -> None:
         """Begin an execution without a prompt: the CLI has begun a turn by itself.
@@ -243,7 +246,9 @@ class Runs:
         self._executor.used_at_s = self._clock.monotonic()
         running = self.queue.at_work(message.execution_id)
         if running is None:
-            logger.error("the end of %s, which does not run", message.execution_id)
+            logger.error(
+                "the end of an execution that does not run", execution=message.execution_id
+            )
             return
         self._finish(
             running,
@@ -289,6 +294,7 @@ class Runs:
                     outcome=Outcome.LOST,
                     session_id=self._log.meta.session_id,
                 )
+                logger.warning("execution finished", execution=what.id, outcome=Outcome.LOST)
                 self._log_end(lost)
 
     def look_at_keys(self) -> None:
@@ -303,8 +309,14 @@ class Runs:
             reason = self._keys.refusal(execution.caller, execution.options)
             if reason is None:
                 continue
-            user, what = execution.caller.named, "cancelled" if waits else "killed"
-            logger.warning("%s of %s is %s: %s", execution.execution_id, user, what, reason)
+            what = "cancelled" if waits else "killed"
+            logger.warning(
+                "an execution is ended, because its key is no longer valid",
+                execution=execution.execution_id,
+                user=execution.caller.named,
+                outcome=what,
+                reason=reason,
+            )
             if execution.is_ordered:
                 execution.is_to_end = True
                 self._executor.kill(execution.execution_id, REVOKED)
@@ -353,6 +365,14 @@ class Runs:
             duration_ms=round((now_s - started_s) * 1000),
             **facts,
         )
+        say = logger.warning if outcome in _BAD else logger.info
+        say(
+            "execution finished",
+            **_ids(execution),
+            outcome=outcome,
+            duration_ms=ended.duration_ms,
+            cost_usd=ended.cost_usd,
+        )
         self._log_end(ended)
         self._log.change(last_active=self._feed.stamp())
 
@@ -364,3 +384,12 @@ class Runs:
             closes=ended.execution_id,
             on_stored=self._feed.save_soon,
         )
+
+
+def _ids(execution: Execution) -> dict[str, str | None]:
+    caller = execution.caller
+    return {
+        "execution": execution.execution_id,
+        "client": caller.client_id,
+        "user": caller.user,
+    }

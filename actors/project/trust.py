@@ -6,8 +6,11 @@ from actors.feed.project_log import ProjectLog
 from actors.project.executor_link import ExecutorLink
 from actors.project.settings import ProjectSettings
 from actors.runtime.clock import Clock
+from actors.runtime.logger import get_logger
 from protocol.errors import ErrorCode, HubFault
 from storage.folder_settings import look_into
+
+logger = get_logger("claudehub.project")
 
 LOOK_KEPT_S = 2.0
 
@@ -63,4 +66,6 @@ class Trust:
         if not self._feed.save():
             self._log.change(trusted=before.trusted)
             raise HubFault(ErrorCode.STORAGE_FAILED, "the metadata could not be saved")
+        if trusted != before.trusted:
+            logger.info("trust in the folder changed", trusted=trusted)
         self._executor.let_go()

@@ -6,16 +6,17 @@ subclass handles its messages in `on_receive`; an exception there ends the actor
 """
 
 import errno
-import logging
 import queue
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 import pykka
 
+from actors.runtime.logger import bind_ids, get_logger
 from actors.runtime.refs import ActorDied, Ref
 
-logger = logging.getLogger("claudehub.actors")
+logger = get_logger("claudehub.actors")
 
 
 def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
@@ -33,11 +34,15 @@ class Actor(pykka.ThreadingActor):
     # The process must be able to end after a stop has run out of time; main logs what is left.
     use_daemon_thread = True
 
-    def __init__(self, *, parent: Ref | None, name: str) -> None:
-        """Store the arguments. The constructor runs in the caller's thread; `started` acts."""
+    def __init__(
+        self, *, parent: Ref | None, name: str, ids: Mapping[str, str] | None = None
+    ) -> None:
+        """Store the arguments. The constructor runs in the caller's thread; `started` acts. `ids`
+        are fields of each line that the actor's thread logs."""
         super().__init__()
         self._parent = parent
         self._name = name
+        self._ids = ids or {}
         self._released = False
 
     @staticmethod
@@ -69,6 +74,7 @@ class Actor(pykka.ThreadingActor):
         """Tell somebody beside the parent that the actor has failed."""
 
     def on_start(self) -> None:
+        bind_ids(**self._ids)
         try:
             self.started()
         except Exception as error:  # noqa: BLE001 - reported to the parent, with the reason
@@ -95,11 +101,13 @@ class Actor(pykka.ThreadingActor):
         try:
             self.release()
         except Exception:
-            logger.exception("%s: release failed", self._name)
+            logger.exception("an actor could not be released", actor=self._name)
 
     def _report(self, error: BaseException | None, *, started: bool) -> None:
         reason = f"{type(error).__name__}: {error}"
-        logger.error("%s failed: %s", self._name, reason)
+        # pykka has logged the traceback of what has failed after the start.
+        trace = None if started else error
+        logger.error("an actor has failed", actor=self._name, reason=reason, exc_info=trace)
         self.failed(reason)
         if self._parent is not None:
             notice = ActorDied(

@@ -1,9 +1,10 @@
 """What does not work at present, for health_check and the log."""
 
-import logging
 import threading
 
-logger = logging.getLogger("claudehub.health")
+from actors.runtime.logger import get_logger
+
+logger = get_logger("claudehub.health")
 
 
 class Problems:
@@ -25,9 +26,9 @@ class Problems:
             else:
                 self._sentences[part] = sentence
         if sentence is not None and sentence != before:
-            logger.warning("%s: %s", part, sentence)
+            logger.warning("something does not work", part=part, problem=sentence)
         elif sentence is None and before is not None:
-            logger.info("%s: works again", part)
+            logger.info("it works again", part=part)
 
     def now(self) -> list[str]:
         """Return the sentences, each behind the name of its part."""

@@ -1,7 +1,6 @@
 """Prepare what agents need before the first one starts, and clear up after the last."""
 
 import contextlib
-import logging
 import os
 import secrets
 import shutil
@@ -20,11 +19,12 @@ from actors.executor.walls import Walls
 from actors.process_tree import children, ends, tree
 from actors.process_tree.guardian import Guardian
 from actors.runtime.clock import Clock
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.server.caretaker import Caretaker
 from actors.server.errors import StartFailed
 
-logger = logging.getLogger("claudehub.agents")
+logger = get_logger("claudehub.agents")
 
 INSTALL_CLAUDE = (
     "install Claude Code (npm install -g @anthropic-ai/claude-code) or set CLAUDE_CMD to where it "
@@ -84,7 +84,7 @@ def check_system() -> None:
 def end_strays(data_id: str) -> None:
     """End what an earlier server on this data folder has left behind."""
     if strays := ends.end_strays(tree.mark_of(data_id, "")):
-        logger.warning("ended %d processes that an earlier server left behind", strays)
+        logger.warning("processes that an earlier server left behind were ended", count=strays)
 
 
 def prepare(
@@ -94,11 +94,12 @@ def prepare(
     around = _walls(config)
     environment = around.environment(agents_environment(config))
     if (problem := home_problem(environment, around.uid)) is not None:
-        logger.warning("%s", problem)
-    logger.info("agents get these variables: %s", ", ".join(worth_saying(environment)) or "none")
-    logger.info("agents: %s", sign_in(config.claude_cmd, environment, clock.now()))
+        logger.warning("agents cannot keep what they need", problem=problem)
+    logger.info("agents get these variables", names=sorted(worth_saying(environment)))
+    agents = sign_in(config.claude_cmd, environment, clock.now())
+    logger.info("how agents are signed in", how=agents)
     if (problem := children.adopt_orphans()) is not None:
-        logger.warning("%s", problem)
+        logger.warning("orphans of agents cannot be reaped", problem=problem)
     run_id = _guard(data_id, clock, problems, stack)
     probe = {**environment, tree.MARK: tree.mark_of(data_id, f"{run_id}-probe")}
     return AgentFacts(
@@ -116,7 +117,7 @@ def _walls(config: Config) -> Walls:
     except KeyError as error:  # the user existed a moment ago
         raise StartFailed(f"AGENT_USER: {error}") from None
     if around.uid == 0:
-        logger.warning("%s", AS_ROOT)
+        logger.warning(AS_ROOT)
     return around
 
 
@@ -151,7 +152,7 @@ def _guard(data_id: str, clock: Clock, problems: Problems, stack: contextlib.Exi
 def _look_once_more(marks: str) -> None:
     """End what has hidden from the look at each end."""
     if found := ends.end_strays(marks, strangers=True):
-        logger.warning("ended %d processes that agents had left behind", found)
+        logger.warning("processes that agents had left behind were ended", count=found)
     children.reap()
 
 

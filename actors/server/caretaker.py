@@ -4,7 +4,6 @@ A thread and no actor: it waits for the end of a pipe, and tells nobody. What is
 board that health_check shows.
 """
 
-import logging
 import os
 import select
 import threading
@@ -14,9 +13,10 @@ from collections.abc import Callable
 from actors.process_tree import children
 from actors.process_tree.guardian import Guardian
 from actors.runtime.clock import Clock
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 
-logger = logging.getLogger("claudehub.agents")
+logger = get_logger("claudehub.agents")
 
 # A dead orphan waits this long at most; a dead guardian is noticed at once.
 LOOK_S = 1.0
@@ -78,7 +78,7 @@ class Caretaker:
             try:
                 self._take_care(guardian_died=bool(ready))
             except Exception as error:
-                logger.exception("the caretaker failed, and goes on")
+                logger.exception("the caretaker has failed, and goes on")
                 self._problems.note(PART, f"nobody could look after it: {error}")
 
     def _take_care(self, *, guardian_died: bool) -> None:

@@ -1,7 +1,6 @@
 """Where clients connect: a TCP port, with or without TLS, and a Unix socket."""
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from actors.frontend.machine_names import MachineNames
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
 from actors.limits.connections import PendingConnections
 from actors.runtime.clock import Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
@@ -27,7 +27,7 @@ from actors.watch.places import Place
 from actors.watch.reloader import FileReloader
 from actors.watch.stamps import ReloadFailed
 
-logger = logging.getLogger("claudehub.main")
+logger = get_logger("claudehub.main")
 
 ACCEPT_STOP_S = 2.0
 
@@ -87,7 +87,7 @@ class Doors:
         first, *others = tcp + unix
         say(first)
         for line in others:
-            logger.info("%s", line)
+            logger.info(line)
 
     def open(
         self,
@@ -106,7 +106,7 @@ class Doors:
             tls = None if self._certificates is None else self._certificates.context
             names = self._names()
             if self._keyring is not None:
-                logger.info("clients with keys sign one of these names: %s", names)
+                logger.info("clients with keys sign one of these names", names=str(names))
             locked = replace(front.context(self._keyring, names), tls=tls)
             pending = PendingConnections(locked.clock)
             for listener in self._tcp:

@@ -113,7 +113,7 @@ def _stamp(record: logging.LogRecord) -> str:
 
 
 def _text(_: WrappedLogger, __: str, event: EventDict) -> str:
-    head = f"{event.pop('timestamp')} {event.pop('level'):<7} {event.pop('logger')}: "
+    head = f"{event.pop('timestamp')} {event.pop('level').upper():<7} {event.pop('logger')}: "
     blocks = [log_text.block(event.pop(name)) for name in BLOCKS if name in event]
     return head + log_text.line(event.pop("event"), event) + "".join(blocks)
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import logging
 import resource
 import select
 import sys
@@ -22,6 +21,7 @@ from actors.frontend.readiness import Readiness
 from actors.hub import Hub
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server import (
@@ -44,7 +44,7 @@ from protocol import codec
 from storage.errors import StorageError
 from storage.layout import DataLayout
 
-logger = logging.getLogger("claudehub.main")
+logger = get_logger("claudehub.main")
 
 TIMERS_STOP_S = 2.0
 LEFT_STOP_S = 2.0
@@ -72,10 +72,10 @@ def serve(
     problems = (no_new_privileges.forgo(), unreadable.become())
     logs.configure(config.log_level, config.log_format)
     for problem in filter(None, problems):
-        logger.warning("%s", problem)
+        logger.warning("less protection than usual", problem=problem)
     _raise_descriptor_limit()
     for warning in system_limits.warnings(config.max_conn):
-        logger.warning("%s", warning)
+        logger.warning("a limit of the system is low", problem=warning)
     stop_request = StopRequest()
     with (
         logs.everything_logged(),
@@ -85,7 +85,7 @@ def serve(
     ):
         _run(config, announce, load or (lambda: config), stop_request, stack)
     if stop_request.failure is not None:
-        logger.error("stopped: %s", stop_request.failure)
+        logger.error("stopped, because of a failure", reason=stop_request.failure)
         return 1
     logger.info("stopped")
     return 0
@@ -225,7 +225,7 @@ def _note_configuration(config: Config, layout: DataLayout, trail: AuditTrail) -
     try:
         changed = layout.note_configuration(digest)
     except OSError as error:
-        logger.error("%s", error)
+        logger.error("the note of the configuration cannot be written", error=error)
         changed = True
     if changed:
         trail.record(CONFIG_CHANGED, details={"set": sorted(name.upper() for name in named)})
@@ -252,7 +252,7 @@ def _stop_actors(hub: Ref, timeout_s: float) -> None:
     deadline_s = clock.monotonic() + LEFT_STOP_S  # one deadline for all
     for ref in left:
         if not ref.actor_stopped.wait(max(0.0, deadline_s - clock.monotonic())):
-            logger.error("bug: %s is still alive", ref)
+            logger.error("bug: an actor is still alive", actor=ref)
 
 
 def _raise_descriptor_limit() -> None:

@@ -8,7 +8,6 @@ does not hold is dropped and counted, and the next line says how much that was.
 import contextlib
 import faulthandler
 import io
-import logging
 import os
 import select
 import signal
@@ -18,7 +17,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 
-logger = logging.getLogger("claudehub.main")
+from actors.runtime.logger import get_logger
+
+logger = get_logger("claudehub.main")
 
 LINES_MAX = 10_000
 BYTES_MAX = 4 * 1024 * 1024
@@ -157,7 +158,7 @@ def stacks_on_signal() -> Iterator[None]:
     try:
         stacks = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
     except OSError as error:
-        logger.warning("SIGUSR1 shows no stacks: there is no temporary file: %s", error)
+        logger.warning("SIGUSR1 shows no stacks: there is no temporary file", error=error)
         yield
         return
     with stacks as file:

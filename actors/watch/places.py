@@ -1,18 +1,18 @@
 """Look every few seconds whether the server's own files are where they were: the lock and the id of
 the data folder, the Unix socket."""
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from actors import messages
 from actors.runtime.base import Actor
 from actors.runtime.clock import Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from storage.errors import DataFolderLost, StorageError
 from storage.layout import DataLayout
 
-logger = logging.getLogger("claudehub.files")
+logger = get_logger("claudehub.files")
 
 LOOK_S = 2.0
 
@@ -41,7 +41,9 @@ class DataFolderPlace:
             return problem
         try:
             if self._layout.keep_id(self._data_id):
-                logger.warning("%s was gone or another, and is as it was", self._layout.id_file)
+                logger.warning(
+                    "a file was gone or another, and is as it was", file=self._layout.id_file
+                )
         except OSError as error:
             return f"{self._layout.id_file} cannot be written again: {error.strerror}"
         return None

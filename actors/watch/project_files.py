@@ -5,7 +5,6 @@ those that git ignores.
 """
 
 import errno
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -20,12 +19,15 @@ from watchdog.observers.polling import PollingObserverVFS
 from actors import messages
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.watch.observing import begun, end
 from storage.ignore_rules import IgnoreRules
 
-logger = logging.getLogger("claudehub.files")
+logger = get_logger("claudehub.files")
+
+MORE_WATCHES = "sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512"
 
 REPORT_DELAY_S = 0.5
 # Without inotify: a report comes within 2 s of a change.
@@ -147,7 +149,7 @@ class FileWatcher(Actor):
             return
         if polling is not None:
             end(polling, REPORT_DELAY_S)
-        logger.info("%s: the system has inotify watches again", self)
+        logger.info("the system has inotify watches again", folder=self._folder)
 
     def _is_watching(self) -> bool:
         observer = self._observer
@@ -165,12 +167,11 @@ class FileWatcher(Actor):
             raise error
         if self._retry_s == RETRY_S:  # once, and not at each try
             logger.warning(
-                "%s: the system has no inotify watches left (%s); it is checked every %g s "
-                "instead. To raise the limit: sysctl fs.inotify.max_user_watches=524288 "
-                "(and max_user_instances=512)",
-                self,
-                error.strerror,
-                POLL_S,
+                "the system has no inotify watches left: a folder is looked at now and then",
+                folder=self._folder,
+                error=error.strerror,
+                every_s=POLL_S,
+                remedy=MORE_WATCHES,
             )
         self._stop_observer()
         self._observer = self._watching(

@@ -4,7 +4,6 @@ Such files are renewed by replacing them, their folders, or links to folders, so
 names and of their targets are watched. A periodic look finds what watchdog misses.
 """
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +17,13 @@ from actors import messages
 from actors.audit.trail import CONFIG_CHANGED, AuditTrail
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Timers
+from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.watch.observing import begun, end
 from actors.watch.stamps import Reloadable, ReloadFailed, steps
 
-logger = logging.getLogger("claudehub.files")
+logger = get_logger("claudehub.files")
 
 # Several files may belong together (certificate and key): all must be there before they are read.
 SETTLE_S = 0.5
@@ -127,7 +127,7 @@ class FileReloader(Actor):
             return False
         self._problems.note(subject.name, None)
         if changed:
-            logger.info("%s: read again", subject.name)
+            logger.info("read again, after a change", what=subject.name)
             self._fault = ""
             self._changed(ok=True)
         return changed
@@ -145,7 +145,12 @@ class FileReloader(Actor):
             self._observer = begun(Observer, self._schedule)
         except (OSError, RuntimeError) as error:  # the next look tries again
             if not self._is_slow:
-                logger.warning("%s: checked every %g s only: %s", self._subject.name, LOOK_S, error)
+                logger.warning(
+                    "changes are noticed late: a file cannot be watched",
+                    what=self._subject.name,
+                    every_s=LOOK_S,
+                    error=error,
+                )
             self._is_slow = True
             return
         self._is_slow = False
