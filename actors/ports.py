@@ -47,6 +47,14 @@ class Subscriber(Protocol):
     def dialect(self) -> Dialect:
         """Say in which version of the protocol it gets its updates."""
 
+    @property
+    def is_live(self) -> bool:
+        """Say that what it is offered goes out at once: it has read all that lies behind."""
+
+    @property
+    def wants_ephemeral(self) -> bool:
+        """Say that it takes updates that are not stored and may be dropped."""
+
     def register(self, position: int, last_seq: int) -> None:
         """Begin at `position`: it reads the records up to `last_seq` by itself, and is offered
         every batch behind that."""

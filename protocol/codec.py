@@ -1,6 +1,7 @@
 """Text to values and back, and the parts of an update that every version shares."""
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -58,6 +59,8 @@ _encoder = simplejson.JSONEncoder(
 # A stored line is `{"crc":"9f3c01ab",` and then the payload of its update; this is the length of
 # the first part.
 RECORD_PREFIX_BYTES = 18
+# The first one is the update's own: its data comes behind it.
+_UPDATE_TYPE = re.compile(rb'"update_type":"(\w+)"')
 
 
 class Undecodable(Exception):
@@ -213,6 +216,12 @@ def update_bodies(project_id: str, updates: Iterable[tuple[str, Any, str | None]
         text = data if isinstance(data, bytes) else dumps(data)
         bodies.append(b"".join((head.encode("ascii"), text, b"}")))  # one copy of the data, not two
     return bodies
+
+
+def update_type_of(text: bytes) -> str:
+    """Return the type in a stored record, or in the payload of an update; "" if it has none."""
+    found = _UPDATE_TYPE.search(text)
+    return "" if found is None else found[1].decode("ascii", "replace")
 
 
 def update_payload(line: bytes) -> bytes:

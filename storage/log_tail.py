@@ -5,7 +5,7 @@ is reopened, in a new segment.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,11 +31,13 @@ CLOCK_STEP_MAX = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """`rotate_bytes`: a segment of that size takes no further batch."""
+    """`rotate_bytes`: a segment of that size takes no further batch. `flushing` is called before
+    each flush, and what it returns behind it, to measure the time."""
 
     rotate_bytes: int
     sync: SyncPolicy
     boot_id: str
+    flushing: Callable[[], Callable[[], None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +232,16 @@ class LogTail:
         """Flush. The records behind that offset were not acknowledged yet, so a failed flush takes
         them back."""
         assert self._active is not None
+        if self._active.is_synced:
+            return
+        done = None if self._settings.flushing is None else self._settings.flushing()
         try:
             self._active.sync()
         except OSError as error:
             self._stop(acknowledged_bytes)
             raise DiskFailed(f"flushing {self._folder}: {error.strerror}") from error
+        if done is not None:
+            done()
 
     def _displace(
         self, path: Path, reason: str, acknowledged_bytes: int | None = None

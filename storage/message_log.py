@@ -114,6 +114,11 @@ class MessageLog:
         return list(zip(segments, ends, strict=True))[:-1]
 
     @property
+    def segment_count(self) -> int:
+        """Return how many files the log has. Any thread may ask."""
+        return len(self._tail.segments)
+
+    @property
     def active_bytes(self) -> int:
         """Return the size of the segment at the end."""
         mark = self._tail.mark()

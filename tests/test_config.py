@@ -274,12 +274,12 @@ def test_faults_of_all_sources_come_at_once(
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_text('ws_prot = 1\nmax_conn = 0\nheartbeat = "y"\n')
-    monkeypatch.setenv("METRICS_PORT", "1")
+    monkeypatch.setenv("PROTOCOL_V0", "on")
     monkeypatch.setenv("HEARTBEAT", "z")
     with pytest.raises(ConfigurationError) as error:
         load({"ws_port": "x"}, file)
     assert error.value.faults == [
-        "METRICS_PORT: is not supported by this version; example: METRICS_PORT=0",
+        "PROTOCOL_V0: is not supported by this version; example: PROTOCOL_V0=off",
         f"--config {file}:1: unknown key 'ws_prot'; did you mean 'ws_port'?",
         "WS_PORT: 'x': is no port (0 to 65535), and not off; example: WS_PORT=8080",
         "HEARTBEAT: 'z': is not a duration; example: HEARTBEAT=30s",

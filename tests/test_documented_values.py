@@ -10,7 +10,7 @@ from actors.access import keyring
 from actors.client import outbox, routing
 from actors.client.actor import CLOSE_DEADLINE_S
 from actors.executor import questions
-from actors.frontend import conversation, handshake, socket_transport, wire
+from actors.frontend import conversation, handshake, socket_transport, status_listener, wire
 from actors.hub import watchers
 from actors.hub.stopping import STOP_CLIENTS_S
 from actors.limits import connections, quotas
@@ -67,6 +67,12 @@ VALUES = {
         f"{outbox.PROGRESS_BYTES_MIN // KIB} KiB in {outbox.PROGRESS_S:.0f} s"
     ),
     "what the kernel may hold": f"{socket_transport.SEND_BUFFER_BYTES // KIB} KiB",
+    "requests to `METRICS_PORT` at": f"{status_listener.STATUS_CONNECTIONS_MAX}",
+    "bytes of a request to `METRICS_PORT`": (
+        f"{status_listener.STATUS_REQUEST_BYTES_MAX // KIB} KiB, "
+        f"{status_listener.STATUS_REQUEST_S:.0f} s"
+    ),
+    "time to read an answer of `METRICS_PORT`": f"{status_listener.STATUS_ANSWER_S:.0f} s",
     "lines of the log that wait": f"{outlet.LINES_MAX:,}, or {outlet.BYTES_MAX // MIB} MiB",
     "time to answer a close": f"{CLOSE_DEADLINE_S:.0f} s, at the stop {STOP_CLIENTS_S:.0f} s",
 }

@@ -281,7 +281,9 @@ class Asked:
     def __init__(self, quotas: Quotas, *, is_locked: bool) -> None:
         self.client = Probe()
         gate = SimpleNamespace(is_locked=is_locked, peer=THERE)
-        given = SimpleNamespace(new_gate=lambda *_: gate, quotas=quotas, heartbeat_s=1.0)
+        given = SimpleNamespace(
+            new_gate=lambda *_: gate, quotas=quotas, heartbeat_s=1.0, meter=None
+        )
         outbox = SimpleNamespace(sent_bytes=0, is_open=True)
         self.conversation = HubConversation(given, outbox, THERE, lambda: True)  # type: ignore[arg-type]
         self.conversation._client = self.client.actor_ref

@@ -58,6 +58,7 @@ EXCEPTIONS = {
     "Python calls it for a name of the module": {"__dir__", "__getattr__"},
     "asyncio calls it": {"buffer_updated", "get_buffer", "sizehint"},
     "click calls it": {"convert", "format_commands"},
+    "prometheus_client calls it": {"collect"},
     "textual or rich reads it or calls it": {
         "AUTO_FOCUS",
         "BINDINGS",

@@ -49,6 +49,7 @@ class AuditTrail:
         self._lock = threading.Lock()
         self._waiting = 0
         self._suppressed = 0
+        self.dropped = 0  # entries that nobody will find, since the start
         self._plain_requests: Counter[Peer] = Counter()
         self._floods = {kind: _Flood(clock) for kind in (AUTHENTICATE, HANDSHAKE_REFUSED, OTHER)}
 
@@ -64,6 +65,7 @@ class AuditTrail:
             origin = None if peer is None else peer.origin
             if self._waiting >= WAITING_MAX or (may_flood and not flood.take(origin)):
                 self._suppressed += 1
+                self.dropped += 1
                 return
             self._waiting += 1
             suppressed, self._suppressed = self._suppressed, 0

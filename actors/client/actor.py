@@ -5,6 +5,7 @@ The actor sleeps while the socket keeps up: live updates go from a project strai
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import assert_never
 
 from websockets.frames import CloseCode
@@ -13,7 +14,7 @@ from actors import messages
 from actors.access.gate import Gate
 from actors.access.prompt_keys import EXPIRY_LOOK_MAX_S, EXPIRY_LOOK_MIN_S
 from actors.audit.trail import AuditTrail
-from actors.client.audit_record import AuditRecord, asked
+from actors.client.audit_record import AuditRecord, asked, code_of, kind_of
 from actors.client.backlog import Dropped
 from actors.client.history import history, one_reader
 from actors.client.outbox import Outbox
@@ -24,6 +25,9 @@ from actors.client.routing import Routing
 from actors.client.subscription import Subscription
 from actors.client.watcher import ClientWatcher
 from actors.directory import Directory
+from actors.metrics import catalogue
+from actors.metrics.client_counts import ClientCounts
+from actors.metrics.meter import Meter
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.logger import get_logger
@@ -32,6 +36,7 @@ from protocol import codec, frames, requests
 from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault
 from protocol.results import ProjectIdResult
+from protocol.updates import UpdateType
 from storage.pages import MissingRecords
 
 logger = get_logger("claudehub.client")
@@ -59,6 +64,7 @@ class Client(Actor):
         trail: AuditTrail,
         auth_timeout_s: float,
         answered: Callable[[], None],
+        meter: Meter | None = None,
     ) -> None:
         name = gate.caller.client_id
         super().__init__(parent=hub, name=f"client {name}", ids={"client": name})
@@ -76,10 +82,11 @@ class Client(Actor):
         self._barrier: int | None = None
         self._record = AuditRecord(gate, trail)
         self._presence = Presence(gate, clock)
-        self._routing = self._make_routing()
-        self._replays = Replays(outbox, clock, self._report_damage)
+        self._routing = self._make_routing(meter)
+        self._counts = None if meter is None else self._counting(meter)
+        self._replays = Replays(outbox, clock, self._report_damage, self._counts)
 
-    def _make_routing(self) -> Routing:
+    def _make_routing(self, meter: Meter | None) -> Routing:
         return Routing(
             client=self.actor_ref,
             gate=self._gate,
@@ -90,6 +97,16 @@ class Client(Actor):
             authenticated=self._on_authenticated,
             refused=self._presence.refused,
             answer=self._settle,
+            sent=None if meter is None else partial(_count_sent, meter),
+        )
+
+    def _counting(self, meter: Meter) -> ClientCounts:
+        outbox = self._outbox
+        return ClientCounts(
+            meter,
+            self._clock,
+            sent_bytes=lambda: outbox.sent_bytes,
+            waiting_bytes=lambda: outbox.waiting_bytes,
         )
 
     def started(self) -> None:
@@ -102,6 +119,8 @@ class Client(Actor):
 
     def release(self) -> None:
         self._outbox.abort()
+        if self._counts is not None:
+            self._counts.end()
         self._routing.leave_all()
         self._record.lost([request.asked for request in self._replies.unanswered()])
         self._record.lost([asked(message.request) for message in self._held])
@@ -153,6 +172,8 @@ class Client(Actor):
     def _on_request(self, message: messages.RequestReceived) -> None:
         """Handle a request, or hold it behind a create or delete. Those finish first, so that a
         client may send create, join and execute without waiting."""
+        if self._counts is not None:
+            self._counts.received(kind_of(message.request), message.received_s)
         if self._barrier is not None:
             self._held.append(message)
         else:
@@ -219,6 +240,8 @@ class Client(Actor):
             if self._outbox.waiting_bytes > REPLY_BACKLOG_BYTES:
                 return  # _on_flush calls this again
             assert request.answer is not None
+            if self._counts is not None:
+                self._counts.answered(code_of(request.answer))
             self._send_answer(request.id, request.answer)
             self._replies.pop()
             self._answered()
@@ -311,5 +334,11 @@ class Client(Actor):
 
     def _close(self, code: int, reason: str | Callable[[list[Dropped]], str]) -> None:
         if self._outbox.is_open:
+            if self._counts is not None and code == CloseCode.TRY_AGAIN_LATER:
+                self._counts.too_slow()
             self._outbox.close(code, reason)
             self._timers.after(CLOSE_DEADLINE_S, self.actor_ref, messages._CloseDeadline())
+
+
+def _count_sent(meter: Meter, update_type: UpdateType, count: int) -> None:
+    meter.count(catalogue.MESSAGES, update_type, catalogue.OUT, by=count)

@@ -19,12 +19,19 @@ UNANSWERED = "unanswered"
 _WITH_EXECUTION = ("execute", "agent_interrupt", "agent_kill")
 
 
+def kind_of(request: requests.Request | codec.Undecodable) -> str:
+    """Return the type of a request, as far as the protocol has it."""
+    if isinstance(request, codec.Undecodable) and request.meant is not None:
+        return kind_of(request.meant)
+    known = request.type in MODELS or request.type == "ping"
+    return request.type if known and request.type is not None else UNKNOWN
+
+
 def asked(request: requests.Request | codec.Undecodable) -> Asked:
     """Return what may be kept of a request: never a prompt's text, nor the answer to a tool."""
     if isinstance(request, codec.Undecodable) and request.meant is not None:
         return asked(request.meant)
-    known = request.type in MODELS or request.type == "ping"
-    kind = request.type if known and request.type is not None else UNKNOWN
+    kind = kind_of(request)
     if isinstance(request, codec.Undecodable) or isinstance(request.body, requests.Ping):
         return Asked(kind)
     body = request.body
@@ -37,6 +44,11 @@ def asked(request: requests.Request | codec.Undecodable) -> Asked:
         details = {"trusted": body.trusted}
     project_id = getattr(body, "project_id", None)
     return Asked(kind, None if project_id is None else project_id[:64], details)
+
+
+def code_of(answer: messages.Answer) -> str | None:
+    """Return the code of an error, None for a request that worked."""
+    return answer.error.code if isinstance(answer, messages.Refused) else None
 
 
 class AuditRecord:

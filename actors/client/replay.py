@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from actors.client.history import one_reader, updates_of
 from actors.client.outbox import Outbox
 from actors.client.subscription import Subscription
+from actors.metrics.client_counts import ClientCounts
 from actors.runtime.clock import Clock
+from protocol.codec import update_type_of
 from protocol.dialect import replay_frames
 from storage.log_reader import LogReader
 from storage.pages import MissingRecords
@@ -25,9 +27,17 @@ class _Replay:
 
 
 class Replays:
-    """For the Client's thread only. `report` gets a project and what could not be read there."""
+    """For the Client's thread only. `report` gets a project and what could not be read
+    there; `counts` is None if nobody counts."""
 
-    def __init__(self, outbox: Outbox, clock: Clock, report: ReportDamage) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        clock: Clock,
+        report: ReportDamage,
+        counts: ClientCounts | None = None,
+    ) -> None:
+        self._counts = counts
         self._outbox = outbox
         self._clock = clock
         self._report = report
@@ -72,3 +82,5 @@ class Replays:
         updates = updates_of(page, subscription.project_id, self._clock.now())
         frames = replay_frames(subscription.dialect, updates)
         subscription.replayed(frames, page.last_seq)
+        if self._counts is not None:
+            self._counts.replayed(update_type_of(text) for text, _, _ in updates)

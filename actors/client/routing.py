@@ -18,6 +18,7 @@ from protocol import requests
 from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
 from protocol.results import AuthenticateResult
+from protocol.updates import UpdateType
 
 # Each may bring a replay, and a project looks at every subscriber for each batch.
 SUBSCRIPTIONS_MAX = 1024
@@ -64,7 +65,8 @@ class Memberships:
 
 class Routing:
     """For the Client's thread only. `answer` settles a request that nobody else will;
-    `authenticated` is called when a key has opened the gate, `refused` when one has not."""
+    `authenticated` is called when a key has opened the gate, `refused` when one has not, `sent` for
+    updates that a watcher has written."""
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class Routing:
         authenticated: Callable[[], None],
         refused: Callable[[str], None],
         answer: Callable[[messages.Answer], None],
+        sent: Callable[[UpdateType, int], None] | None = None,
     ) -> None:
         self.memberships = Memberships()
         self._client = client
@@ -89,6 +92,7 @@ class Routing:
         self._authenticated = authenticated
         self._refused = refused
         self._answer = answer
+        self._sent = sent
 
     def send(self, number: int, body: requests.Body) -> None:
         """Send request `number` on, or answer it."""
@@ -177,6 +181,7 @@ class Routing:
             dialect=self._dialect,
             outbox=self._outbox,
             overflowed=overflowed,
+            sent=self._sent,
         )
 
     def _subscription(self, join: requests.ProjectJoin) -> Subscription:

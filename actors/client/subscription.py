@@ -30,12 +30,12 @@ class Subscription:
         "_outbox",
         "_overflowed",
         "_state_frames",
-        "_wants_ephemeral",
         "dialect",
         "id",
         "is_live",
         "position",
         "project_id",
+        "wants_ephemeral",
     )
 
     def __init__(
@@ -54,7 +54,7 @@ class Subscription:
         self.dialect = dialect
         self.position = 0
         self._outbox = outbox
-        self._wants_ephemeral = wants_ephemeral
+        self.wants_ephemeral = wants_ephemeral
         self._overflowed = overflowed
         self._ended = ended
         self._newest = 0
@@ -136,7 +136,7 @@ class Subscription:
             inflater.leave(self.project_id)
 
     def _deliver(self, batch: Broadcast) -> None:
-        plain = batch.frames if self._wants_ephemeral else batch.kept_frames
+        plain = batch.frames if self.wants_ephemeral else batch.kept_frames
         frames = plain
         if self._outbox.inflater is not None and plain:
             frames = self._deflated(batch, self._outbox.inflater) or plain
@@ -153,5 +153,5 @@ class Subscription:
             return None
         if inflater.project_id != self.project_id and not inflater.follows(self.project_id):
             return None
-        messages = batch.messages if self._wants_ephemeral else batch.kept_messages
-        return batch.deflation.frames(messages, inflater, with_ephemeral=self._wants_ephemeral)
+        messages = batch.messages if self.wants_ephemeral else batch.kept_messages
+        return batch.deflation.frames(messages, inflater, with_ephemeral=self.wants_ephemeral)

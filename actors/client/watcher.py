@@ -13,11 +13,12 @@ from actors.client.backlog import Waiting
 from actors.client.outbox import Outbox, WriteResult
 from protocol.dialect import Broadcast, Dialect
 from protocol.frames import text_frame
+from protocol.updates import UpdateType
 
 
 class ClientWatcher:
     """A Watcher (actors/ports.py) that writes to an outbox, for one `watch`. `overflowed` tells the
-    Client that it was too slow.
+    Client that it was too slow; `sent` is called for updates that were written.
 
     A project that ends before the list is written is taken out of the list. After that its end goes
     out, unless a subscription of the client has it: the outbox's `ended` says so.
@@ -30,11 +31,13 @@ class ClientWatcher:
         dialect: Dialect,
         outbox: Outbox,
         overflowed: Callable[[], None],
+        sent: Callable[[UpdateType, int], None] | None = None,
     ) -> None:
         self.id = client_id
         self.dialect = dialect
         self._outbox = outbox
         self._overflowed = overflowed
+        self._sent = sent
         self._is_on = self._is_live = False
         self._listed: frozenset[str] = frozenset()
         self._gone: set[str] = set()  # of those: what has ended since
@@ -50,10 +53,12 @@ class ClientWatcher:
 
     def offer(self, project_id: str, batch: Broadcast) -> None:
         with self._outbox.lock:
-            if self._is_live:
+            if is_live := self._is_live:
                 self._write(project_id, batch)
             elif self._is_on:
                 self._held[project_id] = batch
+        if is_live:
+            self._count(UpdateType.PROJECT_CHANGED)
 
     def offer_last(self, project_id: str, batch: Broadcast, *, is_known: bool) -> None:
         with self._outbox.lock:
@@ -61,12 +66,15 @@ class ClientWatcher:
             has_it = ended is not None and project_id in ended
             if has_it and ended is not None:
                 ended.discard(project_id)
+            is_wanted = self._is_live and is_known and not has_it
             if self._is_live:
-                self._write_last(project_id, batch, is_wanted=is_known and not has_it)
-                return
-            self._held.pop(project_id, None)
-            if project_id in self._listed:
-                self._gone.add(project_id)
+                self._write_last(project_id, batch, is_wanted=is_wanted)
+            else:
+                self._held.pop(project_id, None)
+                if project_id in self._listed:
+                    self._gone.add(project_id)
+        if is_wanted:
+            self._count(UpdateType.PROJECT_DELETED)
 
     def end(self) -> None:
         with self._outbox.lock:
@@ -86,8 +94,14 @@ class ClientWatcher:
             with self._outbox.lock:
                 if gone == (gone := self._ended_since()):
                     self._outbox.write_locked(frame, counts=True)
-                    self._release()
-                    return
+                    released = self._release()
+                    break
+        self._count(UpdateType.PROJECT_CHANGED, released)
+
+    def _count(self, update_type: UpdateType, count: int = 1) -> None:
+        """Count what was written; without the lock, because counting takes another one."""
+        if self._sent is not None and count:
+            self._sent(update_type, count)
 
     # -- inside, with the lock held ----------------------------------------------------------
 
@@ -96,12 +110,14 @@ class ClientWatcher:
         told = self._listed & (self._outbox.ended or set())
         return told | self._gone
 
-    def _release(self) -> None:
+    def _release(self) -> int:
+        """Write what was held; return how much that was."""
         self._is_live = self._is_on
         held, self._held = self._held, {}
         for project_id, batch in held.items():
             self._write(project_id, batch)
         self._listed, self._gone = frozenset(), set()
+        return len(held)
 
     def _write(self, project_id: str, batch: Broadcast) -> None:
         earlier = self._waiting.get(project_id)

@@ -194,6 +194,13 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
             "the connection (1011)"
         ),
     },
+    "Monitoring": {
+        "metrics_port": (
+            "the port for [monitoring](monitoring.md), on `BIND`, or on loopback with "
+            "`WS_PORT=off`: `/metrics` for Prometheus, `/healthz` and `/readyz`. It needs no key "
+            "and speaks no TLS ([what it shows](security.md#metrics)). 0: none"
+        ),
+    },
     "Log lines": {
         "log_level": "debug, info, warning, error",
         "log_format": "`text` or `json`, on standard error",

@@ -183,6 +183,9 @@ class Config(LayeredSettings):
     agent_limits: Annotated[Limits, NoDecode, BeforeValidator(values.limits)] = _setting(
         "", "nofile=4096 nproc=512 as=8GiB cpu=1h", "resource limits of agents"
     )
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = _setting(
+        0, "9464", "port for Prometheus, on BIND: /metrics, /healthz and /readyz; 0: none"
+    )
     log_format: Annotated[str, Field(pattern="^(text|json)$")] = _setting(
         "text", "text", "text or json, on standard error"
     )

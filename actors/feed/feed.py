@@ -13,6 +13,7 @@ from actors import messages
 from actors.feed.batches import Callback, Entry, give_up
 from actors.feed.open_records import Opens
 from actors.feed.project_log import ProjectLog
+from actors.metrics.project_counts import ProjectCounts
 from actors.ports import Subscriber
 from actors.runtime.clock import Clock, Timers, timestamp
 from actors.runtime.logger import get_logger
@@ -56,6 +57,7 @@ class Feed:
         clock: Clock,
         timers: Timers,
         stored: Callable[[], None],
+        counts: ProjectCounts | None = None,
     ) -> None:
         self.problem: str | None = None
         self.subscriber_count = 0
@@ -66,6 +68,7 @@ class Feed:
         self._clock = clock
         self._timers = timers
         self._stored = stored
+        self._counts = counts
         self._audiences = defaultdict[Dialect, _Audience](_Audience)
         self._pending: list[Entry] = []
         self._flush_told = self._save_due = self._sync_due = self._retry_due = False
@@ -224,12 +227,15 @@ class Feed:
                 self._failed(error)
                 return
             self.problem = None
+            if self._counts is not None:
+                self._counts.appended(lines)
         self._pending = []
         self._acknowledge(entries)
         if self._audiences:
             self._show(
                 _updates(entries, encoded, lines, stamp), self._log.last_seq if lines else None
             )
+            self._count_shown(entries)
         self._stored()
         if self._save_due or self._log.wants_checkpoint:
             self.save()
@@ -262,10 +268,24 @@ class Feed:
             for subscriber in audience.values():
                 subscriber.offer(batch)
 
+    def _count_shown(self, entries: Sequence[Entry]) -> None:
+        """Count what went out at once. Who still replays reads it from the log, and counts it
+        then."""
+        if self._counts is None:
+            return
+        for audience in self._audiences.values():
+            live = [s for s in audience.values() if s.is_live]
+            eager = len(live)
+            if not all([entry.is_kept for entry in entries]):
+                eager = sum([s.wants_ephemeral for s in live])
+            for update_type, is_kept in [(e.update_type, e.is_kept) for e in entries]:
+                self._counts.sent(update_type, len(live) if is_kept else eager)
+
     def _send_at_once(self, entry: Entry, *, is_final: bool) -> None:
         (body,) = self._encoded([entry])
         payload = codec.ephemeral_payload(self.stamp(), body)
         self._show([(payload, False, entry.is_kept)], None, is_final)
+        self._count_shown([entry])
 
     def _encoded(self, entries: Sequence[Entry]) -> list[bytes]:
         """Return each update without its number and time. It is encoded once: the bytes that the
@@ -322,6 +342,8 @@ class Feed:
 
     def _failed(self, error: StorageError) -> None:
         logger.error("the log cannot be written", error=error)
+        if self._counts is not None:
+            self._counts.failed()
         refused, self._pending = give_up(self._pending)
         for entry in refused:
             if entry.opens is not None:

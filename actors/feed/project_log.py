@@ -29,7 +29,8 @@ class ProjectLog:
     `open` is what has begun and has no durable end; right after the opening it is what a crash has
     cut off. `keyed` are the prompts with a request key. `last_seq` is the newest number.
     `damage_problem` is a text for people, or None; it leaves out what retention has deleted.
-    `wants_checkpoint`: save the metadata soon, so that a recovery need not read far.
+    `was_clean` and `torn_bytes` say what the opening has found. `wants_checkpoint`: save the
+    metadata soon, so that a recovery need not read far.
     """
 
     def __init__(self, layout: DataLayout, settings: LogSettings, meta: ProjectMeta) -> None:
@@ -50,6 +51,8 @@ class ProjectLog:
         self.wants_checkpoint = False
         self.open = OpenRecords()
         self._report_opening()
+        self.was_clean = log.found.was_clean
+        self.torn_bytes = 0 if log.found.torn is None else log.found.torn.size_bytes
         self.keyed = self._keys.load()
         is_known = meta.log is not None and meta.log.log_id == log.state.log_id
         if not (log.found.was_clean and is_known):
@@ -101,6 +104,11 @@ class ProjectLog:
             return read_open(self.reader(), min(n for n in starts if n is not None), self.last_seq)
         except OSError as error:
             raise from_os_error(error, f"reading the log of {self.meta.project_id}") from error
+
+    @property
+    def segment_count(self) -> int:
+        """Return how many files the log has. Any thread may ask."""
+        return self._log.segment_count
 
     # -- reading -----------------------------------------------------------------------------
 

@@ -21,7 +21,8 @@ class CertificateError(ReloadFailed):
 
 class Certificates:
     """`context` is for the handshake of one connection; `reload` replaces it and never changes
-    it. `names` are those of the present certificate, which may begin with `*.`."""
+    it. `names` are those of the present certificate, which may begin with `*.`. `expires_s` is when
+    it expires, in Unix time; None: nobody knows."""
 
     name = "certificate"
     failure = "the old one stays"
@@ -32,6 +33,7 @@ class Certificates:
         self._key = key
         self._stamps: list[Stamp] = []
         self._names: tuple[str, ...] = ()
+        self.expires_s: float | None = None
         self._context = self._load()
 
     @property
@@ -82,6 +84,7 @@ class Certificates:
         except (ssl.SSLError, OSError) as error:
             raise CertificateError(self._explain(error)) from None
         self._names = tuple(_names(self._certificate))
+        self.expires_s = _expiry_s(self._certificate)
         return context
 
     def _explain(self, error: OSError) -> str:
@@ -120,6 +123,15 @@ def _names(certificate: Path) -> Iterator[str]:
             yield own_name(name)
         except ValueError as error:
             logger.warning("a name of a certificate is not used", file=certificate, error=error)
+
+
+def _expiry_s(certificate: Path) -> float | None:
+    """Return when the first certificate in a file expires, in Unix time."""
+    try:
+        found = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    except (OSError, ValueError, IndexError):  # _names has said it
+        return None
+    return found.not_valid_after_utc.timestamp()
 
 
 class _KeyIsEncrypted(Exception):

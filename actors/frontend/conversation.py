@@ -15,6 +15,8 @@ from actors.client.outbox import Outbox
 from actors.directory import Directory
 from actors.limits.peer import Peer
 from actors.limits.quotas import Quotas
+from actors.metrics import catalogue
+from actors.metrics.meter import Meter
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.logger import get_logger
@@ -75,6 +77,7 @@ class HubContext:
     auth_timeout_s: float
     heartbeat_s: float
     quotas: Quotas
+    meter: Meter | None = None
 
 
 class RequestCredit:
@@ -148,6 +151,9 @@ class HubConversation:
         greeting = self._dialect.greeting(context.welcome(self._gate))
         if greeting is not None:
             self._outbox.write(text_frame(greeting), counts=False)
+        if context.meter is not None:
+            context.meter.count(catalogue.HANDSHAKES, catalogue.ACCEPTED)
+            context.meter.count(catalogue.MESSAGES, catalogue.UNKNOWN, catalogue.OUT)
         try:
             self._client = Client.start(
                 hub=context.hub,
@@ -160,6 +166,7 @@ class HubConversation:
                 trail=context.trail,
                 auth_timeout_s=context.auth_timeout_s,
                 answered=self._credit.answered,
+                meter=context.meter,
             )
         except OSError as error:  # no thread could be started
             remedy = "raise `ulimit -u` (docs/tuning.md)"
@@ -191,8 +198,9 @@ class HubConversation:
         limited = allowance.refusal(self._requests, gate.peer, shared=not gate.is_locked)
         if limited is not None:
             request = codec.Undecodable(limited, request.id, meant=request)
+        received_s = 0.0 if self._context.meter is None else self._context.clock.monotonic()
         waited = self._take_credit(len(message))
-        self._tell(messages.RequestReceived(request=request))
+        self._tell(messages.RequestReceived(request=request, received_s=received_s))
         return waited
 
     def _tell(self, message: messages.ClientMessage) -> None:
@@ -217,6 +225,8 @@ class HubConversation:
             if not self._outbox.is_open:
                 break
             if not self._outbox.is_idle and self._outbox.sent_bytes == sent_bytes:
+                if self._context.meter is not None:
+                    self._context.meter.count(catalogue.SLOW_CLOSED)
                 self._outbox.close(CloseCode.TRY_AGAIN_LATER, "answers are not read")
                 self._outbox.abort()
                 break

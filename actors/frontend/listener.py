@@ -28,7 +28,7 @@ LOOPBACK_ADDRESSES = ("127.0.0.1", "::1")
 # A free port of one family may be in use in the other one.
 FREE_PORT_TRIES_MAX = 16
 # Of a system without one of the families.
-_NO_SUCH_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+NO_SUCH_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -146,7 +146,7 @@ def _listen_on_loopback(port: int) -> list[Listener]:
         try:
             found.append(Listener(address, found[0].port if found else port))
         except OSError as error:
-            if error.errno not in _NO_SUCH_FAMILY:
+            if error.errno not in NO_SUCH_FAMILY:
                 for listener in found:
                     listener.socket.close()
                 raise

@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import assert_never
 
 from actors import messages
 from actors.directory import LocalDirectory
 from actors.feed.rotator import RotationSettings, Rotator
-from actors.hub.health import HealthChecks, health_of, room_problem
+from actors.hub.health import HealthChecks, health_of, readings_of, room_problem
 from actors.hub.project_actors import ProjectActors
 from actors.hub.project_list import Listed, ProjectLists
 from actors.hub.registry import REOPEN_S, BeingDeleted, Entry, Registry
@@ -17,6 +18,7 @@ from actors.hub.stopping import Stopping, close_client
 from actors.hub.warm_processes import WarmProcesses
 from actors.hub.watchers import Watchers
 from actors.messages.replies import ReplyTo
+from actors.metrics.meter import Meter
 from actors.project import ProjectSettings
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers, timestamp
@@ -54,6 +56,7 @@ class HubSettings:
     died: Callable[[str], None]
     max_reply_bytes: int = MAX_UPDATE_BYTES_LEAST
     problems: Problems = field(default_factory=Problems)
+    meter: Meter | None = None
 
 
 class Hub(Actor):
@@ -80,6 +83,10 @@ class Hub(Actor):
         self._started_s = 0.0
         self._stopping: Stopping | None = None
         self._make_parts()
+        if settings.meter is not None:
+            settings.meter.tally(
+                partial(readings_of, self._registry, self._clients, self._warm_processes)
+            )
 
     def _make_parts(self) -> None:
         settings, clock, timers = self._settings, self._clock, self._timers

@@ -1,12 +1,16 @@
 """The answer to health_check."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from actors import messages
 from actors.hub.registry import Registry
+from actors.hub.warm_processes import WarmProcesses
 from actors.messages.replies import ReplyTo
+from actors.metrics import catalogue
+from actors.metrics.catalogue import OPENING
+from actors.metrics.meter import Reading, by_label
 from actors.runtime.clock import Timers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
@@ -62,6 +66,21 @@ def room_problem(folder: Path, min_free_bytes: int) -> str | None:
     if free >= min_free_bytes:
         return None
     return f"storage: only {free} bytes are free (MIN_FREE_BYTES); prompts are refused"
+
+
+def readings_of(
+    registry: Registry, clients: Mapping[str, Ref], warm: WarmProcesses
+) -> list[Reading]:
+    """Return what a scrape shows of the Hub, in a thread of its own: `list` copies in one step."""
+    entries, sessions = list(registry.values()), warm.sessions
+    statuses = [entry.status or OPENING for entry in entries]
+    return [
+        *by_label(catalogue.PROJECTS, map(str, statuses)),
+        (catalogue.PROBLEMS, (), len([entry for entry in entries if entry.problem])),
+        (catalogue.CONNECTIONS, (), len(clients)),
+        (catalogue.WARM, (), len(sessions)),
+        (catalogue.WARM_BYTES, (), sum(session.memory_bytes or 0 for session in sessions)),
+    ]
 
 
 class HealthChecks:

@@ -14,9 +14,11 @@ from storage.message_log import Bounds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestReceived:
-    """From the connection's thread: a request, or why a message is none."""
+    """From the connection's thread: a request, or why a message is none. `received_s` is a
+    monotonic time, if anybody counts."""
 
     request: requests.Request | Undecodable
+    received_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

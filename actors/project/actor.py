@@ -1,5 +1,6 @@
 """The Project actor: it takes requests, keeps their order, and alone writes the project's log."""
 
+from dataclasses import replace
 from typing import assert_never
 
 from actors import messages
@@ -8,6 +9,7 @@ from actors.feed.feed import Feed
 from actors.feed.maintenance import Maintenance
 from actors.feed.project_log import ProjectLog
 from actors.messages.replies import ReplyTo
+from actors.metrics.project_counts import ProjectCounts
 from actors.ports import Subscriber
 from actors.project.executor_link import ExecutorLink
 from actors.project.joining import start_position
@@ -55,6 +57,8 @@ class Project(Actor):
         self._watcher_is_due = False
         self._closing: messages.DeleteProject | messages.StopProject | None = None
         self._closed = False
+        meter = settings.meter
+        self._counts = None if meter is None else ProjectCounts(meter, clock)
 
     # -- life --------------------------------------------------------------------------------
 
@@ -67,7 +71,12 @@ class Project(Actor):
 
     def _open_log(self) -> None:
         settings = self._settings
-        self._log = ProjectLog(settings.layout, settings.log, self._first_meta)
+        counts, log_settings, began_s = self._counts, settings.log, self._clock.monotonic()
+        if counts is not None:
+            log_settings = replace(log_settings, flushing=counts.flushing)
+        self._log = log = ProjectLog(settings.layout, log_settings, self._first_meta)
+        if counts is not None:
+            counts.opened(began_s, was_clean=log.was_clean, torn_bytes=log.torn_bytes)
         self._executor = ExecutorLink(
             project=self.actor_ref,
             hub=self._hub,
@@ -85,6 +94,7 @@ class Project(Actor):
             clock=self._clock,
             timers=self._timers,
             stored=self._executor.return_credit,
+            counts=counts,
         )
 
     def _make_parts(self) -> None:
@@ -98,6 +108,7 @@ class Project(Actor):
             executor=executor,
             timers=self._timers,
             timeout_s=settings.permission_timeout_s,
+            counts=self._counts,
         )
         self._trust = Trust(
             log=log, feed=feed, executor=executor, settings=settings, clock=self._clock
@@ -122,7 +133,10 @@ class Project(Actor):
             clock=self._clock,
             describe=self._status.describe,
             trust=self._trust,
+            counts=self._counts,
         )
+        if self._counts is not None:
+            self._counts.show = self._status.readings
 
     def _prompt_keys(self) -> PromptKeys:
         return PromptKeys(
@@ -136,6 +150,8 @@ class Project(Actor):
 
     def release(self) -> None:
         self._stop_watching()
+        if self._counts is not None:
+            self._counts.end()
         self._settings.problems.note(self._watching, None)
         if not hasattr(self, "_runs"):  # the log could not be opened
             return

@@ -8,6 +8,7 @@ from actors import messages
 from actors.feed.feed import Feed
 from actors.feed.open_records import Opens
 from actors.messages.replies import ReplyTo
+from actors.metrics.project_counts import ProjectCounts
 from actors.ports import Caller
 from actors.project.executor_link import ExecutorLink
 from actors.project.run_queue import Execution, RunQueue
@@ -63,6 +64,7 @@ class Permissions:
         executor: ExecutorLink,
         timers: Timers,
         timeout_s: float,
+        counts: ProjectCounts | None = None,
     ) -> None:
         self.pending: dict[str, Pending] = {}
         self.answered: dict[str, Answered] = {}
@@ -72,6 +74,7 @@ class Permissions:
         self._executor = executor
         self._timers = timers
         self._timeout_s = timeout_s
+        self._counts = counts
 
     @property
     def shown(self) -> list[dict[str, Any]]:
@@ -82,6 +85,8 @@ class Permissions:
 
     def asked(self, message: messages.PermissionAsked) -> None:
         request = message.request
+        if self._counts is not None:
+            self._counts.asked(request.permission_id)
         self._feed.log(
             UpdateType.PERMISSION_REQUEST,
             request,
@@ -132,6 +137,8 @@ class Permissions:
         return self._timers.after(self._timeout_s, self._project, expired)
 
     def _close(self, pending: Pending, by: str) -> None:
+        if self._counts is not None:
+            self._counts.resolved(pending.request.permission_id, by)
         self._take(pending, "deny", by)
         self._log_end(pending, "deny", by)
         say = logger.info if by == "timeout" else logger.debug
@@ -187,6 +194,8 @@ class Permissions:
         def stored() -> None:
             logger.info("permission answered", **_facts(pending), decision=body.decision, by=by)
             self._executor.answer(answer)
+            if self._counts is not None:
+                self._counts.resolved(permission_id, body.decision)
             execution_id = pending.request.execution_id
             result = PermissionAnswerResult(permission_id=permission_id)
             reply_to.result(result, execution_id=execution_id)

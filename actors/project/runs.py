@@ -10,6 +10,7 @@ from actors.feed.feed import Feed
 from actors.feed.open_records import Opens
 from actors.feed.project_log import ProjectLog
 from actors.messages.replies import ReplyTo
+from actors.metrics.project_counts import ProjectCounts
 from actors.ports import Caller
 from actors.project.executor_link import ExecutorLink
 from actors.project.permissions import Permissions
@@ -63,6 +64,7 @@ class Runs:
         clock: Clock,
         describe: Callable[[], ProjectInfo],
         trust: Trust,
+        counts: ProjectCounts | None = None,
     ) -> None:
         self.queue = queue
         self._log = log
@@ -74,6 +76,7 @@ class Runs:
         self._clock = clock
         self._describe = describe
         self._trust = trust
+        self._counts = counts
         self._session = Session(log, feed, queue)
         self._prompts = Prompts(
             log=log, feed=feed, settings=settings, queue=queue, stored=self._go_on
@@ -378,11 +381,14 @@ class Runs:
 
     def _log_end(self, ended: ExecutionFinished) -> None:
         """Log an end. Once it is durable the metadata no longer counts the execution as open."""
+
+        def stored() -> None:
+            self._feed.save_soon()
+            if self._counts is not None:
+                self._counts.ended(ended)
+
         self._feed.log(
-            UpdateType.EXECUTION_FINISHED,
-            ended,
-            closes=ended.execution_id,
-            on_stored=self._feed.save_soon,
+            UpdateType.EXECUTION_FINISHED, ended, closes=ended.execution_id, on_stored=stored
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from actors.access.prompt_keys import Standing
 from actors.executor.settings import ExecutorSettings
+from actors.metrics.meter import Meter
 from actors.runtime.problems import Problems
 from storage.layout import DataLayout
 from storage.message_log import LogSettings
@@ -29,3 +30,4 @@ class ProjectSettings:
     revoke_kills: bool = False
     standing: Standing = field(default_factory=Standing)
     problems: Problems = field(default_factory=Problems)
+    meter: Meter | None = None

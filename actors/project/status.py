@@ -1,8 +1,12 @@
 """A project as others see it: the `project` object, its status, and what is wrong with it."""
 
+from collections.abc import Iterable
+
 from actors import messages
 from actors.feed.feed import Feed
 from actors.feed.project_log import ProjectLog
+from actors.metrics import catalogue
+from actors.metrics.meter import Reading
 from actors.project.executor_link import ExecutorLink
 from actors.project.permissions import Permissions
 from actors.project.run_queue import RunQueue
@@ -88,6 +92,23 @@ class Status:
         )
         if before is not None and before[0] is not now:
             self._feed.announce(UpdateType.STATUS, StatusChanged(status=now))
+
+    def readings(self) -> Iterable[Reading]:
+        """Return what a scrape shows. It comes in a thread of its own: each value is one step."""
+        queue, feed = self._queue, self._feed
+        waiting = len(queue.waiting) + (queue.blocked is not None)
+        running, background = queue.running, queue.background
+        return (
+            (catalogue.SUBSCRIPTIONS, (), feed.subscriber_count),
+            (catalogue.QUEUED, (), waiting),
+            (catalogue.QUEUED_LARGEST, (), waiting),
+            (
+                catalogue.RUNNING,
+                (),
+                sum(e is not None and e.is_ordered for e in (running, background)),
+            ),
+            (catalogue.LOG_SEGMENTS, (), self._log.segment_count),
+        )
 
     def describe(self) -> ProjectInfo:
         """Return the `project` object of replies."""

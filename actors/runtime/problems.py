@@ -30,6 +30,11 @@ class Problems:
         elif sentence is None and before is not None:
             logger.info("it works again", part=part)
 
+    def of(self, part: str) -> str | None:
+        """Return what is wrong with a part, or None."""
+        with self._lock:
+            return self._sentences.get(part)
+
     def now(self) -> list[str]:
         """Return the sentences, each behind the name of its part."""
         with self._lock:

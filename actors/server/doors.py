@@ -75,6 +75,10 @@ class Doors:
     def keyring(self) -> Keyring | None:
         return self._keyring
 
+    def certificate_expires_s(self) -> float | None:
+        """Return when the certificate in use expires, in Unix time; None without TLS."""
+        return None if self._certificates is None else self._certificates.expires_s
+
     @property
     def places(self) -> list[Place]:
         """Return the files that the doors need."""

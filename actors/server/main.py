@@ -35,6 +35,7 @@ from actors.server import (
 )
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
+from actors.server.monitoring import Monitoring, ServerState
 from actors.server.rereading import Rereading
 from actors.server.start_progress import StartProgress
 from actors.server.stop_request import StopRequest
@@ -103,14 +104,16 @@ def _run(
     start = _Start(config, stop_request, stack)
     layout, data_id = start.take_data_folder()
     front_doors = Doors(config, stack)
+    monitoring = start.monitor(front_doors)
     agent_setup.end_strays(data_id)
     start.begin_timers()
     start.watch_places(layout, data_id, front_doors)
     agents = agent_setup.prepare(config, data_id, start.clock, start.problems, stack)
     trail = start.audit(layout)
+    monitoring.watch_trail(trail)
     readiness = _readiness(stack)  # it stops after the threads that it wakes
     directory = LocalDirectory()
-    hub = start.hub(layout, agents, directory, Standing(front_doors.keyring))
+    hub = start.hub(layout, agents, directory, Standing(front_doors.keyring), monitoring)
     if stop_request.is_requested:
         return
     front = FrontEnd(
@@ -122,8 +125,10 @@ def _run(
         timers=start.timers,
         readiness=readiness,
         trail=trail,
+        meter=monitoring.meter,
     )
     front_doors.open(front, hub, start.timers, stop_request.fail, start.problems, stack)
+    monitoring.state.is_open = True
     front_doors.announce(announce)
     stop_request.wait_for_ever(Rereading(config, load, front_doors.reloaders).read)
     logger.info("stopping")
@@ -155,6 +160,15 @@ class _Start:
             raise StartFailed(str(error)) from None
         except OSError as error:
             raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
+
+    def monitor(self, doors: Doors) -> Monitoring:
+        """Begin to answer on METRICS_PORT, until all else has stopped. Raises StartFailed."""
+        state = ServerState(
+            self._config, self.problems, is_stopping=lambda: self._stop_request.is_requested
+        )
+        monitoring = Monitoring(self._config, self.clock, state, self._stack)
+        monitoring.watch_certificate(doors.certificate_expires_s)
+        return monitoring
 
     def watch_places(self, layout: DataLayout, data_id: str, doors: Doors) -> None:
         """Watch the server's own files, until everything that writes has stopped."""
@@ -196,6 +210,7 @@ class _Start:
         agents: agent_setup.AgentFacts,
         directory: LocalDirectory,
         standing: Standing,
+        monitoring: Monitoring,
     ) -> Ref:
         """Start the Hub and wait until its projects are open, or until a stop is requested."""
         progress = StartProgress(_say_progress)
@@ -207,8 +222,9 @@ class _Start:
             progress=progress.note,
             died=self._stop_request.fail,
             problems=self.problems,
+            meter=monitoring.meter,
         )
-        hub = Hub.start(
+        monitoring.state.hub = hub = Hub.start(
             settings=settings, directory=directory, clock=self.clock, timers=self.timers
         )
         agents.cli.tells(hub)

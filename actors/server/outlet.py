@@ -43,6 +43,7 @@ class Outlet:
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._dropped = 0
+        self.dropped_total = 0
         self._is_closed = False
         self._thread = threading.Thread(target=self._write_all, name=f"outlet {fd}", daemon=True)
         self._thread.start()
@@ -54,6 +55,7 @@ class Outlet:
             is_full = len(self._waiting) >= LINES_MAX or self._bytes + len(data) > BYTES_MAX
             if is_full or self._is_closed:
                 self._dropped += 1
+                self.dropped_total += 1
                 return
             self._waiting.append(data)
             self._bytes += len(data)
@@ -77,6 +79,7 @@ class Outlet:
             except OSError:  # closed, broken, or a full disk: perhaps the next line has better luck
                 with self._changed:
                     self._dropped += 1 + dropped
+                    self.dropped_total += 1
 
     def _next(self) -> tuple[bytes, int] | None:
         """Wait for a text; return it, and how many before it were dropped. None: it is the end."""
@@ -140,6 +143,12 @@ def spoken() -> Iterator[None]:
                 stack.callback(outlet.close, FLUSH_S)
                 stack.callback(setattr, sys, name, before)
         yield
+
+
+def dropped_lines() -> int:
+    """Return how many lines of standard output and standard error were dropped."""
+    streams: tuple[object, ...] = (sys.stdout, sys.stderr)
+    return sum(each.outlet.dropped_total for each in streams if isinstance(each, _Stream))
 
 
 def note_dropped(stream: object, make: Callable[[int], str]) -> None:

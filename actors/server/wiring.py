@@ -26,6 +26,8 @@ from actors.hub import MAX_UPDATE_BYTES_LEAST, HubSettings
 from actors.limits.connections import ConnectionLimit
 from actors.limits.peer import Peer
 from actors.limits.quotas import Quotas
+from actors.metrics import catalogue
+from actors.metrics.meter import Meter
 from actors.project import ProjectSettings
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.problems import Problems
@@ -52,6 +54,7 @@ def hub_settings(
     progress: Callable[[int, int], None],
     died: Callable[[str], None],
     problems: Problems,
+    meter: Meter | None = None,
 ) -> HubSettings:
     log = LogSettings(rotate_bytes=config.msg_rotate_size, sync=config.log_sync, boot_id=boot_id())
     project = ProjectSettings(
@@ -68,6 +71,7 @@ def hub_settings(
         revoke_kills=config.revoke_kills,
         standing=standing,
         problems=problems,
+        meter=meter,
     )
     return HubSettings(
         project=project,
@@ -79,6 +83,7 @@ def hub_settings(
         died=died,
         max_reply_bytes=_max_update_bytes(config) - ENVELOPE_BYTES,
         problems=problems,
+        meter=meter,
     )
 
 
@@ -136,6 +141,7 @@ class FrontEnd:
         timers: Timers,
         readiness: Readiness | None,
         trail: AuditTrail,
+        meter: Meter | None = None,
     ) -> None:
         self._config = config
         self._server = server_name(data_id)
@@ -152,6 +158,7 @@ class FrontEnd:
         self._welcome = _greeter(config)
         self._actors = (hub, directory, timers)
         self.trail = trail
+        self._meter = meter
 
     def context(self, keyring: Keyring | None, names: HubNames) -> ConnectionContext:
         """Return the context of a door, without TLS. Its peers need a key of `keyring`, and sign
@@ -169,6 +176,7 @@ class FrontEnd:
             auth_timeout_s=config.auth_timeout,
             heartbeat_s=config.heartbeat,
             quotas=self._quotas,
+            meter=self._meter,
         )
         return ConnectionContext(
             rules=self._rules,
@@ -185,6 +193,8 @@ class FrontEnd:
         )
 
     def _refused(self, peer: Peer, status: int) -> None:
+        if self._meter is not None:
+            self._meter.count(catalogue.HANDSHAKES, str(status))
         if status == http.HTTPStatus.UPGRADE_REQUIRED:
             self.trail.plain_request(peer)
         else:

@@ -15,6 +15,7 @@ from storage.layout import DataLayout
 logger = get_logger("claudehub.files")
 
 LOOK_S = 2.0
+DATA_FOLDER = "data folder"
 
 
 class Place(Protocol):
@@ -30,7 +31,7 @@ class Place(Protocol):
 class DataFolderPlace:
     """The lock and the id of the data folder."""
 
-    name = "data folder"
+    name = DATA_FOLDER
 
     def __init__(self, layout: DataLayout, data_id: str) -> None:
         self._layout = layout

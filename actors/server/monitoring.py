@@ -1,0 +1,172 @@
+"""METRICS_PORT: what the hub counts, whether it is alive, and whether it takes work.
+
+It opens before anything else that takes time, and closes last, so that a start and a stop can be
+seen. Without METRICS_PORT nothing of it exists, and prometheus_client is not imported.
+"""
+
+import contextlib
+import http
+import platform
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from actors.audit.trail import AuditTrail
+from actors.config.settings import Config
+from actors.executor.cli_facts import PART as CLI
+from actors.frontend.status_listener import Answer, Page, StatusListener
+from actors.hub.health import room_problem
+from actors.metrics import catalogue
+from actors.metrics.meter import Meter, Reading
+from actors.runtime.clock import Clock
+from actors.runtime.logger import get_logger
+from actors.runtime.problems import Problems
+from actors.runtime.refs import Ref
+from actors.server import outlet
+from actors.server.errors import StartFailed
+from actors.watch.places import DATA_FOLDER
+from protocol import VERSION
+from storage.build import commit
+from storage.disk import free_bytes
+
+logger = get_logger("claudehub.metrics")
+
+STATUS_STOP_S = 2.0
+# One scrape at a time is made; another one waits for its turn, at most this long.
+SCRAPE_WAIT_S = 5.0
+LOOPBACK = "127.0.0.1"
+# Without these parts no prompt runs.
+_NEEDED = (CLI, DATA_FOLDER)
+
+
+class ServerState:
+    """Whether the hub is alive, and whether it takes work. Any thread may ask.
+
+    `is_stopping` says that a stop is requested. The main thread sets `hub` and `is_open`.
+    """
+
+    def __init__(self, config: Config, problems: Problems, is_stopping: Callable[[], bool]) -> None:
+        self.hub: Ref | None = None
+        self.is_open = False
+        self._data_folder = Path(config.data_dir)
+        self._min_free_bytes = config.min_free_bytes
+        self._problems = problems
+        self._is_stopping = is_stopping
+
+    def why_dead(self) -> list[str]:
+        """Return why the hub should be restarted; nothing if it is alive."""
+        if self.hub is not None and not self.hub.is_alive() and not self._is_stopping():
+            return ["the hub's actor has ended"]
+        return []
+
+    def why_not_ready(self) -> list[str]:
+        """Return why the hub takes no work at present; nothing if it does."""
+        reasons = self.why_dead()
+        if self._is_stopping():
+            reasons.append("draining: the server stops, and takes no new prompts")
+        elif not self.is_open:
+            reasons.append("starting: clients cannot connect yet")
+        if (room := self.room_problem()) is not None:
+            reasons.append(room)
+        for part in _NEEDED:
+            if (sentence := self._problems.of(part)) is not None:
+                reasons.append(f"{part}: {sentence}")
+        return reasons
+
+    def room_problem(self) -> str | None:
+        return room_problem(self._data_folder, self._min_free_bytes)
+
+    def read(self) -> Iterable[Reading]:
+        """Return what a scrape shows of this."""
+        yield catalogue.READY, (), not self.why_not_ready()
+        is_full = self.room_problem() is not None
+        yield catalogue.PROBLEMS, (), len(self._problems.now()) + is_full
+        yield catalogue.STORAGE_FULL, (), is_full
+        with contextlib.suppress(OSError):
+            yield catalogue.FREE_BYTES, (), free_bytes(self._data_folder)
+        yield catalogue.THREADS, (), threading.active_count()
+        yield catalogue.LINES_DROPPED, (), outlet.dropped_lines()
+        yield catalogue.BUILD, (VERSION, commit() or "", platform.python_version()), 1
+
+
+class Monitoring:
+    """`meter` counts; None without METRICS_PORT."""
+
+    def __init__(
+        self, config: Config, clock: Clock, state: ServerState, stack: contextlib.ExitStack
+    ) -> None:
+        """Begin to answer; the stack ends that. Raises StartFailed."""
+        self.state = state
+        self.meter: Meter | None = None
+        if not config.metrics_port:
+            return
+        self.meter = Meter()
+        self.meter.tally(state.read)
+        listener = _listen(config, clock)
+        listener.start(_pages(self.meter, state))
+        stack.callback(listener.stop, STATUS_STOP_S)
+        logger.info("metrics are served", url=f"{listener.url}/metrics")
+
+    def watch_trail(self, trail: AuditTrail) -> None:
+        """Show what the audit log drops."""
+        if self.meter is not None:
+            self.meter.tally(lambda: [(catalogue.AUDIT_DROPPED, (), trail.dropped)])
+
+    def watch_certificate(self, expires_s: Callable[[], float | None]) -> None:
+        """Show when the certificate expires, in Unix time; None: there is none."""
+
+        def read() -> Iterable[Reading]:
+            if (at_s := expires_s()) is not None:
+                yield catalogue.CERTIFICATE, (), at_s
+
+        if self.meter is not None:
+            self.meter.tally(read)
+
+
+def _listen(config: Config, clock: Clock) -> StatusListener:
+    host = LOOPBACK if config.ws_port is None else config.bind
+    try:
+        return StatusListener(host, config.metrics_port, clock)
+    except OSError as error:
+        raise StartFailed(
+            f"cannot listen on {host}:{config.metrics_port} (METRICS_PORT): {error.strerror}; "
+            "choose another METRICS_PORT (0 turns it off)"
+        ) from None
+
+
+class _Scrapes:
+    """The page /metrics. Scrapes that come at once are made one after the other: together they
+    would take the interpreter from everybody else."""
+
+    def __init__(self, meter: Meter) -> None:
+        # Only now: without METRICS_PORT a start must not pay for it.
+        from actors.metrics.exposition import Exposition  # noqa: PLC0415
+
+        self._exposition = Exposition(meter)
+        self._turn = threading.Lock()
+
+    def page(self, accept: str) -> Answer:
+        if not self._turn.acquire(timeout=SCRAPE_WAIT_S):
+            text = b"Service Unavailable: another scrape is under way\n"
+            return Answer(http.HTTPStatus.SERVICE_UNAVAILABLE, text)
+        try:
+            content_type, text = self._exposition.text(accept)
+        finally:
+            self._turn.release()
+        return Answer(http.HTTPStatus.OK, text, content_type)
+
+
+def _pages(meter: Meter, state: ServerState) -> Mapping[str, Page]:
+    return {
+        "/metrics": _Scrapes(meter).page,
+        "/healthz": lambda _: _health(state.why_dead()),
+        "/readyz": lambda _: _health(state.why_not_ready()),
+    }
+
+
+def _health(reasons: list[str]) -> Answer:
+    """Return 200 without reasons, else 503 with one a line."""
+    if not reasons:
+        return Answer(http.HTTPStatus.OK, b"ok\n")
+    text = "".join(f"{' '.join(reason.split())}\n" for reason in reasons)
+    return Answer(http.HTTPStatus.SERVICE_UNAVAILABLE, text.encode())
