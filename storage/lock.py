@@ -11,6 +11,7 @@ from storage.errors import AlreadyLocked, DataFolderLost
 
 # Between opening the file and locking it, its name may lead to another one.
 _TRIES_MAX = 10
+_LOCKS = Path("/proc/locks")
 
 
 class DataLock:
@@ -119,3 +120,31 @@ class DataLock:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+def holder(path: str) -> int | None:
+    """Return the pid of the server that holds the lock, without touching the lock: a server that
+    starts at this moment must get it. None if nobody does, or if the file cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            pid = int(file.read(32))
+            inode = os.fstat(file.fileno()).st_ino
+    except (OSError, ValueError):
+        return None
+    try:
+        lines = _LOCKS.read_text("ascii").splitlines()
+    except OSError:  # not Linux
+        return pid if _is_alive(pid) else None
+    # `1: FLOCK  ADVISORY  WRITE 4711 08:01:12345 0 EOF`
+    held = ((words[4], words[5].rpartition(":")[2]) for line in lines if (words := line.split()))
+    return pid if (str(pid), str(inode)) in held else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

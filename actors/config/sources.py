@@ -34,11 +34,13 @@ _LOOKS_MAX = 3
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look at the configuration has found. `origins` has the settings that are given."""
+    """What a look at the configuration has found. `origins` has the settings that are given.
+    `mended` has defaults in the place of what is wrong, for whoever wants to look at the rest."""
 
     config: Config | None
     faults: Sequence[Fault]
     origins: Mapping[str, Origin]
+    mended: Config | None = None
 
 
 def load(
@@ -70,7 +72,7 @@ def look(
     faults = [*_not_yet(source, has_environment), *_file_faults(source), *wrong]
     origins = Config.origins(flags, source, has_environment=has_environment)
     faults = [_with_line(fault, source, origins) for fault in faults]
-    return Look(None if faults else config, faults, origins)
+    return Look(None if faults else config, faults, origins, config)
 
 
 def fault_lines(found: Look, file: Path | None) -> list[str]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import resource
 import select
 import sys
 import threading
@@ -53,7 +52,6 @@ READINESS_STOP_S = 2.0
 AUDIT_STOP_S = 5.0
 # Beyond the Hub's own deadlines, which depend on KILL_GRACE.
 STOP_MARGIN_S = 15.0
-DESCRIPTORS_WANTED = 65536
 
 
 def faults(config: Config) -> list[str]:
@@ -74,7 +72,7 @@ def serve(
     logs.configure(config.log_level, config.log_format)
     for problem in filter(None, problems):
         logger.warning("less protection than usual", problem=problem)
-    _raise_descriptor_limit()
+    system_limits.raise_descriptors()
     for warning in system_limits.warnings(config.max_conn):
         logger.warning("a limit of the system is low", problem=warning)
     stop_request = StopRequest()
@@ -269,14 +267,6 @@ def _stop_actors(hub: Ref, timeout_s: float) -> None:
     for ref in left:
         if not ref.actor_stopped.wait(max(0.0, deadline_s - clock.monotonic())):
             logger.error("bug: an actor is still alive", actor=ref)
-
-
-def _raise_descriptor_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_WANTED, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def say(line: str) -> None:

@@ -1,5 +1,6 @@
 """What the system must allow for MAX_CONN connections; docs/tuning.md says how to raise it."""
 
+import contextlib
 import os
 import resource
 from pathlib import Path
@@ -14,6 +15,7 @@ MAPPINGS_PER_THREAD = 2
 DESCRIPTORS_PER_PROJECT = 8
 THREADS_PER_PROJECT = 8
 DESCRIPTORS_BESIDE = 64
+DESCRIPTORS_WANTED = 65536
 THREADS_BESIDE = 32
 _PROC = Path("/proc/sys")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -56,6 +58,15 @@ def warnings(max_conn: int, busy_projects: int = 16) -> list[str]:
         for what, needed, limit, remedy in checks
         if limit is not None and limit < needed
     ]
+
+
+def raise_descriptors() -> None:
+    """Raise this process's limit on descriptors to DESCRIPTORS_WANTED, or as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _soft(which: int) -> int | None:

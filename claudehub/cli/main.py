@@ -40,6 +40,7 @@ _SECTIONS = {
     },
     "The server": {
         "serve": "serve_cli:serve",
+        "doctor": "doctor_cli:doctor",
         "service": "service_cli:service",
         "config": "config_cli:config",
         "demo": "serve_cli:demo",

@@ -43,7 +43,7 @@ class Identity:
         `offer` is `auth` of the greeting, and `host` what was dialled: what a server says about its
         name is never signed. Each signature is made on demand. Raises SigningFailed."""
         text = signed_text(_challenge(offer), host)
-        keys = [self.key] if self.key is not None else _default_keys()
+        keys = [self.key] if self.key is not None else default_keys()
         if not keys:
             raise SigningFailed(
                 "the hub wants an SSH key, and ~/.ssh has none of a usual name; "
@@ -53,7 +53,7 @@ class Identity:
         for key in keys:
             certificate = key.with_name(f"{key.name.removesuffix('.pub')}-cert.pub")
             try:
-                lines = [_read(_public_path(key), key)]
+                lines = [_read(public_path(key), key)]
                 if certificate.is_file():
                     lines.insert(0, _read(certificate, key))
                 signature = _signed(key, text)
@@ -84,12 +84,14 @@ def _challenge(offer: dict[str, Any]) -> str:
     return challenge
 
 
-def _default_keys() -> list[Path]:
+def default_keys() -> list[Path]:
+    """Return the keys of ~/.ssh that have a usual name."""
     folder = Path.home() / ".ssh"
-    return [key for name in DEFAULT_NAMES if _public_path(key := folder / name).is_file()]
+    return [key for name in DEFAULT_NAMES if public_path(key := folder / name).is_file()]
 
 
-def _public_path(key: Path) -> Path:
+def public_path(key: Path) -> Path:
+    """Return the file of the public key that belongs to a key."""
     return key if key.suffix == ".pub" else key.with_name(f"{key.name}.pub")
 
 

@@ -1,0 +1,110 @@
+"""What runs agents: the CLI, its sign-in, its user, its sandbox and the guardian."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+
+from actors.doctor.finding import Finding, Level, Setup, fault, of_line, ok, warning
+from actors.executor import sandbox, walls
+from actors.executor.cli_probe import CliProbe
+from actors.executor.environment import home_problem
+from actors.executor.sign_in import SIGN_IN, sign_in
+from actors.executor.walls import NO_WALLS, Walls
+from actors.process_tree import tree
+from actors.process_tree.guardian import Guardian
+from actors.server import agent_setup
+from actors.server.errors import StartFailed
+
+TRIED_WITH = "2.1.197 and 2.1.331"
+
+
+def _walls(setup: Setup) -> Walls:
+    """Return what surrounds agents; nothing if the settings of that have faults, which `user`
+    names."""
+    config = setup.config
+    if walls.faults(config.agent_limits, config.agent_user):
+        return NO_WALLS
+    return walls.raised_by(config.agent_limits, config.agent_user)
+
+
+def _environment(setup: Setup) -> dict[str, str]:
+    return _walls(setup).environment(agent_setup.agents_environment(setup.config))
+
+
+def cli(setup: Setup) -> Iterator[Finding]:
+    command = setup.config.claude_cmd
+    if (path := shutil.which(command[0], path=setup.environment.get("PATH"))) is None:
+        yield fault(f"CLAUDE_CMD: {command[0]!r} was not found", agent_setup.INSTALL_CLAUDE)
+        return
+    found = CliProbe(command, _environment(setup), _walls(setup)).ask()
+    if found.failure is not None:
+        yield fault(found.failure, f"{path} --version")
+    elif found.version is None:
+        yield warning(
+            f"{path} does not say which version of Claude Code it is",
+            f"{path} --version; the hub is tried with {TRIED_WITH}",
+        )
+    else:
+        yield ok(f"Claude Code {found.version} ({path})")
+
+
+def signed_in(setup: Setup) -> Iterator[Finding]:
+    """Look at the sign-in without asking the API, so that a key may still be refused by it."""
+    environment = _environment(setup)
+    found = sign_in(setup.config.claude_cmd, environment, setup.clock.now())
+    if found.problem is not None:
+        yield warning(str(found).removesuffix(SIGN_IN).rstrip(":; "), SIGN_IN)
+    elif found.how is None:
+        yield ok("not known: the keychain of this system may have one")
+    else:
+        yield ok(str(found))
+    if (problem := home_problem(environment, _walls(setup).uid)) is not None:
+        yield warning(problem, "HOME=/a/folder/that/this/user/can/write")
+
+
+def user(setup: Setup) -> Iterator[Finding]:
+    config = setup.config
+    faults = walls.faults(config.agent_limits, config.agent_user)
+    yield from map(of_line, faults)
+    if faults:
+        return
+    if config.agent_user is not None:
+        yield ok(f"agents run as {config.agent_user}")
+    elif os.geteuid() == 0:
+        yield warning(
+            "agents would run as root: they do as root whatever a prompt asks for",
+            "useradd --create-home agent, and AGENT_USER=agent; or run the hub as another user",
+        )
+    else:
+        yield ok(f"agents run as the hub does, uid {os.geteuid()}")
+
+
+def sandboxed(setup: Setup) -> Iterator[Finding]:
+    """Try bwrap: as a fault if agents need it, else only to say whether it could be used."""
+    is_needed = sandbox.uses_sandbox(setup.config.claude_cmd)
+    problem = sandbox.problem(_environment(setup), _walls(setup))
+    if problem is None:
+        use = "agents run in it" if is_needed else "agents do not run in it (docs/security.md)"
+        yield ok(f"bwrap works here; {use}")
+    elif is_needed:
+        yield Finding(Level.FAULT, *problem)
+    else:
+        yield ok(f"not used, and not possible here: {problem[0]}")
+
+
+def guarded(setup: Setup) -> Iterator[Finding]:
+    """Start a guardian, the process that ends agents if the server dies, and stop it again."""
+    # A mark that no process has.
+    marks = tree.mark_of(secrets.token_hex(8), f"{secrets.token_hex(4)}-")
+    try:
+        guardian = Guardian(marks)
+    except OSError as error:
+        yield fault(f"no process can be started: {error}", "ulimit -u; docs/tuning.md")
+        return
+    guardian.stop()
+    yield ok("starts and stops")
+    try:
+        agent_setup.check_system()
+    except StartFailed as error:
+        yield of_line(str(error))

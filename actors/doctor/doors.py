@@ -1,0 +1,166 @@
+"""Where clients come in: ports, the socket's folder, the certificate and the names."""
+
+import ipaddress
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from actors.config.settings import Config
+from actors.doctor.finding import Finding, Setup, fault, of_line, ok, warning
+from actors.frontend.certificates import CertificateError, Certificates
+from actors.frontend.port_probe import Taken, try_port
+from actors.frontend.unix_listener import PATH_BYTES_MAX
+from protocol.host import is_named
+
+EXPIRY_WARNING_DAYS = 21
+_DAY_S = 86_400
+
+
+def ports(setup: Setup) -> Iterator[Finding]:
+    config = setup.config
+    if config.ws_port is None:
+        yield ok("WS_PORT is off: clients come in by SOCKET")
+    else:
+        yield _port(setup, "WS_PORT", config.ws_port)
+    if config.metrics_port:
+        yield _port(setup, "METRICS_PORT", config.metrics_port)
+
+
+def _port(setup: Setup, name: str, port: int) -> Finding:
+    bind = setup.config.bind
+    place = f"{name}: {bind}:{port}"
+    if port == 0:
+        return ok(f"{name} is 0: the hub takes a free one")
+    taken = try_port(bind, port)
+    if taken is None:
+        return ok(f"{place} is free")
+    hub = setup.hub
+    if taken is Taken.IN_USE and hub is not None and hub.is_hub:
+        return ok(f"{place} is in use by the hub that runs")
+    if taken is Taken.IN_USE:
+        return fault(
+            f"{place} is in use by another program",
+            f"ss -ltnp 'sport = :{port}' shows which; {name}=0 takes a free one",
+        )
+    if taken is Taken.FORBIDDEN:
+        return fault(f"{place} is not allowed to this user", f"{name}=8080, behind a proxy")
+    return fault(f"{place} is no address of this machine", "BIND=127.0.0.1")
+
+
+def socket_path(setup: Setup) -> Iterator[Finding]:
+    if setup.config.socket is None:
+        yield ok("none (SOCKET is not set)")
+        return
+    path = Path(setup.config.socket)
+    if len(os.fsencode(path)) > PATH_BYTES_MAX:
+        yield fault(
+            f"{path} has more than {PATH_BYTES_MAX} bytes", "SOCKET=/run/claudehub/hub.sock"
+        )
+        return
+    folder = path.parent
+    try:
+        mode = folder.stat().st_mode
+    except OSError as error:
+        yield fault(f"{folder}: {error.strerror}", f"install -d -m 700 {folder}")
+        return
+    if not os.access(folder, os.W_OK | os.X_OK):
+        yield fault(f"{folder} cannot be written", f"chown $(id -un) {folder}, or another SOCKET")
+    elif mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+        yield warning(
+            f"others can write in {folder}, and put a socket of theirs there",
+            f"chmod go-w {folder}",
+        )
+    elif os.path.lexists(path) and not stat.S_ISSOCK(path.lstat().st_mode):
+        yield fault(f"{path} is there, and is not a socket", f"ls -l {path}")
+    else:
+        yield ok(str(path))
+
+
+def certificate(setup: Setup) -> Iterator[Finding]:
+    config = setup.config
+    if config.tls_cert is None or config.tls_key is None:
+        yield from _without_tls(config)
+        return
+    try:
+        Certificates(Path(config.tls_cert), Path(config.tls_key))
+        found = x509.load_pem_x509_certificates(Path(config.tls_cert).read_bytes())
+    except CertificateError as error:
+        yield of_line(str(error))
+        return
+    except (OSError, ValueError) as error:
+        yield fault(
+            f"{config.tls_cert} cannot be read: {error}", "openssl x509 -noout -text -in FILE"
+        )
+        return
+    now = setup.clock.now()
+    for number, each in enumerate(found):
+        whose = config.tls_cert if number == 0 else f"{config.tls_cert}, number {number + 1} in it,"
+        yield _validity(str(whose), each, now)
+    if (key_mode := stat.S_IMODE(os.stat(config.tls_key).st_mode)) & 0o007:
+        yield warning(
+            f"{config.tls_key} has mode {key_mode:04o}: everybody can read the key",
+            f"chmod 600 {config.tls_key}",
+        )
+
+
+def _validity(whose: str, found: x509.Certificate, now: datetime) -> Finding:
+    begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
+    left_days = (ends - now).total_seconds() / _DAY_S
+    if left_days <= 0:
+        return fault(f"{whose} expired on {ends:%Y-%m-%d}", "renew it; the hub reads it again")
+    if begins > now:
+        return fault(f"{whose} is valid only from {begins:%Y-%m-%d %H:%M} UTC", "date -u")
+    if left_days < EXPIRY_WARNING_DAYS:
+        return warning(
+            f"{whose} expires in {left_days:.0f} days, on {ends:%Y-%m-%d}",
+            "renew it (certbot renew, tailscale cert); the hub reads it again",
+        )
+    return ok(f"{whose} is valid until {ends:%Y-%m-%d}, for {left_days:.0f} days")
+
+
+def _without_tls(config: Config) -> Iterator[Finding]:
+    if config.ws_port is None or is_loopback(config.bind):
+        yield ok("none, and none is needed on loopback")
+    else:
+        yield warning(
+            f"without TLS everything on the way to {config.bind} can be read",
+            "TLS_CERT and TLS_KEY, or BIND=127.0.0.1 behind a proxy (docs/how-to/reverse-proxy.md)",
+        )
+
+
+def names(setup: Setup) -> Iterator[Finding]:
+    """Compare PUBLIC_NAMES with the certificate's."""
+    config = setup.config
+    if not config.public_names:
+        yield ok("PUBLIC_NAMES is not set: the names of the certificate and of the machine count")
+        return
+    if config.tls_cert is None or config.tls_key is None:
+        yield ok(", ".join(config.public_names))
+        return
+    try:
+        certified = Certificates(Path(config.tls_cert), Path(config.tls_key)).names()
+    except CertificateError:
+        return  # the check of the certificate says it
+    missing = [name for name in config.public_names if not _covers(certified, name)]
+    for name in missing:
+        has = ", ".join(certified) or "no name"
+        yield warning(
+            f"{name} is one of PUBLIC_NAMES, and the certificate has {has}",
+            f"a certificate for {name}; or take it out, unless a proxy has its own certificate",
+        )
+    if not missing:
+        yield ok(f"the certificate has {', '.join(config.public_names)}")
+
+
+def _covers(certified: Sequence[str], name: str) -> bool:
+    if name.startswith("*."):
+        return name in certified
+    return any(is_named(name, own) for own in certified)
+
+
+def is_loopback(bind: str) -> bool:
+    return bind == "localhost" or ipaddress.ip_address(bind).is_loopback

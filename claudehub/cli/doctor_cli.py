@@ -1,0 +1,40 @@
+"""`claudehub doctor`: is everything here that a hub needs?"""
+
+from pathlib import Path
+
+import click
+
+from claudehub.cli.exit_codes import FAILED, SUCCESS, USAGE
+from claudehub.cli.failures import told
+from claudehub.cli.options import as_json
+from claudehub.cli.serve_cli import settings_options
+
+
+@click.command()
+@settings_options(is_hidden=True)
+@as_json
+@told
+def doctor(config_file: Path | None, as_json: bool, **flags: object) -> int:
+    """Check what a hub needs: the CLI and its sign-in, folders, ports, certificates, keys, limits,
+    the disk, the clock, the sandbox. Each line is ok, a warning or a fault, with what mends it.
+
+    Takes the options and variables of `claudehub serve`. Needs no running hub; one that runs is
+    looked at, too. Changes nothing: a file that times the disk is deleted at once. The API is not
+    called.
+
+    Exit code: 0 there is no fault, warnings or not; 1 there is one; 2 the configuration has one.
+
+    \b
+    Example:
+      claudehub doctor
+      claudehub doctor --json
+    """
+    from actors.doctor.finding import Level
+    from claudehub.cli.doctor_report import examined, print_as_json, print_lines
+
+    reports, look = examined(flags, config_file)
+    print_as_json(reports) if as_json else print_lines(reports)
+    if look.faults:
+        return USAGE
+    levels = {found.level for report in reports for found in report.findings}
+    return FAILED if Level.FAULT in levels else SUCCESS

@@ -1,0 +1,90 @@
+"""Ask the hub that runs with a configuration how it is, without a key: doctor must not wait for a
+passphrase."""
+
+import contextlib
+import ssl
+from pathlib import Path
+from typing import Any
+
+import simplejson
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import ClientConnection, connect, unix_connect
+
+from actors.config.settings import Config
+from actors.doctor.finding import RunningHub
+
+ANSWER_MAX_S = 3.0
+_WELCOME_BYTES_MAX = 1 << 20
+_NAME = "claudehub/"
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to dial in its place
+
+
+def running_hub(config: Config) -> RunningHub | None:
+    """Connect to the hub of this configuration. Return None if its port is any free one."""
+    url = _url(config)
+    if url is None:
+        return None
+    try:
+        with _connected(url) as connection:
+            return _asked(url, connection)
+    except (OSError, WebSocketException, TimeoutError, ValueError) as error:
+        return RunningHub(url, problem=str(error) or type(error).__name__)
+
+
+def _url(config: Config) -> str | None:
+    if config.socket is not None and Path(config.socket).is_socket():
+        return f"unix:{config.socket}"
+    if not config.ws_port:
+        return None
+    host = _ANY.get(config.bind, config.bind)
+    scheme = "ws" if config.tls_cert is None else "wss"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.ws_port}"
+
+
+def _connected(url: str) -> ClientConnection:
+    options: dict[str, Any] = {
+        "open_timeout": ANSWER_MAX_S,
+        "close_timeout": ANSWER_MAX_S,
+        "max_size": _WELCOME_BYTES_MAX,
+    }
+    if url.startswith("unix:"):
+        connection: ClientConnection = unix_connect(url.removeprefix("unix:"), **options)
+        return connection
+    if url.startswith("wss:"):
+        # Its certificate has a check of its own, and nothing secret is sent.
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+        options["ssl"] = trusting
+    connection = connect(url, proxy=None, **options)
+    return connection
+
+
+def _asked(url: str, connection: ClientConnection) -> RunningHub:
+    """Return what the hub says about itself. Raises ValueError if it is no hub."""
+    welcome = _payload(connection, "welcome")
+    server = str(welcome.get("server"))
+    if not server.startswith(_NAME):
+        raise ValueError(f"what answers is no claudehub, but {server!r}")
+    version = server.removeprefix(_NAME)
+    if welcome.get("auth") is not None:
+        return RunningHub(url, is_hub=True, version=version)
+    connection.send('{"type": "health_check", "id": "doctor"}')
+    health = _payload(connection, "result")
+    return RunningHub(
+        url,
+        is_hub=True,
+        version=version,
+        uptime_s=float(health.get("uptime_seconds", 0)),
+        problems=tuple(str(problem) for problem in health.get("problems", ())),
+    )
+
+
+def _payload(connection: ClientConnection, kind: str) -> dict[str, Any]:
+    """Return the next message of that type. Raises ValueError for anything else."""
+    message = simplejson.loads(connection.recv(ANSWER_MAX_S))
+    with contextlib.suppress(KeyError, TypeError):
+        payload = message["payload"]
+        if message["type"] == kind and isinstance(payload, dict):
+            return payload
+    raise ValueError(f"what answers is no claudehub: it has sent no {kind}")
