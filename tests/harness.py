@@ -43,6 +43,7 @@ class HubProcess:
     """`claudehub serve` with the mock CLI; `url` once it listens. With `tls` it speaks wss."""
 
     running: ClassVar[set["HubProcess"]] = set()
+    wait_s: ClassVar[float] = TIMEOUT_S  # for its start, and for its end
     is_shared = False
 
     def __init__(self, scratch: Path, tls: TlsFiles | None = None, **settings: str) -> None:
@@ -106,7 +107,7 @@ class HubProcess:
 
     def _read_line(self) -> str:
         assert self._process is not None and self._process.stdout is not None
-        guard = threading.Timer(TIMEOUT_S, self._process.kill)
+        guard = threading.Timer(self.wait_s, self._process.kill)
         guard.start()
         line = self._process.stdout.readline().strip()
         guard.cancel()
@@ -151,7 +152,7 @@ class HubProcess:
     def wait(self) -> int:
         """Wait until the server ends by itself; return its exit code."""
         assert self._process is not None
-        self._process.wait(TIMEOUT_S)
+        self._process.wait(self.wait_s)
         return self.stop()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -163,7 +164,7 @@ class HubProcess:
         if process.poll() is None:
             process.send_signal(number)
         try:
-            return process.wait(TIMEOUT_S)
+            return process.wait(self.wait_s)
         finally:
             process.kill()
             process.wait()

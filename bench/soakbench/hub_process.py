@@ -81,6 +81,8 @@ class Disk:
 class SoakedHub(HubProcess):
     """A hub behind launcher.py, always on the same port."""
 
+    wait_s = 90.0  # on a machine that does other things, with the logs of an hour
+
     def __init__(self, scratch: Path, **settings: str) -> None:
         super().__init__(scratch, WS_PORT=str(free_port()), **settings)
         self.disk = Disk(self.data)

@@ -4,7 +4,7 @@ import time
 
 import psutil
 
-RATE_MIN, RATE_MAX, RATE_FIRST = 0.3, 30.0, 4.0  # actions a second
+RATE_MIN, RATE_MAX, RATE_FIRST = 0.3, 15.0, 4.0  # actions a second
 FASTER, SLOWER = 1.05, 0.85
 
 
@@ -14,9 +14,14 @@ class Pace:
     def __init__(self, cores: float) -> None:
         self.cores = cores
         self.rate = RATE_FIRST
+        self._rate_max = RATE_MAX
         self.used: list[float] = []
         self._own = psutil.Process()
         self._last: tuple[int, float, float] | None = None
+
+    def hold(self) -> None:
+        """Get no faster from now on, so that figures of different times can be compared."""
+        self._rate_max = min(self._rate_max, self.rate)
 
     def look(self, pid: int) -> None:
         """Change the rate after the processor time of the server, its ended children and the
@@ -36,4 +41,4 @@ class Pace:
         used = (spent - before[2]) / max(now - before[1], 0.1)
         self.used.append(used)
         factor = FASTER if used < self.cores else SLOWER
-        self.rate = min(max(self.rate * factor, RATE_MIN), RATE_MAX)
+        self.rate = min(max(self.rate * factor, RATE_MIN), self._rate_max)

@@ -219,9 +219,12 @@ class Soak:
         others = [kind for kind in self.plan.faults if kind != ENDS_THE_SERVER]
         deal = deck(others, self._chance)
         calm_gap_s = min(max(CALM_EVERY_S[0], self.plan.total_s / 60), CALM_EVERY_S[1])
-        began = time.monotonic()
+        began, is_held = time.monotonic(), False
         next_fault_s, next_server_s, next_calm_s = FAULT_GAP_S, SERVER_GAP_S / 2, calm_gap_s
         while (now_s := time.monotonic() - began) < self.plan.total_s:
+            if self.plan.is_measured(now_s) and not is_held:
+                self.pace.hold()
+                is_held = True
             if now_s >= next_calm_s:
                 await self._calm()
                 next_calm_s = time.monotonic() - began + calm_gap_s
