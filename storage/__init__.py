@@ -2,6 +2,7 @@
 
     DATA_DIR/                       0700
       lock                          held by flock for the server's life, its pid inside
+      version                       of this format (data_version.py)
       id                            names this folder in the environment of agents
       projects/<project_id>/        0700
         meta.json, meta.json.old    the project's metadata, replaced atomically

@@ -34,6 +34,10 @@ class AlreadyLocked(StorageError):
     """Another server uses the data folder."""
 
 
+class NewerData(StorageError):
+    """The data folder is of a newer version than this program knows: nothing is touched there."""
+
+
 class MetadataUnreadable(StorageError):
     """Neither a project's metadata nor the version before it can be read."""
 

@@ -41,6 +41,7 @@ from actors.server.stop_request import StopRequest
 from actors.server.wiring import FrontEnd, audit_settings, hub_settings
 from actors.watch.places import DataFolderPlace, PlaceWatcher
 from protocol import codec
+from storage.data_version import DATA_VERSION, check_version, take_over
 from storage.errors import StorageError
 from storage.layout import DataLayout
 
@@ -146,13 +147,18 @@ class _Start:
         self.timers = ThreadTimers(self.clock)
 
     def take_data_folder(self) -> tuple[DataLayout, str]:
-        """Lock the data folder; return it and its id. Raises StartFailed."""
+        """Lock the data folder, and bring it to this program's version; return it and its id.
+        Raises StartFailed."""
         config = self._config
         layout = DataLayout(Path(config.data_dir))
         try:
+            check_version(layout.root)  # before anything is touched there
             layout.create()
             layout.lock.acquire()
             self._stack.callback(layout.lock.release)
+            before = take_over(layout.root)
+            if before is not None and before != DATA_VERSION:
+                logger.info("data folder of version %d taken over: %d now", before, DATA_VERSION)
             return layout, layout.data_id()
         except StorageError as error:
             raise StartFailed(str(error)) from None

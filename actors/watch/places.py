@@ -1,5 +1,5 @@
-"""Look every few seconds whether the server's own files are where they were: the lock and the id of
-the data folder, the Unix socket."""
+"""Look every few seconds whether the server's own files are where they were: the lock, the id and
+the version of the data folder, the Unix socket."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -9,6 +9,7 @@ from actors.runtime.base import Actor
 from actors.runtime.clock import Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
+from storage.data_version import keep_version
 from storage.errors import DataFolderLost, StorageError
 from storage.layout import DataLayout
 
@@ -29,7 +30,7 @@ class Place(Protocol):
 
 
 class DataFolderPlace:
-    """The lock and the id of the data folder."""
+    """The lock, the id and the version of the data folder."""
 
     name = DATA_FOLDER
 
@@ -47,6 +48,11 @@ class DataFolderPlace:
                 )
         except OSError as error:
             return f"{self._layout.id_file} cannot be written again: {error.strerror}"
+        try:
+            if keep_version(self._layout.root):
+                logger.warning("the file version of the data folder was gone, and is as it was")
+        except OSError as error:
+            return f"the version of the data folder cannot be written again: {error.strerror}"
         return None
 
 

@@ -15,6 +15,8 @@ from claudehub.cli.log_commands import LogCommandError, parse_since
 from claudehub.cli.output import echo
 from claudehub.show.safe_text import plain
 from storage.audit import NAME, older_files, read_lines
+from storage.data_version import check_version
+from storage.errors import StorageError
 
 Line = dict[str, Any]
 
@@ -56,12 +58,13 @@ def audit(
     try:
         begin = None if since is None else parse_since(since, datetime.now(UTC))
         folder = data_folder(data_dir)
+        check_version(folder)
         if not (folder / NAME).exists() and not older_files(folder):
             raise LogCommandError(f"there is no audit log in {folder}; --data-dir names another")
         for raw, line in _lines(folder):
             if is_wanted(line):
                 echo(raw if as_json else _shown(line))
-    except (OSError, LogCommandError) as error:
+    except (OSError, LogCommandError, StorageError) as error:
         click.echo(f"claudehub: {error}", err=True)
         sys.exit(1)
 

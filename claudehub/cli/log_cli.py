@@ -144,11 +144,14 @@ def new_id(projects: tuple[str, ...], data_dir: Path | None) -> None:
 def _run(command: Callable[..., int], data_dir: Path | None, *arguments: Any) -> None:
     from actors.config.sources import data_folder
     from claudehub.cli.log_commands import LogCommandError
+    from storage.data_version import check_version
+    from storage.errors import StorageError
 
     folder = data_folder(data_dir)
     try:
+        check_version(folder)
         sys.exit(command(folder, *arguments))
-    except LogCommandError as error:
+    except (LogCommandError, StorageError) as error:
         click.echo(f"claudehub: {error}", err=True)
         sys.exit(EXIT_FAILED)
     except BrokenPipeError:  # the reader has gone, as `head` does
