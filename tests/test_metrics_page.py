@@ -1,15 +1,25 @@
 """docs/monitoring.md, the dashboard and the alert rules have the metrics that a hub has."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from actors.metrics.catalogue import CATALOGUE
 from tests.fences import fences
 from tests.harness import ROOT, TIMEOUT_S
 from tests.metrics_table import table
+from tests.monitoring_files import (
+    dashboard,
+    expressions_of_the_dashboard,
+    metrics_in,
+    rules,
+)
 from tests.scraping import ScrapedHub
 
+# Of little use over time.
+NOT_SHOWN = {"claudehub_log_torn_bytes_total"}
 PAGE = ROOT / "docs" / "monitoring.md"
 
 
@@ -37,3 +47,51 @@ def test_the_commands_of_monitoring_md_work(hub: ScrapedHub) -> None:
             check=True,
         )
         assert done.stdout == "ok\n" or "claudehub_ready 1.0\n" in done.stdout
+
+
+def test_every_metric_of_the_dashboard_and_the_rules_is_in_a_scrape(hub: ScrapedHub) -> None:
+    with hub.client() as client:  # histograms have no buckets before the first value
+        client.request("project_create", path=hub.folder("p"))
+        client.run_after_join("p", "hello")
+        shown = hub.scrape().names
+    in_rules = metrics_in([rule["expr"] for rule in rules()])
+    on_the_dashboard = metrics_in(expressions_of_the_dashboard())
+    assert len(in_rules) > 10 and len(on_the_dashboard) > 30
+    assert (in_rules | on_the_dashboard) - shown == set()
+
+
+def test_every_metric_is_on_the_dashboard_or_in_a_rule() -> None:
+    used = metrics_in([rule["expr"] for rule in rules()] + expressions_of_the_dashboard())
+    plain = {re.sub(r"_(bucket|count|sum)$", "", name) for name in used}
+    assert {metric.name for metric in CATALOGUE} - plain == NOT_SHOWN
+
+
+def test_the_dashboards_panels_have_places_of_their_own() -> None:
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(taken) == len(set(taken)) and max(x for x, _ in taken) < 24
+    groups = [panel["title"] for panel in panels if panel["type"] == "row"]
+    assert len(groups) == len(set(groups)) == 5
+    for panel in panels:
+        sources = (
+            [panel["datasource"], *(t["datasource"] for t in panel.get("targets", ()))]
+            if (panel["type"] != "row")
+            else []
+        )
+        assert all(source["uid"] == "${datasource}" for source in sources)
+
+
+def test_every_rule_says_where_how_bad_and_what_to_do() -> None:
+    names = [rule["alert"] for rule in rules()]
+    assert len(set(names)) == len(names) > 10
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("critical", "warning", "info"), rule
+        assert "{{ $labels.instance }}" in rule["annotations"]["summary"], rule
+        assert rule["annotations"]["description"], rule
+        assert "sum(" not in rule["expr"], "it would lose the instance"
