@@ -14,13 +14,25 @@ if not __package__:
 def main() -> None:
     """Run the command line. A Ctrl-C during the imports ends the program without a traceback."""
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:  # as shells start background jobs
+    is_server = sys.argv[1:2] == ["serve"]
+    if is_server:
+        _stop_at_once()
+    elif before is not signal.SIG_IGN:  # as shells start background jobs
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from claudehub.cli.main import main as run
 
-    signal.signal(signal.SIGINT, before)
+    if not is_server:
+        signal.signal(signal.SIGINT, before)
     _open_closed_streams()
     run(prog_name="claudehub")
+
+
+def _stop_at_once() -> None:
+    """End a server that is asked to stop before it has begun anything: exit code 0, as at any stop.
+    It takes the signals itself later (actors/server/stop_request.py)."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: os._exit(0))
 
 
 def _open_closed_streams() -> None:

@@ -210,16 +210,6 @@ def test_no_file_of_the_server_gets_a_standard_descriptor(scratch: Path, closed:
     assert not [t for t in targets if t.startswith(("socket:", str(hub.data)))]
 
 
-def test_stacks_are_written_on_a_signal(scratch: Path) -> None:
-    hub = HubProcess(scratch).start()
-    for _ in range(2):
-        before = hub.errors.read_text().count("Current thread")
-        os.kill(hub.pid, signal.SIGUSR1)
-        wait_until(lambda: hub.errors.read_text().count("Current thread") == before + 1)  # noqa: B023
-    assert "actors/server/stop_request.py" in hub.errors.read_text()
-    assert hub.stop() == 0
-
-
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_the_log_says_how_many_lines_are_missing(
     scratch: Path, pipe: tuple[int, int], log_format: str

@@ -1,10 +1,20 @@
-"""A signal stops the server, whichever thread the kernel gives it to."""
+"""Signals stop the server, whichever thread the kernel gives them to, and whatever the main thread
+waits for."""
 
 import os
 import signal
 import threading
+from collections.abc import Callable
+
+import pytest
 
 from actors.server.stop_request import StopRequest
+
+WAIT_S = 10.0
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
 
 
 def test_a_signal_to_any_thread_stops_the_server() -> None:
@@ -12,7 +22,7 @@ def test_a_signal_to_any_thread_stops_the_server() -> None:
     go = threading.Event()
 
     def get_it() -> None:
-        go.wait(5)
+        go.wait(WAIT_S)
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 
     thread = threading.Thread(target=get_it)
@@ -22,9 +32,44 @@ def test_a_signal_to_any_thread_stops_the_server() -> None:
         go.set()
         stop_request.wait_for_ever(lambda: None)
         assert stop_request.is_requested and stop_request.failure is None
-        os.kill(os.getpid(), signal.SIGINT)  # again: no KeyboardInterrupt
-        assert stop_request.wait(0)
+        assert not stop_request.is_urgent
     thread.join()
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_is_urgent(first: int, second: int) -> None:
+    stop_request = StopRequest()
+    with stop_request.signals():
+        send(first)
+        assert stop_request.wait(WAIT_S)
+        send(second)  # no KeyboardInterrupt either
+        assert stop_request.wait_until(lambda: stop_request.is_urgent, WAIT_S)
+
+
+def test_a_third_signal_ends_at_once_although_the_main_thread_waits_for_a_lock() -> None:
+    ended = threading.Event()
+    stop_request = StopRequest(at_once=ended.set)
+    with stop_request.signals():
+        for count in (1, 2):
+            send(signal.SIGTERM)
+            assert stop_request.wait_until(lambda: stop_request._signals == count, WAIT_S)  # noqa: B023
+            assert not ended.is_set()
+        go = threading.Event()
+        sender = threading.Thread(target=lambda: (go.wait(WAIT_S), send(signal.SIGTERM)))
+        sender.start()
+        go.set()
+        assert ended.wait(WAIT_S)  # a lock, as in the midst of the stop
+        sender.join()
+
+
+def test_what_is_shown_at_sigusr1_stops_nothing() -> None:
+    shown = threading.Event()
+    stop_request = StopRequest(show=shown.set)
+    with stop_request.signals():
+        send(signal.SIGUSR1)
+        assert shown.wait(WAIT_S)
+        assert not stop_request.is_requested
 
 
 def test_a_failure_stops_the_server_with_a_reason() -> None:
@@ -33,11 +78,31 @@ def test_a_failure_stops_the_server_with_a_reason() -> None:
         threading.Timer(0.01, stop_request.fail, ["why"]).start()
         stop_request.wait_for_ever(lambda: None)
     assert stop_request.failure == "why"
+    assert stop_request.is_urgent
     stop_request.fail("late")
 
 
-def test_signal_handlers_are_restored() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+def test_each_hangup_before_a_stop_is_told() -> None:
+    stop_request = StopRequest()
+    told: list[int] = []
+
+    def hung_up() -> None:
+        told.append(1)
+        send(signal.SIGHUP if len(told) < 3 else signal.SIGTERM)
+
+    with stop_request.signals():
+        send(signal.SIGHUP)
+        stop_request.wait_for_ever(hung_up)
+    assert len(told) == 3
+
+
+def test_a_wait_ends_in_time_when_nothing_comes() -> None:
+    assert not StopRequest().wait_until(lambda: False, 0.001)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+def test_signal_handlers_are_restored(number: int) -> None:
+    before: Callable[..., object] | int | None = signal.getsignal(number)
     with StopRequest().signals():
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before
+        assert signal.getsignal(number) is not before
+    assert signal.getsignal(number) is before

@@ -141,6 +141,7 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
             "claudehub/client/dialling.py",
             "claudehub/client/engine.py",
             "claudehub/show/inbox.py",
+            "actors/server/service_manager.py",
             "claudehub/testing.py",
         ),
         "websocket_server": ("actors/frontend/listener.py",),

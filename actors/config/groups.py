@@ -146,6 +146,10 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
             "the time between the steps that end an execution: a request to the CLI, SIGINT, "
             "SIGTERM, SIGKILL ([the whole table](agent.md#how-things-end))"
         ),
+        "stop_grace": (
+            "at a stop, how long running executions may go on before the hub ends them "
+            "([signals](#signals))"
+        ),
     },
     "Data and history": {
         "data_dir": "the folder for all data of the server, mode 0700",

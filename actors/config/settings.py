@@ -174,6 +174,9 @@ class Config(LayeredSettings):
     kill_grace: Annotated[Seconds, Field(gt=0)] = _setting(
         "5s", "5s", "between the rungs of ending an execution"
     )
+    stop_grace: Annotated[Seconds, Field(ge=0)] = _setting(
+        "0s", "2m", "at a stop, how long running executions may go on before they are ended"
+    )
     claude_env: Annotated[Names, AfterValidator(values.variable_names)] = _setting(
         "", "AWS_REGION", "further variables that the CLI may see"
     )

@@ -23,7 +23,6 @@ _Settings = TypeVar("_Settings", bound=LayeredSettings)
 # start: it must not seem to lock a door that it leaves open.
 NOT_YET: Mapping[str, tuple[str, ...]] = {
     "PROTOCOL_V0": ("off",),
-    "STOP_GRACE": ("0s", "0"),
 }
 # A fault of the first is one of both.
 _PAIRS = {"tls_key": "tls_cert", "ws_port": "socket"}

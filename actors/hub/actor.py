@@ -9,7 +9,14 @@ from typing import assert_never
 from actors import messages
 from actors.directory import LocalDirectory
 from actors.feed.rotator import RotationSettings, Rotator
-from actors.hub.health import HealthChecks, health_of, readings_of, room_problem
+from actors.hub.draining import Draining
+from actors.hub.health import (
+    HealthChecks,
+    doing_of,
+    health_of,
+    readings_of,
+    room_problem,
+)
 from actors.hub.project_actors import ProjectActors
 from actors.hub.project_list import Listed, ProjectLists
 from actors.hub.registry import REOPEN_S, BeingDeleted, Entry, Registry
@@ -97,6 +104,7 @@ class Hub(Actor):
             timers=timers,
             max_bytes=settings.max_reply_bytes,
         )
+        self._draining = Draining(self._registry, settings.problems)
         self._watchers = Watchers(
             hub=self.actor_ref,
             registry=self._registry,
@@ -183,6 +191,8 @@ class Hub(Actor):
                 self._on_project_closed(message)
             case messages.ActorDied():
                 self._on_child_died(message)
+            case messages.AreYouAlive():
+                self._answer_alive(message)
             case messages.CliKnown() | messages._HealthDue():
                 self._health_checks.answer()
             case messages._ChangeDue():
@@ -190,15 +200,17 @@ class Hub(Actor):
             case messages._RotatorDue():
                 self._start_rotator()
             case messages._ReopenDue():
-                if self._stopping is None:
+                if not self._is_ending:
                     self._project_actors.reopen(message.project_id)
             case messages._ProjectListDue():
                 self._project_lists.expire(message.list_number)
-            case messages.StopHub():
-                self._on_stop_hub(message)
-            case messages._StopStepDue():
-                if self._stopping is not None:
-                    self._stopping.on_step_due(message.step)
+            case (
+                messages.DrainHub()
+                | messages.ProjectDrained()
+                | messages.StopHub()
+                | messages._StopStepDue()
+            ):
+                self._on_end_message(message)
             case _:
                 assert_never(message)
 
@@ -207,7 +219,7 @@ class Hub(Actor):
     def _on_request(self, message: messages.HubRequest) -> None:
         try:
             match message.body:
-                case requests.ProjectCreate() | requests.ProjectDelete() if self._stopping:
+                case requests.ProjectCreate() | requests.ProjectDelete() if self._is_ending:
                     raise HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
                 case requests.ProjectCreate():
                     self._create(message, message.body)
@@ -325,6 +337,7 @@ class Hub(Actor):
             self._finish_deletion(entry)
         else:
             self._project_actors.close(entry)
+        self._draining.settled(message.project_id)
         self._go_on_stopping()
 
     def _finish_deletion(self, entry: Entry) -> None:
@@ -367,15 +380,43 @@ class Hub(Actor):
             self._finish_deletion(entry)
         elif message.started and self._may_restart(entry):
             self._project_actors.rebuild(entry)
+            self._draining.tell(entry)
         else:
             self._project_actors.set_aside(entry, message.reason)
             self._startup.settled(project_id)
+        if entry.ref is None:
+            self._draining.settled(project_id)
         self._go_on_stopping()
 
     def _may_restart(self, entry: Entry) -> bool:
         return self._stopping is None and entry.restarts.may_restart(self._clock.monotonic())
 
     # -- the end -----------------------------------------------------------------------------
+
+    def _on_end_message(self, message: messages.HubEndMessage) -> None:
+        match message:
+            case messages.DrainHub():
+                if not self._is_ending:
+                    self._draining.begin(message)
+            case messages.ProjectDrained():
+                self._draining.settled(message.project_id)
+            case messages.StopHub():
+                self._on_stop_hub(message)
+            case messages._StopStepDue():
+                if self._stopping is not None:
+                    self._stopping.on_step_due(message.step)
+            case _:
+                assert_never(message)
+
+    @property
+    def _is_ending(self) -> bool:
+        """Return True if nothing new may begin."""
+        return self._draining.is_on or self._stopping is not None
+
+    def _answer_alive(self, message: messages.AreYouAlive) -> None:
+        doing = doing_of(self._registry, len(self._clients), is_ending=self._is_ending)
+        answer = messages.HubIsAlive(question=message.question, doing=doing)
+        tell_if_alive(message.asker, answer)
 
     def _on_stop_hub(self, message: messages.StopHub) -> None:
         self._startup.cancel()

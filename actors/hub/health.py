@@ -51,10 +51,23 @@ def health_of(
         uptime_seconds=round(uptime_s, 3),
         connections=connections,
         projects=len([e for e in entries if not e.is_deleting]),
-        executing=len([e for e in entries if e.status is ProjectStatus.EXECUTING]),
+        executing=executing_in(registry),
         claude=claude,
         warm_sessions=warm_sessions,
     )
+
+
+def executing_in(registry: Registry) -> int:
+    """Return how many projects execute a prompt."""
+    return sum(e.status is ProjectStatus.EXECUTING for e in registry.values())
+
+
+def doing_of(registry: Registry, clients: int, *, is_ending: bool) -> str:
+    """Return what the hub does, in one sentence for the operator."""
+    executing = executing_in(registry)
+    if is_ending:
+        return f"stopping: {executing} projects execute a prompt"
+    return f"{clients} clients, {len(registry)} projects, {executing} executing"
 
 
 def room_problem(folder: Path, min_free_bytes: int) -> str | None:

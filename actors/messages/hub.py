@@ -1,6 +1,7 @@
 """The messages of the Hub: from Clients, Projects and main."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.messages.project import DeleteProject
@@ -95,6 +96,30 @@ class CliKnown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AreYouAlive:
+    """From Liveness: say so, with the number of the question."""
+
+    asker: Ref
+    question: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectDrained:
+    """From a Project, after DrainProject: no execution runs or waits."""
+
+    project_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainHub:
+    """From main, at a stop with STOP_GRACE: take no new prompts, cancel what waits, and let what
+    runs end by itself. `drained` is called when nothing runs any more."""
+
+    grace_s: float
+    drained: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopHub:
     """From main: end everything in order; `done` is set when all is stopped."""
 
@@ -137,6 +162,7 @@ class _StopStepDue:
     step: str
 
 
+HubEndMessage = DrainHub | ProjectDrained | StopHub | _StopStepDue
 HubMessage = (
     HubRequest
     | ClientConnected
@@ -149,12 +175,12 @@ HubMessage = (
     | ProjectChanged
     | ProjectClosed
     | ActorDied
+    | AreYouAlive
     | CliKnown
-    | StopHub
+    | HubEndMessage
     | _ChangeDue
     | _HealthDue
     | _ProjectListDue
     | _ReopenDue
     | _RotatorDue
-    | _StopStepDue
 )

@@ -52,6 +52,12 @@ class DeleteProject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrainProject:
+    """From the Hub: the server stops soon. Take no more prompts, cancel what waits, and answer with
+    ProjectDrained when nothing runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopProject:
     """From the Hub: the server stops."""
 
@@ -249,6 +255,7 @@ OtherProjectMessage = (
     | Describe
     | LookAtKeys
     | DeleteProject
+    | DrainProject
     | StopProject
     | MaintenanceMessage
     | FilesChanged

@@ -51,7 +51,21 @@ class _PlaceLookDue:
     """Look whether the server's own files are where they were."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubIsAlive:
+    """From the Hub: the answer to AreYouAlive. `doing` is one sentence for the operator."""
+
+    question: int
+    doing: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LivenessDue:
+    """Ask the Hub again."""
+
+
 RotatorMessage = _RotationDue | _CompressionDue
 FileWatcherMessage = _PathsChanged | _ReportDue | _WatchDue
 FileReloaderMessage = ReadAgain | _FileTouched | _FileLookDue
 PlaceWatcherMessage = _PlaceLookDue
+LivenessMessage = HubIsAlive | _LivenessDue

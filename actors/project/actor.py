@@ -59,6 +59,7 @@ class Project(Actor):
         self._closed = False
         meter = settings.meter
         self._counts = None if meter is None else ProjectCounts(meter, clock)
+        self._is_draining = self._is_drained = False
 
     # -- life --------------------------------------------------------------------------------
 
@@ -170,6 +171,8 @@ class Project(Actor):
         else:
             self._on_other_message(message)
         self._status.tell_if_new()  # behind every message: nobody else need think of it
+        if self._is_draining and not self._is_drained:
+            self._tell_if_drained()
         if self._closing is not None:
             self._close_down_if_done()
 
@@ -221,6 +224,9 @@ class Project(Actor):
                 self._describe_to_hub(message)
             case messages.LookAtKeys() | messages._PromptKeyDue():
                 self._runs.look_at_keys()
+            case messages.DrainProject():
+                self._is_draining = True
+                self._runs.drain()
             case messages.DeleteProject() | messages.StopProject():
                 self._on_close(message)
             case (
@@ -376,6 +382,11 @@ class Project(Actor):
             self._runs.on_executor_died(message)
 
     # -- the end -----------------------------------------------------------------------------
+
+    def _tell_if_drained(self) -> None:
+        if self._queue.is_idle:
+            self._is_drained = True
+            self._hub.tell(messages.ProjectDrained(project_id=self._id))
 
     def _on_close(self, message: messages.DeleteProject | messages.StopProject) -> None:
         if self._closing is not None:

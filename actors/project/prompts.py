@@ -46,6 +46,11 @@ class Prompts:
         self._queue = queue
         self._stored = stored
         self._keys = RequestKeys(log.keyed)
+        self._is_closed = False
+
+    def refuse(self) -> None:
+        """Take no new prompts from now on: the server stops. One that is sent again is answered."""
+        self._is_closed = True
 
     def execute(self, reply_to: ReplyTo, caller: Caller, request: requests.Execute) -> None:
         """Take a prompt; it is answered when it is durable. Raises WireError."""
@@ -57,6 +62,8 @@ class Prompts:
             if (known := self._keys.find(run)) is not None:
                 self._answer_again(reply_to, known)
                 return
+        if self._is_closed:
+            raise HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
         execution.options = self._checked(request.options)
         self._check_room()
         execution.askers.append(reply_to)

@@ -77,6 +77,7 @@ class Runs:
         self._describe = describe
         self._trust = trust
         self._counts = counts
+        self._is_draining = False
         self._session = Session(log, feed, queue)
         self._prompts = Prompts(
             log=log, feed=feed, settings=settings, queue=queue, stored=self._go_on
@@ -138,7 +139,7 @@ class Runs:
 
     def warm_ahead(self) -> None:
         """Start a process: somebody has joined, so a prompt may come (WARM_AHEAD)."""
-        if self.queue.is_idle and not self._executor.has_process:
+        if self.queue.is_idle and not self._executor.has_process and not self._is_draining:
             self._executor.warm_up(self._session.choice, trusted=self._trust.is_given)
 
     # -- the executor's messages -------------------------------------------------------------
@@ -146,7 +147,7 @@ class Runs:
     def _go_on(self) -> None:
         """Start the execution whose turn it is."""
         run = self.queue.ready()
-        if run is None or self._session.is_changing:
+        if run is None or self._session.is_changing or self._is_draining:
             return
         if self._keys.refusal(run.caller, run.options) is not None:
             self.look_at_keys()
@@ -181,7 +182,8 @@ class Runs:
         if run is None or run.started_at_s is not None:
             return
         run.is_ordered, run.awaits_process = False, message.until_process_ends
-        if run.is_to_end:  # the Executor did not have it any more when it was to end it
+        # The Executor did not have it any more when it was to end it; or nothing starts any more.
+        if run.is_to_end or self._is_draining:
             self._finish(run, Outcome.CANCELLED)
         elif run is self.queue.blocked:
             self._prompts.log_queued(run)
@@ -326,6 +328,15 @@ class Runs:
             else:
                 self._close(execution, Outcome.CANCELLED)
         self._go_on()
+
+    def drain(self) -> None:
+        """Start no more, and cancel what waits: the server stops. What runs goes on."""
+        self._is_draining = True
+        self._prompts.refuse()
+        for execution in [*self.queue.waiting, self.queue.running]:
+            if execution is not None and not execution.is_ordered:
+                self._finish(execution, Outcome.CANCELLED)
+        self._executor.let_go()
 
     def end_all(self, why: str) -> None:
         """Start no more: cancel what waits, kill what runs, with `why` as its result."""

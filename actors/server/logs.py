@@ -167,6 +167,11 @@ def set_level(level: str) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
+def flush(timeout_s: float) -> None:
+    """Write the lines so far, for so long; no further line is written."""
+    outlet.flush(_unlogged(sys.stderr), timeout_s)
+
+
 # -- what would be written past the log ------------------------------------------------------------
 
 

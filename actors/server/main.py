@@ -1,16 +1,14 @@
 """The list of what starts and, mirrored, what stops."""
 
 import contextlib
+import faulthandler
 import hashlib
+import os
 import select
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pykka
-
-from actors import messages
 from actors.access.prompt_keys import Standing
 from actors.audit.auditor import Auditor
 from actors.audit.trail import CONFIG_CHANGED, AuditTrail
@@ -18,7 +16,6 @@ from actors.config.settings import Config
 from actors.directory import LocalDirectory
 from actors.frontend.readiness import Readiness
 from actors.hub import Hub
-from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
@@ -28,14 +25,17 @@ from actors.server import (
     doors,
     logs,
     no_new_privileges,
-    outlet,
+    shutdown,
+    state_report,
     system_limits,
     unreadable,
 )
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
+from actors.server.liveness import Liveness
 from actors.server.monitoring import Monitoring, ServerState
 from actors.server.rereading import Rereading
+from actors.server.service_manager import ServiceManager
 from actors.server.start_progress import StartProgress
 from actors.server.stop_request import StopRequest
 from actors.server.wiring import FrontEnd, audit_settings, hub_settings
@@ -48,11 +48,10 @@ from storage.layout import DataLayout
 logger = get_logger("claudehub.main")
 
 TIMERS_STOP_S = 2.0
-LEFT_STOP_S = 2.0
 READINESS_STOP_S = 2.0
 AUDIT_STOP_S = 5.0
-# Beyond the Hub's own deadlines, which depend on KILL_GRACE.
-STOP_MARGIN_S = 15.0
+# While the projects open, the service manager is asked for that much more time with each line.
+START_EXTEND_S = 30.0
 
 
 def faults(config: Config) -> list[str]:
@@ -76,14 +75,16 @@ def serve(
     system_limits.raise_descriptors()
     for warning in system_limits.warnings(config.max_conn):
         logger.warning("a limit of the system is low", problem=warning)
-    stop_request = StopRequest()
+    service = ServiceManager.taken_from(os.environ, SystemClock())
+    stop_request = StopRequest(shutdown.end_at_once, state_report.report)
     with (
         logs.everything_logged(),
-        outlet.stacks_on_signal(),
+        _crashes_shown(),
         stop_request.signals(),
         contextlib.ExitStack() as stack,
     ):
-        _run(config, announce, load or (lambda: config), stop_request, stack)
+        start = _Start(config, stop_request, service, stack)
+        _run(start, announce, load or (lambda: config))
     if stop_request.failure is not None:
         logger.error("stopped, because of a failure", reason=stop_request.failure)
         return 1
@@ -91,16 +92,24 @@ def serve(
     return 0
 
 
-def _run(
-    config: Config,
-    announce: Callable[[str], None],
-    load: Callable[[], Config],
-    stop_request: StopRequest,
-    stack: contextlib.ExitStack,
-) -> None:
+@contextlib.contextmanager
+def _crashes_shown() -> Iterator[None]:
+    """Write all stacks when the interpreter crashes, or gets the watchdog's SIGABRT. Nothing else
+    can write then, so this goes past the log."""
+    if faulthandler.is_enabled():
+        yield
+        return
+    faulthandler.enable(2)
+    try:
+        yield
+    finally:
+        faulthandler.disable()
+
+
+def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Config]) -> None:
     """Start, in this order; the stack stops everything in the reverse order."""
     agent_setup.check_system()
-    start = _Start(config, stop_request, stack)
+    config, stack, stop_request = start.config, start.stack, start.stop_request
     layout, data_id = start.take_data_folder()
     front_doors = Doors(config, stack)
     monitoring = start.monitor(front_doors)
@@ -128,20 +137,26 @@ def _run(
     )
     front_doors.open(front, hub, start.timers, stop_request.fail, start.problems, stack)
     monitoring.state.is_open = True
+    start.keep_alive(hub)
     front_doors.announce(announce)
-    stop_request.wait_for_ever(Rereading(config, load, front_doors.reloaders).read)
-    logger.info("stopping")
+    start.service.ready("listening")
+    start.run(hub, Rereading(config, load, front_doors.reloaders))
 
 
 class _Start:
     """The steps of a start, and what they share. Each step leaves its stop on the stack."""
 
     def __init__(
-        self, config: Config, stop_request: StopRequest, stack: contextlib.ExitStack
+        self,
+        config: Config,
+        stop_request: StopRequest,
+        service: ServiceManager,
+        stack: contextlib.ExitStack,
     ) -> None:
-        self._config = config
-        self._stop_request = stop_request
-        self._stack = stack
+        self.config = config
+        self.stop_request = stop_request
+        self.service = service
+        self.stack = stack
         self.problems = Problems()
         self.clock = SystemClock()
         self.timers = ThreadTimers(self.clock)
@@ -149,13 +164,13 @@ class _Start:
     def take_data_folder(self) -> tuple[DataLayout, str]:
         """Lock the data folder, and bring it to this program's version; return it and its id.
         Raises StartFailed."""
-        config = self._config
+        config = self.config
         layout = DataLayout(Path(config.data_dir))
         try:
             check_version(layout.root)  # before anything is touched there
             layout.create()
             layout.lock.acquire()
-            self._stack.callback(layout.lock.release)
+            self.stack.callback(layout.lock.release)
             before = take_over(layout.root)
             if before is not None and before != DATA_VERSION:
                 logger.info("data folder of version %d taken over: %d now", before, DATA_VERSION)
@@ -168,9 +183,9 @@ class _Start:
     def monitor(self, doors: Doors) -> Monitoring:
         """Begin to answer on METRICS_PORT, until all else has stopped. Raises StartFailed."""
         state = ServerState(
-            self._config, self.problems, is_stopping=lambda: self._stop_request.is_requested
+            self.config, self.problems, is_stopping=lambda: self.stop_request.is_requested
         )
-        monitoring = Monitoring(self._config, self.clock, state, self._stack)
+        monitoring = Monitoring(self.config, self.clock, state, self.stack)
         monitoring.watch_certificate(doors.certificate_expires_s)
         return monitoring
 
@@ -180,13 +195,13 @@ class _Start:
             places=[DataFolderPlace(layout, data_id), *doors.places],
             problems=self.problems,
             timers=self.timers,
-            died=self._stop_request.fail,
+            died=self.stop_request.fail,
         )
-        self._stack.callback(watcher.stop, block=False)
+        self.stack.callback(watcher.stop, block=False)
 
     def begin_timers(self) -> None:
         self.timers.start()
-        self._stack.callback(self.timers.stop, TIMERS_STOP_S)
+        self.stack.callback(self.timers.stop, TIMERS_STOP_S)
 
     def audit(self, layout: DataLayout) -> AuditTrail:
         """Start the auditor, which stops behind everybody who may still have something to say.
@@ -194,18 +209,18 @@ class _Start:
         trail = AuditTrail(self.clock)
         try:
             auditor = Auditor.start(
-                settings=audit_settings(self._config, layout),
+                settings=audit_settings(self.config, layout),
                 trail=trail,
                 clock=self.clock,
                 timers=self.timers,
-                died=self._stop_request.fail,
+                died=self.stop_request.fail,
                 problems=self.problems,
             )
         except OSError as error:
             raise StartFailed(f"the audit log cannot be written: {error}") from None
         trail.goes_to(auditor)
-        self._stack.callback(auditor.stop, timeout=AUDIT_STOP_S)
-        _note_configuration(self._config, layout, trail)
+        self.stack.callback(auditor.stop, timeout=AUDIT_STOP_S)
+        _note_configuration(self.config, layout, trail)
         return trail
 
     def hub(
@@ -217,14 +232,14 @@ class _Start:
         monitoring: Monitoring,
     ) -> Ref:
         """Start the Hub and wait until its projects are open, or until a stop is requested."""
-        progress = StartProgress(_say_progress)
+        progress = StartProgress(self._say_progress)
         settings = hub_settings(
-            self._config,
+            self.config,
             layout=layout,
             agents=agents,
             standing=standing,
             progress=progress.note,
-            died=self._stop_request.fail,
+            died=self.stop_request.fail,
             problems=self.problems,
             meter=monitoring.meter,
         )
@@ -232,9 +247,35 @@ class _Start:
             settings=settings, directory=directory, clock=self.clock, timers=self.timers
         )
         agents.cli.tells(hub)
-        self._stack.callback(_stop_actors, hub, 2 * self._config.kill_grace + STOP_MARGIN_S)
-        progress.wait(self._stop_request)
+        self.stack.callback(shutdown.stop_actors, hub, lambda: self.config.kill_grace)
+        progress.wait(self.stop_request)
         return hub
+
+    def _say_progress(self, line: str) -> None:
+        sys.stderr.write(f"claudehub: {line}\n")
+        self.service.extend(START_EXTEND_S, line)
+
+    def run(self, hub: Ref, rereading: Rereading) -> None:
+        """Run until a stop is requested, and drain."""
+
+        def read_again() -> None:
+            self.service.reloading()
+            rereading.read()
+            self.service.ready("listening")
+
+        self.stop_request.wait_for_ever(read_again)
+        self.service.stopping("stopping")
+        shutdown.drain(hub, self.config.stop_grace, self.stop_request, self.service)
+        logger.info("stopping")
+        self.service.extend(shutdown.stop_timeout_s(self.config.kill_grace), "stopping")
+
+    def keep_alive(self, hub: Ref) -> None:
+        """Have the service manager hear that the Hub is alive."""
+        if self.service.is_there:
+            liveness = Liveness.start(
+                hub=hub, service=self.service, timers=self.timers, died=self.stop_request.fail
+            )
+            self.stack.callback(liveness.stop, block=False)
 
 
 def _note_configuration(config: Config, layout: DataLayout, trail: AuditTrail) -> None:
@@ -260,25 +301,6 @@ def _readiness(stack: contextlib.ExitStack) -> Readiness | None:
     return readiness
 
 
-def _stop_actors(hub: Ref, timeout_s: float) -> None:
-    """Have the Hub end everything below it; report whatever is alive after that as a bug."""
-    done = threading.Event()
-    if tell_if_alive(hub, messages.StopHub(done=done)):
-        done.wait(timeout_s)
-    left = [ref for ref in pykka.ActorRegistry.get_all() if ref.is_alive()]
-    for ref in left:
-        ref.stop(block=False)
-    clock = SystemClock()
-    deadline_s = clock.monotonic() + LEFT_STOP_S  # one deadline for all
-    for ref in left:
-        if not ref.actor_stopped.wait(max(0.0, deadline_s - clock.monotonic())):
-            logger.error("bug: an actor is still alive", actor=ref)
-
-
 def say(line: str) -> None:
     """Write to standard output (outlet.py)."""
     sys.stdout.write(line + "\n")
-
-
-def _say_progress(line: str) -> None:
-    sys.stderr.write(f"claudehub: {line}\n")

@@ -6,13 +6,10 @@ does not hold is dropped and counted, and the next line says how much that was.
 """
 
 import contextlib
-import faulthandler
 import io
 import os
 import select
-import signal
 import sys
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -157,31 +154,7 @@ def note_dropped(stream: object, make: Callable[[int], str]) -> None:
         stream.outlet.notice = make
 
 
-@contextlib.contextmanager
-def stacks_on_signal() -> Iterator[None]:
-    """On SIGUSR1, write the stacks of all threads to standard error, within this context.
-
-    faulthandler writes by itself, and would block in the middle of a signal. So it writes to a
-    file, and the Python handler that comes behind it passes the file on.
-    """
-    try:
-        stacks = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
-    except OSError as error:
-        logger.warning("SIGUSR1 shows no stacks: there is no temporary file", error=error)
-        yield
-        return
-    with stacks as file:
-
-        def pass_on(*_: object) -> None:
-            size = os.fstat(file.fileno()).st_size
-            sys.stderr.write(os.pread(file.fileno(), size, 0).decode("utf-8", "replace"))
-            os.ftruncate(file.fileno(), 0)
-            os.lseek(file.fileno(), 0, os.SEEK_SET)
-
-        before = signal.signal(signal.SIGUSR1, pass_on)
-        faulthandler.register(signal.SIGUSR1, file=file, all_threads=True, chain=True)
-        try:
-            yield
-        finally:
-            faulthandler.unregister(signal.SIGUSR1)
-            signal.signal(signal.SIGUSR1, before)
+def flush(stream: object, timeout_s: float) -> None:
+    """Write what waits for a stream, for so long: the process is about to end without a stop."""
+    if isinstance(stream, _Stream):
+        stream.outlet.close(timeout_s)

@@ -1,80 +1,115 @@
 """What ends the server: a signal, or the failure of something that it cannot do without. And what
-SIGHUP asks for instead.
+SIGHUP and SIGUSR1 ask for instead.
 
-The main thread waits on a pipe and not on an Event: the kernel may hand a signal to any thread, and
-then nothing would wake a main thread that waits for a lock, so Python would never run the handler.
-(If the other threads blocked the signals, the agents would inherit that.)
+A thread reads the signals from a pipe, into which Python's C code writes them at once. The main
+thread may be waiting for a lock then, and would run no Python handler: the kernel gives a signal to
+any thread. (If the other threads blocked the signals, the agents would inherit that.)
 """
 
 import contextlib
 import os
-import select
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# The first stop signal stops, the second one ends a drain, this one ends the process.
+AT_ONCE = 3
+_END = b"\0"  # no signal has this number
 
 
 class StopRequest:
-    """`failure` says why, if it was no signal. Create it on the main thread."""
+    """`failure` says why, if it was no signal. `at_once` is called at the third signal, and `show`
+    at SIGUSR1, both in a thread of their own. Create it on the main thread."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        at_once: Callable[[], None] = lambda: None,
+        show: Callable[[], None] = lambda: None,
+    ) -> None:
         self.failure: str | None = None
-        self._wanted = False
+        self._at_once = at_once
+        self._show = show
+        self._changed = threading.Condition()
+        self._signals = 0
         self._hung_up = False
-        self._reading, self._writing = os.pipe()
-        os.set_blocking(self._writing, False)
 
     @property
     def is_requested(self) -> bool:
-        return self._wanted
+        return self._signals > 0 or self.failure is not None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Return True if nothing may take longer than it must: a second signal, or a failure."""
+        return self._signals > 1 or self.failure is not None
 
     def fail(self, reason: str) -> None:
         """Request a stop because of a failure; any thread may call it."""
         self.failure = reason
-        self._wanted = True
-        self._wake()
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the main thread look again at what it waits for; any thread may call it."""
+        with self._changed:
+            self._changed.notify_all()
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """Turn SIGTERM and SIGINT into a request, within this context; a second signal changes
-        nothing. SIGHUP is none."""
-        before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_hangup)
-        fd_before = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        """Take the signals, within this context."""
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        thread = threading.Thread(target=self._read, args=(reading,), name="signals", daemon=True)
+        thread.start()
+        fd_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        taken = (*STOP_SIGNALS, signal.SIGHUP, signal.SIGUSR1)
+        before = {number: signal.signal(number, _in_the_thread) for number in taken}
         try:
             yield
         finally:
-            signal.set_wakeup_fd(fd_before)
             for number, handler in before.items():
                 signal.signal(number, handler)
-            os.close(self._reading)
-            os.close(self._writing)
+            signal.set_wakeup_fd(fd_before)
+            os.write(writing, _END)
+            thread.join()
+            os.close(reading)
+            os.close(writing)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait; return True once a stop is requested. For the main thread."""
-        if not self._wanted:
-            ready, _, _ = select.select([self._reading], [], [], timeout_s)
-            if ready:
-                os.read(self._reading, 1024)  # the handler has run by now
-        return self._wanted
+        """Wait; return True once a stop is requested."""
+        return self.wait_until(lambda: self.is_requested, timeout_s)
+
+    def wait_until(self, holds: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Wait until `holds` returns True; return False if it does not in that time. It is called
+        again after each signal, failure and `wake`."""
+        with self._changed:
+            return self._changed.wait_for(holds, timeout_s)
 
     def wait_for_ever(self, on_hangup: Callable[[], None]) -> None:
         """Wait until a stop is requested; call `on_hangup` after each SIGHUP, also after one that
-        came before. Other signals wake it, too, and change nothing."""
-        while True:
-            if self._hung_up:
+        came before."""
+        while not self.is_requested:
+            self.wait_until(lambda: self.is_requested or self._hung_up, None)
+            if self._hung_up and not self.is_requested:
                 self._hung_up = False
                 on_hangup()
-            if self.wait():
-                return
 
-    def _on_signal(self, *_: object) -> None:
-        self._wanted = True
+    def _read(self, pipe: int) -> None:
+        while (numbers := os.read(pipe, 1024)) != _END:
+            for number in numbers:
+                self._on_signal(number)
 
-    def _on_hangup(self, *_: object) -> None:
-        self._hung_up = True
+    def _on_signal(self, number: int) -> None:
+        if number == signal.SIGUSR1:
+            self._show()
+        with self._changed:
+            if number == signal.SIGHUP:
+                self._hung_up = True
+            elif number in STOP_SIGNALS:
+                self._signals += 1
+            self._changed.notify_all()
+        if self._signals >= AT_ONCE:
+            self._at_once()
 
-    def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # the pipe is full, or the server has stopped
-            os.write(self._writing, b"x")
+
+def _in_the_thread(*_: object) -> None:
+    """Do nothing: the thread has the signal. Without a handler the signal would end the process."""

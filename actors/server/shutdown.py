@@ -1,0 +1,88 @@
+"""The stop: a drain first, where STOP_GRACE allows one, then the end of all actors."""
+
+import os
+import threading
+from collections.abc import Callable
+
+import pykka
+
+from actors import messages
+from actors.runtime.base import tell_if_alive
+from actors.runtime.clock import SystemClock
+from actors.runtime.logger import get_logger
+from actors.runtime.refs import Ref
+from actors.server import logs
+from actors.server.service_manager import ServiceManager
+from actors.server.stop_request import StopRequest
+
+logger = get_logger("claudehub.main")
+
+LEFT_STOP_S = 2.0
+# Beyond the Hub's own deadlines, which depend on KILL_GRACE.
+STOP_MARGIN_S = 15.0
+# During a drain the service manager is asked that often for that much more time.
+EXTEND_EVERY_S = 10.0
+EXTEND_S = 60.0
+# The third signal waits that long for the reader of the log.
+LAST_WORDS_S = 0.5
+FAILED = 1
+
+
+def drain(hub: Ref, grace_s: float, stop_request: StopRequest, service: ServiceManager) -> None:
+    """Let the executions that run end by themselves: at most `grace_s`, and not longer than until
+    the next stop signal. Clients stay connected, and can answer what the agents ask."""
+    if not grace_s or stop_request.is_urgent:
+        return
+    drained = threading.Event()
+
+    def note_drained() -> None:
+        drained.set()
+        stop_request.wake()
+
+    logger.info("draining", grace_s=grace_s)
+    if not tell_if_alive(hub, messages.DrainHub(grace_s=grace_s, drained=note_drained)):
+        return
+    clock = SystemClock()
+    began_s = clock.monotonic()
+    left_s = grace_s
+    while left_s > 0:
+        service.extend(EXTEND_S, f"draining: at most {left_s:.0f} s more")
+        over = stop_request.wait_until(
+            lambda: drained.is_set() or stop_request.is_urgent, min(left_s, EXTEND_EVERY_S)
+        )
+        if over:
+            break
+        left_s = began_s + grace_s - clock.monotonic()
+    why = "nothing runs any more" if drained.is_set() else "STOP_GRACE is over"
+    if stop_request.is_urgent:
+        why = "a second signal, or a failure, ends it"
+    logger.info("drained", why=why, after_s=round(clock.monotonic() - began_s, 1))
+
+
+def stop_timeout_s(kill_grace_s: float) -> float:
+    """Return how long the Hub may take to end everything below it."""
+    return 2 * kill_grace_s + STOP_MARGIN_S
+
+
+def stop_actors(hub: Ref, kill_grace_s: Callable[[], float]) -> None:
+    """Have the Hub end everything below it; report whatever is alive after that as a bug."""
+    done = threading.Event()
+    if tell_if_alive(hub, messages.StopHub(done=done)):
+        done.wait(stop_timeout_s(kill_grace_s()))
+    left = [ref for ref in pykka.ActorRegistry.get_all() if ref.is_alive()]
+    for ref in left:
+        ref.stop(block=False)
+    clock = SystemClock()
+    deadline_s = clock.monotonic() + LEFT_STOP_S  # one deadline for all
+    for ref in left:
+        if not ref.actor_stopped.wait(max(0.0, deadline_s - clock.monotonic())):
+            logger.error("bug: an actor is still alive", actor=str(ref))
+
+
+def end_at_once() -> None:
+    """End the process, at the third signal, whatever it does. What clients have seen as stored is
+    on the disk; executions without an end are `lost` at the next start. The guardian ends the
+    agents: the kernel closes its pipe."""
+    logger.error("ended at once by a third signal: what ran will be reported as lost")
+    logs.flush(LAST_WORDS_S)
+    os._exit(FAILED)
