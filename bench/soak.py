@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--faults", default=FAULTS, help=f"any of {FAULTS}")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cores", type=float, default=0.5, help="processor time of all together")
+    parser.add_argument("--fault-gap-s", type=float, default=8.0, help="between two faults")
     parser.add_argument("--svg", type=Path, help="where to draw the curves")
     given = parser.parse_args()
     given.faults = tuple(filter(None, given.faults.split(",")))
@@ -80,7 +81,15 @@ async def run(plan: Plan, scratch: Path) -> Outcome:
 
 def main() -> int:
     given = arguments()
-    plan = Plan(given.minutes, given.clients, given.projects, given.faults, given.seed, given.cores)
+    plan = Plan(
+        minutes=given.minutes,
+        clients=given.clients,
+        projects=given.projects,
+        faults=given.faults,
+        seed=given.seed,
+        cores=given.cores,
+        fault_gap_s=given.fault_gap_s,
+    )
     with tempfile.TemporaryDirectory(prefix="soak-") as scratch:
         outcome = asyncio.run(run(plan, Path(scratch)))
     found = slopes(outcome)

@@ -36,6 +36,7 @@ class Faults:
         self._clients = clients
         self._chance = chance
         self._step_s = 0.0
+        self._deal_actor = deck(ACTORS, chance)
         self.kinds: dict[str, Callable[[], Awaitable[str]]] = {
             ENDS_THE_SERVER: self.kill_server,
             "agent": self.kill_agent,
@@ -80,7 +81,7 @@ class Faults:
         return "full disk"
 
     async def fail_actor(self) -> str:
-        actor = self._chance.choice(ACTORS)
+        actor = self._deal_actor()
         self._hub.tell(f"fail {actor}")
         return f"a failing {actor}"
 

@@ -26,7 +26,6 @@ CALM_EVERY_S = (20.0, 60.0)  # in a short run, in a long one
 CALM_WAIT_S = 90.0
 CALM_PAUSE_S = 1.0
 LOOK_S = 0.25
-FAULT_GAP_S = 8.0
 SERVER_GAP_S = 25.0
 BUSY_MAX = 40  # clients that do something at once
 STEP_MAX_S = 180.0  # a fault, or an action, that takes longer is stuck
@@ -58,6 +57,7 @@ class Plan:
     faults: tuple[str, ...]
     seed: int
     cores: float
+    fault_gap_s: float = 8.0
 
     @property
     def total_s(self) -> float:
@@ -220,7 +220,11 @@ class Soak:
         deal = deck(others, self._chance)
         calm_gap_s = min(max(CALM_EVERY_S[0], self.plan.total_s / 60), CALM_EVERY_S[1])
         began, is_held = time.monotonic(), False
-        next_fault_s, next_server_s, next_calm_s = FAULT_GAP_S, SERVER_GAP_S / 2, calm_gap_s
+        next_fault_s, next_server_s, next_calm_s = (
+            self.plan.fault_gap_s,
+            SERVER_GAP_S / 2,
+            calm_gap_s,
+        )
         while (now_s := time.monotonic() - began) < self.plan.total_s:
             if self.plan.is_measured(now_s) and not is_held:
                 self.pace.hold()
@@ -234,7 +238,7 @@ class Soak:
                 next_server_s = time.monotonic() - began + SERVER_GAP_S
             elif now_s >= next_fault_s and others:
                 await self._fault(deal())
-                next_fault_s = time.monotonic() - began + FAULT_GAP_S
+                next_fault_s = time.monotonic() - began + self.plan.fault_gap_s
             await asyncio.sleep(LOOK_S)
 
     async def _fault(self, kind: str) -> None:
