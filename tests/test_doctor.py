@@ -34,6 +34,7 @@ from actors.server import system_limits
 from claudehub.cli.doctor_client import client_key
 from protocol import VERSION
 from storage import disk, lock, mounts, sync_timing
+from storage.data_version import take_over
 from storage.layout import DataLayout
 from storage.mounts import Mount
 from tests.test_ssh import keygen
@@ -222,12 +223,22 @@ def test_the_mount_of_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert mounts.mount_of(tmp_path) is None
 
 
-def test_the_id_of_the_data_folder(setup: Make, tmp_path: Path) -> None:
-    assert the(folders.data_version, setup()).level is OK
+def test_the_version_of_the_data(setup: Make, tmp_path: Path) -> None:
+    assert "first start" in the(folders.data_version, setup()).text
     layout = DataLayout(tmp_path / "data")
     layout.create()
-    assert layout.data_id() in the(folders.data_version, setup()).text
+    layout.data_id()
+    old = the(folders.data_version, setup())
+    assert old.level is WARNING and "has version 1" in old.text and "cp -a" in str(old.remedy)
+    take_over(layout.root)
+    assert the(folders.data_version, setup()).level is OK
     layout.id_file.write_text("xyz")
+    assert levels(folders.data_version, setup()) == [OK, FAULT]
+    version = layout.root / "version"
+    version.write_text('{"version": 99}')
+    newer = the(folders.data_version, setup())
+    assert newer.level is FAULT and "99" in newer.text and "newer version" in str(newer.remedy)
+    version.write_text("torn")
     assert "damaged" in the(folders.data_version, setup()).text
 
 

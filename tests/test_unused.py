@@ -18,6 +18,7 @@ from tests.test_structure import PACKAGES
 
 # Names that vulture takes for unused, by the reason why they are not.
 EXCEPTIONS = {
+    "tarfile reads it": {"mtime"},
     "pykka calls it": {
         "_create_actor_inbox",
         "on_failure",

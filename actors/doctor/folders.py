@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actors.doctor.finding import Finding, Setup, fault, ok, warning
+from storage import data_version as versions
 from storage import disk, mounts
+from storage.errors import DiskFailed, NewerData
 
 ROOM_FACTOR = 2
+_RESTORE = "restore it from a backup (docs/how-to/backup.md)"
 _GIB = 1 << 30
 # File systems of a network: a lock or a sync may mean less there than on a disk.
 _REMOTE = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "virtiofs")
@@ -85,20 +88,42 @@ def _on(folder: Path) -> str:
 
 
 def data_version(setup: Setup) -> Iterator[Finding]:
-    """Look at the id of the data folder: a hub finds by it what an earlier one left running."""
-    file = Path(setup.config.data_dir) / "id"
+    """Look at the version of the data, and at the id: a hub finds by it what an earlier one left
+    running."""
+    folder = Path(setup.config.data_dir)
+    try:
+        version = versions.check_version(folder)
+    except NewerData as error:
+        yield fault(
+            str(error).partition(": a newer")[0], "install the newer version (docs/upgrade.md)"
+        )
+        return
+    except (OSError, DiskFailed) as error:
+        yield fault(f"the version cannot be read: {error}", _RESTORE)
+        return
+    if version is None:
+        yield ok("new: the hub writes it at its first start")
+    elif version < versions.DATA_VERSION:
+        yield warning(
+            f"the data has version {version}; the next start takes it over to "
+            f"{versions.DATA_VERSION}, and no older program can use it then",
+            f"cp -a {folder} /a/backup (docs/upgrade.md)",
+        )
+    else:
+        yield ok(f"version {version}")
+    yield from _id(folder / "id")
+
+
+def _id(file: Path) -> Iterator[Finding]:
     try:
         text = file.read_bytes().strip()
     except FileNotFoundError:
-        yield ok("new: the hub writes it at its first start")
         return
     except OSError as error:
         yield fault(f"{file} cannot be read: {error.strerror}", f"chmod 600 {file}")
         return
-    if len(text) == 16 and all(byte in b"0123456789abcdef" for byte in text):
-        yield ok(f"data folder {text.decode()}")
-    else:
-        yield fault(f"{file} is damaged: it should hold 16 hex digits", "restore it from a backup")
+    if len(text) != 16 or any(byte not in b"0123456789abcdef" for byte in text):
+        yield fault(f"{file} is damaged: it should hold 16 hex digits", _RESTORE)
 
 
 def project_roots(setup: Setup) -> Iterator[Finding]:
