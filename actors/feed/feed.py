@@ -4,7 +4,7 @@ Only the Project's thread uses the feed. The feed schedules its own flush, so a 
 something need not ask for one. It knows the subscribers, the log's failures, and what is open.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from itertools import compress
 from pathlib import Path
@@ -273,13 +273,12 @@ class Feed:
         then."""
         if self._counts is None:
             return
+        kinds = Counter([(entry.update_type, entry.is_kept) for entry in entries])
         for audience in self._audiences.values():
             live = [s for s in audience.values() if s.is_live]
-            eager = len(live)
-            if not all([entry.is_kept for entry in entries]):
-                eager = sum([s.wants_ephemeral for s in live])
-            for update_type, is_kept in [(e.update_type, e.is_kept) for e in entries]:
-                self._counts.sent(update_type, len(live) if is_kept else eager)
+            for (update_type, is_kept), count in kinds.items():
+                takers = len(live) if is_kept else sum([s.wants_ephemeral for s in live])
+                self._counts.sent(update_type, count * takers)
 
     def _send_at_once(self, entry: Entry, *, is_final: bool) -> None:
         (body,) = self._encoded([entry])

@@ -66,10 +66,10 @@ class ProjectCounts:
 
     # -- updates -----------------------------------------------------------------------------
 
-    def sent(self, update_type: str, receivers: int) -> None:
-        """Count an update that was handed to so many connections."""
-        if receivers:
-            self._tally.count(catalogue.MESSAGES, update_type, OUT, by=receivers)
+    def sent(self, update_type: str, count: int) -> None:
+        """Count updates that were handed to connections."""
+        if count:
+            self._tally.count(catalogue.MESSAGES, update_type, OUT, by=count)
 
     # -- executions and questions ------------------------------------------------------------
 
