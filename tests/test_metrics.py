@@ -14,8 +14,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from actors.metrics.catalogue import CATALOGUE
-from tests.harness import ROOT, TIMEOUT_S, TlsFiles, WireClient
-from tests.scraping import ScrapedHub, get
+from tests.harness import ROOT, TIMEOUT_S, HubProcess, TlsFiles, WireClient
+from tests.processes import wait_until
+from tests.scraping import Scrape, ScrapedHub, free_port, get
 from tests.test_unreadable import WITHOUT_CAPABILITIES
 
 ASK = "[[tool:Bash:rm -rf build]]"
@@ -293,6 +294,46 @@ def test_a_taken_port_is_said(scratch: Path, hub: ScrapedHub) -> None:
     )
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{hub.metrics_port} (METRICS_PORT)" in done.stderr
+
+
+def test_sighup_moves_the_port_and_loses_no_count(scratch: Path) -> None:
+    hub = ScrapedHub(scratch)
+    hub.metrics_port, other = free_port(), free_port()
+    write_port(scratch, hub.metrics_port)
+    HubProcess.start(hub)
+    with hub.client() as client:
+        client.request("ping")
+        write_port(scratch, other)
+        os.kill(hub.pid, signal.SIGHUP)
+        wait_until(lambda: f":{other}/metrics" in hub.errors.read_text())
+        seen = Scrape(other)
+        assert seen.value("claudehub_requests_total", type="ping", code="ok") == 1
+        with pytest.raises(OSError):
+            hub.scrape()
+        assert "take effect at the next start" not in hub.errors.read_text()
+        write_port(scratch, int(hub.url.rpartition(":")[2]))  # taken, by the hub itself
+        os.kill(hub.pid, signal.SIGHUP)
+        wait_until(lambda: "METRICS_PORT stays as it was" in hub.errors.read_text())
+        assert Scrape(other).value("claudehub_ready") == 1
+        write_port(scratch, 0)
+        os.kill(hub.pid, signal.SIGHUP)
+        wait_until(lambda: is_closed(other))
+    assert hub.stop() == 0
+
+
+def write_port(scratch: Path, port: int) -> None:
+    """Write the configuration where the hub looks for it."""
+    folder = scratch / "claudehub"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text(f"metrics_port = {port}\n")
+
+
+def is_closed(port: int) -> bool:
+    try:
+        Scrape(port)
+    except OSError:
+        return True
+    return False
 
 
 def test_without_a_port_prometheus_client_is_not_imported() -> None:

@@ -140,7 +140,7 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
     start.keep_alive(hub)
     front_doors.announce(announce)
     start.service.ready("listening")
-    start.run(hub, Rereading(config, load, front_doors.reloaders))
+    start.run(hub, Rereading(config, load, front_doors.reloaders, monitoring.move))
 
 
 class _Start:

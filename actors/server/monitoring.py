@@ -90,7 +90,7 @@ class ServerState:
 
 
 class Monitoring:
-    """`meter` counts; None without METRICS_PORT."""
+    """`meter` counts; None without METRICS_PORT. For the main thread."""
 
     def __init__(
         self, config: Config, clock: Clock, state: ServerState, stack: contextlib.ExitStack
@@ -98,14 +98,40 @@ class Monitoring:
         """Begin to answer; the stack ends that. Raises StartFailed."""
         self.state = state
         self.meter: Meter | None = None
+        self._config = config
+        self._clock = clock
+        self._listener: StatusListener | None = None
         if not config.metrics_port:
             return
         self.meter = Meter()
+        self._pages = _pages(self.meter, state)
         self.meter.tally(state.read)
-        listener = _listen(config, clock)
-        listener.start(_pages(self.meter, state))
-        stack.callback(listener.stop, STATUS_STOP_S)
+        self._open(config.metrics_port)
+        stack.callback(self._close)
+
+    def move(self, port: int) -> bool:
+        """Answer on another port from now on, or with 0 on none. Return False if that takes a
+        restart: what began without METRICS_PORT does not count. Raises StartFailed if the port
+        cannot be had; then the old one stays."""
+        if self.meter is None:
+            return not port
+        if port:
+            self._open(port)
+        else:
+            self._close()
+        return True
+
+    def _open(self, port: int) -> None:
+        listener = _listen(self._config, port, self._clock)
+        self._close()
+        listener.start(self._pages)
+        self._listener = listener
         logger.info("metrics are served", url=f"{listener.url}/metrics")
+
+    def _close(self) -> None:
+        if self._listener is not None:
+            self._listener.stop(STATUS_STOP_S)
+            self._listener = None
 
     def watch_trail(self, trail: AuditTrail) -> None:
         """Show what the audit log drops."""
@@ -123,13 +149,13 @@ class Monitoring:
             self.meter.tally(read)
 
 
-def _listen(config: Config, clock: Clock) -> StatusListener:
+def _listen(config: Config, port: int, clock: Clock) -> StatusListener:
     host = LOOPBACK if config.ws_port is None else config.bind
     try:
-        return StatusListener(host, config.metrics_port, clock)
+        return StatusListener(host, port, clock)
     except OSError as error:
         raise StartFailed(
-            f"cannot listen on {host}:{config.metrics_port} (METRICS_PORT): {error.strerror}; "
+            f"cannot listen on {host}:{port} (METRICS_PORT): {error.strerror}; "
             "choose another METRICS_PORT (0 turns it off)"
         ) from None
 
