@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -255,23 +256,24 @@ def test_too_few_calm_moments_show_nothing() -> None:
 # -- the verdict
 
 
-def outcome_of(leak: float = 0.0) -> Outcome:
-    """A run of which each calm sample has `leak` more descriptors than the one before it."""
+def outcome_of(leak: float = 0.0, leak_mib: float = 0.0, plan: Plan = PLAN) -> Outcome:
+    """A run of which each calm sample has `leak` more descriptors, and `leak_mib` more memory, than
+    the one before it."""
     meter = Meter()
     for n in range(15):
         meter.samples.append(
             Sample(
-                at_s=20.0 * n,
+                at_s=plan.total_s / 15 * n,
                 age_s=20.0 * n,
                 life=1,
-                memory_mib=80,
+                memory_mib=80 + leak_mib * n,
                 descriptors=int(200 + leak * n),
                 threads=300,
                 processes=6,
                 is_calm=True,
             )
         )
-    return Outcome(PLAN, Ledger(), meter, "a disk", seconds=300)
+    return Outcome(plan, Ledger(), meter, "a disk", seconds=plan.total_s)
 
 
 def test_a_run_without_findings_is_good() -> None:
@@ -290,6 +292,13 @@ def test_a_finding_or_a_leak_makes_a_run_bad() -> None:
     assert "e1 has no end" in table(lost, slopes(lost))
     rises = [line for line in table(leaking, slopes(leaking)).splitlines() if "NOT FLAT" in line]
     assert [line.split()[0] for line in rises] == ["descriptors"]
+
+
+def test_a_long_run_has_the_narrower_bound_for_memory() -> None:
+    long = replace(PLAN, minutes=60)
+    for minutes, leak_mib, is_flat in ((5, 1, True), (60, 1, False), (5, 3, False)):
+        outcome = outcome_of(leak_mib=leak_mib, plan=long if minutes == 60 else PLAN)
+        assert is_good(outcome, slopes(outcome)) == is_flat
 
 
 def test_only_one_life_of_the_server_is_measured() -> None:

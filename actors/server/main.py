@@ -24,6 +24,7 @@ from actors.server import (
     agent_setup,
     doors,
     logs,
+    malloc_arenas,
     no_new_privileges,
     shutdown,
     state_report,
@@ -68,6 +69,7 @@ def serve(
     configuration again at SIGHUP. Call it on the main thread. Raises StartFailed.
     """
     # Before there are other threads, and anything to read.
+    malloc_arenas.limit()
     problems = (no_new_privileges.forgo(), unreadable.become())
     logs.configure(config.log_level, config.log_format)
     for problem in filter(None, problems):

@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 
 from bench.soakbench.flatness import Bound, Slope, slope_of
-from bench.soakbench.run import Outcome
+from bench.soakbench.run import WARM_UP_MAX_S, Outcome
 from bench.soakbench.samples import Sample, percentile
 
 # What the server may hold more at the end of the window than at its start, in calm moments: the
-# caches and the table of request keys, which is full after 1,000 prompts of a project; the pipes
-# and threads of the CLI processes that are kept warm, of which a kill -9 may just have taken some.
+# keys of each project's last 1,000 prompts; the pipes and threads of the CLI processes that are
+# kept warm, of which a kill -9 may just have taken some.
 BOUNDS = {
     "memory": ("MiB", "memory_mib", Bound(floor=4.0, share=0.05)),
     "descriptors": ("descriptors", "descriptors", Bound(floor=16.0, share=0.0)),
     "threads": ("threads", "threads", Bound(floor=16.0, share=0.0)),
 }
+# For memory in a run with a warm-up of less than WARM_UP_MAX_S: the heap still meets its largest
+# messages, and grows in steps until it has.
+YOUNG_MEMORY = Bound(floor=4.0, share=0.2)
 MUST_BE_NONE = (
     "hole",
     "double",
@@ -40,11 +43,12 @@ def measured(outcome: Outcome) -> list[Sample]:
 
 def slopes(outcome: Outcome) -> list[Slope]:
     """Return the slopes of memory, descriptors and threads."""
-    samples = measured(outcome)
-    return [
-        slope_of(name, unit, [(s.at_s, float(getattr(s, field))) for s in samples], bound)
-        for name, (unit, field, bound) in BOUNDS.items()
-    ]
+    samples, found = measured(outcome), []
+    for name, (unit, field, usual) in BOUNDS.items():
+        is_young = name == "memory" and outcome.plan.warm_up_s < WARM_UP_MAX_S
+        points = [(sample.at_s, float(getattr(sample, field))) for sample in samples]
+        found.append(slope_of(name, unit, points, YOUNG_MEMORY if is_young else usual))
+    return found
 
 
 def is_good(outcome: Outcome, found: Sequence[Slope]) -> bool:
