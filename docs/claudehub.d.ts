@@ -187,6 +187,8 @@ export interface Execute {
   options?: Options | null;
   /** A prompt with a key runs once in a project, however often it is sent. */
   key?: string | null;
+  /** W3C Trace Context: the client's span. A malformed one is ignored. */
+  traceparent?: string | null;
 }
 
 /** Run a prompt, at once or when its turn comes. It has `prompt` or `content`, never both. */

@@ -128,6 +128,10 @@ class Execute(ProjectRequest):
         alias="key",
         description="A prompt with a key runs once in a project, however often it is sent.",
     )
+    traceparent: Text | None = Field(
+        default=None,
+        description="W3C Trace Context: the client's span. A malformed one is ignored.",
+    )
 
 
 class AgentInterrupt(ProjectRequest):

@@ -88,7 +88,6 @@ def test_a_line_of_json_has_the_same(capsys: pytest.CaptureFixture[str]) -> None
         ('say "hi"', '"say \\"hi\\""'),
         ("C:\\x", '"C:\\\\x"'),
         ("größe", '"größe"'),
-        (None, "null"),
         (True, "true"),
         (0, "0"),
         (1.5, "1.5"),
@@ -100,6 +99,10 @@ def test_a_line_of_json_has_the_same(capsys: pytest.CaptureFixture[str]) -> None
 )
 def test_a_value_is_one_word_without_control_characters(value: object, shown: str) -> None:
     assert log_text.line("x", {"field": value}) == f"x field={shown}"
+
+
+def test_a_field_without_a_value_is_left_out_of_a_text() -> None:
+    assert log_text.line("x", {"user": None, "count": 0}) == "x count=0"
 
 
 def test_no_text_of_others_makes_a_second_line_or_moves_the_cursor(

@@ -146,6 +146,7 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
         ),
         "websocket_server": ("actors/frontend/listener.py",),
         "psutil": ("actors/executor/", "actors/process_tree/", "storage/compressor.py"),
+        "opentelemetry": ("actors/tracing/otel.py",),
         "watchdog": ("actors/watch/"),
         "fcntl": ("storage/", "actors/frontend/socket_transport.py"),
     }

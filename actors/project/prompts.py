@@ -12,7 +12,7 @@ from actors.ports import Caller
 from actors.project.request_keys import RequestKeys, keyed_execution
 from actors.project.run_queue import Execution, RunQueue
 from actors.project.settings import ProjectSettings
-from protocol import requests
+from protocol import requests, trace_context
 from protocol.claude import option_arguments
 from protocol.content import as_sent, text_of
 from protocol.errors import ErrorCode, HubFault, RequestRefused
@@ -176,6 +176,7 @@ def _execution(caller: Caller, request: requests.Execute) -> Execution:
         prompt=request.prompt,
         content=None if content is None else as_sent(content),
         text=request.prompt or text_of(content or []),
+        traceparent=trace_context.parsed(request.traceparent),
     )
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from actors.messages.replies import ReplyTo
 from actors.ports import Caller
+from actors.tracing.spans import NO_SPAN, Span
 from protocol.requests import Options
 from protocol.results import ExecutionState
+from protocol.trace_context import TraceParent
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +40,8 @@ class Execution:
     session_id: str | None = None
     is_voided: bool = False
     askers: list[ReplyTo] = field(default_factory=list)
+    traceparent: TraceParent | None = None
+    span: Span = NO_SPAN
 
 
 class RunQueue:

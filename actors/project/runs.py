@@ -21,6 +21,7 @@ from actors.project.settings import ProjectSettings
 from actors.project.trust import Trust
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
+from actors.tracing.spans import Began, Ended
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.results import ExecutionResult, ProjectResult
@@ -201,6 +202,16 @@ class Runs:
         self._feed.log(UpdateType.EXECUTION_STARTED, started, opens=Opens(run.execution_id))
         self.queue.start(run, self._clock.monotonic())
         logger.info("execution started", **_ids(run), origin=origin)
+        run.span = self._settings.tracer.begin(
+            Began(
+                project_id=self._log.meta.project_id,
+                execution_id=run.execution_id,
+                user=run.caller.user,
+                client_id=run.caller.client_id,
+                origin=origin,
+                parent=run.traceparent,
+            )
+        )
 
     def on_background_began(self, message: messages.BackgroundBegan) -> None:
         """Begin an execution without a prompt: the CLI has begun a turn by itself.
@@ -225,6 +236,8 @@ class Runs:
         """Log the lines. If one names a session, note what that changes."""
         lines, execution_id = message.lines, message.execution_id
         running = None if execution_id is None else self.queue.at_work(execution_id)
+        if running is not None:
+            running.span.take(lines)
         begin = 0
         for end, line in enumerate(lines, start=1):
             session_id = line.session_id
@@ -387,6 +400,14 @@ class Runs:
             duration_ms=ended.duration_ms,
             cost_usd=ended.cost_usd,
         )
+        execution.span.end(
+            Ended(
+                outcome=outcome,
+                is_fault=outcome in _BAD,
+                session_id=execution.session_id,
+                cost_usd=ended.cost_usd,
+            )
+        )
         self._log_end(ended)
         self._log.change(last_active=self._feed.stamp())
 
@@ -405,8 +426,11 @@ class Runs:
 
 def _ids(execution: Execution) -> dict[str, str | None]:
     caller = execution.caller
-    return {
+    ids: dict[str, str | None] = {
         "execution": execution.execution_id,
         "client": caller.client_id,
         "user": caller.user,
     }
+    if execution.traceparent is not None:
+        ids["traceparent"] = str(execution.traceparent)
+    return ids

@@ -8,6 +8,7 @@ from actors.access.prompt_keys import Standing
 from actors.executor.settings import ExecutorSettings
 from actors.metrics.meter import Meter
 from actors.runtime.problems import Problems
+from actors.tracing.spans import NoTracer, Tracer
 from storage.layout import DataLayout
 from storage.message_log import LogSettings
 
@@ -31,3 +32,4 @@ class ProjectSettings:
     standing: Standing = field(default_factory=Standing)
     problems: Problems = field(default_factory=Problems)
     meter: Meter | None = None
+    tracer: Tracer = field(default_factory=NoTracer)

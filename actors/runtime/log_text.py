@@ -16,16 +16,17 @@ _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
 def line(event: object, fields: Mapping[str, object]) -> str:
-    """Return `event key=value key=value`, without a line break."""
+    """Return `event key=value key=value`, without a line break. A field without a value is left
+    out."""
     words = [escaped(cut(str(event)))]
-    words += [f"{name}={value(found)}" for name, found in fields.items()]
+    words += [f"{name}={value(found)}" for name, found in fields.items() if found is not None]
     return " ".join(words)
 
 
 def value(found: object) -> str:
     """Return a value as one word: as it is, or in quotation marks."""
-    if found is None or isinstance(found, bool):
-        return {None: "null", True: "true", False: "false"}[found]
+    if isinstance(found, bool):
+        return "true" if found else "false"
     if isinstance(found, list | tuple | set | frozenset):
         text = ",".join(str(item) for item in found)
     else:

@@ -57,13 +57,13 @@ class _Logger:
 
 def _bound_logger(name: str) -> "BoundLogger":
     import structlog  # noqa: PLC0415 - see above
-    from structlog import contextvars, stdlib  # noqa: PLC0415
+    from structlog import stdlib  # noqa: PLC0415
 
     logger: BoundLogger = structlog.wrap_logger(
         logging.getLogger(name),
         processors=[
             stdlib.filter_by_level,
-            contextvars.merge_contextvars,
+            _ids_first,
             stdlib.PositionalArgumentsFormatter(),
             _to_logging,
         ],
@@ -71,6 +71,15 @@ def _bound_logger(name: str) -> "BoundLogger":
         context_class=dict,
     ).bind()
     return logger
+
+
+def _ids_first(
+    _logger: logging.Logger, _method: str, event: MutableMapping[str, Any]
+) -> dict[str, Any]:
+    """Put what the thread has bound in front of the fields of the line."""
+    from structlog.contextvars import get_contextvars  # noqa: PLC0415 - see above
+
+    return {**get_contextvars(), **event}
 
 
 def _to_logging(

@@ -40,8 +40,9 @@ from actors.server.service_manager import ServiceManager
 from actors.server.start_progress import StartProgress
 from actors.server.stop_request import StopRequest
 from actors.server.wiring import FrontEnd, audit_settings, hub_settings
+from actors.tracing import setup
 from actors.watch.places import DataFolderPlace, PlaceWatcher
-from protocol import codec
+from protocol import VERSION, codec
 from storage.data_version import DATA_VERSION, check_version, take_over
 from storage.errors import StorageError
 from storage.layout import DataLayout
@@ -175,7 +176,7 @@ class _Start:
             self.stack.callback(layout.lock.release)
             before = take_over(layout.root)
             if before is not None and before != DATA_VERSION:
-                logger.info("data folder of version %d taken over: %d now", before, DATA_VERSION)
+                logger.info("data folder taken over", before=before, now=DATA_VERSION)
             return layout, layout.data_id()
         except StorageError as error:
             raise StartFailed(str(error)) from None
@@ -235,6 +236,8 @@ class _Start:
     ) -> Ref:
         """Start the Hub and wait until its projects are open, or until a stop is requested."""
         progress = StartProgress(self._say_progress)
+        # It is stopped behind the Hub, whose stop ends the last spans.
+        tracer = setup.tracer(os.environ, self.stack, version=VERSION, instance_id=agents.data_id)
         settings = hub_settings(
             self.config,
             layout=layout,
@@ -244,6 +247,7 @@ class _Start:
             died=self.stop_request.fail,
             problems=self.problems,
             meter=monitoring.meter,
+            tracer=tracer,
         )
         monitoring.state.hub = hub = Hub.start(
             settings=settings, directory=directory, clock=self.clock, timers=self.timers
@@ -254,7 +258,7 @@ class _Start:
         return hub
 
     def _say_progress(self, line: str) -> None:
-        sys.stderr.write(f"claudehub: {line}\n")
+        logger.info(line)
         self.service.extend(START_EXTEND_S, line)
 
     def run(self, hub: Ref, rereading: Rereading) -> None:

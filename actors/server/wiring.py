@@ -3,6 +3,7 @@
 import http
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from actors.runtime.clock import Clock, Timers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server.agent_setup import AgentFacts
+from actors.tracing.spans import Tracer
 from protocol import PROTOCOL_VERSION, VERSION
 from protocol.claude import STORED_GROWTH_MAX
 from protocol.updates import Welcome
@@ -54,24 +56,15 @@ def hub_settings(
     progress: Callable[[int, int], None],
     died: Callable[[str], None],
     problems: Problems,
+    tracer: Tracer,
     meter: Meter | None = None,
 ) -> HubSettings:
-    log = LogSettings(rotate_bytes=config.msg_rotate_size, sync=config.log_sync, boot_id=boot_id())
-    project = ProjectSettings(
-        layout=layout,
-        log=log,
-        executor=_executor_settings(config, layout, agents),
-        roots=tuple(Path(root) for root in config.project_roots),
-        execution_timeout_s=config.exec_timeout,
-        max_queue=config.max_queue,
-        min_free_bytes=config.min_free_bytes,
-        permission_timeout_s=config.permission_timeout,
-        warm_ahead=config.warm_ahead,
-        trusts_all=config.trust_projects == "all",
-        revoke_kills=config.revoke_kills,
+    project = replace(
+        _project_settings(config, layout, agents),
         standing=standing,
         problems=problems,
         meter=meter,
+        tracer=tracer,
     )
     return HubSettings(
         project=project,
@@ -85,6 +78,26 @@ def hub_settings(
         problems=problems,
         meter=meter,
     )
+
+
+def _project_settings(config: Config, layout: DataLayout, agents: AgentFacts) -> ProjectSettings:
+    return ProjectSettings(
+        layout=layout,
+        log=_log_settings(config),
+        executor=_executor_settings(config, layout, agents),
+        roots=tuple(Path(root) for root in config.project_roots),
+        execution_timeout_s=config.exec_timeout,
+        max_queue=config.max_queue,
+        min_free_bytes=config.min_free_bytes,
+        permission_timeout_s=config.permission_timeout,
+        warm_ahead=config.warm_ahead,
+        trusts_all=config.trust_projects == "all",
+        revoke_kills=config.revoke_kills,
+    )
+
+
+def _log_settings(config: Config) -> LogSettings:
+    return LogSettings(rotate_bytes=config.msg_rotate_size, sync=config.log_sync, boot_id=boot_id())
 
 
 def _executor_settings(config: Config, layout: DataLayout, agents: AgentFacts) -> ExecutorSettings:

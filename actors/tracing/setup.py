@@ -1,0 +1,40 @@
+"""Whether executions are traced: the variables of OpenTelemetry say so."""
+
+import contextlib
+from collections.abc import Mapping
+
+from actors.runtime.logger import get_logger
+from actors.tracing.spans import NoTracer, Tracer
+
+logger = get_logger("claudehub.tracing")
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+INSTALL = "pip install 'claudehub[otel]', or unset OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+def tracer(
+    environment: Mapping[str, str],
+    stack: contextlib.ExitStack,
+    *,
+    version: str,
+    instance_id: str,
+) -> Tracer:
+    """Return a tracer, which the stack stops. It traces nothing where no collector is named, and
+    where the extra is missing, which is logged."""
+    endpoint = next((found for name in _ENDPOINTS if (found := environment.get(name))), None)
+    is_off = environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    if endpoint is None or is_off or environment.get("OTEL_TRACES_EXPORTER") == "none":
+        return NoTracer()
+    try:
+        from actors.tracing.otel import OtelTracer  # noqa: PLC0415 - an extra, and 20 MiB
+    except ImportError as error:
+        logger.warning("no spans: OpenTelemetry is not installed", error=error, remedy=INSTALL)
+        return NoTracer()
+    try:
+        started = OtelTracer(version=version, instance_id=instance_id)
+    except ValueError as error:
+        logger.warning("no spans: a setting of OpenTelemetry is not valid", error=error)
+        return NoTracer()
+    stack.callback(started.stop)
+    logger.info("executions are traced", endpoint=endpoint)
+    return started

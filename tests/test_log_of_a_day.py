@@ -1,0 +1,99 @@
+"""What an operator reads of a day at LOG_LEVEL=info: who came, what ran, how it ended."""
+
+import json
+from typing import Any
+
+from tests.harness import HubProcess
+from tests.test_logs import LINE
+
+SECRET = "the-words-of-a-prompt"
+TOOL = f"[[tool:Bash:touch {SECRET}]]"
+
+
+def spend_a_day(hub: HubProcess) -> dict[str, Any]:
+    """Create a project, run prompts, answer a question of the agent, delete the project, stop."""
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("shop"))
+        client.request("project_join", project_id="shop")
+        ended = client.run("shop", f"[[text:{SECRET}]] {SECRET}")
+        asked = client.request("execute", project_id="shop", prompt=TOOL)
+        question = client.wait_for("permission_request")["data"]
+        client.request(
+            "permission_answer",
+            project_id="shop",
+            permission_id=question["permission_id"],
+            decision="deny",
+            message=SECRET,
+        )
+        client.wait_for("execution_finished", execution_id=asked["execution_id"])
+        failed = client.run("shop", f"[[stderr:{SECRET}]][[exit:3]]")
+        client.request("project_delete", project_id="shop")
+        client_id = client.welcome["client_id"]
+    assert hub.stop() == 0
+    return {"client": client_id, "ended": ended, "failed": failed, "asked": asked}
+
+
+def test_a_day_in_json(start_hub: Any) -> None:
+    hub = start_hub(LOG_FORMAT="json")
+    seen = spend_a_day(hub)
+    lines = [json.loads(line) for line in hub.errors.read_text().splitlines()]
+    assert all(set(line) >= {"timestamp", "level", "logger", "event"} for line in lines)
+    assert SECRET not in hub.errors.read_text()
+    named = {line["event"]: line for line in lines}  # the last of each
+    client = seen["client"]
+    assert named["client connected"]["client"] == client
+    assert named["client connected"]["address"] == "127.0.0.1"
+    assert named["client disconnected"]["client"] == client
+    assert named["project created"].items() >= {
+        ("project", "shop"),
+        ("path", str(hub.roots / "shop")),
+        ("client", client),
+    }
+    assert named["project deleted"].items() >= {("project", "shop"), ("keep_history", False)}
+    answered = named["permission answered"]
+    assert answered.items() >= {
+        ("project", "shop"),
+        ("decision", "deny"),
+        ("tool", "Bash"),
+        ("by", client),
+        ("execution", seen["asked"]["execution_id"]),
+    }
+    ends = [line for line in lines if line["event"] == "execution finished"]
+    assert [(e["level"], e["outcome"]) for e in ends] == [
+        ("info", "success"),
+        ("info", "success"),
+        ("warning", "error"),
+    ]
+    first, told = ends[0], seen["ended"]
+    for name in ("duration_ms", "cost_usd"):
+        assert first[name] == told[name]
+    ids = {("project", "shop"), ("execution", told["execution_id"]), ("client", client)}
+    starts = [line for line in lines if line["event"] == "execution started"]
+    assert len(starts) == 3 and starts[0].items() >= ids and first.items() >= ids
+    assert [line["event"] for line in lines][-1] == "stopped"
+
+
+def test_a_day_in_text(start_hub: Any) -> None:
+    hub = start_hub()
+    spend_a_day(hub)
+    lines = hub.errors.read_text().splitlines()
+    assert all(LINE.fullmatch(line) for line in lines)
+    assert SECRET not in "".join(lines)
+    found = "execution finished project=shop execution="
+    assert sum(found in line for line in lines) == 3
+
+
+def test_a_health_check_is_no_client(start_hub: Any) -> None:
+    """A supervisor that looks every few seconds would fill the log."""
+    hub = start_hub(LOG_LEVEL="info")
+    before = len(hub.errors.read_text().splitlines())
+    for _ in range(20):
+        with hub.client() as client:
+            assert client.request("health_check")["status"] in ("ok", "degraded")
+            client.request("ping")
+    with hub.client() as client:
+        client.request("project_list")
+    assert hub.stop() == 0
+    after = [line.partition(": ")[2] for line in hub.errors.read_text().splitlines()[before:]]
+    assert sum(line.startswith("client connected") for line in after) == 1
+    assert sum(line.startswith("client disconnected") for line in after) == 1
