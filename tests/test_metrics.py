@@ -310,7 +310,7 @@ def test_sighup_moves_the_port_and_loses_no_count(scratch: Path) -> None:
         assert seen.value("claudehub_requests_total", type="ping", code="ok") == 1
         with pytest.raises(OSError):
             hub.scrape()
-        assert "take effect at the next start" not in hub.errors.read_text()
+        assert "at_next_start" not in hub.errors.read_text()
         write_port(scratch, int(hub.url.rpartition(":")[2]))  # taken, by the hub itself
         os.kill(hub.pid, signal.SIGHUP)
         wait_until(lambda: "METRICS_PORT stays as it was" in hub.errors.read_text())

@@ -1,22 +1,36 @@
 """SIGHUP has the server read again what can change, and never ends anything."""
 
+import json
 import os
 import pty
+import re
 import signal
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from actors import messages
 from actors.config.faults import ConfigurationError
 from actors.config.settings import Config
 from actors.config.sources import load
-from actors.server.rereading import Rereading
+from actors.server.rereading import AT_ONCE, Rereading
+from actors.server.wiring import change_of
+from protocol import claude
+from protocol.requests import Options
+from tests.executor_setup import Setup as ExecutorSetup
+from tests.executor_setup import no_processes
+from tests.executor_setup import setup as executor
 from tests.fakes import Probe
-from tests.harness import HubProcess
+from tests.harness import ROOT, HubProcess
 from tests.processes import wait_until
+from tests.project_setup import ProjectSetup, execute, setup
+from tests.test_hub_actor import Setup as HubSetup
+
+__all__ = ["executor", "no_processes", "setup"]
 
 
 def hang_up(hub: HubProcess) -> None:
@@ -31,14 +45,19 @@ def configure(hub: HubProcess, text: str) -> None:
     (folder / "config.toml").write_text(text)
 
 
+def told(hub: HubProcess) -> str:
+    """Return the newest line about what a SIGHUP has changed."""
+    lines = [x for x in hub.errors.read_text().splitlines() if "configuration read again" in x]
+    return lines[-1] if lines else ""
+
+
 def test_the_log_level_is_read_again(start_hub: Any) -> None:
     hub = start_hub()
     hub.stop()
     configure(hub, 'log_level = "info"\n')
     hub.start()
-    configure(hub, 'log_level = "error"\nmax_queue = 3\n')
+    configure(hub, 'log_level = "error"\n')
     hang_up(hub)
-    told = "these settings take effect at the next start settings=MAX_QUEUE"
     with hub.client() as client:
 
         def is_logged(name: str) -> bool:
@@ -49,13 +68,74 @@ def test_the_log_level_is_read_again(start_hub: Any) -> None:
         wait_until(lambda: not is_logged(next(names)))
         quiet = next(names)
         is_logged(quiet)
-        assert told not in hub.errors.read_text(), "a warning"
-        configure(hub, 'log_level = "info"\nmax_queue = 3\n')
+        configure(hub, 'log_level = "info"\n')
         os.kill(hub.pid, signal.SIGHUP)
-        wait_until(lambda: told in hub.errors.read_text())
+        wait_until(lambda: "LOG_LEVEL error -> info" in told(hub))
         is_logged("loud")
     wait_until(lambda: "project=loud" in hub.errors.read_text())
     assert f"project={quiet}" not in hub.errors.read_text()
+
+
+def audited(hub: HubProcess) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (hub.data / "audit.jsonl").read_bytes().splitlines()]
+    return [line for line in lines if line["action"] == "config_changed"]
+
+
+def test_limits_take_effect_at_once_and_the_log_says_what_has_changed(start_hub: Any) -> None:
+    hub = start_hub(RATE_LIMIT="")
+    connected = hub.client()
+    with connected as client:
+        client.request("project_create", path=hub.folder("p"))
+        client.request("project_join", project_id="p")
+        client.request("execute", project_id="p", prompt="[[hang]]")
+        client.wait_for("execution_started")
+        client.request("execute", project_id="p", prompt="waits")
+        text = "max_queue = 1\nmax_conn = 1\nmax_projects = 1\nrate_limit = 20\n"
+        configure(hub, text + 'exec_timeout = "1m"\n')
+        hang_up(hub)
+        wait_until(lambda: "MAX_QUEUE 16 -> 1" in told(hub))
+        assert "RATE_LIMIT 50 -> 20" in told(hub) and "EXEC_TIMEOUT 300s -> 60s" in told(hub)
+        refused = client.refused("execute", project_id="p", prompt="x")
+        assert refused["code"] == "queue_full", refused
+        error = client.refused("project_create", path=hub.folder("q"))
+        assert error["code"] == "too_many_projects"
+        with pytest.raises(InvalidStatus) as full:
+            hub.client()
+        assert full.value.response.status_code == 503
+        options = {"timeout_seconds": 61}
+        error = client.refused("execute", project_id="p", prompt="x", options=options)
+        assert error["code"] == "invalid_options"
+        for number in range(60):  # also for a connection that was there before
+            client.send({"type": "ping", "id": str(number)})
+        codes = [client.reply()["payload"].get("code") for _ in range(60)]
+        assert "rate_limited" in codes
+    wait_until(lambda: len(audited(hub)) == 2)
+    details = audited(hub)[-1]["details"]
+    assert {"MAX_QUEUE", "MAX_CONN", "RATE_LIMIT", "EXEC_TIMEOUT"} <= set(details["changed"])
+
+
+def test_what_needs_a_restart_is_named_and_stays(start_hub: Any, scratch: Path) -> None:
+    hub = start_hub()
+    configure(hub, 'log_sync = "never"\nstop_grace = "1s"\n')
+    hang_up(hub)
+    wait_until(lambda: "at_next_start=" in told(hub))
+    assert 'changed="STOP_GRACE 0s -> 1s"' in told(hub)
+    assert 'at_next_start="LOG_SYNC always -> never"' in told(hub)
+    wait_until(lambda: audited(hub)[-1]["details"].get("at_next_start") == ["LOG_SYNC"])
+    hang_up(hub)  # nothing has changed since, but what waits still waits
+    wait_until(lambda: "changed=none" in told(hub))
+    assert "LOG_SYNC always -> never" in told(hub)
+
+
+def test_new_connections_get_changed_settings_and_old_ones_stay(start_hub: Any) -> None:
+    hub = start_hub()
+    with hub.client() as old:
+        configure(hub, 'heartbeat = "7s"\nallowed_origins = "https://hub.example"\n')
+        hang_up(hub)
+        wait_until(lambda: "HEARTBEAT" in told(hub))
+        with hub.client(origin="https://hub.example") as new:
+            assert new.welcome["heartbeat_seconds"] == 7
+        assert old.request("ping") == {}
 
 
 def test_a_faulty_configuration_changes_nothing(start_hub: Any) -> None:
@@ -113,16 +193,140 @@ def test_a_terminal_that_closes_leaves_the_server(scratch: Path) -> None:
         assert process.wait(20) == 0
 
 
-def test_the_reloaders_are_told_whatever_the_configuration_says(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    reloader = Probe()
-    config = load({})
+class Reload:
+    """A Rereading, and what it does."""
 
-    def faulty() -> Config:
-        raise ConfigurationError(["BIND: is no address"])
+    def __init__(self, wanted: Config | list[str], **held: Any) -> None:
+        self.reloader = Probe()
+        self.used: list[Config] = []
+        self.records: list[tuple[str, dict[str, Any]]] = []
 
+        def reload() -> Config:
+            if isinstance(wanted, list):
+                raise ConfigurationError(wanted)
+            return wanted
+
+        self.rereading = Rereading(
+            load({}).model_copy(update=held),
+            reload,
+            [self.reloader.actor_ref],
+            self.used.append,
+            lambda action, **facts: self.records.append((action, facts)),
+        )
+        self.rereading.read()
+
+
+def test_a_fault_changes_nothing_and_all_faults_are_told(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("ERROR"):
-        Rereading(config, faulty, [reloader.actor_ref]).read()
-    assert reloader.take() == [messages.ReadAgain()]
-    assert caplog.messages == ['the configuration stays as it was fault="BIND: is no address"']
+        reload = Reload(["BIND: is no address", "MAX_CONN: is no number"])
+    assert reload.reloader.take() == [messages.ReadAgain()], "keys are files of their own"
+    assert reload.used == []
+    said = 'the configuration stays as it was fault="'
+    assert caplog.messages == [f'{said}BIND: is no address"', f'{said}MAX_CONN: is no number"']
+    details = {"read_again": "configuration"}
+    assert reload.records == [("config_changed", {"ok": False, "details": details})]
+
+
+def test_nothing_is_recorded_when_nothing_has_changed(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        reload = Reload(load({}))
+    assert reload.used == [] and reload.records == []
+    assert caplog.messages[-1] == "configuration read again changed=none"
+
+
+def test_secrets_are_hidden(caplog: pytest.LogCaptureFixture) -> None:
+    wanted = load({}).model_copy(update={"claude_cmd": ("claude", "--token", "abcdefgh")})
+    with caplog.at_level("INFO"):
+        Reload(wanted)
+    assert "CLAUDE_CMD claude -> claude --token ***" in caplog.messages[-1]
+
+
+def test_only_what_can_change_changes() -> None:
+    changed = {"max_queue": 3, "ws_port": 1234}
+    reload = Reload(load({}).model_copy(update=changed))
+    (used,) = reload.used
+    assert (used.max_queue, used.ws_port) == (3, 8080)
+    assert reload.rereading.config == used
+
+
+def test_the_page_says_which_settings_need_a_restart() -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+    section = page.split("## What SIGHUP changes", 1)[1].split("\n## ", 1)[0]
+    named = {word.lower() for word in re.findall(r"`([A-Z_]+)`", section)}
+    assert named == Config.model_fields.keys() - AT_ONCE
+
+
+# -- each room takes the change --------------------------------------------------------------------
+
+
+CHANGED = load(
+    {
+        "exec_timeout": "1m",
+        "permission_timeout": "2s",
+        "permission_mode": "acceptEdits",
+        "kill_grace": "9s",
+        "max_queue": "1",
+        "min_free_bytes": "5",
+        "warm_sessions": "0",
+        "warm_idle": "8s",
+        "warm_ahead": "on",
+        "revoke_kills": "yes",
+        "trust_projects": "all",
+        "project_roots": "/",
+        "max_projects": "7",
+        "msg_rotate_days": "6",
+        "log_retain_days": "5",
+        "log_retain_bytes": "4",
+        "log_compress": "gzip",
+    }
+)
+
+
+def test_actors_are_told_every_setting_that_is_theirs() -> None:
+    """Each of the settings above differs from its default, and so must each field of the
+    message."""
+    before, after = change_of(load({})), change_of(CHANGED)
+    for field in fields(messages.ChangeSettings):
+        assert getattr(before, field.name) != getattr(after, field.name), field.name
+
+
+def test_a_project_and_its_parts_take_the_change(setup: ProjectSetup) -> None:
+    setup.execute()
+    setup.executor.take()
+    change = change_of(CHANGED)
+    setup.tell(change)
+    assert change in setup.executor.take(), "the Executor has it too"
+    project = setup.project
+    assert project._settings.max_queue == project._queue.max_waiting == 1
+    assert project._settings.executor.kill_grace_s == 9.0
+    assert project._trust.is_given, "TRUST_PROJECTS"
+    assert setup.execute()
+    setup.ask(execute())
+    assert setup.answers()[-1]["code"] == "queue_full"
+    setup.ask(execute(timeout_seconds=61))
+    assert "at most 60" in setup.answers()[-1]["message"]
+
+
+def test_an_executor_takes_the_change(executor: ExecutorSetup) -> None:
+    executor.executor.on_receive(change_of(CHANGED))
+    turns = executor.executor._turns
+    assert not turns._settings.keeps_warm and turns._starter._settings.warm_idle_s == 8.0
+    assert turns._starter._usual != before_usual()
+
+
+def before_usual() -> object:
+    return claude.settings_of(Options(), load({}).permission_mode)
+
+
+def test_the_hub_takes_the_change_and_passes_it_on(tmp_path: Path, monkeypatch: Any) -> None:
+    hub = HubSetup(tmp_path, monkeypatch)
+    hub.hub.started()
+    project = hub.made("one")
+    hub.hub.on_receive(messages.WarmProcess(project_id="one", used_at_s=1.0, pid=1))
+    project.take()
+    hub.hub.on_receive(change := change_of(CHANGED))
+    assert project.take() == [messages.LetProcessGo(), change], "WARM_SESSIONS=0"
+    assert hub.rotators[-1].take() == [change]
+    assert hub.hub._settings.project.roots == (Path("/"),)
+    assert hub.hub._registry.max_projects == 7
+    assert hub.hub._settings.rotation.compression == "gzip"

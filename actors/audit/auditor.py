@@ -1,7 +1,7 @@
 """Write the audit log (storage/audit.py), and limit its size."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import assert_never
@@ -15,6 +15,7 @@ from actors.messages.audit import (
     _AuditSyncDue,
     _PlainRequestsDue,
 )
+from actors.messages.settings import ChangeSettings
 from actors.runtime.base import Actor
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.logger import get_logger
@@ -48,6 +49,15 @@ class AuditSettings:
     rotate_days: int
     retain_days: int
     retain_bytes: int
+
+    def changed(self, change: ChangeSettings) -> "AuditSettings":
+        """Return the settings after a change while the server runs."""
+        return replace(
+            self,
+            rotate_days=change.rotate_days,
+            retain_days=change.retain_days,
+            retain_bytes=change.retain_bytes,
+        )
 
 
 class Auditor(Actor):
@@ -94,6 +104,8 @@ class Auditor(Actor):
             case AuditEntry():
                 self._trail.written()
                 self._write(message)
+            case ChangeSettings():
+                self._settings = self._settings.changed(message)
             case PlainRequestsBegan():
                 self._timers.after(PLAIN_REQUESTS_S, self.actor_ref, _PlainRequestsDue())
             case _PlainRequestsDue():

@@ -74,6 +74,9 @@ class Executor(Actor):
                 self._turns.warm_up(message.session, trusted=message.trusted)
             case messages.LetGo():
                 self._turns.let_go(tasks_too=message.tasks_too)
+            case messages.ChangeSettings():
+                self._settings = self._settings.changed(message)
+                self._turns.change(self._settings)
             case messages.ForgetPermissions():
                 self._permission_requests.forget()
             case messages.AnswerPermission():

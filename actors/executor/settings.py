@@ -1,8 +1,9 @@
 """What all executors of a server share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from actors import messages
 from actors.executor.argument_space import ArgumentSpace
 from actors.executor.cli_facts import CliFacts
 from actors.executor.walls import NO_WALLS, Walls
@@ -30,3 +31,14 @@ class ExecutorSettings:
     warm_idle_s: float = 600.0
     walls: Walls = NO_WALLS
     is_ours: Callable[[], bool] = lambda: True
+
+    def changed(self, change: messages.ChangeSettings) -> "ExecutorSettings":
+        """Return the settings after a change while the server runs."""
+        return replace(
+            self,
+            permission_mode=change.permission_mode,
+            kill_grace_s=change.kill_grace_s,
+            timeout_s=change.execution_timeout_s,
+            keeps_warm=change.warm_sessions > 0,
+            warm_idle_s=change.warm_idle_s,
+        )

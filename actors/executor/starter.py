@@ -47,6 +47,11 @@ class Starter:
         self.trusts = True
         self._usual = claude.settings_of(NO_OPTIONS, settings.permission_mode)
 
+    def change(self, settings: ExecutorSettings) -> None:
+        """Use these settings for the processes that start from now on."""
+        self._settings = settings
+        self._usual = claude.settings_of(NO_OPTIONS, settings.permission_mode)
+
     def wanted(self, options: Options) -> tuple[LaunchSettings, TurnSettings]:
         """Return what a prompt asks of its process: most ask for nothing."""
         mode = self._permission_requests.remembered.mode

@@ -61,6 +61,11 @@ class Turns:
         self._reports = reports
         self._permission_requests = permission_requests
 
+    def change(self, settings: ExecutorSettings) -> None:
+        """Use these settings for what begins from now on."""
+        self._settings = settings
+        self._starter.change(settings)
+
     # -- orders ------------------------------------------------------------------------------
 
     def start(self, order: messages.StartRun) -> None:

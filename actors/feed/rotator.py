@@ -4,7 +4,7 @@ It only tells: the owner of a log alone changes its files. Only closed segments 
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -43,6 +43,16 @@ class RotationSettings:
     retain_bytes: int
     compression: Compression
 
+    def changed(self, change: messages.ChangeSettings) -> "RotationSettings":
+        """Return the settings after a change while the server runs."""
+        return replace(
+            self,
+            rotate_days=change.rotate_days,
+            retain_days=change.retain_days,
+            retain_bytes=change.retain_bytes,
+            compression=change.compression,
+        )
+
 
 class Rotator(Actor):
     """Child of the Hub, which restarts it when it fails."""
@@ -62,11 +72,16 @@ class Rotator(Actor):
         self._settings = settings
         self._clock = clock
         self._timers = timers
-        self._compressing = Compressing(
-            settings.layout, settings.compression, directory, clock, problems
-        )
+        self._problems = problems
+        self._compressing = self._new_compressing()
         self._last_check: tuple[datetime, float] | None = None
         self._cautious_until_s = 0.0
+
+    def _new_compressing(self) -> Compressing:
+        settings = self._settings
+        return Compressing(
+            settings.layout, settings.compression, self._directory, self._clock, self._problems
+        )
 
     def started(self) -> None:
         self._timers.after(FIRST_CHECK_S, self.actor_ref, messages._RotationDue())
@@ -81,8 +96,16 @@ class Rotator(Actor):
                 self._timers.after(CHECK_PERIOD_S, self.actor_ref, messages._RotationDue())
             case messages._CompressionDue():
                 self._compress()
+            case messages.ChangeSettings():
+                self._change(message)
             case _:
                 assert_never(message)
+
+    def _change(self, change: messages.ChangeSettings) -> None:
+        before, self._settings = self._settings, self._settings.changed(change)
+        if self._settings.compression is not before.compression:
+            self._compressing.cancel()  # what it had begun stays as it was
+            self._compressing = self._new_compressing()
 
     def _check(self) -> None:
         now = self._clock.now()

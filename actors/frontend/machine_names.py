@@ -22,7 +22,9 @@ class MachineNames:
         self._thread = threading.Thread(target=self._ask, name="host name", daemon=True)
 
     def ask(self) -> None:
-        """Ask the resolver for the domain, and wait a moment for the answer."""
+        """Ask the resolver for the domain, once, and wait a moment for the answer."""
+        if self._thread.ident is not None:
+            return
         self._thread.start()
         self._thread.join(DOMAIN_WAIT_S)
 

@@ -1,14 +1,12 @@
 """The Hub actor: creates, deletes and lists projects, knows the clients, supervises, stops."""
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import assert_never
 
 from actors import messages
 from actors.directory import LocalDirectory
-from actors.feed.rotator import RotationSettings, Rotator
+from actors.feed.rotator import Rotator
 from actors.hub.draining import Draining
 from actors.hub.health import (
     HealthChecks,
@@ -20,17 +18,15 @@ from actors.hub.health import (
 from actors.hub.project_actors import ProjectActors
 from actors.hub.project_list import Listed, ProjectLists
 from actors.hub.registry import REOPEN_S, BeingDeleted, Entry, Registry
+from actors.hub.settings import HubSettings
 from actors.hub.startup import Startup
 from actors.hub.stopping import Stopping, close_client
 from actors.hub.warm_processes import WarmProcesses
 from actors.hub.watchers import Watchers
 from actors.messages.replies import ReplyTo
-from actors.metrics.meter import Meter
-from actors.project import ProjectSettings
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers, timestamp
 from actors.runtime.logger import get_logger
-from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol import requests
@@ -41,29 +37,10 @@ from storage.projects import ProjectStore
 
 logger = get_logger("claudehub.hub")
 
-# What each message of the hub may have at least, whatever the settings are.
-MAX_UPDATE_BYTES_LEAST = 8 * 1024 * 1024
 # A Rotator that could not be started is tried again after this time.
 ROTATOR_RETRY_S = 10.0
 # Creates that wait for a deletion; further ones are refused.
 WAITING_CREATES_MAX = 64
-
-
-@dataclass(frozen=True, slots=True)
-class HubSettings:
-    """`progress(done, total)` is called while the projects open (hub/startup.py); `died` when the
-    Hub fails. `max_reply_bytes` bounds a list; `problems` is what does not work."""
-
-    project: ProjectSettings
-    max_projects: int
-    warm_sessions: int
-    rotation: RotationSettings
-    version: str
-    progress: Callable[[int, int], None]
-    died: Callable[[str], None]
-    max_reply_bytes: int = MAX_UPDATE_BYTES_LEAST
-    problems: Problems = field(default_factory=Problems)
-    meter: Meter | None = None
 
 
 class Hub(Actor):
@@ -175,6 +152,8 @@ class Hub(Actor):
                 self._clients.pop(message.client_id, None)
                 self._watchers.stop(message.client_id)
                 self._go_on_stopping()
+            case messages.ChangeSettings():
+                self._on_change(message)
             case messages.KeysChanged():
                 self._on_keys_changed()
             case messages.ProjectOpened():
@@ -288,6 +267,15 @@ class Hub(Actor):
             claude=self._settings.project.executor.cli.version,
             warm_sessions=self._warm_processes.sessions,
         )
+
+    def _on_change(self, change: messages.ChangeSettings) -> None:
+        settings = self._settings = self._settings.changed(change)
+        self._registry.max_projects = settings.max_projects
+        self._warm_processes.change(settings.warm_sessions)
+        self._project_actors.change(settings.project)
+        children = [self._rotator, *(entry.ref for entry in self._registry.values())]
+        for child in filter(None, children):
+            tell_if_alive(child, change)
 
     def _on_keys_changed(self) -> None:
         """Have connections closed, and prompts cancelled that wait by a key that is gone: their

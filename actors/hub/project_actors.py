@@ -48,6 +48,10 @@ class ProjectActors:
         self._problems = problems
         self._is_set_aside = is_set_aside
 
+    def change(self, settings: ProjectSettings) -> None:
+        """Use these settings for the projects that start from now on."""
+        self._settings = settings
+
     def create(self, request: requests.ProjectCreate, reply_to: ReplyTo) -> ProjectMeta:
         """Make a project and return it; answer once it is open. Raises WireError, and
         BeingDeleted if the answer depends on a deletion that is under way."""

@@ -46,11 +46,11 @@ class BeingDeleted(Exception):
 
 
 class Registry(dict[str, Entry]):
-    """The projects by id."""
+    """The projects by id. `max_projects` is MAX_PROJECTS."""
 
     def __init__(self, max_projects: int) -> None:
         super().__init__()
-        self._max_projects = max_projects
+        self.max_projects = max_projects
 
     def add(self, entry: Entry) -> None:
         self[entry.meta.project_id] = entry
@@ -73,7 +73,7 @@ class Registry(dict[str, Entry]):
                 raise _conflict(taken, ErrorCode.PROJECT_EXISTS, "that project_id is taken")
         else:
             project_id = free_id(path.name, self)
-        if len(self) >= self._max_projects:
+        if len(self) >= self.max_projects:
             raise RequestRefused(
                 ErrorCode.TOO_MANY_PROJECTS,
                 f"there are {len(self)} projects (MAX_PROJECTS); delete one first",

@@ -32,6 +32,14 @@ class WarmProcesses:
             project_id=message.project_id, pid=message.pid, memory_bytes=message.memory_bytes
         )
         self._kept[message.project_id] = (message.used_at_s, session)
+        self._let_oldest_go()
+
+    def change(self, kept_max: int) -> None:
+        """Keep that many from now on."""
+        self._kept_max = kept_max
+        self._let_oldest_go()
+
+    def _let_oldest_go(self) -> None:
         for session in self.sessions[: max(0, len(self._kept) - self._kept_max)]:
             self.forget(session.project_id)
             entry = self._registry.get(session.project_id)

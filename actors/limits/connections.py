@@ -26,6 +26,9 @@ class _Addresses:
         self._limit = limit
         self._counts: Counter[str] = Counter()
 
+    def change(self, limit: int) -> None:
+        self._limit = limit
+
     def has_room(self, origin: str | None) -> bool:
         return origin is None or self._counts[origin] < self._limit
 
@@ -77,6 +80,12 @@ class ConnectionLimit:
     def new(self, origin: str | None) -> ConnectionPermit:
         """Return a permit for a connection from that address; None: no limit by address."""
         return ConnectionPermit(self, origin)
+
+    def change(self, limit: int) -> None:
+        """Take another MAX_CONN. Connections above it stay."""
+        with self._lock:
+            self._limit = limit
+            self._addresses.change(max(1, round(limit * ADDRESS_SHARE)))
 
     @property
     def count(self) -> int:

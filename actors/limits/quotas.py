@@ -24,20 +24,28 @@ EXECUTIONS_IN_ALL = 6
 _MINUTE_S = 60.0
 
 
-class TokenBucket:
-    """Allow `per_second` tokens a second, with bursts of what comes in `burst_s`."""
+class Rate:
+    """How many tokens a second; it may change while buckets use it."""
 
-    def __init__(self, per_second: float, clock: Clock, *, burst_s: float = BURST_S) -> None:
-        self._per_second = per_second
+    def __init__(self, per_second: float) -> None:
+        self.per_second = per_second
+
+
+class TokenBucket:
+    """Allow `rate` tokens a second, with bursts of what comes in `burst_s`."""
+
+    def __init__(self, rate: Rate | float, clock: Clock, *, burst_s: float = BURST_S) -> None:
+        self._rate = rate if isinstance(rate, Rate) else Rate(rate)
+        self._burst_s = burst_s
         self._clock = clock
-        self._tokens = self._capacity = per_second * burst_s
+        self._tokens = self._rate.per_second * burst_s
         self._filled_at = clock.monotonic()
 
     def take(self) -> bool:
         """Take a token; return False if there was none."""
         now = self._clock.monotonic()
-        gained = (now - self._filled_at) * self._per_second
-        self._tokens = min(self._capacity, self._tokens + gained)
+        gained = (now - self._filled_at) * self._rate.per_second
+        self._tokens = min(self._rate.per_second * self._burst_s, self._tokens + gained)
         self._filled_at = now
         if self._tokens < 1:
             return False
@@ -46,14 +54,14 @@ class TokenBucket:
 
     def wait_s(self) -> float:
         """Return how long it takes until there is a token, as of the last `take`."""
-        return max(0.0, (1 - self._tokens) / self._per_second)
+        return max(0.0, (1 - self._tokens) / self._rate.per_second)
 
 
 class AddressBuckets:
     """A bucket for each address. The caller holds a lock."""
 
-    def __init__(self, per_second: float, clock: Clock, *, burst_s: float = BURST_S) -> None:
-        self._per_second = per_second
+    def __init__(self, rate: Rate | float, clock: Clock, *, burst_s: float = BURST_S) -> None:
+        self._rate = rate if isinstance(rate, Rate) else Rate(rate)
         self._clock = clock
         self._burst_s = burst_s
         self._buckets: OrderedDict[str | None, TokenBucket] = OrderedDict()
@@ -62,7 +70,7 @@ class AddressBuckets:
         """Return the bucket of an address; connections from this machine share one."""
         found = self._buckets.get(origin)
         if found is None:
-            found = TokenBucket(self._per_second, self._clock, burst_s=self._burst_s)
+            found = TokenBucket(self._rate, self._clock, burst_s=self._burst_s)
             self._buckets[origin] = found
         self._buckets.move_to_end(origin)
         if len(self._buckets) > ADDRESSES_MAX:
@@ -88,15 +96,24 @@ class Allowance:
         `per_address` and `in_all` are multiples of it."""
         self._what = what
         self._clock = clock
-        self._per_second = per_second
+        self._rate = Rate(per_second)
+        self._shared = ((Rate(0), in_all), (Rate(0), per_address))
         self._burst_s = burst_s
         self._lock = threading.Lock()
-        self._in_all = TokenBucket(per_second * in_all, clock, burst_s=burst_s)
-        self._addresses = AddressBuckets(per_second * per_address, clock, burst_s=burst_s)
+        (of_all, _), (of_addresses, _) = self._shared
+        self.change(per_second)
+        self._in_all = TokenBucket(of_all, clock, burst_s=burst_s)
+        self._addresses = AddressBuckets(of_addresses, clock, burst_s=burst_s)
+
+    def change(self, per_second: float) -> None:
+        """Take another limit of one connection, for all connections that there are, too."""
+        self._rate.per_second = per_second
+        for rate, multiple in self._shared:
+            rate.per_second = per_second * multiple
 
     def of_connection(self) -> TokenBucket:
         """Return a bucket for one connection's thread."""
-        return TokenBucket(self._per_second, self._clock, burst_s=self._burst_s)
+        return TokenBucket(self._rate, self._clock, burst_s=self._burst_s)
 
     def refusal(
         self, bucket: TokenBucket, peer: Peer, *, shared: bool = True
@@ -143,3 +160,8 @@ class Quotas:
             per_address=EXECUTIONS_PER_ADDRESS,
             in_all=EXECUTIONS_IN_ALL,
         )
+
+    def change(self, rate_limit: float) -> None:
+        """Take another RATE_LIMIT."""
+        self.requests.change(rate_limit)
+        self.executions.change(rate_limit * EXECUTIONS_A_MINUTE / _MINUTE_S)

@@ -124,6 +124,7 @@ from actors.messages.service import (
     _RotationDue,
     _WatchDue,
 )
+from actors.messages.settings import ChangeSettings
 from actors.runtime.refs import (
     ActorDied,
 )
@@ -136,6 +137,7 @@ __all__ = [
     "AnswerPermission",
     "AreYouAlive",
     "BackgroundBegan",
+    "ChangeSettings",
     "CliKnown",
     "ClientConnected",
     "ClientGone",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from actors.messages.settings import ChangeSettings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
@@ -46,5 +48,10 @@ class _AuditCheckDue:
 
 
 AuditorMessage = (
-    AuditEntry | PlainRequestsBegan | _PlainRequestsDue | _AuditSyncDue | _AuditCheckDue
+    AuditEntry
+    | ChangeSettings
+    | PlainRequestsBegan
+    | _PlainRequestsDue
+    | _AuditSyncDue
+    | _AuditCheckDue
 )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from actors.messages.settings import ChangeSettings
 from protocol import requests
 from protocol.claude import RawLine, SessionChoice
 
@@ -158,6 +159,7 @@ ExecutorMessage = (
     | InterruptRun
     | KillRun
     | OutputStored
+    | ChangeSettings
     | ProcessMessage
     | _WatchdogFired
     | _ResultDue

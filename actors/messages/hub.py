@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from actors.messages.project import DeleteProject
 from actors.messages.replies import ReplyTo
+from actors.messages.settings import ChangeSettings
 from actors.ports import Caller, Watcher
 from actors.runtime.refs import ActorDied, Ref
 from protocol import requests, updates
@@ -176,6 +177,7 @@ HubMessage = (
     | ProjectClosed
     | ActorDied
     | AreYouAlive
+    | ChangeSettings
     | CliKnown
     | HubEndMessage
     | _ChangeDue

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from actors.messages.replies import ReplyTo
+from actors.messages.settings import ChangeSettings
 from actors.ports import Caller, Subscriber
 from actors.runtime.refs import ActorDied
 from protocol import requests, updates
@@ -254,6 +255,7 @@ OtherProjectMessage = (
     | SubscriberGone
     | Describe
     | LookAtKeys
+    | ChangeSettings
     | DeleteProject
     | DrainProject
     | StopProject

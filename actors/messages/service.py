@@ -3,6 +3,8 @@ own."""
 
 from dataclasses import dataclass
 
+from actors.messages.settings import ChangeSettings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RotationDue:
@@ -64,7 +66,7 @@ class _LivenessDue:
     """Ask the Hub again."""
 
 
-RotatorMessage = _RotationDue | _CompressionDue
+RotatorMessage = ChangeSettings | _RotationDue | _CompressionDue
 FileWatcherMessage = _PathsChanged | _ReportDue | _WatchDue
 FileReloaderMessage = ReadAgain | _FileTouched | _FileLookDue
 PlaceWatcherMessage = _PlaceLookDue

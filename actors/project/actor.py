@@ -222,6 +222,8 @@ class Project(Actor):
                 self._drop_subscriber(message.subscriber_id)
             case messages.Describe():
                 self._describe_to_hub(message)
+            case messages.ChangeSettings():
+                self._on_change(message)
             case messages.LookAtKeys() | messages._PromptKeyDue():
                 self._runs.look_at_keys()
             case messages.DrainProject():
@@ -336,6 +338,14 @@ class Project(Actor):
             self._status.await_change()
         info = self._status.describe()
         self._hub.tell(messages.ProjectDescribed(list_number=message.list_number, info=info))
+
+    def _on_change(self, change: messages.ChangeSettings) -> None:
+        settings = self._settings = self._settings.changed(change)
+        self._queue.max_waiting = settings.max_queue
+        self._permissions.timeout_s = settings.permission_timeout_s
+        self._executor.change(change)
+        self._runs.change(settings)
+        self._trust.change_default(settings.trusts_all)
 
     # -- children ----------------------------------------------------------------------------
 

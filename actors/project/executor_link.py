@@ -82,6 +82,11 @@ class ExecutorLink:
             )
         return self._executor
 
+    def change(self, change: messages.ChangeSettings) -> None:
+        """Use changed settings, also for an Executor that runs."""
+        self._settings = self._settings.changed(change)
+        self._tell(change)
+
     def kill(self, execution_id: str, why: str) -> None:
         self._tell(messages.KillRun(execution_id=execution_id, why=why))
 

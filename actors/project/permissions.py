@@ -39,6 +39,7 @@ class Pending:
     request: PermissionRequest
     shown: dict[str, Any]
     outlives_turn: bool
+    timeout_s: float
     timer: Timer
 
 
@@ -73,7 +74,7 @@ class Permissions:
         self._queue = queue
         self._executor = executor
         self._timers = timers
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._counts = counts
 
     @property
@@ -97,6 +98,7 @@ class Permissions:
             request,
             shown_question(request),
             message.outlives_turn,
+            self.timeout_s,
             self._timer(request.permission_id),
         )
         logger.debug("permission asked", **_facts(self.pending[request.permission_id]))
@@ -114,7 +116,7 @@ class Permissions:
     def expired(self, permission_id: str) -> None:
         if (pending := self.pending.get(permission_id)) is not None:
             self._close(pending, "timeout")
-            text = f"Nobody answered within {self._timeout_s:g} seconds."
+            text = f"Nobody answered within {pending.timeout_s:g} seconds."
             self._executor.answer(_denial(permission_id, text))
 
     def execution_ends(self, execution: Execution) -> None:
@@ -134,7 +136,7 @@ class Permissions:
 
     def _timer(self, permission_id: str) -> Timer:
         expired = messages._PermissionExpired(permission_id=permission_id)
-        return self._timers.after(self._timeout_s, self._project, expired)
+        return self._timers.after(self.timeout_s, self._project, expired)
 
     def _close(self, pending: Pending, by: str) -> None:
         if self._counts is not None:
@@ -212,6 +214,7 @@ class Permissions:
         meanwhile, nobody will."""
         request = pending.request
         self.answered.pop(request.permission_id, None)
+        pending.timeout_s = self.timeout_s
         pending.timer = self._timer(request.permission_id)
         self.pending[request.permission_id] = pending
         if not pending.outlives_turn and self._queue.at_work(request.execution_id) is None:

@@ -48,6 +48,9 @@ class Prompts:
         self._keys = RequestKeys(log.keyed)
         self._is_closed = False
 
+    def change(self, settings: ProjectSettings) -> None:
+        self._settings = settings
+
     def refuse(self) -> None:
         """Take no new prompts from now on: the server stops. One that is sent again is answered."""
         self._is_closed = True

@@ -50,7 +50,7 @@ class RunQueue:
     how many have started."""
 
     def __init__(self, max_waiting: int) -> None:
-        self._max_waiting = max_waiting
+        self.max_waiting = max_waiting
         self.waiting: deque[Execution] = deque()
         self.running: Execution | None = None
         self.background: Execution | None = None
@@ -87,7 +87,7 @@ class RunQueue:
     @property
     def has_room(self) -> bool:
         starts_now = self.running is None and self.background is None
-        return starts_now or len(self.all_waiting) < self._max_waiting
+        return starts_now or len(self.all_waiting) < self.max_waiting
 
     def admit(self, execution: Execution) -> None:
         if self.running is None:

@@ -84,6 +84,11 @@ class Runs:
             log=log, feed=feed, settings=settings, queue=queue, stored=self._go_on
         )
 
+    def change(self, settings: ProjectSettings) -> None:
+        """Use these settings for what begins from now on."""
+        self._settings = settings
+        self._prompts.change(settings)
+
     # -- requests ----------------------------------------------------------------------------
 
     def execute(self, reply_to: ReplyTo, caller: Caller, request: requests.Execute) -> None:

@@ -1,9 +1,10 @@
 """What all projects of a server share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from actors import messages
 from actors.access.prompt_keys import Standing
 from actors.executor.settings import ExecutorSettings
 from actors.metrics.meter import Meter
@@ -33,3 +34,18 @@ class ProjectSettings:
     problems: Problems = field(default_factory=Problems)
     meter: Meter | None = None
     tracer: Tracer = field(default_factory=NoTracer)
+
+    def changed(self, change: messages.ChangeSettings) -> "ProjectSettings":
+        """Return the settings after a change while the server runs."""
+        return replace(
+            self,
+            executor=self.executor.changed(change),
+            roots=change.roots,
+            execution_timeout_s=change.execution_timeout_s,
+            max_queue=change.max_queue,
+            min_free_bytes=change.min_free_bytes,
+            permission_timeout_s=change.permission_timeout_s,
+            warm_ahead=change.warm_ahead,
+            trusts_all=change.trusts_all,
+            revoke_kills=change.revoke_kills,
+        )

@@ -54,6 +54,13 @@ class Trust:
             self._look_again_s = now_s + LOOK_KEPT_S
         return self._files
 
+    def change_default(self, trusts_all: bool) -> None:
+        """Take a new TRUST_PROJECTS; a process that was started otherwise gets no more prompts."""
+        before, self._trusts_all = self.is_given, trusts_all
+        if self.is_given != before:
+            self._look_again_s = float("-inf")
+            self._executor.let_go()
+
     def change(self, trusted: bool) -> None:
         """Keep what was said; the process that was started otherwise gets no more prompts. Raises
         HubFault if it cannot be kept."""

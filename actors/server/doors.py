@@ -68,7 +68,10 @@ class Doors:
         except ReloadFailed as error:  # it was valid a moment ago
             raise StartFailed(str(error)) from None
         self._machine = MachineNames()
-        if self._keyring is not None and not config.public_names:
+        self._ask_for_names()
+
+    def _ask_for_names(self) -> None:
+        if self._keyring is not None and not self._config.public_names:
             self._machine.ask()
 
     @property
@@ -107,16 +110,30 @@ class Doors:
         for reloader in self.reloaders:
             stack.callback(reloader.stop, block=False)
         if self._tcp:
-            tls = None if self._certificates is None else self._certificates.context
             names = self._names()
             if self._keyring is not None:
                 logger.info("clients with keys sign one of these names", names=str(names))
-            locked = replace(front.context(self._keyring, names), tls=tls)
+            locked = self._locked(front)
             pending = PendingConnections(locked.clock)
             for listener in self._tcp:
                 _open(listener, locked, stack, pending)
         if self._unix is not None:
             _open(self._unix, front.context(None, self._names()), stack)
+
+    def _locked(self, front: FrontEnd) -> ConnectionContext:
+        """Return the context of connections that need a key, if there are keys."""
+        tls = None if self._certificates is None else self._certificates.context
+        return replace(front.context(self._keyring, self._names()), tls=tls)
+
+    def change(self, config: Config, front: FrontEnd) -> None:
+        """Use changed settings for the connections that come from now on."""
+        self._config = config
+        self._ask_for_names()
+        front.change(config)
+        for listener in self._tcp:
+            listener.context = self._locked(front)
+        if self._unix is not None:
+            self._unix.context = front.context(None, self._names())
 
     def start_reloaders(
         self,

@@ -7,6 +7,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from actors.access.prompt_keys import Standing
@@ -16,6 +17,7 @@ from actors.config.settings import Config
 from actors.directory import LocalDirectory
 from actors.frontend.readiness import Readiness
 from actors.hub import Hub
+from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock, ThreadTimers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
@@ -39,7 +41,7 @@ from actors.server.rereading import Rereading
 from actors.server.service_manager import ServiceManager
 from actors.server.start_progress import StartProgress
 from actors.server.stop_request import StopRequest
-from actors.server.wiring import FrontEnd, audit_settings, hub_settings
+from actors.server.wiring import FrontEnd, audit_settings, change_of, hub_settings
 from actors.tracing import setup
 from actors.watch.places import DataFolderPlace, PlaceWatcher
 from protocol import VERSION, codec
@@ -143,7 +145,9 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
     start.keep_alive(hub)
     front_doors.announce(announce)
     start.service.ready("listening")
-    start.run(hub, Rereading(config, load, front_doors.reloaders, monitoring.move))
+    use = partial(start.use, hub=hub, doors=front_doors, front=front, layout=layout)
+    rereading = Rereading(config, load, front_doors.reloaders, use, trail.record, monitoring.move)
+    start.run(hub, rereading)
 
 
 class _Start:
@@ -185,7 +189,7 @@ class _Start:
 
     def monitor(self, doors: Doors) -> Monitoring:
         """Begin to answer on METRICS_PORT, until all else has stopped. Raises StartFailed."""
-        state = ServerState(
+        state = self._state = ServerState(
             self.config, self.problems, is_stopping=lambda: self.stop_request.is_requested
         )
         monitoring = Monitoring(self.config, self.clock, state, self.stack)
@@ -222,6 +226,7 @@ class _Start:
         except OSError as error:
             raise StartFailed(f"the audit log cannot be written: {error}") from None
         trail.goes_to(auditor)
+        self._auditor = auditor
         self.stack.callback(auditor.stop, timeout=AUDIT_STOP_S)
         _note_configuration(self.config, layout, trail)
         return trail
@@ -275,6 +280,21 @@ class _Start:
         logger.info("stopping")
         self.service.extend(shutdown.stop_timeout_s(self.config.kill_grace), "stopping")
 
+    def use(
+        self, config: Config, *, hub: Ref, doors: Doors, front: FrontEnd, layout: DataLayout
+    ) -> None:
+        """Make a changed configuration hold, as far as it can while the server runs."""
+        self.config = config
+        logs.set_level(config.log_level)
+        doors.change(config, front)
+        self._state.change(config)
+        for actor in (hub, self._auditor):
+            tell_if_alive(actor, change_of(config))
+        try:
+            layout.note_configuration(_digest(config))
+        except OSError as error:
+            logger.error("the note of the configuration cannot be written", error=error)
+
     def keep_alive(self, hub: Ref) -> None:
         """Have the service manager hear that the Hub is alive."""
         if self.service.is_there:
@@ -288,14 +308,17 @@ def _note_configuration(config: Config, layout: DataLayout, trail: AuditTrail) -
     """Record which settings differ from the defaults, if the configuration has changed since the
     last start."""
     named = config.model_dump(mode="json", exclude_defaults=True)
-    digest = hashlib.sha256(codec.dumps(config.model_dump(mode="json"))).hexdigest()
     try:
-        changed = layout.note_configuration(digest)
+        changed = layout.note_configuration(_digest(config))
     except OSError as error:
         logger.error("the note of the configuration cannot be written", error=error)
         changed = True
     if changed:
         trail.record(CONFIG_CHANGED, details={"set": sorted(name.upper() for name in named)})
+
+
+def _digest(config: Config) -> str:
+    return hashlib.sha256(codec.dumps(config.model_dump(mode="json"))).hexdigest()
 
 
 def _readiness(stack: contextlib.ExitStack) -> Readiness | None:

@@ -53,6 +53,10 @@ class ServerState:
         self._problems = problems
         self._is_stopping = is_stopping
 
+    def change(self, config: Config) -> None:
+        """Use a changed MIN_FREE_BYTES."""
+        self._min_free_bytes = config.min_free_bytes
+
     def why_dead(self) -> list[str]:
         """Return why the hub should be restarted; nothing if it is alive."""
         if self.hub is not None and not self.hub.is_alive() and not self._is_stopping():

@@ -27,6 +27,7 @@ from actors.hub import MAX_UPDATE_BYTES_LEAST, HubSettings
 from actors.limits.connections import ConnectionLimit
 from actors.limits.peer import Peer
 from actors.limits.quotas import Quotas
+from actors.messages.settings import ChangeSettings
 from actors.metrics import catalogue
 from actors.metrics.meter import Meter
 from actors.project import ProjectSettings
@@ -130,6 +131,29 @@ def audit_settings(config: Config, layout: DataLayout) -> AuditSettings:
     )
 
 
+def change_of(config: Config) -> ChangeSettings:
+    """Return what actors are told when the configuration has changed."""
+    return ChangeSettings(
+        compression=config.log_compress,
+        execution_timeout_s=config.exec_timeout,
+        kill_grace_s=config.kill_grace,
+        max_projects=config.max_projects,
+        max_queue=config.max_queue,
+        min_free_bytes=config.min_free_bytes,
+        permission_mode=config.permission_mode,
+        permission_timeout_s=config.permission_timeout,
+        retain_bytes=config.log_retain_bytes,
+        retain_days=config.log_retain_days,
+        revoke_kills=config.revoke_kills,
+        roots=tuple(Path(root) for root in config.project_roots),
+        rotate_days=config.msg_rotate_days,
+        trusts_all=config.trust_projects == "all",
+        warm_ahead=config.warm_ahead,
+        warm_idle_s=config.warm_idle,
+        warm_sessions=config.warm_sessions,
+    )
+
+
 def _rotation_settings(config: Config, layout: DataLayout) -> RotationSettings:
     return RotationSettings(
         layout=layout,
@@ -156,12 +180,18 @@ class FrontEnd:
         trail: AuditTrail,
         meter: Meter | None = None,
     ) -> None:
-        self._config = config
         self._server = server_name(data_id)
         self._clock = clock
         self._readiness = readiness
         self._connections = ConnectionLimit(config.max_conn)
         self._quotas = Quotas(config.rate_limit, clock)
+        self._take(config)
+        self._actors = (hub, directory, timers)
+        self.trail = trail
+        self._meter = meter
+
+    def _take(self, config: Config) -> None:
+        self._config = config
         self._rules = HandshakeRules(
             allowed_origins=config.allowed_origins,
             path_prefix=config.path_prefix,
@@ -169,9 +199,12 @@ class FrontEnd:
             compression=config.compression,
         )
         self._welcome = _greeter(config)
-        self._actors = (hub, directory, timers)
-        self.trail = trail
-        self._meter = meter
+
+    def change(self, config: Config) -> None:
+        """Use changed settings: the limits at once, the others in the next `context`."""
+        self._connections.change(config.max_conn)
+        self._quotas.change(config.rate_limit)
+        self._take(config)
 
     def context(self, keyring: Keyring | None, names: HubNames) -> ConnectionContext:
         """Return the context of a door, without TLS. Its peers need a key of `keyring`, and sign
