@@ -17,6 +17,7 @@ from actors.metrics.catalogue import CATALOGUE
 from tests.harness import ROOT, TIMEOUT_S, HubProcess, TlsFiles, WireClient
 from tests.processes import wait_until
 from tests.scraping import Scrape, ScrapedHub, free_port, get
+from tests.sockets import frame, read_until, upgraded
 from tests.test_unreadable import WITHOUT_CAPABILITIES
 
 ASK = "[[tool:Bash:rm -rf build]]"
@@ -159,6 +160,25 @@ def test_questions_that_wait_are_shown_with_their_age_and_counted_by_their_end(
     assert after.value("claudehub_executions_running") == 0
     assert after.value("claudehub_warm_processes") == 1
     assert after.value("claudehub_warm_processes_memory_bytes") > 1_000_000
+
+
+def test_a_slow_client_and_a_flood_are_counted(scratch: Path) -> None:
+    hub = ScrapedHub(scratch, SLOW_CLIENT_BYTES="1MiB").start()
+    with upgraded(hub, receive_buffer=64 * 1024) as slow, hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        slow.sendall(frame(1, b'{"type":"project_join","payload":{"project_id":"p"}}'))
+        read_until(slow, b'"log_id"')
+        client.request("execute", project_id="p", prompt="[[lines:10000]]")
+        wait_until(lambda: hub.scrape().value("claudehub_outbox_bytes") > 0)
+        wait_until(lambda: hub.scrape().value("claudehub_slow_clients_closed_total") == 1)
+        for _ in range(100):
+            client.send("{")
+        for _ in range(100):
+            client.reply()
+        seen = hub.scrape()
+    assert seen.value("claudehub_requests_total", type="unknown", code="invalid_json") == 100
+    assert 0 < seen.value("claudehub_audit_dropped_total") < 100
+    assert hub.stop() == 0
 
 
 def test_what_ended_connections_have_counted_stays(hub: ScrapedHub) -> None:

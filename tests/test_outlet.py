@@ -83,6 +83,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(
     os.close(writing)
     reader.join(TIMEOUT_S)
     dropped = sum(int(line.split()[1]) for line in found if b"dropped" in line)
+    assert outlet.dropped_total == dropped
     assert dropped > 0
     whole = [line for line in found if line.rstrip(b"\n").lstrip(b".") == b"x" * (size - 1)]
     assert len(whole) + dropped == count
