@@ -30,14 +30,22 @@ CLOCK_STEP_MAX = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
+class FlushTimer:
+    """`now_s` is called before a flush; `flushed` gets its value when the flush has ended."""
+
+    now_s: Callable[[], float]
+    flushed: Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
-    """`rotate_bytes`: a segment of that size takes no further batch. `flushing` is called before
-    each flush, and what it returns behind it, to measure the time."""
+    """`rotate_bytes`: a segment of that size takes no further batch. `flush_timer`
+    measures the time of each flush."""
 
     rotate_bytes: int
     sync: SyncPolicy
     boot_id: str
-    flushing: Callable[[], Callable[[], None]] | None = None
+    flush_timer: FlushTimer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +242,15 @@ class LogTail:
         assert self._active is not None
         if self._active.is_synced:
             return
-        done = None if self._settings.flushing is None else self._settings.flushing()
+        timer = self._settings.flush_timer
+        began_s = 0.0 if timer is None else timer.now_s()
         try:
             self._active.sync()
         except OSError as error:
             self._stop(acknowledged_bytes)
             raise DiskFailed(f"flushing {self._folder}: {error.strerror}") from error
-        if done is not None:
-            done()
+        if timer is not None:
+            timer.flushed(began_s)
 
     def _displace(
         self, path: Path, reason: str, acknowledged_bytes: int | None = None

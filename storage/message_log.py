@@ -12,7 +12,7 @@ from storage.errors import from_os_error
 from storage.landmarks import Landmarks
 from storage.log_reader import LogReader
 from storage.log_state import LogState, SyncPolicy, new_log_id
-from storage.log_tail import Displacement, LogSettings, LogTail
+from storage.log_tail import Displacement, FlushTimer, LogSettings, LogTail
 from storage.pages import MissingRecords
 from storage.recovery import Recovered, recover
 from storage.segments import (
@@ -310,4 +310,4 @@ def _opened_state(known: LogState, settings: LogSettings, found: Recovered) -> L
     )
 
 
-__all__ = ["Bounds", "LogSettings", "Loss", "MessageLog", "open_log"]
+__all__ = ["Bounds", "FlushTimer", "LogSettings", "Loss", "MessageLog", "open_log"]

@@ -83,7 +83,7 @@ class Client(Actor):
         self._record = AuditRecord(gate, trail)
         self._presence = Presence(gate, clock)
         self._routing = self._make_routing(meter)
-        self._counts = None if meter is None else self._counting(meter)
+        self._counts = None if meter is None else ClientCounts(meter, clock, outbox)
         self._replays = Replays(outbox, clock, self._report_damage, self._counts)
 
     def _make_routing(self, meter: Meter | None) -> Routing:
@@ -98,15 +98,6 @@ class Client(Actor):
             refused=self._presence.refused,
             answer=self._settle,
             sent=None if meter is None else partial(_count_sent, meter),
-        )
-
-    def _counting(self, meter: Meter) -> ClientCounts:
-        outbox = self._outbox
-        return ClientCounts(
-            meter,
-            self._clock,
-            sent_bytes=lambda: outbox.sent_bytes,
-            waiting_bytes=lambda: outbox.waiting_bytes,
         )
 
     def started(self) -> None:

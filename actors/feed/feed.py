@@ -4,7 +4,7 @@ Only the Project's thread uses the feed. The feed schedules its own flush, so a 
 something need not ask for one. It knows the subscribers, the log's failures, and what is open.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import compress
 from pathlib import Path
@@ -41,6 +41,21 @@ class _Audience(dict[str, Subscriber]):
     def __init__(self) -> None:
         super().__init__()
         self.deflation = Deflation()
+        self.takers: tuple[int, int] | None = None  # known while all are live
+
+    def count_takers(self) -> tuple[int, int]:
+        """Return how many get at once what is stored, and how many of them what may be dropped.
+
+        Once all are live that stays so until somebody comes or goes. (One that is too slow is
+        counted for the moment until it goes.)
+        """
+        if self.takers is not None:
+            return self.takers
+        live = [subscriber for subscriber in self.values() if subscriber.is_live]
+        takers = len(live), sum([subscriber.wants_ephemeral for subscriber in live])
+        if len(live) == len(self):
+            self.takers = takers
+        return takers
 
 
 class Feed:
@@ -169,7 +184,8 @@ class Feed:
         now, by itself."""
         self._take_out(subscriber.id)
         subscriber.register(position, self._log.last_seq)
-        self._audiences[subscriber.dialect][subscriber.id] = subscriber
+        audience = self._audiences[subscriber.dialect]
+        audience[subscriber.id], audience.takers = subscriber, None
         self.subscriber_count += 1
 
     def unsubscribe(self, subscriber_id: str) -> None:
@@ -187,6 +203,7 @@ class Feed:
         for dialect, audience in self._audiences.items():
             subscriber = audience.pop(subscriber_id, None)
             if subscriber is not None:
+                audience.takers = None
                 self.subscriber_count -= 1
                 if not audience:  # and their compressed streams end
                     del self._audiences[dialect]
@@ -273,12 +290,11 @@ class Feed:
         then."""
         if self._counts is None:
             return
-        kinds = Counter([(entry.update_type, entry.is_kept) for entry in entries])
+        sent = self._counts.sent
         for audience in self._audiences.values():
-            live = [s for s in audience.values() if s.is_live]
-            for (update_type, is_kept), count in kinds.items():
-                takers = len(live) if is_kept else sum([s.wants_ephemeral for s in live])
-                self._counts.sent(update_type, count * takers)
+            live, eager = audience.count_takers()
+            for entry in entries:
+                sent[entry.update_type] += live if entry.is_kept else eager
 
     def _send_at_once(self, entry: Entry, *, is_final: bool) -> None:
         (body,) = self._encoded([entry])

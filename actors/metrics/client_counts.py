@@ -1,7 +1,7 @@
 """What a connection counts: its messages, its requests, and what waits for it."""
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
 from actors.metrics import catalogue
 from actors.metrics.catalogue import IN, OK, OUT, UNANSWERED, UNKNOWN
@@ -9,30 +9,35 @@ from actors.metrics.meter import Meter, Reading
 from actors.runtime.clock import Clock
 
 
+class Outgoing(Protocol):
+    """An outbox, as a scrape reads it in a thread of its own."""
+
+    sent_bytes: int
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the bytes that wait."""
+
+
 class ClientCounts:
-    """For the Client's thread only. `sent_bytes` and `waiting_bytes` read the outbox, for scrapes.
+    """For the Client's thread only.
 
     Answers go in the order of the requests, so the oldest request is the one that is answered.
+    (Ten thousand connections have one of these each: no deque, which has 600 bytes when empty.)
     """
 
-    def __init__(
-        self,
-        meter: Meter,
-        clock: Clock,
-        *,
-        sent_bytes: Callable[[], int],
-        waiting_bytes: Callable[[], int],
-    ) -> None:
+    __slots__ = ("_clock", "_meter", "_open", "_outbox", "_tally")
+
+    def __init__(self, meter: Meter, clock: Clock, outbox: Outgoing) -> None:
         self._meter = meter
         self._clock = clock
-        self._sent_bytes = sent_bytes
-        self._waiting_bytes = waiting_bytes
-        self._open: deque[tuple[str, float]] = deque()
+        self._outbox = outbox
+        self._open: list[tuple[str, float]] = []
         self._tally = meter.tally(self._read)
 
     def _read(self) -> Iterable[Reading]:
-        waiting = self._waiting_bytes()
-        yield catalogue.SENT_BYTES, (), self._sent_bytes()
+        waiting = self._outbox.waiting_bytes
+        yield catalogue.SENT_BYTES, (), self._outbox.sent_bytes
         yield catalogue.OUTBOX_BYTES, (), waiting
         yield catalogue.OUTBOX_LARGEST, (), waiting
 
@@ -44,7 +49,7 @@ class ClientCounts:
     def answered(self, code: str | None) -> None:
         """Count the answer to the oldest request, which is about to be written. `code` is that of
         an error, or None."""
-        kind, received_s = self._open.popleft()
+        kind, received_s = self._open.pop(0)
         tally = self._tally
         tally.count(catalogue.MESSAGES, kind, OUT)
         tally.count(catalogue.REQUESTS, kind, OK if code is None else code)
@@ -62,7 +67,6 @@ class ClientCounts:
 
     def end(self) -> None:
         """Count the requests without an answer: the connection is gone."""
-        while self._open:
-            kind, _ = self._open.popleft()
+        for kind, _ in self._open:
             self._tally.count(catalogue.REQUESTS, kind, UNANSWERED)
         self._meter.retire(self._tally)

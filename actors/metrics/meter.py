@@ -45,11 +45,16 @@ class Tally:
         key = (metric, labels)
         self.counts[key] = self.counts.get(key, 0) + by
 
-    def observe(self, metric: Metric, value: float, *labels: str) -> None:
-        """Put a value into a histogram."""
+    def histogram(self, metric: Metric, *labels: str) -> list[float]:
+        """Return the histogram itself; a busy place keeps it, and puts values in by itself."""
         held = self.histograms.get((metric, labels))
         if held is None:
             held = self.histograms[metric, labels] = [0.0] * (len(metric.buckets) + 2)
+        return held
+
+    def observe(self, metric: Metric, value: float, *labels: str) -> None:
+        """Put a value into a histogram."""
+        held = self.histogram(metric, *labels)
         held[bisect_left(metric.buckets, value)] += 1
         held[-1] += value
 

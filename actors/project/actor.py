@@ -27,6 +27,7 @@ from protocol import codec, requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
 from protocol.results import ProjectIdResult, ProjectJoinResult, ProjectResult
 from protocol.updates import FilesChanged, ProjectDeleted, UpdateType
+from storage.message_log import FlushTimer
 from storage.projects import ProjectMeta
 
 WATCHER_RETRY_S = 30.0
@@ -74,7 +75,8 @@ class Project(Actor):
         settings = self._settings
         counts, log_settings, began_s = self._counts, settings.log, self._clock.monotonic()
         if counts is not None:
-            log_settings = replace(log_settings, flushing=counts.flushing)
+            timer = FlushTimer(counts.now_s, counts.flushed)
+            log_settings = replace(log_settings, flush_timer=timer)
         self._log = log = ProjectLog(settings.layout, log_settings, self._first_meta)
         if counts is not None:
             counts.opened(began_s, was_clean=log.was_clean, torn_bytes=log.torn_bytes)
