@@ -75,3 +75,11 @@ def not_found(project_id: str) -> RequestRefused:
         "there is no such project; project_list shows those that there are",
         {"project_id": project_id},
     )
+
+
+def project_failed() -> HubFault:
+    """Return the answer to a request that a project has taken and will not answer."""
+    return HubFault(
+        ErrorCode.INTERNAL,
+        "the project failed during this request; check its state, then try again",
+    )

@@ -66,9 +66,8 @@ def test_a_dead_actor_tells_its_parent_and_releases_once(where: str, reason: str
     assert not tell_if_alive(actor.actor_ref, "late")
 
 
-@pytest.mark.parametrize("where", ["nowhere", "release"])
-def test_a_stopped_actor_releases_once_and_tells_nobody(where: str) -> None:
-    actor, parent = started(where)
+def test_a_stopped_actor_releases_once_and_tells_nobody() -> None:
+    actor, parent = started("nowhere")
     actor.actor_ref.stop(timeout=WAIT_S)
     assert actor.releases == 1
     assert parent.take() == []

@@ -259,18 +259,21 @@ def test_the_server_stops_without_the_reloader_of_keys(
 ) -> None:
     """Without the reloader a removed key would stay good."""
     died: list[str] = []
-    reloader = FileReloader(
-        hub=Probe().actor_ref,
-        subject=Certificates(files.certificate, files.key),
-        timers=ManualTimers(),
-        trail=AuditTrail(FrozenClock()),
-        problems=Problems(),
-        died=died.append,
-    )
-    reloader.on_failure(ValueError, ValueError("bug"), None)
+
+    def new() -> FileReloader:
+        return FileReloader(
+            hub=Probe().actor_ref,
+            subject=Certificates(files.certificate, files.key),
+            timers=ManualTimers(),
+            trail=AuditTrail(FrozenClock()),
+            problems=Problems(),
+            died=died.append,
+        )
+
+    new().on_failure(ValueError, ValueError("bug"), None)
     assert died == ["reloader of certificate failed: ValueError: bug"]
-    monkeypatch.setattr(reloader, "started", lambda: 1 / 0)
-    reloader.on_start()  # also where it never began
+    monkeypatch.setattr(FileReloader, "started", lambda _: 1 / 0)
+    new().on_start()  # also where it never began
     assert died[1:] == ["reloader of certificate failed: ZeroDivisionError: division by zero"]
 
 

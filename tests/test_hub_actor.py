@@ -403,3 +403,13 @@ def test_nesting_is_found_under_another_spelling(
     inner = setup.folder("OUTER/inner")
     setup.ask(requests.ProjectCreate(path=inner))
     assert setup.answers()[-1]["code"] == "project_nesting"
+
+
+def test_a_request_that_a_dead_hub_has_not_handled_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(tmp_path, monkeypatch)
+    reply_to = ReplyTo(setup.client.actor_ref, 1)
+    body = requests.ProjectList()
+    setup.hub.left_over(messages.HubRequest(reply_to=reply_to, caller=CALLER, body=body))
+    assert setup.answers()[-1]["code"] == "shutting_down"

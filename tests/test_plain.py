@@ -217,7 +217,7 @@ def test_replies_keep_the_order_of_the_requests() -> None:
 
 
 def test_a_supervisor_gives_up_after_so_many_failures() -> None:
-    intensity = RestartIntensity()
+    intensity = RestartIntensity("a kind")
     assert [intensity.may_restart(t) for t in range(RESTARTS_MAX + 1)] == [True] * 3 + [False]
     assert intensity.may_restart(RESTART_PERIOD_S * 3)
 

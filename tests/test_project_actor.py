@@ -8,6 +8,7 @@ import pytest
 
 from actors import messages
 from actors.messages.replies import ReplyTo
+from actors.ports import Caller
 from actors.project.runs import DELETED, KILLED, STOPPED
 from actors.watch.project_files import FileWatcher
 from protocol import requests
@@ -302,6 +303,24 @@ def test_a_failure_closes_the_subscribers(setup: ProjectSetup) -> None:
     assert subscriber.closed_with is not None
     died = [m for m in setup.hub.take() if isinstance(m, messages.ActorDied)]
     assert died[0].reason == "ValueError: bug"
+
+
+def test_a_request_that_a_dead_project_has_not_handled_is_answered(setup: ProjectSetup) -> None:
+    def left() -> str:
+        setup.numbers += 1
+        setup.project.left_over(
+            messages.ProjectRequest(
+                reply_to=ReplyTo(setup.client.actor_ref, setup.numbers),
+                caller=Caller("c1"),
+                body=requests.GetMessages(project_id="p"),
+            )
+        )
+        code: str = setup.answers()[-1]["code"]
+        return code
+
+    assert left() == "internal"
+    setup.tell(messages.StopProject())
+    assert left() == "shutting_down"
 
 
 def test_files_changed_only_while_someone_has_joined(setup: ProjectSetup) -> None:

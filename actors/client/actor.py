@@ -20,7 +20,7 @@ from actors.client.history import history, one_reader
 from actors.client.outbox import Outbox
 from actors.client.presence import Presence
 from actors.client.replay import Replays
-from actors.client.replies import ReplyQueue, project_failed
+from actors.client.replies import ReplyQueue
 from actors.client.routing import Routing
 from actors.client.subscription import Subscription
 from actors.client.watcher import ClientWatcher
@@ -34,7 +34,7 @@ from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol import codec, frames, requests
 from protocol.dialect import Dialect
-from protocol.errors import ErrorCode, HubFault
+from protocol.errors import ErrorCode, HubFault, project_failed
 from protocol.results import ProjectIdResult
 from protocol.updates import UpdateType
 from storage.pages import MissingRecords

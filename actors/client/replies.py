@@ -4,8 +4,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from protocol.errors import ErrorCode, HubFault
-
 Answer = TypeVar("Answer")
 
 
@@ -75,11 +73,3 @@ class ReplyQueue(Generic[Answer]):
         """Take out the first request: its reply is sent."""
         request = self._open.popleft()
         del self._by_number[request.number]
-
-
-def project_failed() -> HubFault:
-    """Return the error for requests that a project has taken and will not answer."""
-    return HubFault(
-        ErrorCode.INTERNAL,
-        "the project failed during this request; check its state, then try again",
-    )

@@ -7,7 +7,6 @@ from websockets.frames import CloseCode
 from actors import messages
 from actors.access.gate import Gate
 from actors.client.outbox import Outbox
-from actors.client.replies import project_failed
 from actors.client.subscription import Subscription
 from actors.client.watcher import ClientWatcher
 from actors.directory import Directory
@@ -16,7 +15,14 @@ from actors.runtime.base import tell_if_alive
 from actors.runtime.refs import Ref
 from protocol import requests
 from protocol.dialect import Dialect
-from protocol.errors import ErrorCode, HubFault, WireError, invalid_field, not_found
+from protocol.errors import (
+    ErrorCode,
+    HubFault,
+    WireError,
+    invalid_field,
+    not_found,
+    project_failed,
+)
 from protocol.results import AuthenticateResult
 from protocol.updates import UpdateType
 

@@ -63,7 +63,7 @@ class Hub(Actor):
         self._clients: dict[str, Ref] = {}
         self._waiting_creates: deque[messages.HubRequest] = deque()
         self._rotator: Ref | None = None
-        self._rotator_restarts = RestartIntensity()
+        self._rotator_restarts = RestartIntensity("Rotator")
         self._started_s = 0.0
         self._stopping: Stopping | None = None
         self._make_parts()
@@ -139,6 +139,11 @@ class Hub(Actor):
             self._rotator.stop(block=False)
         if self._stopping is None:
             self._settings.died("the hub failed; the log above says why")
+
+    def left_over(self, message: messages.HubMessage) -> None:
+        """Answer a request that came before the end."""
+        if isinstance(message, messages.HubRequest):
+            message.reply_to.error(HubFault(ErrorCode.SHUTTING_DOWN, "the server ends"))
 
     def on_receive(self, message: messages.HubMessage) -> None:  # noqa: C901 - one case a message
         match message:

@@ -37,7 +37,7 @@ class Entry:
     created_for: ReplyTo | None = None
     deleted_for: ReplyTo | None = None
     deleted_by: str | None = None
-    restarts: RestartIntensity = field(default_factory=RestartIntensity)
+    restarts: RestartIntensity = field(default_factory=lambda: RestartIntensity("Project"))
     reopen_s: float = REOPEN_S
 
 

@@ -24,7 +24,7 @@ from actors.runtime.clock import Clock, Timers
 from actors.runtime.refs import Ref
 from actors.watch.project_files import FileWatcher
 from protocol import codec, requests
-from protocol.errors import ErrorCode, HubFault, WireError, not_found
+from protocol.errors import ErrorCode, HubFault, WireError, not_found, project_failed
 from protocol.results import ProjectIdResult, ProjectJoinResult, ProjectResult
 from protocol.updates import FilesChanged, ProjectDeleted, UpdateType
 from storage.message_log import FlushTimer
@@ -163,6 +163,12 @@ class Project(Actor):
             self._log.abandon()
             self._executor.wait_until_stopped()
             self._feed.close_subscribers("the project failed; join again")
+
+    def left_over(self, message: messages.ProjectMessage) -> None:
+        """Answer a request that came before the actor failed, or while it closed."""
+        if isinstance(message, messages.ProjectRequest):
+            closing = self._closing is not None
+            message.reply_to.error(self._refusal_while_closing() if closing else project_failed())
 
     def on_receive(self, message: messages.ProjectMessage) -> None:
         if self._closed:

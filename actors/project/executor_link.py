@@ -50,7 +50,7 @@ class ExecutorLink:
         self._settings = settings
         self._clock = clock
         self._timers = timers
-        self._restarts = RestartIntensity()
+        self._restarts = RestartIntensity("Executor")
         self._executor: Ref | None = None
         self._process_name = ""
         self._unstored_bytes = 0

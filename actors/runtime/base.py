@@ -1,8 +1,10 @@
-"""What every actor shares: a guarded start, a notice of death to the parent, and one release.
+"""What every actor shares: its thread's loop, a notice of death to the parent, and one release.
 
 pykka has no supervision: an exception under `tell` ends the actor, calls no `on_stop`, and tells no
-other actor. Here every failure, at the start or later, becomes an ActorDied to the parent. A
-subclass handles its messages in `on_receive`; an exception there ends the actor.
+other actor; one that is no Exception (SystemExit, KeyboardInterrupt) stops all actors. So the loop
+here is our own. Whatever is raised, at the start, in a handler or in the release, ends this actor
+alone, becomes one line in the log and an ActorDied to the parent, and is counted. Messages that the
+actor has not handled are offered to `left_over`.
 """
 
 import errno
@@ -12,9 +14,11 @@ from types import TracebackType
 from typing import Any
 
 import pykka
+from pykka.messages import _ActorStop
 
+from actors.runtime.living import LIVING
 from actors.runtime.logger import bind_ids, get_logger
-from actors.runtime.refs import ActorDied, Ref
+from actors.runtime.refs import ActorDied, Phase, Ref
 
 logger = get_logger("claudehub.actors")
 
@@ -29,7 +33,8 @@ def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
 
 
 class Actor(pykka.ThreadingActor):
-    """A subclass defines `on_receive`, and `started` and `release` where it needs them."""
+    """A subclass defines `on_receive`, and `started`, `release` and `left_over` where it needs
+    them. `handling` and `handled` are for LIVING: see there."""
 
     # The process must be able to end after a stop has run out of time; main logs what is left.
     use_daemon_thread = True
@@ -40,10 +45,12 @@ class Actor(pykka.ThreadingActor):
         """Store the arguments. The constructor runs in the caller's thread; `started` acts. `ids`
         are fields of each line that the actor's thread logs."""
         super().__init__()
+        self.handling: type | None = None
+        self.handled = 0
         self._parent = parent
         self._name = name
         self._ids = ids or {}
-        self._released = False
+        self._has_ended = False
 
     @staticmethod
     def _create_actor_inbox() -> "queue.SimpleQueue[Any]":
@@ -64,6 +71,13 @@ class Actor(pykka.ThreadingActor):
     def __str__(self) -> str:
         return self._name
 
+    def inbox_length(self) -> int:
+        """Return how many messages wait. Any thread may ask."""
+        inbox: queue.SimpleQueue[Any] = self.actor_inbox  # type: ignore[assignment]
+        return inbox.qsize()
+
+    # -- what a subclass defines -------------------------------------------------------------
+
     def started(self) -> None:
         """Begin, in the actor's own thread, before the first message."""
 
@@ -73,17 +87,76 @@ class Actor(pykka.ThreadingActor):
     def failed(self, reason: str) -> None:
         """Tell somebody beside the parent that the actor has failed."""
 
-    def on_start(self) -> None:
-        bind_ids(**self._ids)
+    def left_over(self, message: Any) -> None:
+        """Take a message that came before the end and was not handled: answer it, if it waits for
+        an answer. Called after `release`."""
+
+    # -- the thread --------------------------------------------------------------------------
+
+    def _actor_loop(self) -> None:
+        """Live: pykka calls this in the actor's thread. Raises nothing."""
+        LIVING.entered(self)
+        stop = None
         try:
+            self.on_start()
+            if not self._has_ended:
+                stop = self._handle_messages()
+        finally:
+            self._empty_inbox()
+            if stop is not None and stop.reply_to is not None:
+                stop.reply_to.set(None)
+            LIVING.left(self)
+
+    def _handle_messages(self) -> Any:
+        """Handle messages until the end; return the envelope that asked for it, None after a
+        death."""
+        get = self.actor_inbox.get
+        try:
+            while True:
+                envelope = get()
+                message = envelope.message
+                kind = message.__class__
+                if kind is _ActorStop:
+                    break
+                self.handling = kind
+                self.on_receive(message)
+                self.handling = None
+                self.handled += 1
+                del envelope, message  # an idle actor keeps no message alive
+        except BaseException as error:  # noqa: BLE001 - reported to the parent, with the reason
+            self.on_failure(type(error), error, error.__traceback__)
+            return None
+        self.on_stop()
+        return envelope
+
+    def _empty_inbox(self) -> None:
+        """Hand over what was told before the end. (A teller that is between its look whether the
+        actor lives and its put comes too late for this: a request's answer must not depend on it
+        alone.)"""
+        while not self.actor_inbox.empty():
+            envelope = self.actor_inbox.get()
+            if envelope.message.__class__ is not _ActorStop:
+                try:
+                    self.left_over(envelope.message)
+                except BaseException as error:  # noqa: BLE001 - the others must be handed over, too
+                    kind = type(envelope.message).__name__
+                    self._log_fault("a message was left without an answer", error, message=kind)
+            elif envelope.reply_to is not None:
+                envelope.reply_to.set(None)
+
+    # -- start and end -----------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        self.handling = ActorStart
+        try:
+            bind_ids(**self._ids)
             self.started()
-        except Exception as error:  # noqa: BLE001 - reported to the parent, with the reason
-            self._report(error, started=False)
-            self._release_once()
-            self.stop()
+        except BaseException as error:  # noqa: BLE001 - reported to the parent, with the reason
+            self._end(error, Phase.START)
+        self.handling = None
 
     def on_stop(self) -> None:
-        self._release_once()
+        self._end(None, Phase.RELEASE)
 
     def on_failure(
         self,
@@ -91,26 +164,66 @@ class Actor(pykka.ThreadingActor):
         exception_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._release_once()
-        self._report(exception_value, started=True)
+        self._end(exception_value, Phase.HANDLER)
 
-    def _release_once(self) -> None:
-        if self._released:
+    def _end(self, error: BaseException | None, phase: Phase) -> None:
+        """End once: take no more messages, release, then report what was raised."""
+        if self._has_ended:
             return
-        self._released = True
+        self._has_ended = True
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self.actor_stopped.set()
+        handling, self.handling = self.handling, ActorRelease
         try:
             self.release()
-        except Exception:
-            logger.exception("an actor could not be released", actor=self._name)
+        except BaseException as fault:  # noqa: BLE001 - reported
+            if error is not None:
+                self._log_fault("the release of a dead actor has failed", fault)
+            error, phase = error or fault, Phase.RELEASE if error is None else phase
+        if error is not None:
+            named = handling if phase is Phase.HANDLER else None
+            self._report(error, phase, "" if named is None else named.__name__)
 
-    def _report(self, error: BaseException | None, *, started: bool) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        # pykka has logged the traceback of what has failed after the start.
-        trace = None if started else error
-        logger.error("an actor has failed", actor=self._name, reason=reason, exc_info=trace)
-        self.failed(reason)
+    def _report(self, error: BaseException, phase: Phase, message: str) -> None:
+        """Tell of a death: first those who act on it, since a log may fail, too."""
+        reason = reason_of(error)
+        LIVING.died(type(self).__name__)
         if self._parent is not None:
             notice = ActorDied(
-                child=self.actor_ref, name=self._name, reason=reason, started=started
+                child=self.actor_ref,
+                name=self._name,
+                reason=reason,
+                started=phase is not Phase.START,
+                phase=phase,
+                last_message=message,
             )
             tell_if_alive(self._parent, notice)
+        try:
+            self.failed(reason)
+        except BaseException as fault:  # noqa: BLE001 - the death is logged all the same
+            self._log_fault("nobody could be told of a death", fault)
+        fields = {"message": message} if message else {}
+        self._log_fault("an actor has died", error, during=phase.value, **fields)
+
+    def _log_fault(self, event: str, error: BaseException, **fields: object) -> None:
+        facts = {"actor": self._name, "kind": type(self).__name__, **fields}
+        try:
+            logger.error(event, **facts, error=reason_of(error), exc_info=error)
+        except BaseException as fault:  # noqa: BLE001 - without memory; a shorter line may go
+            logger.error(event, actor=self._name, error=type(error).__name__, log=str(type(fault)))
+
+
+class ActorStart:
+    """What an actor handles while it is in `started`, for LIVING."""
+
+
+class ActorRelease:
+    """What an actor handles while it is in `release`, for LIVING."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the type of an exception and what it says, also of one that cannot say it."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - a bug in a __str__, or no memory
+        return type(error).__name__
