@@ -11,6 +11,7 @@ from bench.soakbench.checks import Answers, Book, Findings, Records, Stream
 from bench.soakbench.client import Ledger
 from bench.soakbench.flatness import CALM_MIN, Bound, slope_of, theil_sen
 from bench.soakbench.hub_process import INJECTED, faults_of
+from bench.soakbench.launcher import InjectedFault, Seams, patch_actor
 from bench.soakbench.log_check import check_records
 from bench.soakbench.picture import draw
 from bench.soakbench.report import is_good, slopes, table
@@ -250,7 +251,35 @@ def test_a_curve_that_falls_is_flat() -> None:
 
 def test_too_few_calm_moments_show_nothing() -> None:
     points = curve(lambda at_s: 80.0, CALM_MIN - 1)
-    assert not slope_of("memory", "MiB", points, Bound(4, 0)).is_flat
+    slope = slope_of("memory", "MiB", points, Bound(4, 0))
+    assert not slope.is_flat
+    assert slope.verdict.startswith("NOT SHOWN")
+
+
+# -- the launcher's seams
+
+
+def test_a_failure_happens_once_and_only_to_its_kind_of_actor() -> None:
+    class Project:
+        def on_receive(self, message: str) -> str:
+            return message
+
+    seams = Seams()
+    patch_actor(Project, seams)
+    project = Project()
+    seams.follow("fail Client\n")
+    assert project.on_receive("one") == "one"
+    seams.follow("fail Project\n")
+    with pytest.raises(InjectedFault, match=INJECTED):
+        project.on_receive("two")
+    assert project.on_receive("three") == "three"
+
+
+def test_steps_of_the_clock_add_up() -> None:
+    seams = Seams()
+    for step in ("3600", "-7200.5"):
+        seams.follow(f"step {step}\n")
+    assert seams.step().total_seconds() == -3600.5
 
 
 # -- the verdict

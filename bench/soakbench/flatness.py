@@ -31,6 +31,12 @@ class Slope:
     moments: int
 
     @property
+    def verdict(self) -> str:
+        if self.moments < CALM_MIN:
+            return "NOT SHOWN: too few calm moments"
+        return "flat" if self.is_flat else "NOT FLAT"
+
+    @property
     def is_flat(self) -> bool:
         """A curve that falls is flat, too. Too few moments are not: nothing was shown."""
         return self.moments >= CALM_MIN and self.growth <= self.bound

@@ -14,8 +14,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
-
 
 class InjectedFault(Exception):
     """What an actor fails with."""
@@ -108,4 +106,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
     main()

@@ -89,11 +89,10 @@ def table(outcome: Outcome, found: Sequence[Slope]) -> str:
     lines += [f"  {kind:58} {findings.counts[kind]:>14,}" for kind in MUST_BE_NONE]
     lines += ["", "  growth in calm moments (slope times window; the bound is on the growth)"]
     for slope in found:
-        verdict = "flat" if slope.is_flat else "NOT FLAT"
         lines.append(
             f"  {slope.name:12} about {slope.level:8.1f} {slope.unit}: {slope.per_hour:+.2f} an "
             f"hour, {slope.growth:+.2f} in the window, bound {slope.bound:.2f}, "
-            f"{slope.moments} moments: {verdict}"
+            f"{slope.moments} moments: {slope.verdict}"
         )
     if findings.sentences:
         lines += ["", "  what is wrong"]
