@@ -171,3 +171,25 @@ def test_an_agent_puts_a_link_where_its_folder_is_mounted(scratch: Path) -> None
         run_in(project, str(home), "sh", "-c", script)
     assert run_in(project, str(home), "pwd").stdout == f"{project}\n"
     assert list(other.iterdir()) == []
+
+
+def starts_in_namespaces(before: str) -> subprocess.CompletedProcess[str]:
+    """Start an empty sandbox in a mount namespace in which a command has run before."""
+    sandbox = "bwrap --ro-bind / / --unshare-all --proc /proc --dev /dev true"
+    words = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        f"{before} && {sandbox}",
+    ]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_a_covered_proc_keeps_a_sandbox_from_starting() -> None:
+    """The reason for what deploy/claudehub.service leaves out: it would cover parts of /proc."""
+    assert starts_in_namespaces("true").returncode == 0
+    covered = starts_in_namespaces("mount --bind /proc/sys /proc/sys")
+    assert covered.returncode != 0 and "mount proc" in covered.stderr

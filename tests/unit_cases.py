@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.server.main import STOP_MARGIN_S
+from actors.server.shutdown import stop_timeout_s
 from claudehub.cli.service_files import STOP_TIMEOUT_S, Service, user_unit
 from tests.harness import ROOT
 
@@ -91,5 +91,5 @@ def test_both_units_are_run_in_the_same_way() -> None:
 
 def test_systemd_waits_longer_than_a_stop_takes() -> None:
     """It must, with the default settings: twice the hub's own deadline for its actors."""
-    kill_grace_s = 5
-    assert 2 * (2 * kill_grace_s + STOP_MARGIN_S) < STOP_TIMEOUT_S
+    kill_grace_s = 5.0
+    assert 2 * stop_timeout_s(kill_grace_s) < STOP_TIMEOUT_S

@@ -34,7 +34,7 @@ RestartSec={throttle_s}s
 RestartPreventExitStatus=2
 # The hub alone gets SIGTERM: it ends its agents, or lets them finish (STOP_GRACE).
 KillMode=mixed
-# Longer than STOP_GRACE plus one minute.
+# The hub asks for more while it waits for its agents.
 TimeoutStopSec={stop_timeout_s}s
 OOMPolicy=continue
 WorkingDirectory=~
