@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.config.secrets import without_secrets
-from actors.config.written import example_text, text_of, toml_line
+from actors.config.written import text_of, toml_line, working_text
 
 _SHOWN_MAX = 100
 _NAMED = re.compile(r"([A-Z][A-Z0-9_]*): ")
@@ -52,7 +52,7 @@ def of_value(error: dict[str, Any]) -> Fault:
         return of_text(message)
     name = str(error["loc"][0])
     problem = f"{_shown(name, error['input'])}: {message[:1].lower()}{message[1:]}"
-    return Fault(name, problem, example_text(name))
+    return Fault(name, problem, working_text(name))
 
 
 def of_text(text: str) -> Fault:

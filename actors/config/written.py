@@ -31,8 +31,13 @@ def text_of(name: str, value: object) -> str:
     return "" if value is None else str(value)
 
 
+def working_text(name: str) -> str:
+    """Return a value of the setting that works on this machine: folders must exist."""
+    return default_text(name) if name == "project_roots" else example_text(name)
+
+
 def example_text(name: str) -> str:
-    """Return a value of the setting that works, as it is typed."""
+    """Return a value of the setting as somebody could type it."""
     return str((Config.model_fields[name].examples or ["?"])[0])
 
 
