@@ -262,6 +262,34 @@ def test_a_fault_names_the_variable_and_an_example_that_works(name: str, value: 
     load({name: example[1]})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("trust_projects", "x", "must be ask or all"),
+        ("log_level", "x", "must be debug, info, warning or error"),
+        ("log_sync", "x", "must be 'always', 'interval' or 'never'"),
+        ("compression", "x", "must be on or off"),
+        ("max_conn", "x", "must be a whole number"),
+        ("max_conn", "1.5", "must be a whole number"),
+        ("max_conn", "0", "must be at least 1"),
+        ("max_queue", "9" * 5000, "must be a whole number"),
+        ("rate_limit", "x", "must be a number"),
+        ("rate_limit", "nan", "must be a number"),
+        ("rate_limit", "0", "must be more than 0"),
+        ("exec_timeout", "-1s", "must be more than 0 seconds"),
+        ("heartbeat", "25h", "must be at most 86400 seconds"),
+        ("msg_rotate_size", "big", "is not a size"),
+        ("msg_rotate_size", "5 tons", "is not a size: there is no such unit"),
+        ("msg_rotate_days", "0", "must be at least 1"),
+        ("claude_cmd", " ", "must not be empty"),
+        ("project_roots", ":", "must not be empty"),
+    ],
+)
+def test_a_fault_is_told_in_plain_words(name: str, value: str, problem: str) -> None:
+    (fault,) = faults(**{name: value})
+    assert f": {problem}; example: " in fault
+
+
 def test_all_faults_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TLS_CERT", "/x")
     found = faults(ws_port="x", heartbeat="y")
@@ -282,8 +310,7 @@ def test_faults_of_all_sources_come_at_once(
         f"--config {file}:1: unknown key 'ws_prot'; did you mean 'ws_port'?",
         "WS_PORT: 'x': is no port (0 to 65535), and not off; example: WS_PORT=8080",
         "HEARTBEAT: 'z': is not a duration; example: HEARTBEAT=30s",
-        f"MAX_CONN: '0' ({file}:2): input should be greater than or equal to 1; "
-        "example: MAX_CONN=100",
+        f"MAX_CONN: '0' ({file}:2): must be at least 1; example: MAX_CONN=100",
     ]
 
 

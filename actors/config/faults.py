@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actors.config.plain_problems import plain_problem
 from actors.config.secrets import without_secrets
 from actors.config.written import text_of, toml_line, working_text
 
@@ -47,11 +48,10 @@ class Fault:
 
 def of_value(error: dict[str, Any]) -> Fault:
     """Return the fault of one of pydantic's errors."""
-    message = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
-        return of_text(message)
+        return of_text(str(error["msg"]).removeprefix("Value error, "))
     name = str(error["loc"][0])
-    problem = f"{_shown(name, error['input'])}: {message[:1].lower()}{message[1:]}"
+    problem = f"{_shown(name, error['input'])}: {plain_problem(name, error)}"
     return Fault(name, problem, working_text(name))
 
 
