@@ -1,6 +1,8 @@
 """docs/architecture.md says who tells whom and which locks there are: compare it with the code."""
 
 import ast
+import importlib
+import pkgutil
 import re
 import types
 from collections import defaultdict
@@ -12,6 +14,7 @@ import pytest
 
 from actors import messages
 from actors.messages import audit
+from actors.runtime.base import Actor
 from tests.harness import ROOT
 
 # The actor whose thread runs the code of a folder or file; the longest prefix counts.
@@ -211,3 +214,11 @@ def test_no_other_package_makes_locks(folder: str) -> None:
 def test_the_extraction_sees_a_message_that_is_new_in_a_file() -> None:
     files = {"actors/hub/new.py": "port.tell(messages.RotateLog())\nreply_to.error(fault)"}
     assert told(files) == {("Hub", "Project", "RotateLog"), ("Hub", "Client", "Refused")}
+
+
+def test_every_actor_declares_what_follows_from_its_death_and_the_page_says_it() -> None:
+    for _, name, _ in pkgutil.walk_packages([str(ROOT / "actors")], "actors."):
+        importlib.import_module(name)
+    ours = [a for a in Actor.__subclasses__() if a.__module__.startswith("actors.")]
+    declared = {actor.__name__: actor.__dict__["rule"].value for actor in ours}
+    assert {row[0]: row[1] for row in table("Deaths")} == declared

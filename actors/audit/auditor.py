@@ -20,6 +20,7 @@ from actors.runtime.base import Actor
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
+from actors.runtime.supervision import Rule
 from protocol import codec
 from storage.audit import AuditLog
 from storage.errors import NO_ROOM
@@ -63,6 +64,8 @@ class AuditSettings:
 class Auditor(Actor):
     """It starts before every actor that writes an entry, and stops after them. `died` is called
     when it fails: a hub without an audit log must not go on."""
+
+    rule = Rule.EXIT
 
     def __init__(
         self,

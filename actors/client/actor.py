@@ -32,6 +32,7 @@ from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
+from actors.runtime.supervision import Rule
 from protocol import codec, frames, requests
 from protocol.dialect import Dialect
 from protocol.errors import ErrorCode, HubFault, project_failed
@@ -50,6 +51,8 @@ REPLY_BACKLOG_BYTES = 1024 * 1024
 class Client(Actor):
     """The connection's thread starts it; `answered` gives that thread the credit of a request
     back."""
+
+    rule = Rule.CLOSE_CONNECTION
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from actors.executor.worker import Worker
 from actors.runtime.base import Actor
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
+from actors.runtime.supervision import Rule
 from protocol import claude
 from protocol.claude import (
     STATES,
@@ -27,6 +28,8 @@ from protocol.claude import (
 
 class Executor(Actor):
     """Child of a Project, which has it run one execution at a time."""
+
+    rule = Rule.FAIL_EXECUTION
 
     def __init__(
         self,

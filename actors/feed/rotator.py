@@ -16,6 +16,7 @@ from actors.runtime.clock import Clock, Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
+from actors.runtime.supervision import Rule
 from storage.layout import DataLayout
 from storage.retention import RetentionRules
 from storage.segments import Compression
@@ -56,6 +57,8 @@ class RotationSettings:
 
 class Rotator(Actor):
     """Child of the Hub, which restarts it when it fails."""
+
+    rule = Rule.RESTART_OR_EXIT
 
     def __init__(
         self,

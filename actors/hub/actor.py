@@ -29,6 +29,7 @@ from actors.runtime.clock import Clock, Timers, timestamp
 from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
+from actors.runtime.supervision import Rule
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
 from protocol.results import ProjectIdResult, ProjectResult
@@ -45,6 +46,8 @@ WAITING_CREATES_MAX = 64
 
 class Hub(Actor):
     """The root; its parent is main."""
+
+    rule = Rule.EXIT
 
     def __init__(
         self,

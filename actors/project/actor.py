@@ -22,6 +22,7 @@ from actors.project.trust import Trust
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.refs import Ref
+from actors.runtime.supervision import Rule
 from actors.watch.project_files import FileWatcher
 from protocol import codec, requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found, project_failed
@@ -35,6 +36,8 @@ WATCHER_RETRY_S = 30.0
 
 class Project(Actor):
     """Child of the Hub; parent of an Executor and, while someone has joined, a FileWatcher."""
+
+    rule = Rule.RESTART_OR_ERROR
 
     def __init__(
         self,

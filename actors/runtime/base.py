@@ -11,7 +11,7 @@ import errno
 import queue
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import pykka
 from pykka.messages import _ActorStop
@@ -19,6 +19,7 @@ from pykka.messages import _ActorStop
 from actors.runtime.living import LIVING
 from actors.runtime.logger import bind_ids, get_logger
 from actors.runtime.refs import ActorDied, Phase, Ref
+from actors.runtime.supervision import Rule
 
 logger = get_logger("claudehub.actors")
 
@@ -34,7 +35,10 @@ def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
 
 class Actor(pykka.ThreadingActor):
     """A subclass defines `on_receive`, and `started`, `release` and `left_over` where it needs
-    them. `handling` and `handled` are for LIVING: see there."""
+    them, and declares its `rule`: what follows from its death. `handling` and `handled` are for
+    LIVING: see there."""
+
+    rule: ClassVar[Rule]
 
     # The process must be able to end after a stop has run out of time; main logs what is left.
     use_daemon_thread = True

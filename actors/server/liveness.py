@@ -7,6 +7,7 @@ from actors import messages
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
+from actors.runtime.supervision import Rule
 from actors.server.service_manager import ServiceManager
 
 # Without a watchdog the Hub is asked for what `systemctl status` shows.
@@ -17,6 +18,8 @@ class Liveness(Actor):
     """It asks the Hub twice within the watchdog's time. An answer counts if it comes before the
     next question: a Hub that lags behind further than that is no longer alive. `died` is called
     when this actor fails."""
+
+    rule = Rule.EXIT
 
     def __init__(
         self,

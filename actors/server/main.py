@@ -25,6 +25,7 @@ from actors.runtime.refs import Ref
 from actors.server import (
     agent_setup,
     doors,
+    essential_threads,
     logs,
     malloc_arenas,
     no_new_privileges,
@@ -84,6 +85,7 @@ def serve(
     stop_request = StopRequest(shutdown.end_at_once, state_report.report)
     with (
         logs.everything_logged(),
+        essential_threads.watched(stop_request.fail),
         _crashes_shown(),
         stop_request.signals(),
         contextlib.ExitStack() as stack,

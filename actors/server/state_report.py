@@ -7,8 +7,7 @@ import threading
 from collections import defaultdict
 from types import FrameType
 
-import pykka
-
+from actors.runtime.living import LIVING
 from actors.runtime.logger import get_logger
 
 # Threads in the same place are one line, such as those of idle connections.
@@ -50,14 +49,19 @@ def _stack(frame: FrameType | None) -> str:
 
 
 def _report_actors() -> None:
-    actors = [ref._actor_weakref() for ref in pykka.ActorRegistry.get_all()]
-    alive = [actor for actor in actors if actor is not None]
-    logger.info("actors", count=len(alive))
-    longest = sorted(alive, key=lambda actor: -actor.actor_inbox.qsize())
-    for actor in longest[:ACTORS_MAX]:
+    actors = LIVING.states()
+    logger.info("actors", count=len(actors))
+    for actor in sorted(actors, key=lambda actor: -actor.inbox_length)[:ACTORS_MAX]:
         logger.info(
-            "actor", kind=type(actor).__name__, name=str(actor), inbox=actor.actor_inbox.qsize()
+            "actor",
+            kind=actor.kind,
+            name=actor.name,
+            inbox=actor.inbox_length,
+            waiting_s=round(actor.waiting_s),
+            handling=actor.handling,
+            handling_s=round(actor.handling_s),
+            handled=actor.handled,
         )
-    logger.info("actors shown", count=min(len(alive), ACTORS_MAX))
-    if len(alive) > ACTORS_MAX:
-        logger.info("more actors are left out", count=len(alive) - ACTORS_MAX)
+    logger.info("actors shown", count=min(len(actors), ACTORS_MAX))
+    if len(actors) > ACTORS_MAX:
+        logger.info("more actors are left out", count=len(actors) - ACTORS_MAX)

@@ -9,6 +9,7 @@ from actors.runtime.base import Actor
 from actors.runtime.clock import Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
+from actors.runtime.supervision import Rule
 from storage.data_version import keep_version
 from storage.errors import DataFolderLost, StorageError
 from storage.layout import DataLayout
@@ -58,6 +59,8 @@ class DataFolderPlace:
 
 class PlaceWatcher(Actor):
     """`died` is called when the data folder is lost: another server may use it."""
+
+    rule = Rule.EXIT
 
     def __init__(
         self,

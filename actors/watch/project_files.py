@@ -22,6 +22,7 @@ from actors.runtime.clock import Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
+from actors.runtime.supervision import Rule
 from actors.watch.observing import begun, end
 from storage.ignore_rules import IgnoreRules
 
@@ -79,6 +80,8 @@ class _Notes(FileSystemEventHandler):
 class FileWatcher(Actor):
     """Child of a Project. If the system has no inotify watches left, it looks by itself. What fails
     is tried again. `part` names it among the problems."""
+
+    rule = Rule.RETRY
 
     def __init__(
         self, *, project: Ref, folder: str, timers: Timers, problems: Problems, part: str

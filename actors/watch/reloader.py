@@ -20,6 +20,7 @@ from actors.runtime.clock import Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
+from actors.runtime.supervision import Rule
 from actors.watch.observing import begun, end
 from actors.watch.stamps import Reloadable, ReloadFailed, steps
 
@@ -45,6 +46,8 @@ class _Notice(FileSystemEventHandler):
 class FileReloader(Actor):
     """Child of the Hub. With `tells_hub` it tells the Hub after each change, also after one that
     failed. `died` is called when it fails, if the server cannot go on without it."""
+
+    rule = Rule.EXIT_OR_DEGRADE
 
     def __init__(
         self,
