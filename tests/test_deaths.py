@@ -14,7 +14,9 @@ from actors.messages import ActorDied
 from actors.runtime import base
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.living import ARRIVALS_MAX, LIVING, ActorState, LivingActors
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Phase
+from actors.server.lookout import LATE_S, NAMED_MAX, Lookout
 from tests.fakes import Probe
 
 WAIT_S = 5.0
@@ -250,3 +252,31 @@ def test_counts_are_by_kind() -> None:
         living.died(kind)
     living.restarted("Client")
     assert living.deaths == {"Hub": 1, "Client": 2} and living.restarts == {"Client": 1}
+
+
+def test_an_actor_that_gets_nowhere_is_a_problem_until_it_goes_on() -> None:
+    living, still, problems = LivingActors(), Still(), Problems()
+    lookout = Lookout(problems, living)
+    living.entered(still)
+    still.waiting = 2
+    lookout.look(0.0)
+    lookout.look(LATE_S - 1)
+    assert problems.now() == []
+    lookout.look(LATE_S)
+    assert problems.now() == [f"{still}: it has been handling one str for over {LATE_S:g} s"]
+    still.handled = 1
+    lookout.look(LATE_S + 1)
+    assert problems.now() == [f"{still}: messages wait in its inbox for over {LATE_S:g} s"]
+    still.handling, still.handled, still.waiting = None, 3, 0
+    lookout.look(LATE_S + 2)
+    assert problems.now() == []
+
+
+def test_a_machine_that_stands_still_has_a_bounded_number_of_problems() -> None:
+    living, problems = LivingActors(), Problems()
+    lookout = Lookout(problems, living)
+    for _ in range(2 * NAMED_MAX):
+        living.entered(Still())
+    lookout.look(0.0)
+    lookout.look(LATE_S)
+    assert len(problems.now()) == NAMED_MAX

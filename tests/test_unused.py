@@ -26,9 +26,7 @@ EXCEPTIONS = {
     },
     "for the metrics, and for what SIGUSR1 shows": {
         "deaths",
-        "handling_s",
         "last_message",
-        "waiting_s",
     },
     "an argument of pykka's, pydantic's, logging's or Python's interface": {
         "deep_merge",

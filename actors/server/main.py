@@ -37,6 +37,7 @@ from actors.server import (
 from actors.server.doors import Doors
 from actors.server.errors import StartFailed
 from actors.server.liveness import Liveness
+from actors.server.lookout import LOOK_S, Lookout
 from actors.server.monitoring import Monitoring, ServerState
 from actors.server.rereading import Rereading
 from actors.server.service_manager import ServiceManager
@@ -276,7 +277,10 @@ class _Start:
             rereading.read()
             self.service.ready("listening")
 
-        self.stop_request.wait_for_ever(read_again)
+        lookout = Lookout(self.problems)
+        self.stop_request.wait_for_ever(
+            read_again, lambda: lookout.look(self.clock.monotonic()), LOOK_S
+        )
         self.service.stopping("stopping")
         shutdown.drain(hub, self.config.stop_grace, self.stop_request, self.service)
         logger.info("stopping")

@@ -84,11 +84,17 @@ class StopRequest:
         with self._changed:
             return self._changed.wait_for(holds, timeout_s)
 
-    def wait_for_ever(self, on_hangup: Callable[[], None]) -> None:
+    def wait_for_ever(
+        self,
+        on_hangup: Callable[[], None],
+        look: Callable[[], None] = lambda: None,
+        period_s: float | None = None,
+    ) -> None:
         """Wait until a stop is requested; call `on_hangup` after each SIGHUP, also after one that
-        came before."""
+        came before, and `look` after each period."""
         while not self.is_requested:
-            self.wait_until(lambda: self.is_requested or self._hung_up, None)
+            self.wait_until(lambda: self.is_requested or self._hung_up, period_s)
+            look()
             if self._hung_up and not self.is_requested:
                 self._hung_up = False
                 on_hangup()
