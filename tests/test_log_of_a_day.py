@@ -1,11 +1,28 @@
 """What an operator reads of a day at LOG_LEVEL=info: who came, what ran, how it ended."""
 
 import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pykka
+import pytest
+
+from actors.audit.auditor import Auditor, AuditSettings
+from actors.audit.trail import AuditTrail
+from actors.directory import LocalDirectory
+from actors.feed.rotator import RotationSettings, Rotator
+from actors.runtime.problems import Problems
+from actors.watch.places import DataFolderPlace, PlaceWatcher
+from actors.watch.reloader import FileReloader
+from storage.layout import DataLayout
+from storage.segments import Compression
+from tests.fakes import Probe
 from tests.harness import HubProcess
 from tests.test_logs import LINE
 
+LINES_AN_HOUR_MAX = 12
 SECRET = "the-words-of-a-prompt"
 TOOL = f"[[tool:Bash:touch {SECRET}]]"
 
@@ -97,3 +114,85 @@ def test_a_health_check_is_no_client(start_hub: Any) -> None:
     after = [line.partition(": ")[2] for line in hub.errors.read_text().splitlines()[before:]]
     assert sum(line.startswith("client connected") for line in after) == 1
     assert sum(line.startswith("client disconnected") for line in after) == 1
+
+
+@dataclass
+class Hour:
+    """A clock and timers in one: an hour passes as quickly as its timers are handled."""
+
+    passed_s: float = 0.0
+    waiting: list[tuple[float, Any, Any]] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 24, 12, tzinfo=UTC) + timedelta(seconds=self.passed_s)
+
+    def monotonic(self) -> float:
+        return 1_000.0 + self.passed_s
+
+    def after(self, delay_s: float, receiver: Any, message: Any) -> Any:
+        self.waiting.append((self.passed_s + delay_s, receiver, message))
+
+    def pass_by(self, actors: list[pykka.ThreadingActor], seconds: float) -> int:
+        """Hand every message that is due to its actor; return how many there were."""
+        of = {actor.actor_urn: actor for actor in actors}
+        count = 0
+        while self.waiting:
+            due = min(self.waiting, key=lambda timer: timer[0])
+            if due[0] > seconds:
+                break
+            self.waiting.remove(due)
+            self.passed_s, receiver, message = due
+            of[receiver.actor_urn].on_receive(message)
+            count += 1
+        return count
+
+
+class Unchanged:
+    """A file that is looked at, and never changes."""
+
+    name, failure = "keys", "the old ones hold"
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+        self.files = (path,)
+
+    def reload(self) -> bool:
+        return False
+
+
+def test_an_idle_hub_writes_next_to_nothing_in_an_hour(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All that runs by itself in a hub without clients: each of these looks again and again."""
+    hour, problems, layout = Hour(), Problems(), DataLayout(tmp_path / "data")
+    layout.create()
+    layout.lock.acquire()
+    trail = AuditTrail(hour)
+    shared: dict[str, Any] = {"timers": hour, "problems": problems}
+    rotator = Rotator(
+        hub=Probe().actor_ref,
+        directory=LocalDirectory(),
+        settings=RotationSettings(layout, 30, 7, 1 << 30, Compression.OFF),
+        clock=hour,
+        **shared,
+    )
+    auditor = Auditor(
+        settings=AuditSettings(layout.root, 1 << 30, 30, 7, 1 << 30),
+        trail=trail,
+        clock=hour,
+        died=[].append,
+        **shared,
+    )
+    place = DataFolderPlace(layout, layout.data_id())
+    watcher = PlaceWatcher(places=[place], died=[].append, **shared)
+    keys = Unchanged(tmp_path / "keys")
+    reloader = FileReloader(hub=Probe().actor_ref, subject=keys, trail=trail, **shared)
+    actors: list[Any] = [rotator, auditor, watcher, reloader]
+    with caplog.at_level("INFO"):
+        for actor in actors:
+            actor.started()
+        assert hour.pass_by(actors, 3_600.0) > 1_900  # a look every 2 s, and every 30 s
+    for actor in actors:
+        actor.on_stop()
+    layout.lock.release()
+    assert len(caplog.records) <= LINES_AN_HOUR_MAX, caplog.messages

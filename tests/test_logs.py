@@ -192,18 +192,19 @@ with logs.everything_logged():
         raise OSError("shown")
     except OSError:
         traceback.print_exc()
-    sys.stderr.write("no end")
+    sys.stderr.write("no end\\n")
+    raise LookupError("of the main thread")
 """
     done = subprocess.run(
         [sys.executable, "-W", "default", "-c", code],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    assert done.stdout == ""
+    assert (done.stdout, done.returncode) == ("", 1)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
-    warning, failed, ignored, printed, *trace, last = lines
+    warning, failed, ignored, printed, *trace, last, crash = lines
     assert (warning["event"], warning["category"]) == ("a warning", "UserWarning")
     assert (failed["event"], failed["thread"]) == ("a thread has failed", "counting")
     assert "ZeroDivisionError" in failed["exception"]
@@ -211,6 +212,20 @@ with logs.everything_logged():
     assert (printed["event"], printed["logger"]) == ("printed by a library", "claudehub.stderr")
     assert trace[-1]["event"] == "OSError: shown"
     assert last["event"] == "no end"
+    assert crash["level"] == "error" and crash["error"] == "of the main thread"
+    assert "LookupError" in crash["exception"]
+
+
+@pytest.mark.parametrize(
+    "last", [b"claudehub: it is in use", b'"event": "not started", "reason": "it is in use"}']
+)
+def test_the_last_line_says_why_the_server_did_not_start(
+    last: bytes, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    log_format = "json" if b"{" in last or b"}" in last else "text"
+    logs.configure("info", log_format)
+    logs.say_last("it is in use", log_format)
+    assert capsysbinary.readouterr().err.splitlines()[-1].endswith(last)
 
 
 def test_a_line_that_cannot_be_made_is_told_in_a_line(

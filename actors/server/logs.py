@@ -26,6 +26,7 @@ from structlog.typing import EventDict, WrappedLogger
 from actors.runtime import log_text
 from actors.runtime.logger import BLOCKS, Event, get_logger
 from actors.server import outlet
+from actors.server.errors import StartFailed
 
 logger = get_logger("claudehub.threads")
 
@@ -159,6 +160,14 @@ def configure(level: str, log_format: str) -> None:
     set_level(level)
 
 
+def say_last(reason: str, log_format: str) -> None:
+    """Say why the server did not start: a plain line for people, as for a faulty setting."""
+    if log_format == "json":
+        logger.error("not started", reason=reason)
+    else:
+        _unlogged(sys.stderr).write(f"claudehub: {reason}\n")
+
+
 def set_level(level: str) -> None:
     """Choose what is logged from now on."""
     root = logging.getLogger()
@@ -186,6 +195,12 @@ def everything_logged() -> Iterator[None]:
     sys.stderr = printed = _Printed(before[3])
     try:
         yield
+    except StartFailed:  # the last line says it
+        raise
+    except Exception as error:
+        # Python would print a traceback, past the log.
+        logger.error("the server has failed: this is a bug", error=error, exc_info=True)
+        raise SystemExit(1) from None
     finally:
         printed.end_line()
         warnings.showwarning, threading.excepthook, sys.unraisablehook, sys.stderr = before

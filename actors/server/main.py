@@ -336,6 +336,11 @@ def _readiness(stack: contextlib.ExitStack) -> Readiness | None:
     return readiness
 
 
+def say_last(config: Config, reason: str) -> None:
+    """Say why the server did not start, in the format of its log."""
+    logs.say_last(reason, config.log_format)
+
+
 def say(line: str) -> None:
     """Write to standard output (outlet.py)."""
     sys.stdout.write(line + "\n")

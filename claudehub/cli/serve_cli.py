@@ -69,7 +69,7 @@ def serve(config_file: Path | None, **flags: object) -> None:
         try:
             code = server.serve(config, server.say, load)
         except StartFailed as error:
-            sys.stderr.write(f"claudehub: {error}\n")
+            server.say_last(config, str(error))
             code = FAILED
     sys.exit(code)
 
