@@ -87,14 +87,15 @@ class Doors:
         """Return the files that the doors need."""
         return [] if self._unix is None else [self._unix]
 
+    @property
+    def addresses(self) -> list[str]:
+        """Return where clients connect, the first door first."""
+        tcp = [self._url(listener.port) for listener in self._tcp[:1]]
+        return tcp + ([] if self._unix is None else [f"unix:{self._unix.path}"])
+
     def announce(self, say: Callable[[str], None]) -> None:
-        """Say one line for the first door; log a line for another one."""
-        tcp = [f"listening on {self._url(listener.port)}" for listener in self._tcp[:1]]
-        unix = [] if self._unix is None else [f"listening on unix:{self._unix.path}"]
-        first, *others = tcp + unix
-        say(first)
-        for line in others:
-            logger.info(line)
+        """Say one line, for the first door."""
+        say(f"listening on {self.addresses[0]}")
 
     def open(
         self,

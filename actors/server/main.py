@@ -6,7 +6,7 @@ import hashlib
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server import (
     agent_setup,
+    banner,
     doors,
     essential_threads,
     logs,
@@ -65,6 +66,11 @@ def faults(config: Config) -> list[str]:
     return [*agent_setup.faults(config), *doors.faults(config)]
 
 
+def check(config: Config) -> tuple[list[str], int]:
+    """Return what would start with a configuration without faults, and the exit code."""
+    return banner.what_would_start(config, SystemClock())
+
+
 def serve(
     config: Config, announce: Callable[[str], None], load: Callable[[], Config] | None = None
 ) -> int:
@@ -79,9 +85,10 @@ def serve(
     logs.configure(config.log_level, config.log_format)
     for problem in filter(None, problems):
         logger.warning("less protection than usual", problem=problem)
+    banner.say_version()
     system_limits.raise_descriptors()
-    for warning in system_limits.warnings(config.max_conn):
-        logger.warning("a limit of the system is low", problem=warning)
+    if low := system_limits.warnings(config.max_conn):
+        logger.warning("limits of the system are low", problems=low)
     service = ServiceManager.taken_from(os.environ, SystemClock())
     stop_request = StopRequest(shutdown.end_at_once, state_report.report)
     with (
@@ -148,6 +155,7 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
     start.keep_alive(hub)
     front_doors.announce(announce)
     start.service.ready("listening")
+    start.say_banner(agents, front_doors.addresses)
     use = partial(start.use, hub=hub, doors=front_doors, front=front, layout=layout)
     rereading = Rereading(config, load, front_doors.reloaders, use, trail.record, monitoring.move)
     start.run(hub, rereading)
@@ -300,6 +308,11 @@ class _Start:
             layout.note_configuration(_digest(config))
         except OSError as error:
             logger.error("the note of the configuration cannot be written", error=error)
+
+    def say_banner(self, agents: agent_setup.AgentFacts, addresses: Sequence[str]) -> None:
+        lines = banner.Banner(self.config, agents.cli, self.clock)
+        lines.begin(addresses)
+        self.stack.callback(lines.end)
 
     def keep_alive(self, hub: Ref) -> None:
         """Have the service manager hear that the Hub is alive."""

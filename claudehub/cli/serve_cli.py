@@ -37,7 +37,13 @@ def settings_options(
 
 @click.command()
 @settings_options()
-def serve(config_file: Path | None, **flags: object) -> None:
+@click.option(
+    "--check",
+    "only_check",
+    is_flag=True,
+    help="Say what would start, and exit: 0 if it would, 1 if not, 2 for a wrong configuration.",
+)
+def serve(config_file: Path | None, only_check: bool, **flags: object) -> None:
     """Run the hub, until SIGTERM or Ctrl-C.
 
     Every option is also an environment variable: --ws-port is WS_PORT. Prints one line once clients
@@ -46,6 +52,7 @@ def serve(config_file: Path | None, **flags: object) -> None:
     \b
     Example:
       claudehub serve --ws-port 0 --project-roots ~/src --exec-timeout 30m
+      claudehub serve --check
     """
     from actors.server import outlet
 
@@ -65,6 +72,10 @@ def serve(config_file: Path | None, **flags: object) -> None:
         for fault in error.faults:
             click.echo(f"claudehub: {fault}", err=True)
         sys.exit(USAGE)
+    if only_check:
+        lines, code = server.check(config)
+        click.echo("\n".join(lines))
+        sys.exit(code)
     with outlet.spoken():
         try:
             code = server.serve(config, server.say, load)

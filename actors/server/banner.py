@@ -1,0 +1,179 @@
+"""What an operator wants to know of a server: in the log at its start, and as `serve --check`."""
+
+import os
+import platform
+import shutil
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from actors.access.keyring import read_keys
+from actors.config.precedence import FileSource
+from actors.config.secrets import without_secrets
+from actors.config.settings import Config
+from actors.config.written import text_of
+from actors.executor.cli_facts import CliFacts
+from actors.executor.environment import agent_environment
+from actors.executor.sign_in import sign_in
+from actors.frontend.certificates import Certificates
+from actors.frontend.listener import listen
+from actors.runtime.clock import Clock
+from actors.runtime.logger import get_logger
+from actors.watch.stamps import ReloadFailed
+from protocol import VERSION
+from protocol.ssh import parse_authorized_keys
+from storage.build import commit
+from storage.data_version import check_version
+from storage.errors import StorageError
+from storage.lock import holder
+
+logger = get_logger("claudehub.main")
+
+# A data folder is measured for that long; a larger one is "at least" what was seen.
+SIZE_S = 1.0
+JOIN_S = 1.5
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+FAILED = 1
+
+
+def say_version() -> None:
+    """Log which program starts, before anything can fail."""
+    logger.info(
+        "claudehub starts", version=VERSION, commit=commit(), python=platform.python_version()
+    )
+
+
+class Banner:
+    """The lines that take time: they hold up neither the start nor the stop."""
+
+    def __init__(self, config: Config, cli: CliFacts, clock: Clock) -> None:
+        self._config = config
+        self._cli = cli
+        self._clock = clock
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._say, name="banner", daemon=True)
+
+    def begin(self, addresses: Sequence[str]) -> None:
+        logger.info("clients may come in", at=addresses, how=who_may_come_in(self._config))
+        self._thread.start()
+
+    def end(self) -> None:
+        self._is_over.set()
+        self._thread.join(JOIN_S)
+
+    def _say(self) -> None:
+        folder = Path(self._config.data_dir)
+        logger.info("data folder", path=str(folder), size=size_of(folder, self._clock))
+        self._cli.knows_snapshots()  # it waits, for a bounded time, until the CLI has answered
+        if not self._is_over.is_set():
+            logger.info("CLI", command=self._config.claude_cmd[0], version=self._cli.version)
+
+
+def who_may_come_in(config: Config) -> str:
+    """Return who can connect, in one sentence."""
+    if config.authorized_keys is not None:
+        who = f"who has one of {_keys_in(Path(config.authorized_keys))} keys of "
+        who += config.authorized_keys
+    elif config.allow_unauthenticated:
+        who = "ANYBODY who reaches the port (ALLOW_UNAUTHENTICATED)"
+    else:
+        who = "every user of this machine, without a key"
+    doors = [] if config.ws_port is None else [who]
+    doors += [] if config.socket is None else [f"the server's own user, through {config.socket}"]
+    return "; ".join(doors)
+
+
+def _keys_in(file: Path) -> int:
+    """Return how many keys a file has; none if it cannot be read, as the hub takes it."""
+    try:
+        _, text = read_keys(file)
+    except ReloadFailed:
+        return 0
+    return len(parse_authorized_keys(text).keys)
+
+
+def size_of(folder: Path, clock: Clock) -> str:
+    """Return the size of a folder's files; it looks for SIZE_S at most."""
+    deadline_s = clock.monotonic() + SIZE_S
+    total_bytes, waiting = 0, [folder]
+    while waiting and clock.monotonic() < deadline_s:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    found = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(found.st_mode):
+                        waiting.append(Path(entry.path))
+                    else:
+                        total_bytes += found.st_size
+        except OSError:  # it has just gone, or is not ours
+            continue
+    return f"{'at least ' if waiting else ''}{_in_words(total_bytes)}"
+
+
+def _in_words(count: float) -> str:
+    for unit in _UNITS:
+        if count < 1024 or unit == _UNITS[-1]:
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+
+
+# -- serve --check ---------------------------------------------------------------------------------
+
+
+def what_would_start(config: Config, clock: Clock) -> tuple[list[str], int]:
+    """Return the lines of `serve --check`, and the exit code. It changes nothing on the disk. The
+    configuration has no fault."""
+    lines = [f"claudehub {VERSION} would start", *_facts(config, clock)]
+    if (problem := _obstacle(config)) is None:
+        return lines, 0
+    lines[0] = f"claudehub {VERSION} would not start: {problem}"
+    return lines, FAILED
+
+
+def _facts(config: Config, clock: Clock) -> Iterator[str]:
+    port = "off" if config.ws_port is None else f"{config.bind}:{config.ws_port}"
+    yield f"address: {port}" + ("" if config.socket is None else f", unix:{config.socket}")
+    yield f"clients: {who_may_come_in(config)}"
+    if config.tls_cert is not None and config.tls_key is not None:
+        yield f"TLS: {_certificate(Path(config.tls_cert), Path(config.tls_key))}"
+    folder = Path(config.data_dir)
+    size = size_of(folder, clock) if folder.exists() else "it is made at the start"
+    yield f"data folder: {folder} ({size})"
+    command = config.claude_cmd[0]
+    environment = agent_environment(os.environ, config.claude_env, delta_hold_ms=0, background=True)
+    yield f"CLI: {shutil.which(command)}, {sign_in(config.claude_cmd, environment, clock.now())}"
+    defaults = Config.read({}, FileSource(Config, None), has_environment=False)
+    for name in Config.model_fields:
+        value = getattr(config, name)
+        if value != getattr(defaults, name):
+            yield f"set: {name.upper()}={without_secrets(text_of(name, value))}"
+
+
+def _certificate(certificate: Path, key: Path) -> str:
+    try:
+        found = Certificates(certificate, key)
+    except ReloadFailed as error:
+        return str(error)
+    names = ", ".join(found.names()) or "no names"
+    if found.expires_s is None:
+        return names
+    return f"{names}, until {datetime.fromtimestamp(found.expires_s, UTC):%Y-%m-%d}"
+
+
+def _obstacle(config: Config) -> str | None:
+    """Return what keeps the server from starting now, although its configuration is right."""
+    folder = Path(config.data_dir)
+    if (pid := holder(str(folder / "lock"))) is not None:
+        return f"another server (pid {pid}) uses {folder}"
+    try:
+        check_version(folder)
+        for listener in [] if not config.ws_port else listen(config.bind, config.ws_port):
+            listener.socket.close()
+    except StorageError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot listen on {config.bind}:{config.ws_port}: {error.strerror}"
+    return None

@@ -1,0 +1,119 @@
+"""What an operator sees of a server: its first lines, and `serve --check`."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simplejson
+from click.testing import CliRunner
+
+from actors.config.sources import load
+from actors.server import banner
+from claudehub.cli.main import main
+from tests.fakes import FrozenClock
+from tests.harness import HubProcess, TlsFiles
+from tests.processes import wait_until
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJAhZQ7sn1AEOPOzvfbAcCbqtuJSPD9nb9jTEFvKPqMb me\n"
+
+
+def lines(hub: HubProcess) -> list[dict[str, Any]]:
+    return [simplejson.loads(line) for line in hub.errors.read_text().splitlines()]
+
+
+def test_the_first_lines_say_what_runs(start_hub: Any) -> None:
+    hub = start_hub(LOG_FORMAT="json")
+    wait_until(lambda: "CLI" in [line["event"] for line in lines(hub)])
+    said = {line["event"]: line for line in lines(hub)}
+    assert said["claudehub starts"]["version"] and said["claudehub starts"]["commit"]
+    clients = said["clients may come in"]
+    assert clients["how"] == "every user of this machine, without a key"
+    assert clients["at"] == [hub.url]
+    assert said["data folder"]["path"] == str(hub.data) and "ytes" in said["data folder"]["size"]
+    assert said["CLI"]["version"] == "2.1.197"
+    info = [line for line in lines(hub) if line["level"] == "info"]
+    assert len(info) <= 8, "no more than an operator reads"
+
+
+def test_a_stop_does_not_wait_for_the_banner(scratch: Path) -> None:
+    """The CLI does not answer, so its version never comes."""
+    hub = HubProcess(scratch, CLAUDE_CMD="sleep 60").start()
+    os.kill(hub.pid, signal.SIGTERM)
+    assert hub.wait() == 0
+
+
+def test_the_size_of_a_folder_is_looked_for_a_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a").write_bytes(b"x" * 2048)
+    (tmp_path / "b").write_bytes(b"x" * 512)
+    (tmp_path / "link").symlink_to("/usr")
+    assert banner.size_of(tmp_path, FrozenClock()).endswith(" KiB")
+    monkeypatch.setattr(banner, "SIZE_S", 0.0)
+    assert banner.size_of(tmp_path, FrozenClock()) == "at least 0 bytes"
+    assert banner.size_of(tmp_path / "gone", FrozenClock()) == "at least 0 bytes"
+
+
+@pytest.mark.parametrize(
+    ("settings", "how"),
+    [
+        ({}, "every user of this machine, without a key"),
+        ({"bind": "0.0.0.0", "allow_unauthenticated": "yes"}, "ANYBODY"),
+        ({"ws_port": "off", "socket": "/x"}, "the server's own user, through /x"),
+    ],
+)
+def test_who_may_come_in(settings: dict[str, str], how: str) -> None:
+    assert banner.who_may_come_in(load(settings)).startswith(how)
+
+
+def test_keys_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(KEY)
+    file.chmod(0o600)
+    config = load({}).model_copy(update={"authorized_keys": str(file)})
+    assert banner.who_may_come_in(config) == f"who has one of 1 keys of {file}"
+
+
+# -- serve --check ---------------------------------------------------------------------------------
+
+
+def check(hub: HubProcess, **settings: str) -> Any:
+    environment: dict[str, str | None] = dict.fromkeys(os.environ)
+    given = {**environment, **hub.environment(**settings)}
+    return CliRunner().invoke(main, ["serve", "--check"], env=given)
+
+
+def test_a_check_says_what_would_start_and_makes_nothing(
+    scratch: Path, tls_files: TlsFiles
+) -> None:
+    hub = HubProcess(scratch, tls_files, MAX_QUEUE="3")
+    before = sorted(scratch.rglob("*"))
+    found = check(hub)
+    assert found.exit_code == 0, found.output
+    said = found.stdout.splitlines()
+    assert said[0].endswith("would start")
+    assert "address: 127.0.0.1:0" in said
+    assert any(line.startswith("TLS: 127.0.0.1, localhost, until ") for line in said)
+    assert f"data folder: {hub.data} (it is made at the start)" in said
+    assert "set: MAX_QUEUE=3" in said and not [x for x in said if "HEARTBEAT" in x]
+    assert sorted(scratch.rglob("*")) == before
+
+
+def test_a_check_beside_a_running_server_says_so(start_hub: Any) -> None:
+    hub = start_hub()
+    found = check(hub)
+    assert found.exit_code == 1
+    assert f"another server (pid {hub.pid}) uses {hub.data}" in found.stdout
+    port = hub.url.rpartition(":")[2]
+    found = check(hub, DATA_DIR=str(hub.scratch / "other"), WS_PORT=port)
+    assert found.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in found.stdout
+
+
+def test_a_check_lists_all_faults(scratch: Path) -> None:
+    found = check(HubProcess(scratch), MAX_CONN="x", BIND="nowhere")
+    assert found.exit_code == 2
+    assert "MAX_CONN" in found.stderr and "BIND" in found.stderr
