@@ -59,6 +59,10 @@ class Measured:
         return self._used_s() - self._cpu_s
 
     def _used_s(self) -> float:
+        """Return the CPU time of the server. Linux knows it for each thread to the nanosecond."""
+        tasks = list(Path(f"/proc/{self._process.pid}/task").glob("*/schedstat"))
+        if tasks:
+            return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
         times = self._process.cpu_times()
         return times.user + times.system
 

@@ -6,9 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from actors.metrics import catalogue
+from actors.metrics.actor_readings import actor_readings
 from actors.metrics.catalogue import CATALOGUE, Metric
 from actors.metrics.exposition import Exposition
 from actors.metrics.meter import Meter, Reading
+from actors.runtime.base import Actor
+from actors.runtime.living import LIVING
+from tests.harness import TIMEOUT_S
+from tests.processes import wait_until
 
 COUNT = catalogue.LOG_RECORDS
 BATCH = catalogue.LOG_BATCH
@@ -122,3 +127,44 @@ def test_names_follow_the_rules_of_prometheus(metric: Metric) -> None:
 
 def test_names_are_unique() -> None:
     assert len({metric.name for metric in CATALOGUE}) == len(CATALOGUE) > 30
+
+
+class Waiting(Actor):
+    """It handles a message until it is told to go on; anything else makes it fail."""
+
+    def __init__(self, entered: threading.Event, go_on: threading.Event) -> None:
+        super().__init__(parent=None, name="waiting")
+        self._entered, self._go_on = entered, go_on
+
+    def on_receive(self, message: object) -> None:
+        if message != "wait":
+            raise ZeroDivisionError("a bug")
+        self._entered.set()
+        self._go_on.wait(TIMEOUT_S)
+
+
+def test_actors_show_their_inboxes_their_ages_and_their_deaths() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    before = LIVING.deaths.get("Waiting", 0)
+    ref = Waiting.start(entered, go_on)
+    for message in ("wait", "wait", "die"):
+        ref.tell(message)
+    assert entered.wait(TIMEOUT_S)
+    meter = Meter()
+    meter.tally(lambda: actor_readings(LIVING))
+    for now_s in (100.0, 107.0):
+        LIVING.look(now_s)
+    seen = meter.snapshot().values
+    kind = ("Waiting",)
+    assert seen[catalogue.ACTORS, kind] == 1
+    assert seen[catalogue.INBOX, kind] == seen[catalogue.INBOX_LARGEST, kind] == 2
+    assert seen[catalogue.INBOX_AGE, kind] == seen[catalogue.HANDLING, kind] == 7.0
+    assert seen[catalogue.DEATHS, kind] == before
+    go_on.set()
+    assert ref.actor_stopped.wait(TIMEOUT_S)
+    wait_until(lambda: LIVING.deaths.get("Waiting", 0) == before + 1)
+    LIVING.restarted("Waiting")
+    after = meter.snapshot().values
+    assert after[catalogue.DEATHS, kind] == before + 1
+    assert after[catalogue.RESTARTS, kind] == 1
+    wait_until(lambda: (catalogue.ACTORS, kind) not in meter.snapshot().values)

@@ -81,6 +81,11 @@ def test_after_a_session_each_counter_has_its_value(hub: ScrapedHub) -> None:
     assert seen.value("claudehub_log_segments") == 1
     assert seen.value("claudehub_connections") == seen.value("claudehub_subscriptions") == 1
     assert seen.by("claudehub_projects", "status") == {("idle",): 1}
+    alive = seen.by("claudehub_actors", "kind")
+    for kind in ("Hub", "Client", "Project", "Executor", "FileWatcher", "Rotator", "Auditor"):
+        assert alive[kind,] == 1
+    assert seen.by("claudehub_actor_deaths_total", "kind") == {}
+    assert 'claudehub_actor_deaths_total{kind="Project"} 0.0' in seen.text
 
 
 def test_what_fails_is_counted(hub: ScrapedHub) -> None:

@@ -25,7 +25,6 @@ EXCEPTIONS = {
         "use_daemon_thread",
     },
     "for the metrics, and for what SIGUSR1 shows": {
-        "deaths",
         "last_message",
     },
     "an argument of pykka's, pydantic's, logging's or Python's interface": {

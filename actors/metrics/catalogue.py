@@ -212,6 +212,49 @@ STORAGE_FULL = Metric(
     "1 while prompts are refused because less than MIN_FREE_BYTES is free, else 0.",
 )
 
+# -- actors ----------------------------------------------------------------------------------------
+
+ACTORS = Metric("claudehub_actors", "gauge", "Actors that live, by kind.", ("kind",))
+INBOX = Metric(
+    "claudehub_actor_inbox_messages",
+    "gauge",
+    "Messages that wait in the inboxes of one kind of actor.",
+    ("kind",),
+)
+INBOX_LARGEST = Metric(
+    "claudehub_actor_inbox_largest_messages",
+    "gauge",
+    "Messages that wait in the longest of these inboxes.",
+    ("kind",),
+    is_largest=True,
+)
+INBOX_AGE = Metric(
+    "claudehub_actor_inbox_oldest_age_seconds",
+    "gauge",
+    "How long the oldest of these messages has waited; exact to a second.",
+    ("kind",),
+    is_largest=True,
+)
+HANDLING = Metric(
+    "claudehub_actor_handling_seconds",
+    "gauge",
+    "How long the slowest actor of this kind has handled its present message; exact to a second.",
+    ("kind",),
+    is_largest=True,
+)
+DEATHS = Metric(
+    "claudehub_actor_deaths_total",
+    "counter",
+    "Actors, and threads beside them, that have died of a fault.",
+    ("kind",),
+)
+RESTARTS = Metric(
+    "claudehub_actor_restarts_total",
+    "counter",
+    "Actors and threads that were started in place of dead ones.",
+    ("kind",),
+)
+
 # -- the server itself -----------------------------------------------------------------------------
 
 READY = Metric("claudehub_ready", "gauge", "1 if /readyz says that the hub takes work, else 0.")

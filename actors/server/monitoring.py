@@ -17,8 +17,10 @@ from actors.executor.cli_facts import PART as CLI
 from actors.frontend.status_listener import Answer, Page, StatusListener
 from actors.hub.health import room_problem
 from actors.metrics import catalogue
+from actors.metrics.actor_readings import actor_readings
 from actors.metrics.meter import Meter, Reading
 from actors.runtime.clock import Clock
+from actors.runtime.living import LIVING
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
@@ -34,6 +36,8 @@ logger = get_logger("claudehub.metrics")
 STATUS_STOP_S = 2.0
 # One scrape at a time is made; another one waits for its turn, at most this long.
 SCRAPE_WAIT_S = 5.0
+# The Hub is stuck if one message takes it so long: none waits for anything.
+HUB_STUCK_S = 60.0
 LOOPBACK = "127.0.0.1"
 # Without these parts no prompt runs.
 _NEEDED = (CLI, DATA_FOLDER)
@@ -61,6 +65,9 @@ class ServerState:
         """Return why the hub should be restarted; nothing if it is alive."""
         if self.hub is not None and not self.hub.is_alive() and not self._is_stopping():
             return ["the hub's actor has ended"]
+        slowest_s = max([s.handling_s for s in LIVING.states() if s.kind == "Hub"], default=0.0)
+        if slowest_s > HUB_STUCK_S:
+            return [f"the hub's actor is stuck: {slowest_s:.0f} s in one message"]
         return []
 
     def why_not_ready(self) -> list[str]:
@@ -110,6 +117,7 @@ class Monitoring:
         self.meter = Meter()
         self._pages = _pages(self.meter, state)
         self.meter.tally(state.read)
+        self.meter.tally(lambda: actor_readings(LIVING))
         self._open(config.metrics_port)
         stack.callback(self._close)
 
