@@ -330,6 +330,16 @@ def test_a_long_run_has_the_narrower_bound_for_memory() -> None:
         assert is_good(outcome, slopes(outcome)) == is_flat
 
 
+def test_the_keys_of_prompts_in_the_window_widen_the_bound_up_to_what_the_hub_keeps() -> None:
+    bounds = []
+    for prompts in (0, 1024, 100_000):
+        outcome = outcome_of()
+        outcome.ledger.latencies.by_kind["execute"] = [(200.0, 0.01)] * prompts
+        bounds.append(slopes(outcome)[0].bound)
+    assert bounds[1] - bounds[0] == pytest.approx(0.5)
+    assert bounds[2] - bounds[0] == pytest.approx(PLAN.projects * 1000 * 512 / 1024 / 1024)
+
+
 def test_only_one_life_of_the_server_is_measured() -> None:
     outcome = outcome_of()
     outcome.meter.samples[-3:] = [

@@ -9,13 +9,15 @@ CALM_MIN = 5  # below this many calm moments there is no slope
 
 @dataclass(frozen=True)
 class Bound:
-    """How much a curve may grow over the window: a part of its level, and at least `floor`."""
+    """How much a curve may grow over the window: a part of its level, at least `floor`, and what
+    is known to come and to end, `known`."""
 
     floor: float
     share: float
+    known: float = 0.0
 
     def of(self, level: float) -> float:
-        return max(self.floor, self.share * level)
+        return max(self.floor, self.share * level) + self.known
 
 
 @dataclass(frozen=True)

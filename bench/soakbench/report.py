@@ -1,14 +1,16 @@
 """What a run tells: its table, its slopes, and whether all is well."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.soakbench.flatness import Bound, Slope, slope_of
 from bench.soakbench.run import WARM_UP_MAX_S, Outcome
-from bench.soakbench.samples import Sample, percentile
+from bench.soakbench.samples import MIB, Sample, percentile
+from storage.request_keys import REQUEST_KEYS_KEPT
 
-# What the server may hold more at the end of the window than at its start, in calm moments: the
-# keys of each project's last 1,000 prompts; the pipes and threads of the CLI processes that are
-# kept warm, of which a kill -9 may just have taken some.
+# What the server may hold more at the end of the window than at its start, in calm moments. For
+# descriptors and threads: the pipes and threads of the CLI processes that are kept warm, of which a
+# kill -9 may just have taken some.
 BOUNDS = {
     "memory": ("MiB", "memory_mib", Bound(floor=4.0, share=0.05)),
     "descriptors": ("descriptors", "descriptors", Bound(floor=16.0, share=0.0)),
@@ -17,6 +19,9 @@ BOUNDS = {
 # For memory in a run with a warm-up of less than WARM_UP_MAX_S: the heap still meets its largest
 # messages, and grows in steps until it has.
 YOUNG_MEMORY = Bound(floor=4.0, share=0.2)
+# What the hub keeps by design of each project's last REQUEST_KEYS_KEPT prompts, so that none runs
+# twice: tracemalloc shows some 450 bytes for each.
+KEY_BYTES = 512
 MUST_BE_NONE = (
     "hole",
     "double",
@@ -45,10 +50,22 @@ def slopes(outcome: Outcome) -> list[Slope]:
     """Return the slopes of memory, descriptors and threads."""
     samples, found = measured(outcome), []
     for name, (unit, field, usual) in BOUNDS.items():
-        is_young = name == "memory" and outcome.plan.warm_up_s < WARM_UP_MAX_S
+        bound = _memory_bound(outcome, samples) if name == "memory" else usual
         points = [(sample.at_s, float(getattr(sample, field))) for sample in samples]
-        found.append(slope_of(name, unit, points, YOUNG_MEMORY if is_young else usual))
+        found.append(slope_of(name, unit, points, bound))
     return found
+
+
+def _memory_bound(outcome: Outcome, samples: Sequence[Sample]) -> Bound:
+    """Return the bound with what the keys of the prompts within the window may take."""
+    is_young = outcome.plan.warm_up_s < WARM_UP_MAX_S
+    usual = YOUNG_MEMORY if is_young else BOUNDS["memory"][2]
+    if not samples:
+        return usual
+    sent = outcome.ledger.latencies.by_kind.get("execute", [])
+    within = sum(samples[0].at_s <= at_s <= samples[-1].at_s for at_s, _ in sent)
+    kept = min(within, outcome.plan.projects * REQUEST_KEYS_KEPT)
+    return replace(usual, known=kept * KEY_BYTES / MIB)
 
 
 def is_good(outcome: Outcome, found: Sequence[Slope]) -> bool:
