@@ -258,6 +258,15 @@ def test_free_space(setup: Make, monkeypatch: pytest.MonkeyPatch, free: int, lev
         assert "no prompt is taken" in finding.text and "LOG_RETAIN_DAYS" in str(finding.remedy)
 
 
+def test_a_folder_that_cannot_be_looked_at_is_a_finding(setup: Make, tmp_path: Path) -> None:
+    """As root nothing is forbidden; a name that is too long cannot be looked at, either."""
+    lost = setup(data_dir=f"{tmp_path}/{'x' * 300}/data")
+    assert folders.nearest(Path(lost.config.data_dir)) == tmp_path
+    assert "cannot be looked at" in the(folders.data_folder, lost).text
+    assert the(folders.data_version, lost).remedy == "run this as the hub's user"
+    assert the(folders.space, lost).level is OK
+
+
 # -- the time of a flush
 
 

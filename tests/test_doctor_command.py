@@ -180,6 +180,12 @@ def test_another_program_at_the_port_is_no_hub(place: Path) -> None:
     assert "no hub runs" in checks["running hub"][0]["text"]
 
 
+def test_a_socket_that_cannot_be_looked_at_is_none(place: Path) -> None:
+    result = doctor("--json", "--socket", "/" + "x" * 5000)
+    assert result.exit_code == 1, result.output
+    assert "bytes" in found(result)["socket"][0]["text"]
+
+
 def test_nothing_is_dialled_without_a_port_or_a_socket(place: Path) -> None:
     _, look = doctor_report.examined({}, None)
     assert look.config is not None and running_hub(look.config) is None

@@ -98,8 +98,11 @@ def data_version(setup: Setup) -> Iterator[Finding]:
             str(error).partition(": a newer")[0], "install the newer version (docs/upgrade.md)"
         )
         return
-    except (OSError, DiskFailed) as error:
-        yield fault(f"the version cannot be read: {error}", _RESTORE)
+    except DiskFailed as error:
+        yield fault(str(error), _RESTORE)
+        return
+    except OSError as error:
+        yield fault(f"the version cannot be read: {error}", "run this as the hub's user")
         return
     if version is None:
         yield ok("new: the hub writes it at its first start")
@@ -163,6 +166,6 @@ def space(setup: Setup) -> Iterator[Finding]:
 def nearest(folder: Path) -> Path:
     """Return the folder, or the nearest one above it that is there."""
     for place in (folder, *folder.parents):
-        if place.exists():
+        if os.path.exists(place):  # False also for one that this user may not look at
             return place
     return Path("/")

@@ -2,8 +2,9 @@
 passphrase."""
 
 import contextlib
+import os
 import ssl
-from pathlib import Path
+import stat
 from typing import Any
 
 import simplejson
@@ -32,13 +33,21 @@ def running_hub(config: Config) -> RunningHub | None:
 
 
 def _url(config: Config) -> str | None:
-    if config.socket is not None and Path(config.socket).is_socket():
+    if config.socket is not None and _is_socket(config.socket):
         return f"unix:{config.socket}"
     if not config.ws_port:
         return None
     host = _ANY.get(config.bind, config.bind)
     scheme = "ws" if config.tls_cert is None else "wss"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.ws_port}"
+
+
+def _is_socket(path: str) -> bool:
+    """Return True if there is a socket that this user may look at."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _connected(url: str) -> ClientConnection:
