@@ -9,6 +9,7 @@ from actors import messages
 from actors.messages import ProjectMessage
 from actors.runtime.base import tell_if_alive
 from actors.runtime.refs import Ref
+from protocol import requests
 from protocol.errors import HubFault
 
 
@@ -37,14 +38,21 @@ class LocalProject:
 
 
 class UnavailableProject:
-    """A project without an actor: every request gets the same answer."""
+    """A project without an actor: every request gets the same answer. With `hub`, an execute has
+    the Hub try to open the project again."""
 
-    def __init__(self, error: HubFault) -> None:
+    def __init__(self, error: HubFault, hub: Ref | None = None) -> None:
         self._error = error
+        self._hub = hub
 
     def tell(self, message: ProjectMessage) -> bool:
-        if isinstance(message, messages.ProjectRequest):
-            message.reply_to.error(self._error)
+        if not isinstance(message, messages.ProjectRequest):
+            return True
+        if self._hub is not None and isinstance(message.body, requests.Execute):
+            order = messages.ReviveProject(request=message, otherwise=self._error)
+            if tell_if_alive(self._hub, order):
+                return True
+        message.reply_to.error(self._error)
         return True
 
 

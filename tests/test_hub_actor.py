@@ -7,6 +7,7 @@ from typing import Any
 
 import pykka
 import pytest
+from freezegun import freeze_time
 
 from actors import messages
 from actors.directory import LocalDirectory
@@ -194,7 +195,7 @@ def test_a_failed_project_is_rebuilt_and_its_clients_learn_it(setup: Setup) -> N
     port = setup.directory.find("a")
     assert port is not None
     reply_to = ReplyTo(setup.client.actor_ref, 99)
-    body = requests.Execute(project_id="a", prompt="x")
+    body = requests.GetMessages(project_id="a")
     port.tell(messages.ProjectRequest(reply_to=reply_to, caller=Caller("c1"), body=body))
     assert setup.answers()[0]["code"] == "storage_failed"
     setup.ask(requests.ProjectDelete(project_id="a"))
@@ -413,3 +414,38 @@ def test_a_request_that_a_dead_hub_has_not_handled_is_answered(
     body = requests.ProjectList()
     setup.hub.left_over(messages.HubRequest(reply_to=reply_to, caller=CALLER, body=body))
     assert setup.answers()[-1]["code"] == "shutting_down"
+
+
+def test_an_execute_opens_a_project_that_has_failed_too_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(tmp_path, monkeypatch)
+    setup.made("p")
+
+    def execute() -> messages.ProjectRequest:
+        setup.numbers += 1
+        request = messages.ProjectRequest(
+            reply_to=ReplyTo(setup.client.actor_ref, setup.numbers),
+            caller=CALLER,
+            body=requests.Execute(project_id="p", prompt="x"),
+        )
+        port = setup.directory.find("p")
+        assert port is not None
+        port.tell(request)
+        for message in inbox_of(setup.hub):
+            setup.hub.on_receive(message)
+        return request
+
+    for _ in range(4):
+        setup.died("p")
+        last = setup.projects["p"]
+    request = execute()
+    assert setup.projects["p"] is not last, "it is opened at once"
+    assert request in setup.projects["p"].take() and setup.answers() == []
+    setup.died("p", started=False)
+    with freeze_time("2026-01-01"):
+        setup.hub._registry["p"].revived_s = setup.hub._clock.monotonic()
+        execute()  # at once again: not more often than REVIVE_PAUSE_S
+    assert setup.answers()[-1]["code"] == "storage_failed"
+    reopens = [t for t in setup.timers.pending if isinstance(t.message, messages._ReopenDue)]
+    assert len(reopens) == 1, "one timer, however often it was tried"

@@ -145,8 +145,11 @@ class Hub(Actor):
 
     def left_over(self, message: messages.HubMessage) -> None:
         """Answer a request that came before the end."""
+        fault = HubFault(ErrorCode.SHUTTING_DOWN, "the server ends")
         if isinstance(message, messages.HubRequest):
-            message.reply_to.error(HubFault(ErrorCode.SHUTTING_DOWN, "the server ends"))
+            message.reply_to.error(fault)
+        elif isinstance(message, messages.ReviveProject):
+            message.request.reply_to.error(fault)
 
     def on_receive(self, message: messages.HubMessage) -> None:  # noqa: C901 - one case a message
         match message:
@@ -188,7 +191,11 @@ class Hub(Actor):
                 self._start_rotator()
             case messages._ReopenDue():
                 if not self._is_ending:
-                    self._project_actors.reopen(message.project_id)
+                    self._project_actors.reopen_due(message.project_id)
+            case messages.ReviveProject() if self._is_ending:
+                self.left_over(message)
+            case messages.ReviveProject():
+                self._project_actors.revive(message)
             case messages._ProjectListDue():
                 self._project_lists.expire(message.list_number)
             case (

@@ -6,9 +6,10 @@ from pathlib import Path
 from actors import messages
 from actors.directory import LocalDirectory, LocalProject, UnavailableProject
 from actors.hub.metadata import new_meta
-from actors.hub.registry import REOPEN_MAX_S, Entry, Registry
+from actors.hub.registry import REOPEN_MAX_S, REVIVE_PAUSE_S, Entry, Registry
 from actors.messages.replies import ReplyTo
 from actors.project import Project, ProjectSettings
+from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, Timers, timestamp
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
@@ -111,10 +112,12 @@ class ProjectActors:
         entry.ref, entry.status, entry.problem = None, ProjectStatus.ERROR, problem
         self._registry.add(entry)
         fault = HubFault(ErrorCode.STORAGE_FAILED, f"the project cannot work: {problem}")
-        self._directory.put(entry.meta.project_id, UnavailableProject(fault))
-        due = messages._ReopenDue(project_id=entry.meta.project_id)
-        self._timers.after(entry.reopen_s, self._hub, due)
-        entry.reopen_s = min(2 * entry.reopen_s, REOPEN_MAX_S)
+        self._directory.put(entry.meta.project_id, UnavailableProject(fault, self._hub))
+        if not entry.is_reopen_due:
+            entry.is_reopen_due = True
+            due = messages._ReopenDue(project_id=entry.meta.project_id)
+            self._timers.after(entry.reopen_s, self._hub, due)
+            entry.reopen_s = min(2 * entry.reopen_s, REOPEN_MAX_S)
         self._is_set_aside(entry)
 
     def reopen(self, project_id: str) -> None:
@@ -130,6 +133,24 @@ class ProjectActors:
         else:
             entry.meta = meta
             self.open(entry)
+
+    def reopen_due(self, project_id: str) -> None:
+        """Open a project again by itself: its time has come."""
+        if (entry := self._registry.get(project_id)) is not None:
+            entry.is_reopen_due = False
+        self.reopen(project_id)
+
+    def revive(self, order: messages.ReviveProject) -> None:
+        """Open a project that was set aside, because a client wants to execute there, and hand the
+        request over. If it does not open, it answers `otherwise`."""
+        project_id = order.request.body.project_id
+        entry, now_s = self._registry.get(project_id), self._clock.monotonic()
+        if entry is not None and entry.ref is None and now_s - entry.revived_s >= REVIVE_PAUSE_S:
+            entry.revived_s = now_s
+            self.reopen(project_id)
+        ref = None if entry is None else entry.ref
+        if ref is None or not tell_if_alive(ref, order.request):
+            order.request.reply_to.error(order.otherwise)
 
     def close(self, entry: Entry) -> None:
         """Note that the project's actor is gone: the server stops."""

@@ -19,6 +19,8 @@ _FALLBACK_ID = "project"
 # A project that cannot work is opened again after this time, which doubles each time.
 REOPEN_S = 5.0
 REOPEN_MAX_S = 300.0
+# An execute opens it at once, but not more often than so.
+REVIVE_PAUSE_S = 1.0
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class Entry:
     deleted_by: str | None = None
     restarts: RestartIntensity = field(default_factory=lambda: RestartIntensity("Project"))
     reopen_s: float = REOPEN_S
+    is_reopen_due: bool = False
+    revived_s: float = float("-inf")
 
 
 class BeingDeleted(Exception):

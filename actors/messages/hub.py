@@ -4,12 +4,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from actors.messages.project import DeleteProject
+from actors.messages.project import DeleteProject, ProjectRequest
 from actors.messages.replies import ReplyTo
 from actors.messages.settings import ChangeSettings
 from actors.ports import Caller, Watcher
 from actors.runtime.refs import ActorDied, Ref
 from protocol import requests, updates
+from protocol.errors import WireError
 from storage.projects import ProjectMeta
 
 
@@ -150,6 +151,15 @@ class _RotatorDue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviveProject:
+    """A client wants to execute in a project that was set aside. `otherwise` is the answer if the
+    project cannot be opened."""
+
+    request: ProjectRequest
+    otherwise: WireError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ReopenDue:
     """Try to open a project again that could not work."""
 
@@ -184,5 +194,6 @@ HubMessage = (
     | _HealthDue
     | _ProjectListDue
     | _ReopenDue
+    | ReviveProject
     | _RotatorDue
 )
