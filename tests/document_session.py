@@ -57,7 +57,7 @@ PHRASES = {
     "which colour": mock_calls("AskUserQuestion", questions=[{**_COLOUR, "multiSelect": False}]),
     "git status": "[[tool:Bash:git status --short]]",
     "build folder": "[[tool:Bash:rm -rf build]]",
-    "a long poem": "[[slow:30:0.1]]",
+    "a long poem": "[[slow:300:0.1]]",
 }
 _CLAUDE = '#!/bin/sh\nexec {python} {mock} "$@"\n'
 _RUN = (
