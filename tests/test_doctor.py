@@ -128,6 +128,8 @@ def test_the_hub_that_runs_is_looked_at(setup: Make, tmp_path: Path) -> None:
         assert silent.level is WARNING and f"process {os.getpid()}" in silent.text
         assert "refused" in silent.text
         assert "has no problems" in the(program.running_hub, setup(well)).text
+        keyed = the(program.running_hub, setup(replace(well, uptime_s=None)))
+        assert keyed.level is OK and "with your key" in keyed.text
         older = list(program.running_hub(setup(replace(well, version="0.0.9"))))
         assert [f.level for f in older] == [WARNING, OK] and "0.0.9" in older[0].text
         mute = the(program.running_hub, setup(replace(well, problem="no answer")))

@@ -73,9 +73,10 @@ def running_hub(setup: Setup) -> Iterator[Finding]:
         yield warning(f"{who} has a problem: {problem}", "claudehub health")
     if hub.problem is not None:
         yield warning(f"{who} cannot be asked: {hub.problem}", "claudehub health")
+    elif hub.uptime_s is None:  # it wants a key, and has said no more than its version
+        yield ok(f"{who} runs; `claudehub health` asks it for problems, with your key")
     elif not hub.problems:
-        since = "" if hub.uptime_s is None else f", for {hub.uptime_s:.0f} s"
-        yield ok(f"{who} runs{since}, and has no problems")
+        yield ok(f"{who} runs, for {hub.uptime_s:.0f} s, and has no problems")
 
 
 def _without_answer(setup: Setup, holder: int | None) -> Iterator[Finding]:
