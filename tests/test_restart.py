@@ -146,7 +146,7 @@ def test_a_torn_tail_is_set_aside_at_the_start(scratch: Path) -> None:
     with open(segment, "ab") as file:
         file.write(b'{"crc":"00000000","seq":99,"timest')
     hub.start()
-    assert "set aside size_bytes=34 " in hub.errors.read_text()
+    assert "set aside project=p size_bytes=34 " in hub.errors.read_text()
     torn = list(segment.parent.glob("*.torn-*"))
     assert [t.read_bytes() for t in torn] == [b'{"crc":"00000000","seq":99,"timest']
     with hub.client() as client:
