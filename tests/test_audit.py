@@ -244,6 +244,7 @@ def test_a_hub_without_an_audit_log_does_not_go_on(tmp_path: Path) -> None:
     assert audited.died == ["the audit log failed: ValueError: bug"]
 
 
+@freezegun.freeze_time("2026-11-25T12:00:00Z")
 def test_strangers_write_a_limited_number_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     auditor, trail = Probe(), AuditTrail(FrozenClock())
     trail.goes_to(auditor.actor_ref)
