@@ -16,6 +16,7 @@ from click.testing import CliRunner
 import claudehub
 from claudehub.cli import standin_agent
 from claudehub.cli.main import main
+from claudehub.testing import FakeHub
 from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess, WireClient
 from tests.processes import wait_until
 
@@ -88,6 +89,19 @@ def test_ctrl_c_ends_the_execution(hub: HubProcess) -> None:
         _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, errors
     assert "interrupted" in errors
+
+
+def test_a_hub_that_takes_no_prompts_is_named_and_waited_for() -> None:
+    with FakeHub() as fake:
+        fake.project("site")
+        fake.refuse_next("execute", "shutting_down")
+        asking = spawn("run", "--url", fake.url, "site", "hello", stderr=subprocess.PIPE)
+        assert asking.stderr is not None
+        assert "has not taken the prompt yet" in asking.stderr.readline()
+        fake.drop_connections()
+        _, rest = asking.communicate(timeout=TIMEOUT_S)
+        assert asking.returncode == 0, rest
+        assert [prompt.prompt for prompt in fake.prompts] == ["hello"]
 
 
 def project_ids(client: WireClient) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +29,8 @@ from claudehub.show.transcript import Transcript
 
 _STDIN = "-"
 _TERMINAL = "/dev/tty"
-
+# A hub that works takes a prompt within milliseconds.
+TAKES_LONG_S = 3.0
 
 _HELP = f"""Run PROMPT in PROJECT and stream what the agent does.
 
@@ -72,12 +74,27 @@ def run(
     """Send a prompt, and follow it to its end."""
     text = _prompt(prompt)
     with connected(where) as hub, explained(hub):
-        execution = _project(hub, project).execute(text, key=once, **options)
+        with _told_when_it_takes_long():
+            execution = _project(hub, project).execute(text, key=once, **options)
         if detach:
             print_json({"execution_id": execution.id}) if as_json else say(execution.id)
             return 0
         _follow(hub, execution, as_json)
     return _end(execution)
+
+
+@contextlib.contextmanager
+def _told_when_it_takes_long() -> Iterator[None]:
+    """Tell the user that the hub has not taken the prompt yet: one that stops may take none for as
+    long as STOP_GRACE, and the library waits for the next one."""
+    words = "claudehub: the hub has not taken the prompt yet; I try until it does, and it runs once"
+    telling = threading.Timer(TAKES_LONG_S, say, [words], {"err": True})
+    telling.daemon = True
+    telling.start()
+    try:
+        yield
+    finally:
+        telling.cancel()
 
 
 def _prompt(prompt: str | None) -> str:
