@@ -41,7 +41,9 @@ class Hub:
 
 
 def main(terminal_path: str) -> int:
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, or a runner of tests, may ignore it
+    # A suite that runs in the background, or under nohup, hands on that it ignores these.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     fd = os.open(terminal_path, os.O_RDWR)
     fcntl.ioctl(fd, termios.TIOCSCTTY, 0)  # Ctrl-C comes from the terminal of the session

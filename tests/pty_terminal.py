@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -64,7 +65,12 @@ class Terminal:
     def request(self) -> dict[str, Any]:
         """Return the next request to the hub."""
         assert self._process.stdout is not None
-        asked: dict[str, Any] = json.loads(self._process.stdout.readline())
+        guard = threading.Timer(TIMEOUT_S, self._process.kill)
+        guard.start()
+        line = self._process.stdout.readline()
+        guard.cancel()
+        assert line, f"nothing is asked of the hub; on the screen is {self._shown!r}"
+        asked: dict[str, Any] = json.loads(line)
         return {name: value for name, value in asked.items() if value not in (None, False)}
 
     def end(self) -> int:
