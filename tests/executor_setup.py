@@ -1,6 +1,7 @@
 """An Executor that is not started, with processes that only note what it asks of them."""
 
 import json
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -221,6 +222,7 @@ class Setup:
             folder=changes.pop("folder", "/p"),
             settings=settings(**changes),
             timers=self.timers,
+            gone=threading.Event(),
         )
 
     @property

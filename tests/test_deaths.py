@@ -280,3 +280,26 @@ def test_a_machine_that_stands_still_has_a_bounded_number_of_problems() -> None:
     lookout.look(0.0)
     lookout.look(LATE_S)
     assert len(problems.now()) == NAMED_MAX
+
+
+def test_each_step_of_a_release_runs_and_each_failure_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    actor, parent = born(None)
+    done: list[str] = []
+    steps = (
+        lambda: fail(ValueError),
+        lambda: done.append("second"),
+        lambda: fail(SystemExit),
+        lambda: done.append("last"),
+    )
+    monkeypatch.setattr(actor, "release", lambda: Actor.release(actor))
+    monkeypatch.setattr(actor, "release_steps", lambda: steps)
+    actor.phase = Phase.RELEASE
+    kill(actor)
+    assert done == ["second", "last"]
+    (notice,) = parent.take()
+    assert (notice.phase, notice.reason) == (Phase.RELEASE, "ValueError: ")
+    lines = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert any("one more step of a release has failed" in s and "SystemExit" in s for s in lines)
+    assert any("an actor has died" in s and "ValueError" in s for s in lines)

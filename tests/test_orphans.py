@@ -18,7 +18,6 @@ from actors.executor.process import AgentProcess, ProcessSpec
 from actors.executor.worker import CLI_CLEANS_S
 from actors.process_tree import children, ends, kernel_mark, tree
 from actors.process_tree.census import Census
-from actors.project.executor_link import ExecutorLink
 from actors.runtime.clock import SystemClock
 from actors.runtime.problems import Problems
 from actors.server.caretaker import GUARDIAN_PERIOD_S, GUARDIAN_STARTS_MAX, Caretaker
@@ -386,15 +385,6 @@ def test_a_hub_that_an_agent_of_its_own_folder_has_started_ends_neither_itself_n
 
 
 # -- limits ----------------------------------------------------------------------------------
-
-
-def test_a_failed_project_waits_for_the_end_of_its_executor() -> None:
-    """The Project that replaces it would start a second process beside the first."""
-    link = ExecutorLink.__new__(ExecutorLink)
-    link._executor = Probe.start()
-    link.stop()
-    link.wait_until_stopped()
-    assert not link._executor.is_alive()
 
 
 def test_the_page_about_agents_names_the_limits() -> None:

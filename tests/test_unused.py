@@ -24,7 +24,7 @@ EXCEPTIONS = {
         "_create_actor_inbox",
         "use_daemon_thread",
     },
-    "for the metrics, and for what SIGUSR1 shows": {
+    "a field of a notice of death, which the log shows as `message`": {
         "last_message",
     },
     "an argument of pykka's, pydantic's, logging's or Python's interface": {

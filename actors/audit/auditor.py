@@ -1,6 +1,6 @@
 """Write the audit log (storage/audit.py), and limit its size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -94,10 +94,8 @@ class Auditor(Actor):
     def started(self) -> None:
         self._timers.after(CHECK_PERIOD_S, self.actor_ref, _AuditCheckDue())
 
-    def release(self) -> None:
-        self._note_plain_requests()
-        self._sync()
-        self._log.close()
+    def release_steps(self) -> Sequence[Callable[[], object]]:
+        return self._note_plain_requests, self._sync, self._log.close
 
     def failed(self, reason: str) -> None:
         self._died(f"the audit log failed: {reason}")

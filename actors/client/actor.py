@@ -4,7 +4,7 @@ The actor sleeps while the socket keeps up: live updates go from a project strai
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -111,13 +111,27 @@ class Client(Actor):
             due = messages._AuthenticationDue()
             self._timers.after(self._auth_timeout_s, self.actor_ref, due)
 
-    def release(self) -> None:
-        self._outbox.abort()
+    def release_steps(self) -> Sequence[Callable[[], object]]:
+        return (
+            self._say_that_it_failed,
+            self._outbox.abort,
+            self._end_counts,
+            self._routing.leave_all,
+            lambda: self._record.lost([each.asked for each in self._replies.unanswered()]),
+            lambda: self._record.lost([asked(message.request) for message in self._held]),
+            self._tell_gone,
+        )
+
+    def _say_that_it_failed(self) -> None:
+        """Close with 1011, if it fits into the socket: the cut that follows waits for nothing."""
+        if self.has_failed:
+            self._outbox.close(CloseCode.INTERNAL_ERROR, "internal error")
+
+    def _end_counts(self) -> None:
         if self._counts is not None:
             self._counts.end()
-        self._routing.leave_all()
-        self._record.lost([request.asked for request in self._replies.unanswered()])
-        self._record.lost([asked(message.request) for message in self._held])
+
+    def _tell_gone(self) -> None:
         tell_if_alive(self._hub, messages.ClientGone(client_id=self._gate.caller.client_id))
 
     def on_receive(self, message: messages.ClientMessage) -> None:  # noqa: C901 - one case a message

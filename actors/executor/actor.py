@@ -1,6 +1,7 @@
 """The Executor actor: a project's CLI process, its lines, and the end of every turn."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from actors import messages
@@ -27,7 +28,8 @@ from protocol.claude import (
 
 
 class Executor(Actor):
-    """Child of a Project, which has it run one execution at a time."""
+    """Child of a Project, which has it run one execution at a time. It sets `gone` when it has
+    ended, and its process with it."""
 
     rule = Rule.FAIL_EXECUTION
 
@@ -39,9 +41,11 @@ class Executor(Actor):
         folder: str,
         settings: ExecutorSettings,
         timers: Timers,
+        gone: threading.Event,
     ) -> None:
         name = f"executor {project_id}"
         super().__init__(parent=project, name=name, ids={"project": project_id})
+        self._gone = gone
         self._settings = settings
         self._reports = Reports(project)
         self._permission_requests = PermissionRequests(
@@ -65,7 +69,10 @@ class Executor(Actor):
             permission_requests=self._permission_requests,
         )
 
-    def release(self) -> None:
+    def release_steps(self) -> Sequence[Callable[[], object]]:
+        return self._kill_process, self._gone.set
+
+    def _kill_process(self) -> None:
         if self._turns.worker is not None:
             self._turns.worker.process.kill_now()
 

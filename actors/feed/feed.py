@@ -193,11 +193,11 @@ class Feed:
         if (subscriber := self._take_out(subscriber_id)) is not None:
             subscriber.left()
 
-    def close_subscribers(self, why: str) -> None:
+    def close_subscribers(self) -> None:
         """Tell all subscribers that the project failed."""
         for audience in self._audiences.values():
             for subscriber in audience.values():
-                subscriber.closed(why)
+                subscriber.closed("the project failed; join again")
 
     def _take_out(self, subscriber_id: str) -> Subscriber | None:
         for dialect, audience in self._audiences.items():

@@ -5,6 +5,7 @@ Feed writes through this class; others read `meta`, `bounds` and `reader`, and `
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from actors.feed.damage import Damage
@@ -37,7 +38,15 @@ class ProjectLog:
         self._layout = layout
         folder = layout.project(meta.project_id)
         self._meta_file = MetaFile(folder)
-        self._log = log = open_log(layout.log(meta.project_id), settings, meta.log)
+        self._log = open_log(layout.log(meta.project_id), settings, meta.log)
+        try:
+            self._begin(folder, meta)
+        except BaseException:  # nobody has this object, so nobody else gives the file back
+            self._log.abandon()
+            raise
+
+    def _begin(self, folder: Path, meta: ProjectMeta) -> None:
+        log = self._log
         # A clean stop leaves nothing to be saved at the start, and a hundred projects start at
         # once; but before the first record the metadata must say that this is no longer clean.
         self._must_save = meta.log is not None and meta.log.clean is not None

@@ -4,6 +4,7 @@ It only tells: the owner of a log alone changes its files. Only closed segments 
 """
 
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -89,8 +90,8 @@ class Rotator(Actor):
     def started(self) -> None:
         self._timers.after(FIRST_CHECK_S, self.actor_ref, messages._RotationDue())
 
-    def release(self) -> None:
-        self._compressing.cancel()
+    def release_steps(self) -> Sequence[Callable[[], object]]:
+        return (self._compressing.cancel,)
 
     def on_receive(self, message: messages.RotatorMessage) -> None:
         match message:

@@ -1,6 +1,7 @@
 """The Hub actor: creates, deletes and lists projects, knows the clients, supervises, stops."""
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -136,10 +137,15 @@ class Hub(Actor):
         else:
             self._settings.problems.note("rotator", None)
 
-    def release(self) -> None:
-        """Report the failure: the Hub holds everything, and the server cannot go on without it."""
+    def release_steps(self) -> Sequence[Callable[[], object]]:
+        return self._stop_rotator, self._report_failure
+
+    def _stop_rotator(self) -> None:
         if self._rotator is not None:
             self._rotator.stop(block=False)
+
+    def _report_failure(self) -> None:
+        """Report a failure: the Hub holds everything, and the server cannot go on without it."""
         if self._stopping is None:
             self._settings.died("the hub failed; the log above says why")
 

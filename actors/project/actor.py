@@ -1,5 +1,6 @@
 """The Project actor: it takes requests, keeps their order, and alone writes the project's log."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -51,19 +52,26 @@ class Project(Actor):
         project_id = meta.project_id
         super().__init__(parent=hub, name=f"project {project_id}", ids={"project": project_id})
         self._hub = hub
-        self._id = meta.project_id
+        self._id = project_id
         self._watching = f"files of {meta.project_id}"  # its name among the problems
         self._first_meta = meta
         self._settings = settings
         self._clock = clock
         self._timers = timers
         self._watcher: Ref | None = None
-        self._watcher_is_due = False
+        self._watcher_is_due = self._closed = self._is_draining = self._is_drained = False
         self._closing: messages.DeleteProject | messages.StopProject | None = None
-        self._closed = False
         meter = settings.meter
         self._counts = None if meter is None else ProjectCounts(meter, clock)
-        self._is_draining = self._is_drained = False
+        self._executor = ExecutorLink(
+            project=self.actor_ref,
+            hub=hub,
+            project_id=project_id,
+            folder=meta.path,
+            settings=settings.executor,
+            clock=clock,
+            timers=timers,
+        )
 
     # -- life --------------------------------------------------------------------------------
 
@@ -83,15 +91,6 @@ class Project(Actor):
         self._log = log = ProjectLog(settings.layout, log_settings, self._first_meta)
         if counts is not None:
             counts.opened(began_s, was_clean=log.was_clean, torn_bytes=log.torn_bytes)
-        self._executor = ExecutorLink(
-            project=self.actor_ref,
-            hub=self._hub,
-            project_id=self._id,
-            folder=self._log.meta.path,
-            settings=settings.executor,
-            clock=self._clock,
-            timers=self._timers,
-        )
         self._feed = Feed(
             project=self.actor_ref,
             log=self._log,
@@ -154,18 +153,22 @@ class Project(Actor):
             timers=self._timers,
         )
 
-    def release(self) -> None:
-        self._stop_watching()
+    def release_steps(self) -> Sequence[Callable[[], object]]:
+        """Return no step for what `started` did not reach."""
+        steps: list[Callable[[], object]] = [
+            self._stop_watching,
+            lambda: self._settings.problems.note(self._watching, None),
+            self._executor.stop,
+        ]
         if self._counts is not None:
-            self._counts.end()
-        self._settings.problems.note(self._watching, None)
-        if not hasattr(self, "_runs"):  # the log could not be opened
-            return
-        self._executor.stop()
+            steps.append(self._counts.end)
         if not self._closed:
-            self._log.abandon()
-            self._executor.wait_until_stopped()
-            self._feed.close_subscribers("the project failed; join again")
+            if hasattr(self, "_log"):
+                steps.append(self._log.abandon)
+            steps.append(self._executor.wait_until_stopped)
+            if hasattr(self, "_feed"):
+                steps.append(self._feed.close_subscribers)
+        return steps
 
     def left_over(self, message: messages.ProjectMessage) -> None:
         """Answer a request that came before the actor failed, or while it closed."""
@@ -432,8 +435,8 @@ class Project(Actor):
         deletion = self._closing if isinstance(self._closing, messages.DeleteProject) else None
         if deletion is not None:
             self._feed.announce_last(UpdateType.PROJECT_DELETED, ProjectDeleted(by=deletion.by))
-        self._closed = True
         self._feed.close()
+        self._closed = True
         self._hub.tell(
             messages.ProjectClosed(project_id=self._id, meta=self._log.meta, deletion=deletion)
         )

@@ -1,5 +1,6 @@
 """A Project's side of its Executor: it starts it, gives it credit, and handles its death."""
 
+import threading
 from typing import Any
 
 from actors import messages
@@ -52,6 +53,7 @@ class ExecutorLink:
         self._timers = timers
         self._restarts = RestartIntensity("Executor")
         self._executor: Ref | None = None
+        self._gone = threading.Event()
         self._process_name = ""
         self._unstored_bytes = 0
         self._owed_bytes = 0
@@ -73,13 +75,16 @@ class ExecutorLink:
 
     def _started(self) -> Ref:
         if self._executor is None:
+            gone = threading.Event()
             self._executor = Executor.start(
                 project=self._project,
                 project_id=self._project_id,
                 folder=self._folder,
                 settings=self._settings,
                 timers=self._timers,
+                gone=gone,
             )
+            self._gone = gone
         return self._executor
 
     def change(self, change: messages.ChangeSettings) -> None:
@@ -115,7 +120,8 @@ class ExecutorLink:
         """Wait until the process is gone, for a bounded time: the Project has failed, and the next
         one in this folder must not start another process beside it."""
         if self._executor is not None:
-            self._executor.actor_stopped.wait(STOPPED_WAIT_S)
+            # pykka calls an actor stopped before its release, which kills the process.
+            self._gone.wait(STOPPED_WAIT_S)
 
     # -- what it says ------------------------------------------------------------------------
 

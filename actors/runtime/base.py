@@ -9,7 +9,7 @@ actor has not handled are offered to `left_over`.
 
 import errno
 import queue
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -34,9 +34,9 @@ def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
 
 
 class Actor(pykka.ThreadingActor):
-    """A subclass defines `on_receive`, and `started`, `release` and `left_over` where it needs
-    them, and declares its `rule`: what follows from its death. `handling` and `handled` are for
-    LIVING: see there."""
+    """A subclass defines `on_receive`, and `started`, `release_steps` and `left_over` where it
+    needs them, and declares its `rule`: what follows from its death. `has_failed`: it ends because
+    something was raised. `handling` and `handled` are for LIVING: see there."""
 
     rule: ClassVar[Rule]
 
@@ -51,6 +51,7 @@ class Actor(pykka.ThreadingActor):
         super().__init__()
         self.handling: type | None = None
         self.handled = 0
+        self.has_failed = False
         self._parent = parent
         self._name = name
         self._ids = ids or {}
@@ -85,8 +86,11 @@ class Actor(pykka.ThreadingActor):
     def started(self) -> None:
         """Begin, in the actor's own thread, before the first message."""
 
-    def release(self) -> None:
-        """Give back what the actor holds. Called once, whatever ends the actor."""
+    def release_steps(self) -> Sequence[Callable[[], object]]:
+        """Return what gives back what the actor holds, in order. Called once, whatever ends the
+        actor. Each step runs, also behind one that has failed, and also if `started` came to
+        nothing."""
+        return ()
 
     def failed(self, reason: str) -> None:
         """Tell somebody beside the parent that the actor has failed."""
@@ -159,6 +163,20 @@ class Actor(pykka.ThreadingActor):
             self._end(error, Phase.START)
         self.handling = None
 
+    def release(self) -> None:
+        """Run all steps of the release. Log each failure but the first one, and raise that."""
+        first: BaseException | None = None
+        for step in self.release_steps():
+            try:
+                step()
+            except BaseException as error:  # noqa: BLE001 - the other steps must run, too
+                if first is None:
+                    first = error
+                else:
+                    self._log_fault("one more step of a release has failed", error)
+        if first is not None:
+            raise first
+
     def on_stop(self) -> None:
         self._end(None, Phase.RELEASE)
 
@@ -175,6 +193,7 @@ class Actor(pykka.ThreadingActor):
         if self._has_ended:
             return
         self._has_ended = True
+        self.has_failed = error is not None
         pykka.ActorRegistry.unregister(self.actor_ref)
         self.actor_stopped.set()
         handling, self.handling = self.handling, ActorRelease

@@ -7,7 +7,7 @@ those that git ignores.
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -207,9 +207,8 @@ class FileWatcher(Actor):
         outside the roots."""
         return os.path.realpath(self._folder) == str(self._folder)
 
-    def release(self) -> None:
-        self._stop_observer()
-        self._problems.note(self._part, None)
+    def release_steps(self) -> Sequence[Callable[[], object]]:
+        return self._stop_observer, lambda: self._problems.note(self._part, None)
 
     def _stop_observer(self) -> None:
         observer, self._observer = self._observer, None

@@ -5,7 +5,7 @@ names and of their targets are watched. A periodic look finds what watchdog miss
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -80,8 +80,8 @@ class FileReloader(Actor):
         self._reload()  # nobody has noticed a change from before the watch
         self._timers.after(LOOK_S, self.actor_ref, messages._FileLookDue(again=True))
 
-    def release(self) -> None:
-        self._unwatch()
+    def release_steps(self) -> Sequence[Callable[[], object]]:
+        return (self._unwatch,)
 
     def failed(self, reason: str) -> None:
         if self._died is not None:
