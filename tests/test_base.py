@@ -1,6 +1,7 @@
 """What every actor shares, started for real; timers too. Few and threaded."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from actors.messages import ActorDied
 from actors.runtime.base import Actor, tell_if_alive
-from actors.runtime.clock import SystemClock, ThreadTimers, timestamp
+from actors.runtime.clock import TIDY_LEAST, SystemClock, ThreadTimers, timestamp
 from tests.fakes import Probe
 
 WAIT_S = 5.0
@@ -83,6 +84,25 @@ def test_timers_tell_in_order_unless_cancelled() -> None:
     assert received == ["first", "second"]
     late.cancel()
     timers.stop(WAIT_S)
+
+
+def test_a_cancelled_timer_keeps_nothing_in_memory() -> None:
+    """A time limit of an hour kept the actor and the message of an execution that took a second."""
+
+    class Message:
+        pass
+
+    timers, probe = ThreadTimers(SystemClock()), Probe()
+    message = Message()
+    is_there = weakref.ref(message)
+    timers.after(3600, probe.actor_ref, message).cancel()
+    del message
+    assert is_there() is None
+    kept = [timers.after(3600, probe.actor_ref, number) for number in range(10)]
+    for _ in range(5 * TIDY_LEAST):
+        timers.after(3600, probe.actor_ref, "x").cancel()
+    assert len(timers._due) <= TIDY_LEAST + len(kept)
+    assert sum(entry.delivery is not None for _, _, entry in timers._due) == len(kept)
 
 
 def test_stamps_have_a_fixed_width() -> None:

@@ -11,6 +11,9 @@ import pykka
 
 from actors.runtime.base import tell_if_alive
 
+# Cancelled timers are dropped when there are twice as many as were left the last time, or this many.
+TIDY_LEAST = 1024
+
 
 class Clock(Protocol):
     """Two times: one for stamps, one for deadlines."""
@@ -51,13 +54,16 @@ class Timers(Protocol):
 
 
 class _Entry:
+    """A timer. Its delivery goes as soon as it is cancelled: an execution's time limit would keep
+    its actor and its message in memory for as long as EXEC_TIMEOUT."""
+
+    __slots__ = ("delivery",)
+
     def __init__(self, receiver: pykka.ActorRef[Any], message: object) -> None:
-        self.receiver = receiver
-        self.message = message
-        self.cancelled = False
+        self.delivery: tuple[pykka.ActorRef[Any], object] | None = (receiver, message)
 
     def cancel(self) -> None:
-        self.cancelled = True
+        self.delivery = None
 
 
 class ThreadTimers:
@@ -66,6 +72,7 @@ class ThreadTimers:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._due: list[tuple[float, int, _Entry]] = []
+        self._tidy_at = TIDY_LEAST
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._stopped = False
@@ -86,8 +93,17 @@ class ThreadTimers:
         with self._changed:
             due = self._clock.monotonic() + delay_s
             heapq.heappush(self._due, (due, next(self._order), entry))
+            if len(self._due) >= self._tidy_at:
+                self._tidy()
             self._changed.notify()
         return entry
+
+    def _tidy(self) -> None:
+        """Drop the cancelled timers. The caller holds the lock; timers that are kept pay for it,
+        since the next time comes when there are twice as many."""
+        self._due = [due for due in self._due if due[2].delivery is not None]
+        heapq.heapify(self._due)
+        self._tidy_at = max(TIDY_LEAST, 2 * len(self._due))
 
     def _run(self) -> None:
         while True:
@@ -99,5 +115,5 @@ class ThreadTimers:
                     self._changed.wait(wait)
                     continue
                 entry = heapq.heappop(self._due)[2]
-            if not entry.cancelled:
-                tell_if_alive(entry.receiver, entry.message)
+            if (delivery := entry.delivery) is not None:  # read once: it may be cancelled now
+                tell_if_alive(*delivery)
