@@ -11,7 +11,7 @@ import pykka
 
 from actors.runtime.base import tell_if_alive
 
-# Cancelled timers are dropped when there are twice as many as were left the last time, or this many.
+# Cancelled timers are dropped when all are twice as many as were kept the last time, or this many.
 TIDY_LEAST = 1024
 
 
