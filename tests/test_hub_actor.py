@@ -329,7 +329,7 @@ def test_every_step_of_a_stop_has_its_time(setup: Setup) -> None:
 
 def test_a_hub_that_fails_ends_the_server(setup: Setup) -> None:
     setup.hub.on_failure(ValueError, ValueError("bug"), None)
-    assert setup.deaths == ["the hub failed; the log above says why"]
+    assert setup.deaths == ["the hub failed: ValueError: bug"]
 
 
 def test_health_tells_what_could_not_be_deleted(

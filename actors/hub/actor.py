@@ -138,16 +138,15 @@ class Hub(Actor):
             self._settings.problems.note("rotator", None)
 
     def release_steps(self) -> Sequence[Callable[[], object]]:
-        return self._stop_rotator, self._report_failure
+        return (self._stop_rotator,)
 
     def _stop_rotator(self) -> None:
         if self._rotator is not None:
             self._rotator.stop(block=False)
 
-    def _report_failure(self) -> None:
-        """Report a failure: the Hub holds everything, and the server cannot go on without it."""
-        if self._stopping is None:
-            self._settings.died("the hub failed; the log above says why")
+    def failed(self, reason: str) -> None:
+        """Report it: the Hub holds everything, and the server cannot go on without it."""
+        self._settings.died(f"the hub failed: {reason}")
 
     def left_over(self, message: messages.HubMessage) -> None:
         """Answer a request that came before the end."""

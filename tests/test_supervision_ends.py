@@ -1,0 +1,213 @@
+"""The deaths that end the server, and those of its other children and threads, on hubs of their
+own: the exit code, the last line, and that the next start has lost nothing."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.runtime.restarts import RESTARTS_MAX
+from actors.runtime.supervision import Rule
+from tests import test_supervision as by_state
+from tests.failing_hub import FailingHub, Project, Volley
+from tests.failing_server import kinds
+from tests.harness import TlsFiles, WireClient
+from tests.notify_socket import NotifySocket
+from tests.processes import marked, wait_until
+
+# What each kind that ends the server fails with, and with which word the reason begins.
+ENDS = {
+    "Auditor": ("AuditEntry", "the audit log failed"),
+    "FileReloader": ("ReadAgain", "reloader of AUTHORIZED_KEYS failed"),
+    "Hub": ("HubRequest", "the hub failed"),
+    "Liveness": ("HubIsAlive", "liveness failed"),
+    "PlaceWatcher": ("_PlaceLookDue", "the place watcher failed"),
+}
+# The kinds whose deaths the server survives, and the test of each.
+SURVIVED = {
+    "Client": by_state.test_a_client_dies,
+    "Executor": by_state.test_an_executor_dies,
+    "FileWatcher": by_state.test_a_file_watcher_dies,
+    "Project": by_state.test_a_project_dies,
+}
+RESTARTED = {"Rotator"}
+
+
+def test_every_kind_of_actor_has_a_case() -> None:
+    found = kinds()
+    assert {kind.__name__ for kind in found} == {*ENDS, *SURVIVED, *RESTARTED}
+    ending = {k.__name__ for k in found if k.rule in (Rule.EXIT, Rule.EXIT_OR_DEGRADE)}
+    assert ending == set(ENDS)
+
+
+@pytest.fixture
+def hub(scratch: Path) -> Iterator[FailingHub]:
+    """Return a hub that has every kind of actor, and has not started."""
+    (scratch / "keys").write_text("")
+    manager = NotifySocket(str(scratch / "notify"))
+    made = FailingHub(
+        scratch,
+        AUTHORIZED_KEYS=str(scratch / "keys"),
+        SOCKET=str(scratch / "socket"),
+        NOTIFY_SOCKET=manager.address,
+        WATCHDOG_USEC="400000",
+    )
+    yield made
+    made.stop(signal.SIGKILL)
+    manager.socket.close()
+
+
+def client_of(hub: FailingHub) -> WireClient:
+    return WireClient(f"unix:{hub.scratch / 'socket'}", close_timeout=0.1)
+
+
+class Story:
+    """A hub that works: an execution runs, others wait, and one client has not joined."""
+
+    def __init__(self, hub: FailingHub) -> None:
+        self.hub = hub
+        hub.start()
+        self.client = client_of(hub)
+        self.project = Project(hub, self.client, "p")
+        by_state.queued(self.project)
+        self.bystander = Volley(client_of(hub))
+
+    def ask(self) -> None:
+        """Send requests of all sorts, which may or may not be answered."""
+        by_state.volley(self.project, self.bystander)
+
+    def ends(self, reason: str) -> None:
+        """The server ends because of that, answers nothing twice, and leaves no process."""
+        assert self.hub.wait() == 1
+        assert_last_line(self.hub, reason)
+        assert not self.bystander.take()
+        self.project.accepted += self.bystander.accepted()
+        by_state.closed_with(self.client)
+        wait_until(lambda: marked(self.hub.data) == [])
+        self.close()
+        self.begins_again()
+
+    def begins_again(self) -> None:
+        """The next start loses nothing, and a prompt runs."""
+        self.hub.start()
+        with client_of(self.hub) as client:
+            self.project.check(client, outcomes={"lost", "killed", "cancelled"})
+        assert self.hub.stop() == 0
+        assert marked(self.hub.data) == []
+
+    def close(self) -> None:
+        self.client.close()
+        self.bystander.close()
+
+
+def assert_last_line(hub: FailingHub, reason: str) -> None:
+    last = hub.said()[-1]
+    assert last["event"] == "stopped, because of a failure", last
+    assert reason in last["reason"], last
+
+
+@pytest.mark.parametrize("kind", sorted(ENDS))
+def test_the_server_ends_when_a_handler_fails(hub: FailingHub, kind: str) -> None:
+    message, reason = ENDS[kind]
+    story = Story(hub)
+    begin = hub.mark()
+    hub.arm(f"{kind}.{message}")
+    if kind in ("Auditor", "Hub"):
+        story.ask()
+    elif kind == "FileReloader":
+        os.kill(hub.pid, signal.SIGHUP)
+    story.ends(reason)
+    hub.death(begin, kind, message)
+
+
+@pytest.mark.parametrize("kind", sorted(ENDS))
+def test_the_server_ends_when_a_start_fails(hub: FailingHub, kind: str) -> None:
+    hub.arm(f"{kind}.start")
+    assert hub.failed_start() == 1
+    hub.death(0, kind, "start")
+    assert_last_line(hub, ENDS[kind][1])
+
+
+@pytest.mark.parametrize("kind", sorted(ENDS))
+def test_a_stop_says_when_a_release_fails(hub: FailingHub, kind: str) -> None:
+    story = Story(hub)
+    begin = hub.mark()
+    hub.arm(f"{kind}.release")
+    os.kill(hub.pid, signal.SIGTERM)
+    story.ends(ENDS[kind][1])
+    hub.death(begin, kind, "release")
+
+
+@pytest.mark.parametrize("name", ["accept", "caretaker", "signals", "timers"])
+def test_the_server_ends_when_a_thread_fails(hub: FailingHub, name: str) -> None:
+    story = Story(hub)
+    hub.arm(f"thread {name}")
+    if name == "signals":
+        os.kill(hub.pid, signal.SIGHUP)
+    story.ends(f"the thread {name} failed: InjectedFault: injected at thread {name}")
+
+
+# -- those that are started again ----------------------------------------------------------------
+
+
+def test_a_rotator_that_fails_too_often_ends_the_server(hub: FailingHub) -> None:
+    story = Story(hub)
+    hub.arm("Rotator._RotationDue", RESTARTS_MAX + 1)
+    story.ends("the rotator failed too often")
+
+
+def test_a_rotator_is_started_again_and_a_killed_compressor_too(scratch: Path) -> None:
+    hub = FailingHub(scratch, MSG_ROTATE_SIZE="1KiB", LOG_COMPRESS="gzip")
+    hub.arm("Rotator.start")
+    hub.arm("compressor")
+    hub.start()
+    hub.death(0, "Rotator", "start")
+    with hub.client() as client:
+        project = Project(hub, client, "p")
+        for _ in range(3):
+            project.run("[[lines:300]]")
+        wait_until(lambda: not hub.armed)
+        begin = hub.mark()
+        hub.arm("Rotator._RotationDue")
+        hub.death(begin, "Rotator", "_RotationDue")
+        wait_until(lambda: bool(list(hub.data.rglob("*.gz"))))
+        wait_until(lambda: client.request("health_check")["status"] == "ok")
+        project.check()
+    failed = [line for line in hub.said() if line["event"] == "a segment was not compressed"]
+    assert len(failed) == 1 and failed[0]["project"] == "p"
+    assert hub.stop() == 0
+
+
+def test_without_the_reloader_of_the_certificate_the_old_one_stays(
+    scratch: Path, tls_files: TlsFiles
+) -> None:
+    hub = FailingHub(scratch, tls=tls_files).start()
+    begin = hub.mark()
+    hub.arm("FileReloader.ReadAgain")
+    os.kill(hub.pid, signal.SIGHUP)
+    hub.death(begin, "FileReloader", "ReadAgain")
+    with hub.client() as client:
+        health = client.request("health_check")
+        assert health["status"] == "degraded", health
+        assert any("certificate" in problem for problem in health["problems"]), health
+        Project(hub, client, "p").check()
+    assert hub.stop() == 0
+
+
+def test_a_killed_guardian_is_replaced(scratch: Path) -> None:
+    hub = FailingHub(scratch).start()
+    with hub.client() as client:
+        project = Project(hub, client, "p")
+        by_state.queued(project)
+        before = hub.guardian()
+        assert before is not None
+        before.kill()
+        wait_until(lambda: hub.guardian() not in (None, before))
+        wait_until(lambda: client.request("health_check")["status"] == "ok")
+        by_state.kill(project)
+        project.check()
+        by_state.executing(project)
+    hub.stop(signal.SIGKILL)  # the new one does its work
+    wait_until(lambda: marked(hub.data) == [])
