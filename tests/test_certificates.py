@@ -25,6 +25,7 @@ from tests.conftest import make_tls_files
 from tests.fakes import FrozenClock, ManualTimers, Probe, inbox_of
 from tests.harness import HubProcess, TlsFiles
 from tests.sockets import port_of
+from tests.test_project_files import end_thread
 
 TRIES_MAX = 2000
 
@@ -187,6 +188,17 @@ def test_files_are_watched_again_after_a_passing_failure(
         emitter.join()
     look(reloader)
     assert reloader._observer is not observer and reloader._is_watching()
+
+
+@pytest.mark.parametrize("method", ["dispatch_events", "read_events"])
+def test_files_are_watched_again_whichever_thread_of_the_watch_has_failed(
+    method: str, reloader: FileReloader, files: TlsFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reloader.on_start()
+    first = reloader._observer
+    end_thread(first, method, files.key.parent / "touched", monkeypatch)
+    look(reloader)
+    assert reloader._observer not in (None, first) and reloader._is_watching()
 
 
 def subject_of(hub: HubProcess, authority: Path) -> bool:

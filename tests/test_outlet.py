@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from actors.server.outlet import BYTES_MAX, LINES_MAX, Outlet
+from actors.server.outlet import BYTES_MAX, LINES_MAX, Outlet, _plain_notice
 from tests.harness import TIMEOUT_S, HubProcess
 from tests.processes import wait_until
 
@@ -246,3 +246,35 @@ def test_the_log_says_how_many_lines_are_missing(
     (notice,) = [line for line in found if b"were dropped" in line]
     assert notice.startswith(b"{") == (log_format == "json")
     assert b"last" in found[-1]
+
+
+@pytest.mark.parametrize("error", [ValueError, MemoryError, OSError])
+def test_lines_go_on_behind_one_that_could_not_be_written(
+    error: type[Exception], pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = pipe
+    outlet = Outlet(writing)
+    write = outlet._write
+
+    def fail_once(data: bytes) -> None:
+        monkeypatch.setattr(outlet, "_write", write)
+        raise error
+
+    monkeypatch.setattr(outlet, "_write", fail_once)
+    outlet.put("lost\n")
+    wait_until(lambda: outlet.dropped_total == 1)
+    outlet.put("written\n")
+    outlet.close(TIMEOUT_S)
+    assert drain(reading).decode() == f"{_plain_notice(1)}written\n"
+
+
+def test_lines_go_on_although_the_notice_of_dropped_ones_has_a_bug(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = pipe
+    outlet = Outlet(writing)
+    outlet.notice = lambda count: str(1 // 0)
+    outlet._dropped = 3
+    outlet.put("written\n")
+    outlet.close(TIMEOUT_S)
+    assert drain(reading).decode() == f"{_plain_notice(3)}written\n"

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from actors import messages
 from actors.runtime.clock import SystemClock, ThreadTimers
 from actors.runtime.problems import Problems
 from actors.watch import project_files
+from actors.watch.observing import threads_of
 from actors.watch.project_files import (
     NOTED_MAX,
     PATHS_MAX,
@@ -27,6 +29,7 @@ from actors.watch.project_files import (
 from storage import ignore_rules
 from storage.ignore_rules import IgnoreRules
 from tests.fakes import ManualTimers, Probe, inbox_of
+from tests.harness import TIMEOUT_S
 from tests.processes import wait_until
 
 
@@ -243,6 +246,37 @@ def test_a_watch_that_has_ended_begins_again(scratch: Path) -> None:
         emitter.join()
     look(watcher)
     assert all(emitter.is_alive() for emitter in watcher._observer.emitters)
+    watcher.release()
+
+
+def end_thread(observer: Any, method: str, touched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the thread of an observer that has this method fail at its next call."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError(method)
+
+    (thread,) = [each for each in threads_of(observer) if hasattr(each, method)]
+    setattr(thread, method, fail)
+    touched.touch()
+    thread.join(TIMEOUT_S)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("method", ["dispatch_events", "queue_events", "read_events"])
+def test_a_watch_begins_again_whichever_of_its_threads_has_failed(
+    method: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Probe()
+    watcher = unstarted(project, scratch)
+    watcher.started()
+    first = watcher._observer
+    end_thread(first, method, scratch / "unnoticed", monkeypatch)
+    look(watcher)
+    assert watcher._observer not in (None, first)
+    assert messages.FilesChanged(paths=(), truncated=True) in project.take()
+    (scratch / "new").touch()
+    wait_until(lambda: any("new" in path for path in watcher._notes._paths))
     watcher.release()
 
 

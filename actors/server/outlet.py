@@ -70,13 +70,21 @@ class Outlet:
         while (taken := self._next()) is not None:
             data, dropped = taken
             if dropped:
-                data = self.notice(dropped).encode("utf-8", "backslashreplace") + data
+                data = self._noticed(dropped) + data
             try:
                 self._write(data)
-            except OSError:  # closed, broken, or a full disk: perhaps the next line has better luck
+            except Exception:  # noqa: BLE001 - a closed pipe, a full disk, a bug: the next line is tried
                 with self._changed:
                     self._dropped += 1 + dropped
                     self.dropped_total += 1
+
+    def _noticed(self, dropped: int) -> bytes:
+        """Return the line that says how many are missing, whatever is wrong with `notice`."""
+        try:
+            text = self.notice(dropped)
+        except Exception:  # noqa: BLE001 - a bug in it must not end all output
+            text = _plain_notice(dropped)
+        return text.encode("utf-8", "backslashreplace")
 
     def _next(self) -> tuple[bytes, int] | None:
         """Wait for a text; return it, and how many before it were dropped. None: it is the end."""

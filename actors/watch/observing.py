@@ -1,6 +1,7 @@
 """Begin and end watchdog's observers, with nothing left behind where one cannot begin."""
 
 import os
+import threading
 from collections.abc import Callable
 
 from watchdog.observers.api import BaseObserver
@@ -25,6 +26,20 @@ def begun(
         end(observer, 1.0)  # the thread of its inotify runs already
         raise
     return observer
+
+
+def threads_of(observer: BaseObserver) -> list[threading.Thread]:
+    """Return the threads of an observer: the one that hands events on, those that gather them, and
+    those that read for them, which watchdog does not show."""
+    parts = [observer, *observer.emitters]
+    held = [each for part in parts for each in list(vars(part).values())]
+    readers = [each for each in held if isinstance(each, threading.Thread)]
+    return list(dict.fromkeys([*parts, *readers]))
+
+
+def runs(observer: BaseObserver) -> bool:
+    """Return False if a thread of the observer has ended: then it may notice nothing."""
+    return all(thread.is_alive() for thread in threads_of(observer))
 
 
 def end(observer: BaseObserver, timeout_s: float) -> None:

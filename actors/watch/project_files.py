@@ -23,7 +23,7 @@ from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.runtime.supervision import Rule
-from actors.watch.observing import begun, end
+from actors.watch.observing import begun, end, runs
 from storage.ignore_rules import IgnoreRules
 
 logger = get_logger("claudehub.files")
@@ -156,7 +156,7 @@ class FileWatcher(Actor):
 
     def _is_watching(self) -> bool:
         observer = self._observer
-        if observer is None or not all(emitter.is_alive() for emitter in observer.emitters):
+        if observer is None or not runs(observer):
             return False
         try:
             return self._is_in_place() and _identity(self._folder) == self._watched

@@ -21,7 +21,7 @@ from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.runtime.supervision import Rule
-from actors.watch.observing import begun, end
+from actors.watch.observing import begun, end, runs
 from actors.watch.stamps import Reloadable, ReloadFailed, steps
 
 logger = get_logger("claudehub.files")
@@ -116,7 +116,7 @@ class FileReloader(Actor):
         observer = self._observer
         if observer is None or _folders(self._subject) != self._folders:
             return False
-        return all(emitter.is_alive() for emitter in observer.emitters)
+        return runs(observer)
 
     def _reload(self) -> bool:
         subject = self._subject
