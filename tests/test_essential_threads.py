@@ -11,7 +11,7 @@ from tests.harness import ROOT
 
 # Threads that may fail without the end of the server, and who notices.
 OTHERS = {
-    "agent-*": "the Executor, by its watchdog",
+    "agent-*": "the Executor, which ends the execution as failed",
     "banner": "nobody: the log has fewer of its first lines",
     "claude-facts": "the next question asks again",
     "doctor *": "whoever has asked for the checks",

@@ -7,6 +7,7 @@ import pytest
 
 from actors import messages
 from actors.executor import questions, starter
+from actors.executor.actor import AgentThreadFailed
 from actors.executor.output import LINE_COST_BYTES
 from actors.executor.questions import QUESTIONS_MAX
 from protocol.claude import Cut, SessionChoice
@@ -910,3 +911,29 @@ def test_waiting_questions_are_limited_in_bytes(
         setup.say({"type": "control_request", "request_id": "r", "request": request})
     assert len(setup.told(messages.PermissionAsked)) == 2
     assert [a["subtype"] for a in setup.process.answers()] == ["error"]
+
+
+@pytest.mark.parametrize("has_turn", [True, False])
+def test_an_executor_whose_process_has_lost_a_thread_dies_and_takes_the_process_with_it(
+    setup: Setup, has_turn: bool
+) -> None:
+    """Its Project ends the execution as failed, as after any other death of an Executor."""
+    setup.start()
+    if not has_turn:
+        finish(setup)
+    setup.project.take()
+    failed = messages._AgentThreadFailed(
+        process_name=setup.process.process_name, thread="agent-out", reason="ValueError: a bug"
+    )
+    with pytest.raises(AgentThreadFailed) as death:
+        setup.tell(failed)
+    setup.executor.on_failure(AgentThreadFailed, death.value, None)
+    assert setup.process.killed
+    (notice,) = [m for m in setup.project.take() if isinstance(m, messages.ActorDied)]
+    assert "the thread agent-out failed: ValueError: a bug" in notice.reason
+
+
+def test_a_thread_of_an_earlier_process_harms_nobody(setup: Setup) -> None:
+    setup.start()
+    setup.tell(messages._AgentThreadFailed(process_name="earlier", thread="agent-err", reason="x"))
+    assert setup.told(messages.RunEnded) == []

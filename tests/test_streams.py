@@ -1,16 +1,19 @@
 """Nobody but the hub and the CLI can write into what lies between them."""
 
+import contextlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from actors import messages
 from actors.executor.process import AgentProcess, ProcessSpec
 from actors.executor.streams import made_for_a_process
+from actors.runtime.living import LIVING
 from tests.fakes import Probe
 from tests.harness import HubProcess
 from tests.processes import wait_until
@@ -94,6 +97,70 @@ def test_streams_of_a_failed_start_are_closed() -> None:
     with pytest.raises(OSError, match="no process"), made_for_a_process():
         raise OSError("no process")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+THREADS = {
+    "agent-out": "_read_output",
+    "agent-err": "_read_errors",
+    "agent-in": "_write_input",
+    "agent-wait": "_wait",
+}
+
+
+@pytest.mark.parametrize("name", THREADS)
+def test_a_thread_of_a_process_that_fails_says_so_and_the_process_can_be_ended(
+    name: str, scratch: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: AgentProcess) -> None:
+        raise MemoryError("none left")
+
+    monkeypatch.setattr(AgentProcess, THREADS[name], fail)
+    before = LIVING.deaths.get(f"thread {name}", 0)
+    process, owner = started(scratch, [sys.executable, "-c", "input()"])
+    process._threads[name.removeprefix("agent-")].join(10)
+    (failed,) = [m for m in owner.take() if isinstance(m, messages._AgentThreadFailed)]
+    assert (failed.process_name, failed.thread) == ("run-1", name)
+    assert failed.reason == "MemoryError: none left"
+    assert LIVING.deaths[f"thread {name}"] == before + 1
+    assert "a thread of an agent's process has failed" in caplog.text
+    process.kill_now()
+    assert not psutil.pid_exists(process.pid)  # reaped, too
+    ended(process, owner)
+    give_back(process, name)
+
+
+def give_back(process: AgentProcess, failed: str) -> None:
+    """Close what a thread closes that has only begun to fail."""
+    assert process._popen.stderr is not None
+    for each in (process._streams.output, process._streams.input, process._popen.stderr):
+        each.close()
+    if failed == "agent-out":
+        process._output.close()
+
+
+def open_descriptors() -> set[str]:
+    """Return what this process has open, but for the folder that is listed."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
+    return found
+
+
+def test_a_reader_that_fails_gives_its_descriptors_back(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(AgentProcess, "_on_lines", fail)
+    before = open_descriptors()
+    process, owner = started(scratch, [sys.executable, "-c", "print(1)"])
+    told = ended(process, owner)
+    assert [m.reason for m in told if isinstance(m, messages._AgentThreadFailed)] == [
+        "ValueError: a bug"
+    ]
+    assert open_descriptors() <= before
 
 
 def test_a_command_of_an_agent_forges_a_result(hub: HubProcess) -> None:

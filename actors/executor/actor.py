@@ -27,6 +27,10 @@ from protocol.claude import (
 )
 
 
+class AgentThreadFailed(Exception):
+    """A thread of the CLI's process has failed."""
+
+
 class Executor(Actor):
     """Child of a Project, which has it run one execution at a time. It sets `gone` when it has
     ended, and its process with it."""
@@ -108,6 +112,7 @@ class Executor(Actor):
                 messages._OutputRead()
                 | messages._OutputEnded()
                 | messages._ProcessExited()
+                | messages._AgentThreadFailed()
                 | messages._RungDue()
                 | messages._DrainDue()
                 | messages._SweepDue()
@@ -139,6 +144,10 @@ class Executor(Actor):
                 self._on_output_ended(worker, message)
             case messages._ProcessExited():
                 worker.on_exited(message.return_code)
+            case messages._AgentThreadFailed():
+                # Its end may never be heard of, so the Executor dies: its release kills the
+                # process, and the Project ends the execution.
+                raise AgentThreadFailed(f"the thread {message.thread} failed: {message.reason}")
             case messages._RungDue():
                 worker.on_rung_due(message.change)
             case messages._DrainDue():

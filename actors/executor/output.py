@@ -125,13 +125,15 @@ class OutputReader:
         self._has_ended = False
 
     def run(self, stdout: socket.socket) -> None:
-        for data in self._pieces(stdout.fileno()):
-            lines = tuple(self._splitter.feed(data))
-            cost = len(data) + LINE_COST_BYTES * len(lines)
-            self._read(lines, cost)
-            self.credit.take(cost)
-        stdout.close()
-        self.close()
+        try:
+            for data in self._pieces(stdout.fileno()):
+                lines = tuple(self._splitter.feed(data))
+                cost = len(data) + LINE_COST_BYTES * len(lines)
+                self._read(lines, cost)
+                self.credit.take(cost)
+        finally:
+            stdout.close()
+            self.close()
         self._ended(self._splitter.rest())
 
     def stop(self) -> None:

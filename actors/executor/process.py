@@ -11,9 +11,10 @@ import signal
 import stat
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
@@ -24,7 +25,8 @@ from actors.executor.walls import NO_WALLS, Walls
 from actors.process_tree import children, ends, tree
 from actors.process_tree.census import Census
 from actors.process_tree.tree import Look
-from actors.runtime.base import tell_if_alive
+from actors.runtime.base import reason_of, tell_if_alive
+from actors.runtime.living import LIVING
 from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol.claude import RawLine
@@ -109,7 +111,8 @@ class AgentProcess:
             ("wait", self._wait),
         )
         for name, target in targets:
-            thread = threading.Thread(target=target, name=f"agent-{name}", daemon=True)
+            life = partial(self._live, f"agent-{name}", target)
+            thread = threading.Thread(target=life, name=f"agent-{name}", daemon=True)
             thread.start()  # RuntimeError if the system has no more
             self._threads[name] = thread
 
@@ -188,11 +191,33 @@ class AgentProcess:
         self.close_input()
         self.stop_output()
         self._threads["wait"].join(KILL_WAIT_S)
+        if not self._threads["wait"].is_alive():  # it may have failed before the end
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(KILL_WAIT_S)
         if self._popen.returncode is None:
             logger.error("a process of an agent does not end", pid=self.pid)
         ends.end_strays(self._spec.mark)
 
     # -- threads -----------------------------------------------------------------------------
+
+    def _live(self, thread: str, work: Callable[[], None]) -> None:
+        """Be a thread of the process. A failure ends the execution at once: without this thread it
+        would run until its time limit."""
+        try:
+            work()
+        except BaseException as error:
+            LIVING.died(f"thread {thread}")
+            failed = messages._AgentThreadFailed(
+                process_name=self.process_name, thread=thread, reason=reason_of(error)
+            )
+            self._tell(failed)
+            logger.error(
+                "a thread of an agent's process has failed",
+                thread=thread,
+                pid=self.pid,
+                error=reason_of(error),
+                exc_info=error,
+            )
 
     def _tell(self, message: object) -> None:
         tell_if_alive(self._owner, message)
@@ -211,9 +236,9 @@ class AgentProcess:
 
     def _read_errors(self) -> None:
         assert self._popen.stderr is not None
-        while data := os.read(self._popen.stderr.fileno(), READ_BYTES):
-            self._stderr_tail = (self._stderr_tail + data)[-STDERR_TAIL_BYTES:]
-        self._popen.stderr.close()
+        with self._popen.stderr as errors:
+            while data := os.read(errors.fileno(), READ_BYTES):
+                self._stderr_tail = (self._stderr_tail + data)[-STDERR_TAIL_BYTES:]
 
     def _write_input(self) -> None:
         stdin = self._streams.input

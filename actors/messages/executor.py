@@ -105,6 +105,15 @@ class _ProcessExited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _AgentThreadFailed:
+    """A thread of the process has failed: the Executor cannot go on with that process."""
+
+    process_name: str
+    thread: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _WatchdogFired:
     execution_id: str
 
@@ -149,7 +158,15 @@ class _IdleDue:
     turns: int
 
 
-ProcessMessage = _OutputRead | _OutputEnded | _ProcessExited | _RungDue | _DrainDue | _SweepDue
+ProcessMessage = (
+    _OutputRead
+    | _OutputEnded
+    | _ProcessExited
+    | _AgentThreadFailed
+    | _RungDue
+    | _DrainDue
+    | _SweepDue
+)
 ExecutorMessage = (
     StartRun
     | WarmUp
