@@ -42,7 +42,8 @@ class Hub:
 
 def main(terminal_path: str) -> int:
     # A suite that runs in the background, or under nohup, hands on that it ignores these.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     fd = os.open(terminal_path, os.O_RDWR)

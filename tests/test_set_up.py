@@ -18,7 +18,8 @@ TIMEOUT_S = 120
 
 # Something that every new environment has already: nothing is downloaded here.
 SETUP_CFG = (
-    "[options]\ninstall_requires =\n    pip\n[options.extras_require]\ntui =\ndev =\n    pip\n"
+    "[options]\ninstall_requires =\n    pip\n[options.extras_require]\n"
+    "tui =\notel =\ndev =\n    pip\n"
 )
 
 
