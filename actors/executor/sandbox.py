@@ -19,7 +19,7 @@ _TRIED = (
     *("--unshare-all", "--share-net", "--die-with-parent", "--ro-bind", "/usr", "/usr"),
     *("--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"),
     *("--symlink", "usr/lib64", "/lib64", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
-    *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--", "/usr/bin/true"),  # noqa: S108
+    *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--", "/usr/bin/true"),  # noqa: S108  # nosec B108
 )
 # As the server does at its start (no_new_privileges.py): a bwrap that is setuid has no more rights
 # than that.

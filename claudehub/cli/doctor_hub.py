@@ -17,7 +17,8 @@ from actors.doctor.finding import RunningHub
 ANSWER_MAX_S = 3.0
 _WELCOME_BYTES_MAX = 1 << 20
 _NAME = "claudehub/"
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what to dial in its place
+# What to dial in place of any address.
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104
 
 
 def running_hub(config: Config) -> RunningHub | None:
