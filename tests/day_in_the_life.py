@@ -296,8 +296,8 @@ def reloaded(day: Day) -> None:
 
 
 def killed(day: Day) -> None:
-    """The supervisor starts the hub again. The command that waits is told that its execution is
-    lost, nothing of it is left, and work goes on."""
+    """The supervisor starts the hub again. The waiting command prints that its execution is lost.
+    No process of it is left, and the next prompt runs."""
     supervisor = day.supervisor
     assert supervisor is not None
     begun, first = day.folder / "begun", supervisor.pid

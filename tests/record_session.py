@@ -52,7 +52,7 @@ class Recorder:
         self._recent: dict[str, list[Line]] = {}
 
     def does(self, **line: Any) -> None:
-        """Do and record what is no message."""
+        """Do and record a step of the scene, such as a restart."""
         self.lines.append(line)
         self._play.do(line)
 
@@ -95,7 +95,7 @@ class Recorder:
         return execution_id
 
     def says(self, name: str, text: str) -> None:
-        """Send what is no request, and record the error."""
+        """Send a text that is not a valid request, and record the error."""
         self._recent[name] = []
         self.does(client=name, sends=text)
         self.gets(name, lambda message: message["type"] == "error")

@@ -1,5 +1,5 @@
-"""Whether a message has the shape of a recorded one: all of its fields, of the same types and the
-same meaning. Further fields are fine.
+"""Compare the shape of a message with a recorded one. It must have all of its fields, with the same
+types and the same meaning; further fields are fine.
 
 In a recorded message, `$time` stands for any time and `$execution-1` for an id: the same name
 stands for the same id in all of a session.

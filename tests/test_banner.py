@@ -111,6 +111,9 @@ def test_a_check_beside_a_running_server_says_so(start_hub: Any) -> None:
     found = check(hub, DATA_DIR=str(hub.scratch / "other"), WS_PORT=port)
     assert found.exit_code == 1
     assert f"cannot listen on 127.0.0.1:{port}" in found.stdout
+    found = check(hub, DATA_DIR=str(hub.scratch / "other"), METRICS_PORT=port)
+    assert found.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}: another program uses it" in found.stdout
 
 
 def test_a_check_lists_all_faults(scratch: Path) -> None:

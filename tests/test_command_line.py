@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,10 @@ def test_a_hub_that_takes_no_prompts_is_named_and_waited_for() -> None:
         fake.refuse_next("execute", "shutting_down")
         asking = spawn("run", "--url", fake.url, "site", "hello", stderr=subprocess.PIPE)
         assert asking.stderr is not None
+        guard = threading.Timer(TIMEOUT_S, asking.kill)
+        guard.start()
         assert "has not taken the prompt yet" in asking.stderr.readline()
+        guard.cancel()
         fake.drop_connections()
         _, rest = asking.communicate(timeout=TIMEOUT_S)
         assert asking.returncode == 0, rest

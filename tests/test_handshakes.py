@@ -17,7 +17,8 @@ from actors.audit.trail import PLAIN_PEERS_MAX
 from actors.config.faults import ConfigurationError
 from actors.config.sources import load
 from actors.frontend import listener as listener_module
-from actors.frontend.listener import FREE_PORT_TRIES_MAX, Listener, listen
+from actors.frontend.addresses import FREE_PORT_TRIES_MAX
+from actors.frontend.listener import Listener, listen
 from actors.limits.peer import Peer
 from actors.messages.audit import PlainRequestsBegan, _PlainRequestsDue
 from claudehub.cli.main import main

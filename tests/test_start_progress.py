@@ -18,19 +18,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_quick_start_says_nothing() -> None:
-    said: list[str] = []
-    waiting = StartProgress(said.append)
+    said: list[tuple[int, int]] = []
+    waiting = StartProgress(lambda *state: said.append(state))
     waiting.note(3, 3)
     waiting.wait(StopRequest())
     assert said == []
 
 
 def test_a_slow_start_says_how_far_it_is(quick: None) -> None:
-    said: list[str] = []
+    said: list[tuple[int, int]] = []
     enough = threading.Event()
 
-    def say(line: str) -> None:
-        said.append(line)
+    def say(*state: int) -> None:
+        said.append(state)  # type: ignore[arg-type]
         if len(said) == 3:
             enough.set()
 
@@ -41,14 +41,14 @@ def test_a_slow_start_says_how_far_it_is(quick: None) -> None:
     assert enough.wait(10)
     waiting.note(4, 4)
     thread.join(10)
-    assert said[0] == "opening projects: 1 of 4"
-    assert said[-1].startswith("opening projects: all 4 after ")
+    assert said[0] == (1, 4)
+    assert said[-1] == (4, 4)
 
 
 def test_a_start_without_progress_ends(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start_progress, "STALLED_S", 0.01)
     stop_request: Any = StopRequest()
-    waiting = StartProgress(lambda _: None)
+    waiting = StartProgress(lambda *_: None)
     waiting.note(0, 1)
     waiting.wait(stop_request)
     assert stop_request.failure == "the projects did not open in time"

@@ -63,6 +63,19 @@ def test_a_third_signal_ends_at_once_although_the_main_thread_waits_for_a_lock()
         sender.join()
 
 
+def test_a_signal_right_before_the_end_does_not_hold_it_up() -> None:
+    """The end came in one piece with the signal, was not known, and the stop waited for ever."""
+    stop_request = StopRequest()
+    reading, writing = os.pipe()
+    os.write(writing, bytes([signal.SIGHUP, 0]))
+    thread = threading.Thread(target=stop_request._read, args=(reading,), daemon=True)
+    thread.start()
+    thread.join(WAIT_S)
+    assert not thread.is_alive()
+    os.close(reading)
+    os.close(writing)
+
+
 def test_what_is_shown_at_sigusr1_stops_nothing() -> None:
     shown = threading.Event()
     stop_request = StopRequest(show=shown.set)

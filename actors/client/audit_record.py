@@ -20,7 +20,7 @@ _WITH_EXECUTION = ("execute", "agent_interrupt", "agent_kill")
 
 
 def kind_of(request: requests.Request | codec.Undecodable) -> str:
-    """Return the type of a request, as far as the protocol has it."""
+    """Return the type of a request; UNKNOWN for one that is not the protocol's."""
     if isinstance(request, codec.Undecodable) and request.meant is not None:
         return kind_of(request.meant)
     known = request.type in MODELS or request.type == "ping"

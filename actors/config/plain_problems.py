@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from actors.config import values
-from actors.config.settings import Config
+from actors.config.written import is_duration
 
 # By pydantic's type of an error; `{gt}` and the like are its facts.
 _PROBLEMS: Mapping[str, str] = {
@@ -37,15 +36,10 @@ def plain_problem(name: str, error: Mapping[str, Any]) -> str:
         return f"must be {', '.join(choices[:-1])} or {choices[-1]}"
     problem = _PROBLEMS.get(error["type"])
     if problem is not None:
-        return problem.format(**{**facts, "unit": " seconds" if _is_duration(name) else ""})
+        return problem.format(**{**facts, "unit": " seconds" if is_duration(name) else ""})
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{message[:1].lower()}{message[1:]}"
 
 
 def _number(value: object) -> object:
     return f"{value:g}" if isinstance(value, float) else value
-
-
-def _is_duration(name: str) -> bool:
-    parts = Config.model_fields[name].metadata
-    return any(getattr(part, "func", None) is values.seconds for part in parts)

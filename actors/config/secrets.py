@@ -3,7 +3,9 @@
 A command and an address may hold them: `env API_KEY=… claude`, `--token …`, `https://me:…@host`.
 """
 
+import os
 import re
+from collections.abc import Mapping
 
 HIDDEN = "***"
 _TELLING = (
@@ -36,6 +38,29 @@ _RANDOM = re.compile(
     r"(?<![\w/.+-])(?=[A-Za-z0-9_+=-]*[0-9])(?=[A-Za-z0-9_+=-]*[A-Za-z])[A-Za-z0-9_+=-]{32,}"
     r"(?![\w/.+-])"
 )
+
+_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|COOKIE", re.IGNORECASE)
+# A shorter value would be found in words that are none.
+VALUE_CHARS_MIN = 6
+
+
+def secret_values(environment: Mapping[str, str]) -> list[str]:
+    """Return the values of variables whose names tell of a secret, the longest first: one may be
+    in another. Paths are none."""
+    found = {
+        value
+        for name, value in environment.items()
+        if _VARIABLE.search(name) and len(value) >= VALUE_CHARS_MIN and not os.path.isabs(value)
+    }
+    return sorted(found, key=len, reverse=True)
+
+
+def without_known_secrets(text: str) -> str:
+    """Return the text with `***` for what can be nothing but a secret: known kinds of keys, what
+    stands behind Bearer or Basic, and who logs in to an address."""
+    text = _USER.sub(rf"\1{HIDDEN}@", text)
+    text = _SCHEME.sub(rf"\1{HIDDEN}", text)
+    return _KNOWN.sub(HIDDEN, text)
 
 
 def without_secrets(text: str) -> str:

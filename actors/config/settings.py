@@ -23,6 +23,7 @@ from actors.config import values
 from actors.config.precedence import LayeredSettings
 from actors.config.values import Limits
 from protocol.fields import PERMISSION_MODES
+from protocol.host import is_loopback
 from storage.log_state import SyncPolicy
 from storage.segments import Compression
 
@@ -232,9 +233,8 @@ class Config(LayeredSettings):
             if self.socket is None:
                 raise ValueError("WS_PORT: off leaves no way in; example: SOCKET=/run/hub.sock")
             return self
-        loopback = self.bind == "localhost" or ipaddress.ip_address(self.bind).is_loopback
         locked = self.authorized_keys is not None or self.allow_unauthenticated
-        if not loopback and not locked:
+        if not is_loopback(self.bind) and not locked:
             raise ValueError(
                 "BIND: without authentication only a loopback address is allowed, since anyone "
                 "who reaches the port can run commands; example: AUTHORIZED_KEYS=/home/me/.ssh/"

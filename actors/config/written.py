@@ -3,6 +3,7 @@
 import json
 from enum import Enum
 
+from actors.config import values
 from actors.config.settings import Config
 
 NONE = "none"
@@ -28,7 +29,16 @@ def text_of(name: str, value: object) -> str:
         return separator.join(str(part) for part in value)
     if isinstance(value, Enum):
         return str(value.value)
+    if isinstance(value, float):
+        number = f"{value:.0f}" if value.is_integer() else str(value)
+        return f"{number}s" if is_duration(name) else number
     return "" if value is None else str(value)
+
+
+def is_duration(name: str) -> bool:
+    """Return True if a setting is a time."""
+    parts = Config.model_fields[name].metadata
+    return any(getattr(part, "func", None) is values.seconds for part in parts)
 
 
 def working_text(name: str) -> str:

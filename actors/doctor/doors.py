@@ -1,6 +1,5 @@
 """Where clients come in: ports, the socket's folder, the certificate and the names."""
 
-import ipaddress
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from actors.doctor.finding import Finding, Setup, fault, of_line, ok, warning
 from actors.frontend.certificates import CertificateError, Certificates
 from actors.frontend.port_probe import Taken, try_port
 from actors.frontend.unix_listener import PATH_BYTES_MAX
-from protocol.host import is_named
+from protocol.host import is_loopback, is_named
 
 EXPIRY_WARNING_DAYS = 21
 _DAY_S = 86_400
@@ -160,7 +159,3 @@ def _covers(certified: Sequence[str], name: str) -> bool:
     if name.startswith("*."):
         return name in certified
     return any(is_named(name, own) for own in certified)
-
-
-def is_loopback(bind: str) -> bool:
-    return bind == "localhost" or ipaddress.ip_address(bind).is_loopback

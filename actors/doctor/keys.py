@@ -6,10 +6,10 @@ from pathlib import Path
 
 from actors.access.keyring import read_keys
 from actors.config.settings import Config
-from actors.doctor.doors import is_loopback
 from actors.doctor.finding import Finding, Level, Setup, fault, of_line, ok, warning
 from actors.runtime.clock import Clock
 from actors.watch.stamps import ReloadFailed
+from protocol.host import is_loopback
 from protocol.ssh import AuthorizedKey, SshError, parse_authorized_keys, parse_public_key
 
 SHOWN_MAX = 20

@@ -1,4 +1,4 @@
-"""Whether the CLI is signed in, as its environment and its files say.
+"""Find out from its environment and its files if the CLI is signed in.
 
 The CLI is not asked: `claude auth status` opens connections, renews tokens and writes to the home
 (observed with 2.1.197 and 2.1.331). So a sign-in that is found may still be refused by the API.

@@ -83,9 +83,20 @@ class Certificates:
             ) from None
         except (ssl.SSLError, OSError) as error:
             raise CertificateError(self._explain(error)) from None
-        self._names = tuple(_names(self._certificate))
-        self.expires_s = _expiry_s(self._certificate)
+        self._take_facts()
         return context
+
+    def _take_facts(self) -> None:
+        """Read the names and the end of the first certificate in the file, which is the server's.
+        OpenSSL has read the file; one that cryptography does not read has no names here."""
+        self._names, self.expires_s = (), None
+        try:
+            found = x509.load_pem_x509_certificates(self._certificate.read_bytes())[0]
+        except (OSError, ValueError, IndexError) as error:
+            logger.warning("a certificate cannot be read", file=self._certificate, error=error)
+            return
+        self._names = tuple(_names(found, self._certificate))
+        self.expires_s = found.not_valid_after_utc.timestamp()
 
     def _explain(self, error: OSError) -> str:
         reason = getattr(error, "reason", None) or str(error)
@@ -106,15 +117,14 @@ class Certificates:
         )
 
 
-def _names(certificate: Path) -> Iterator[str]:
-    """Yield the names (subjectAltName, RFC 6125) of the first certificate in a file, which is the
-    server's. OpenSSL has read the file; one that cryptography does not read has no names here."""
+def _names(certificate: x509.Certificate, file: Path) -> Iterator[str]:
+    """Yield the names (subjectAltName, RFC 6125) of the server's certificate, which a file has."""
     try:
-        found = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, IndexError, x509.ExtensionNotFound) as error:
-        logger.warning("a certificate names no host", file=certificate, error=error)
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (ValueError, x509.ExtensionNotFound) as error:
+        logger.warning("a certificate names no host", file=file, error=error)
         return
+    names = found.value
     for address in names.get_values_for_type(x509.IPAddress):
         if isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address):
             yield own_name(str(address))
@@ -122,16 +132,7 @@ def _names(certificate: Path) -> Iterator[str]:
         try:
             yield own_name(name)
         except ValueError as error:
-            logger.warning("a name of a certificate is not used", file=certificate, error=error)
-
-
-def _expiry_s(certificate: Path) -> float | None:
-    """Return when the first certificate in a file expires, in Unix time."""
-    try:
-        found = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
-    except (OSError, ValueError, IndexError):  # _names has said it
-        return None
-    return found.not_valid_after_utc.timestamp()
+            logger.warning("a name of a certificate is not used", file=file, error=error)
 
 
 class _KeyIsEncrypted(Exception):

@@ -10,25 +10,17 @@ from typing import Any
 
 from websocket_server import WebsocketServer
 
+from actors.frontend.addresses import on_each_address
 from actors.frontend.connection import Connection, ConnectionContext, cut_off
 from actors.limits.connections import PendingConnections
 from actors.limits.peer import Peer
 from actors.runtime.logger import get_logger
-from protocol.host import LOCALHOST
 
 logger = get_logger("claudehub.frontend")
 
 ACCEPT_BACKLOG = 1024
 # Without descriptors accept fails at once; without a pause the loop would spin.
 DESCRIPTOR_PAUSE_S = 0.2
-
-
-# Where `localhost` listens.
-LOOPBACK_ADDRESSES = ("127.0.0.1", "::1")
-# A free port of one family may be in use in the other one.
-FREE_PORT_TRIES_MAX = 16
-# Of a system without one of the families.
-NO_SUCH_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -126,31 +118,4 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
 def listen(host: str, port: int) -> list[Listener]:
     """Bind and listen on an address, or on both families of `localhost`, at the same port; 0 takes
     a free one. Raises OSError."""
-    if host != LOCALHOST:
-        return [Listener(host, port)]
-    for _ in range(FREE_PORT_TRIES_MAX - 1):
-        try:
-            return _listen_on_loopback(port)
-        except OSError as error:
-            if port or error.errno != errno.EADDRINUSE:
-                raise
-    return _listen_on_loopback(port)
-
-
-def _listen_on_loopback(port: int) -> list[Listener]:
-    """Return a listener for each family that this machine has. Raises OSError if it has none, or if
-    the port is taken in one of them: clients would reach another program there."""
-    found: list[Listener] = []
-    absent: OSError | None = None
-    for address in LOOPBACK_ADDRESSES:
-        try:
-            found.append(Listener(address, found[0].port if found else port))
-        except OSError as error:
-            if error.errno not in NO_SUCH_FAMILY:
-                for listener in found:
-                    listener.socket.close()
-                raise
-            absent = error
-    if not found and absent is not None:
-        raise absent
-    return found
+    return on_each_address(host, port, Listener, lambda listener: listener.socket)

@@ -2,18 +2,18 @@
 
 import errno
 import socket
-from enum import Enum, auto
+from enum import StrEnum
 
-from actors.frontend.listener import LOOPBACK_ADDRESSES
+from actors.frontend.addresses import LOOPBACK_ADDRESSES
 from protocol.host import LOCALHOST
 
 
-class Taken(Enum):
+class Taken(StrEnum):
     """Why not."""
 
-    IN_USE = auto()
-    FORBIDDEN = auto()
-    NO_ADDRESS = auto()
+    IN_USE = "another program uses it"
+    FORBIDDEN = "this user may not listen there"
+    NO_ADDRESS = "it is no address of this machine"
 
 
 def try_port(bind: str, port: int) -> Taken | None:

@@ -12,13 +12,12 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from actors.frontend.addresses import on_each_address
 from actors.frontend.connection import cut_off
-from actors.frontend.listener import FREE_PORT_TRIES_MAX, LOOPBACK_ADDRESSES, NO_SUCH_FAMILY
 from actors.limits.connections import PendingConnections
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
 from protocol import VERSION
-from protocol.host import LOCALHOST
 
 logger = get_logger("claudehub.metrics")
 
@@ -54,11 +53,11 @@ class StatusListener:
     thread, which calls a page."""
 
     def __init__(self, host: str, port: int, clock: Clock) -> None:
-        """Bind and listen. `localhost` stands for both loopback addresses, as far as this system
-        has them. Raises OSError."""
+        """Bind and listen. `localhost` stands for both loopback addresses, or for the one that
+        this system has. Raises OSError."""
         self._clock = clock
         self._pages: Mapping[str, Page] = {}
-        self._sockets = _listen(host, port)
+        self._sockets = on_each_address(host, port, _bound, lambda sock: sock)
         self.host = host
         self.port: int = self._sockets[0].getsockname()[1]
         self._open = PendingConnections(
@@ -111,9 +110,8 @@ class StatusListener:
             sock, _ = listening.accept()
         except BlockingIOError:  # it has gone again
             return
-        except (
-            OSError
-        ) as error:  # no descriptor is left: accept would fail at once, again and again
+        except OSError as error:
+            # No descriptor is left. Without a pause, accept would fail again and again.
             logger.debug("METRICS_PORT: no connection", reason=str(error))
             self._wait_for_stop(DESCRIPTOR_PAUSE_S)
             return
@@ -190,31 +188,6 @@ class StatusListener:
             if not (piece := _receive(sock, left_s)):
                 return
             left_bytes -= len(piece)
-
-
-def _listen(host: str, port: int) -> list[socket.socket]:
-    if host != LOCALHOST:
-        return [_bound(host, port)]
-    for _ in range(FREE_PORT_TRIES_MAX - 1):
-        try:
-            return _listen_on_loopback(port)
-        except OSError:
-            if port:
-                raise
-    return _listen_on_loopback(port)
-
-
-def _listen_on_loopback(port: int) -> list[socket.socket]:
-    first, second = LOOPBACK_ADDRESSES
-    sockets = [_bound(first, port)]
-    if socket.has_ipv6:
-        try:
-            sockets.append(_bound(second, sockets[0].getsockname()[1]))
-        except OSError as error:
-            if error.errno not in NO_SUCH_FAMILY:
-                sockets[0].close()
-                raise
-    return sockets
 
 
 def _bound(host: str, port: int) -> socket.socket:

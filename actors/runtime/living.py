@@ -72,7 +72,7 @@ class LivingActors:
     def look(self, now_s: float) -> None:
         """Note what every actor does at a monotonic time."""
         self._looked_s = now_s
-        for actor, seen in list(self._seen.items()):
+        for actor, seen in self._seen.copy().items():
             handled, waiting = actor.handled, actor.inbox_length()
             if actor.handling is None:
                 seen.handled = -1
@@ -89,7 +89,7 @@ class LivingActors:
 
     def states(self) -> list[ActorState]:
         """Return what every actor does; times are those of the last look."""
-        return [self._state(actor, seen) for actor, seen in list(self._seen.items())]
+        return [self._state(actor, seen) for actor, seen in self._seen.copy().items()]
 
     def _state(self, actor: Observed, seen: _Seen) -> ActorState:
         handling, now_s = actor.handling, self._looked_s

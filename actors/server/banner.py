@@ -18,9 +18,11 @@ from actors.executor.cli_facts import CliFacts
 from actors.executor.environment import agent_environment
 from actors.executor.sign_in import sign_in
 from actors.frontend.certificates import Certificates
-from actors.frontend.listener import listen
+from actors.frontend.port_probe import try_port
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
+from actors.server.errors import FAILED
+from actors.server.monitoring import LOOPBACK
 from actors.watch.stamps import ReloadFailed
 from protocol import VERSION
 from protocol.ssh import parse_authorized_keys
@@ -35,7 +37,6 @@ logger = get_logger("claudehub.main")
 SIZE_S = 1.0
 JOIN_S = 1.5
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-FAILED = 1
 
 
 def say_version() -> None:
@@ -170,10 +171,14 @@ def _obstacle(config: Config) -> str | None:
         return f"another server (pid {pid}) uses {folder}"
     try:
         check_version(folder)
-        for listener in [] if not config.ws_port else listen(config.bind, config.ws_port):
-            listener.socket.close()
-    except StorageError as error:
+    except (StorageError, OSError) as error:
         return str(error)
-    except OSError as error:
-        return f"cannot listen on {config.bind}:{config.ws_port}: {error.strerror}"
-    return None
+    return next(_taken_ports(config), None)
+
+
+def _taken_ports(config: Config) -> Iterator[str]:
+    """Yield why the server cannot listen at one of its ports."""
+    metrics_host = LOOPBACK if config.ws_port is None else config.bind
+    for host, port in ((config.bind, config.ws_port), (metrics_host, config.metrics_port)):
+        if port and (taken := try_port(host, port)) is not None:
+            yield f"cannot listen on {host}:{port}: {taken}"

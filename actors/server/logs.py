@@ -23,6 +23,7 @@ from structlog.processors import format_exc_info
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, WrappedLogger
 
+from actors.config.secrets import HIDDEN, secret_values, without_known_secrets
 from actors.runtime import log_text
 from actors.runtime.logger import BLOCKS, Event, get_logger
 from actors.server import outlet
@@ -37,32 +38,18 @@ PRINTED_CHARS_MAX = 1_000
 # Of a field that is a list.
 ITEMS_MAX = 100
 
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-_SECRET_CHARS_MIN = 8
-_SECRET_SHAPES = re.compile(
-    r"sk-[A-Za-z0-9_-]{16,}|(?<=Bearer )[^\s\"]+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
-)
-_HIDDEN = "***"
-
 
 class _Secrets:
-    """What is hidden in every line: the values of variables whose names say that they are secret,
-    and what looks like a key of the API, a bearer token, or a password in an address."""
+    """What is hidden in every line. What only may be a secret is not: ids and fingerprints look
+    like one."""
 
     def __init__(self) -> None:
-        found = {
-            value
-            for name, value in os.environ.items()
-            if _SECRET_NAME.search(name)
-            and len(value) >= _SECRET_CHARS_MIN
-            and not os.path.isabs(value)
-        }
-        longest_first = sorted(found, key=len, reverse=True)
-        self._values = re.compile("|".join(map(re.escape, longest_first))) if found else None
+        found = secret_values(os.environ)
+        self._values = re.compile("|".join(map(re.escape, found))) if found else None
 
     def hide(self, text: str) -> str:
-        text = _SECRET_SHAPES.sub(_HIDDEN, text)
-        return self._values.sub(_HIDDEN, text) if self._values else text
+        text = without_known_secrets(text)
+        return self._values.sub(HIDDEN, text) if self._values else text
 
     def clean(self, value: object) -> object:
         """Return a copy of a value, without secrets and of a bounded size."""

@@ -36,7 +36,7 @@ from actors.server import (
     unreadable,
 )
 from actors.server.doors import Doors
-from actors.server.errors import StartFailed
+from actors.server.errors import FAILED, StartFailed
 from actors.server.liveness import Liveness
 from actors.server.lookout import LOOK_S, Lookout
 from actors.server.monitoring import Monitoring, ServerState
@@ -102,7 +102,7 @@ def serve(
         _run(start, announce, load or (lambda: config))
     if stop_request.failure is not None:
         logger.error("stopped, because of a failure", reason=stop_request.failure)
-        return 1
+        return FAILED
     logger.info("stopped")
     return 0
 
@@ -273,9 +273,9 @@ class _Start:
         progress.wait(self.stop_request)
         return hub
 
-    def _say_progress(self, line: str) -> None:
-        logger.info(line)
-        self.service.extend(START_EXTEND_S, line)
+    def _say_progress(self, done: int, total: int) -> None:
+        logger.info("opening projects", done=done, total=total)
+        self.service.extend(START_EXTEND_S, f"opening projects: {done} of {total}")
 
     def run(self, hub: Ref, rereading: Rereading) -> None:
         """Run until a stop is requested, and drain."""
@@ -297,7 +297,7 @@ class _Start:
     def use(
         self, config: Config, *, hub: Ref, doors: Doors, front: FrontEnd, layout: DataLayout
     ) -> None:
-        """Make a changed configuration hold, as far as it can while the server runs."""
+        """Use a changed configuration. It differs only in what can change while the server runs."""
         self.config = config
         logs.set_level(config.log_level)
         doors.change(config, front)

@@ -44,7 +44,7 @@ _NEEDED = (CLI, DATA_FOLDER)
 
 
 class ServerState:
-    """Whether the hub is alive, and whether it takes work. Any thread may ask.
+    """Say if the hub is alive, and if it takes work. Any thread may ask.
 
     `is_stopping` says that a stop is requested. The main thread sets `hub` and `is_open`.
     """

@@ -137,8 +137,6 @@ def _change(before: Config, wanted: Config, name: str) -> str:
 
 
 def _shown(name: str, value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}" if name == "rate_limit" else f"{value:g}s"
     return without_secrets(text_of(name, value)) or NONE
 
 

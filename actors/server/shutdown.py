@@ -12,6 +12,7 @@ from actors.runtime.clock import SystemClock
 from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from actors.server import logs
+from actors.server.errors import FAILED
 from actors.server.service_manager import ServiceManager
 from actors.server.stop_request import StopRequest
 
@@ -25,7 +26,6 @@ EXTEND_EVERY_S = 10.0
 EXTEND_S = 60.0
 # The third signal waits that long for the reader of the log.
 LAST_WORDS_S = 0.5
-FAILED = 1
 
 
 def drain(hub: Ref, grace_s: float, stop_request: StopRequest, service: ServiceManager) -> None:

@@ -13,9 +13,9 @@ STALLED_S = 600.0
 
 
 class StartProgress:
-    """`say` gets a line now and then, once the opening takes longer than QUIET_S."""
+    """`say(done, total)` is called now and then, once the opening takes longer than QUIET_S."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[int, int], None]) -> None:
         self._say = say
         self._all_open = threading.Event()
         self._state = (0, 0)
@@ -35,9 +35,9 @@ class StartProgress:
             stalled_s = stalled_s + POLL_S if self._state == seen else 0.0
             seen = self._state
             if waited_s >= line_due_s:
-                self._say(f"opening projects: {seen[0]} of {seen[1]}")
+                self._say(*seen)
                 line_due_s += BETWEEN_LINES_S
             if stalled_s > STALLED_S:
                 stop_request.fail("the projects did not open in time")
         if line_due_s > QUIET_S and self._all_open.is_set():
-            self._say(f"opening projects: all {self._state[1]} after {waited_s:.0f} s")
+            self._say(*self._state)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The first stop signal stops, the second one ends a drain, this one ends the process.
 AT_ONCE = 3
-_END = b"\0"  # no signal has this number
+_END = 0  # no signal has this number
 
 
 class StopRequest:
@@ -69,7 +69,7 @@ class StopRequest:
             for number, handler in before.items():
                 signal.signal(number, handler)
             signal.set_wakeup_fd(fd_before)
-            os.write(writing, _END)
+            os.write(writing, bytes([_END]))
             thread.join()
             os.close(reading)
             os.close(writing)
@@ -100,8 +100,10 @@ class StopRequest:
                 on_hangup()
 
     def _read(self, pipe: int) -> None:
-        while (numbers := os.read(pipe, 1024)) != _END:
-            for number in numbers:
+        while True:
+            for number in os.read(pipe, 1024):  # the end may come together with a signal
+                if number == _END:
+                    return
                 self._on_signal(number)
 
     def _on_signal(self, number: int) -> None:

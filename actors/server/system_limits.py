@@ -61,7 +61,8 @@ def warnings(max_conn: int, busy_projects: int = 16) -> list[str]:
 
 
 def raise_descriptors() -> None:
-    """Raise this process's limit on descriptors to DESCRIPTORS_WANTED, or as far as it may."""
+    """Raise this process's limit on descriptors to DESCRIPTORS_WANTED, or to its hard limit
+    if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""Whether executions are traced: the variables of OpenTelemetry say so."""
+"""Trace executions if the variables of OpenTelemetry name a collector."""
 
 import contextlib
 from collections.abc import Mapping

@@ -16,7 +16,7 @@ from typing import Any
 import simplejson
 
 from actors.config.report import settings
-from actors.config.secrets import HIDDEN, without_secrets
+from actors.config.secrets import HIDDEN, secret_values, without_secrets
 from actors.config.sources import Look
 from actors.doctor.examination import Report
 from claudehub.cli.version import version_text
@@ -25,11 +25,9 @@ from storage.audit import read_lines
 AUDIT_LINES_MAX = 2_000
 LOG_BYTES_MAX = 4 << 20
 FILES_MAX = 20_000
-SECRET_CHARS_MIN = 6
 # Of an audit line only these: no address, user or key, and no details.
 _AUDIT_FIELDS = ("timestamp", "action", "ok", "code", "project_id", "execution_id", "client_id")
 _PLAIN = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|COOKIE", re.IGNORECASE)
 # Ids that a log is of no use without.
 _ID = re.compile(
     r"\b((?:execution|client|project|request)(?:_id)?\"?(?:=|: ?)\"?"
@@ -62,13 +60,7 @@ class Cleaner:
     that they are."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        found = {
-            value
-            for name, value in environment.items()
-            if _SECRET_NAME.search(name) and len(value) >= SECRET_CHARS_MIN
-        }
-        secrets = [value for value in found if not os.path.isabs(value)]
-        self._values = sorted(secrets, key=len, reverse=True)  # one may be in another
+        self._values = secret_values(environment)
 
     def clean(self, text: str) -> str:
         for value in self._values:

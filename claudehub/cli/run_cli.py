@@ -74,8 +74,9 @@ def run(
     """Send a prompt, and follow it to its end."""
     text = _prompt(prompt)
     with connected(where) as hub, explained(hub):
+        found = _project(hub, project)  # it may ask the user something, and wait
         with _told_when_it_takes_long():
-            execution = _project(hub, project).execute(text, key=once, **options)
+            execution = found.execute(text, key=once, **options)
         if detach:
             print_json({"execution_id": execution.id}) if as_json else say(execution.id)
             return 0
