@@ -223,6 +223,7 @@ class Still:
     """An actor that handles one message for ever, while others come."""
 
     def __init__(self) -> None:
+        self.actor_urn = "still"
         self.handling: type | None = str
         self.handled = 0
         self.waiting = 0

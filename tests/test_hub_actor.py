@@ -267,6 +267,19 @@ def test_a_project_that_fails_during_its_deletion_is_gone(setup: Setup) -> None:
     assert setup.answers()[-1]["project"]["project_id"] == "a"
 
 
+def test_a_project_that_is_dying_is_deleted_when_it_has_let_go_of_its_files(setup: Setup) -> None:
+    dying = setup.made("a")
+    dying.actor_stopped.set()  # its release has begun
+    setup.ask(requests.ProjectDelete(project_id="a"))
+    setup.create("a")  # it waits, or a second CLI would start beside the first one
+    assert setup.answers() == [] and setup.projects["a"] is dying
+    assert ProjectStore(setup.layout).load("a") is not None
+    setup.died("a")
+    (deleted,) = setup.answers()
+    assert deleted == {"project_id": "a"}
+    assert setup.projects["a"] is not dying
+
+
 def test_a_delete_is_answered_even_if_its_project_fails(setup: Setup) -> None:
     setup.made("a")
     setup.ask(requests.ProjectDelete(project_id="a"))

@@ -140,6 +140,23 @@ def test_a_stop_says_when_a_release_fails(hub: FailingHub, kind: str) -> None:
     hub.death(begin, kind, "release")
 
 
+def test_a_stop_names_every_death_in_a_release(hub: FailingHub) -> None:
+    """Those of the kinds that do not end the server, which stops as it does without them."""
+    kinds_here = sorted({*SURVIVED, *RESTARTED})
+    story = Story(hub)
+    begin = hub.mark()
+    for kind in kinds_here:
+        hub.arm(f"{kind}.release")
+    os.kill(hub.pid, signal.SIGTERM)
+    assert hub.wait() == 0
+    assert marked(hub.data) == []
+    for kind in kinds_here:
+        hub.death(begin, kind, "release")
+    assert hub.said()[-1]["event"] == "stopped"
+    story.close()
+    story.begins_again()
+
+
 @pytest.mark.parametrize("name", ["accept", "caretaker", "signals", "timers"])
 def test_the_server_ends_when_a_thread_fails(hub: FailingHub, name: str) -> None:
     story = Story(hub)

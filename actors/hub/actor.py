@@ -266,9 +266,13 @@ class Hub(Actor):
         entry.deleted_for, entry.deleted_by = reply_to, by
         self._directory.remove(request.project_id)
         order = messages.DeleteProject(reply_to=reply_to, by=by, keep_history=request.keep_history)
-        if entry.ref is None or not tell_if_alive(entry.ref, order):
+        if entry.ref is None:
             reply_to.result(ProjectIdResult(project_id=request.project_id))
             self._finish_deletion(entry)
+        else:
+            # One that does not take it is dying. It still has its files, and the CLI may still run:
+            # the notice of its death comes when it has let go of both, and ends the deletion.
+            tell_if_alive(entry.ref, order)
 
     def _list(self, message: messages.HubRequest) -> None:
         def answer(listed: Listed) -> None:

@@ -9,7 +9,7 @@ actor has not handled are offered to `left_over`.
 
 import errno
 import queue
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -24,13 +24,32 @@ from actors.runtime.supervision import Rule
 logger = get_logger("claudehub.actors")
 
 
+class Inbox(queue.SimpleQueue[Any]):
+    """An actor's inbox. `hand_over` is set once the actor has ended, and empties it: any thread
+    may call it then."""
+
+    hand_over: Callable[[], None] | None = None
+
+
 def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
-    """Tell an actor that may have ended; return False if it has."""
+    """Tell an actor that may have ended; return False if it has. If it returns True, the actor
+    handles the message, or `left_over` takes it."""
     try:
         receiver.tell(message)
     except pykka.ActorDeadError:
         return False
+    if receiver.actor_stopped.is_set():
+        _hand_over_late(receiver)
     return True
+
+
+def _hand_over_late(receiver: pykka.ActorRef[Any]) -> None:
+    """Empty the inbox of an actor that has ended between pykka's look and its put: nobody else
+    would find the message. An actor sets `hand_over` before it empties its inbox the last time, so
+    either it finds the message, or the teller finds `hand_over`."""
+    inbox = receiver.actor_inbox
+    if isinstance(inbox, Inbox) and inbox.hand_over is not None:
+        inbox.hand_over()
 
 
 class Actor(pykka.ThreadingActor):
@@ -58,17 +77,19 @@ class Actor(pykka.ThreadingActor):
         self._has_ended = False
 
     @staticmethod
-    def _create_actor_inbox() -> "queue.SimpleQueue[Any]":
+    def _create_actor_inbox() -> Inbox:
         """Return the inbox. pykka lets a subclass choose it. SimpleQueue is written in C: a message
         costs less than half of what it costs in queue.Queue (bench/log.py, rows 2 and 11)."""
-        return queue.SimpleQueue()
+        return Inbox()
 
     def _start_actor_loop(self) -> None:
         """Take an actor that gets no thread out of pykka's registry, where it is already listed.
         Raises OSError: the system may have threads again later."""
+        LIVING.entered(self)
         try:
             super()._start_actor_loop()
         except RuntimeError as error:
+            LIVING.left(self)
             self.actor_stopped.set()
             pykka.ActorRegistry.unregister(self.actor_ref)
             raise OSError(errno.EAGAIN, f"{self._name} gets no thread: {error}") from None
@@ -78,8 +99,12 @@ class Actor(pykka.ThreadingActor):
 
     def inbox_length(self) -> int:
         """Return how many messages wait. Any thread may ask."""
-        inbox: queue.SimpleQueue[Any] = self.actor_inbox  # type: ignore[assignment]
-        return inbox.qsize()
+        return self._inbox.qsize()
+
+    @property
+    def _inbox(self) -> Inbox:
+        inbox: Inbox = self.actor_inbox  # type: ignore[assignment]
+        return inbox
 
     # -- what a subclass defines -------------------------------------------------------------
 
@@ -97,19 +122,20 @@ class Actor(pykka.ThreadingActor):
 
     def left_over(self, message: Any) -> None:
         """Take a message that came before the end and was not handled: answer it, if it waits for
-        an answer. Called after `release`."""
+        an answer. Called after `release`, for a message that came at the last moment in the
+        teller's thread."""
 
     # -- the thread --------------------------------------------------------------------------
 
     def _actor_loop(self) -> None:
         """Live: pykka calls this in the actor's thread. Raises nothing."""
-        LIVING.entered(self)
         stop = None
         try:
             self.on_start()
             if not self._has_ended:
                 stop = self._handle_messages()
         finally:
+            self._inbox.hand_over = self._empty_inbox
             self._empty_inbox()
             if stop is not None and stop.reply_to is not None:
                 stop.reply_to.set(None)
@@ -138,17 +164,24 @@ class Actor(pykka.ThreadingActor):
         return envelope
 
     def _empty_inbox(self) -> None:
-        """Hand over what was told before the end. (A teller that is between its look whether the
-        actor lives and its put comes too late for this: a request's answer must not depend on it
-        alone.)"""
-        while not self.actor_inbox.empty():
-            envelope = self.actor_inbox.get()
+        """Hand over what was told before the end."""
+        for message in self._rest():
+            try:
+                self.left_over(message)
+            except BaseException as error:  # noqa: BLE001 - the others must be handed over, too
+                kind = type(message).__name__
+                self._log_fault("a message was left without an answer", error, message=kind)
+
+    def _rest(self) -> Iterator[Any]:
+        """Take the messages that wait. Tellers may do so at the same time, at the end: so each
+        message is taken once, and none is waited for."""
+        while True:
+            try:
+                envelope = self._inbox.get_nowait()
+            except queue.Empty:
+                return
             if envelope.message.__class__ is not _ActorStop:
-                try:
-                    self.left_over(envelope.message)
-                except BaseException as error:  # noqa: BLE001 - the others must be handed over, too
-                    kind = type(envelope.message).__name__
-                    self._log_fault("a message was left without an answer", error, message=kind)
+                yield envelope.message
             elif envelope.reply_to is not None:
                 envelope.reply_to.set(None)
 

@@ -7,7 +7,7 @@ may ask.
 
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +20,7 @@ class Observed(Protocol):
     """An actor, as it is seen from here. `handling` is the type of the message that it handles,
     None while it waits; `handled` counts the messages that it has finished."""
 
+    actor_urn: str
     handling: type | None
     handled: int
 
@@ -52,12 +53,14 @@ class _Seen:
 
 
 class LivingActors:
-    """The actors of this process, as pykka's registry has them. The lock guards the counts."""
+    """The actors of this process. pykka's registry has an actor until its release begins. Here it
+    stays until the release is over and a death is logged. The lock guards the counts."""
 
     def __init__(self) -> None:
         self._seen: dict[Observed, _Seen] = {}
         self._looked_s = 0.0
         self._lock = threading.Lock()
+        self._left = threading.Condition()
         self._deaths: Counter[str] = Counter()
         self._restarts: Counter[str] = Counter()
 
@@ -67,7 +70,18 @@ class LivingActors:
         self._seen[actor] = _Seen()
 
     def left(self, actor: Observed) -> None:
-        self._seen.pop(actor, None)
+        with self._left:
+            self._seen.pop(actor, None)
+            self._left.notify_all()
+
+    def wait_until_left(
+        self, is_awaited: Callable[[Observed], bool], timeout_s: float
+    ) -> list[str]:
+        """Wait until all of these have left; return the names of those that have not."""
+
+        with self._left:
+            self._left.wait_for(lambda: not any(map(is_awaited, self._seen.copy())), timeout_s)
+            return [str(actor) for actor in self._seen.copy() if is_awaited(actor)]
 
     def look(self, now_s: float) -> None:
         """Note what every actor does at a monotonic time."""

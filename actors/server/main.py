@@ -57,6 +57,7 @@ logger = get_logger("claudehub.main")
 TIMERS_STOP_S = 2.0
 READINESS_STOP_S = 2.0
 AUDIT_STOP_S = 5.0
+PLACES_STOP_S = 2.0
 # While the projects open, the service manager is asked for that much more time with each line.
 START_EXTEND_S = 30.0
 
@@ -178,6 +179,7 @@ class _Start:
         self.problems = Problems()
         self.clock = SystemClock()
         self.timers = ThreadTimers(self.clock)
+        self._stopped_last: list[Ref] = []  # behind the Hub and everything below it
 
     def take_data_folder(self) -> tuple[DataLayout, str]:
         """Lock the data folder, and bring it to this program's version; return it and its id.
@@ -215,7 +217,8 @@ class _Start:
             timers=self.timers,
             died=self.stop_request.fail,
         )
-        self.stack.callback(watcher.stop, block=False)
+        self._stopped_last.append(watcher)
+        self.stack.callback(shutdown.stop_actor, watcher, PLACES_STOP_S)
 
     def begin_timers(self) -> None:
         self.timers.start()
@@ -238,7 +241,8 @@ class _Start:
             raise StartFailed(f"the audit log cannot be written: {error}") from None
         trail.goes_to(auditor)
         self._auditor = auditor
-        self.stack.callback(auditor.stop, timeout=AUDIT_STOP_S)
+        self._stopped_last.append(auditor)
+        self.stack.callback(shutdown.stop_actor, auditor, AUDIT_STOP_S)
         _note_configuration(self.config, layout, trail)
         return trail
 
@@ -269,7 +273,9 @@ class _Start:
             settings=settings, directory=directory, clock=self.clock, timers=self.timers
         )
         agents.cli.tells(hub)
-        self.stack.callback(shutdown.stop_actors, hub, lambda: self.config.kill_grace)
+        self.stack.callback(
+            shutdown.stop_actors, hub, lambda: self.config.kill_grace, self._stopped_last
+        )
         progress.wait(self.stop_request)
         return hub
 

@@ -2,13 +2,14 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pykka
 
 from actors import messages
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import SystemClock
+from actors.runtime.living import LIVING, Observed
 from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from actors.server import logs
@@ -18,7 +19,8 @@ from actors.server.stop_request import StopRequest
 
 logger = get_logger("claudehub.main")
 
-LEFT_STOP_S = 2.0
+# More than what a Project waits for the end of its process (executor_link.py).
+LEFT_STOP_S = 8.0
 # Beyond the Hub's own deadlines, which depend on KILL_GRACE.
 STOP_MARGIN_S = 15.0
 # During a drain the service manager is asked that often for that much more time.
@@ -64,19 +66,30 @@ def stop_timeout_s(kill_grace_s: float) -> float:
     return 2 * kill_grace_s + STOP_MARGIN_S
 
 
-def stop_actors(hub: Ref, kill_grace_s: Callable[[], float]) -> None:
-    """Have the Hub end everything below it; report whatever is alive after that as a bug."""
+def stop_actors(hub: Ref, kill_grace_s: Callable[[], float], stays: Collection[Ref]) -> None:
+    """Have the Hub end everything below it, and wait until each actor's release is over and what it
+    raised is logged. Report whatever is alive after that as a bug. `stays` are the actors that are
+    stopped later."""
     done = threading.Event()
     if tell_if_alive(hub, messages.StopHub(done=done)):
         done.wait(stop_timeout_s(kill_grace_s()))
-    left = [ref for ref in pykka.ActorRegistry.get_all() if ref.is_alive()]
-    for ref in left:
-        ref.stop(block=False)
-    clock = SystemClock()
-    deadline_s = clock.monotonic() + LEFT_STOP_S  # one deadline for all
-    for ref in left:
-        if not ref.actor_stopped.wait(max(0.0, deadline_s - clock.monotonic())):
-            logger.error("bug: an actor is still alive", actor=str(ref))
+    spared = {ref.actor_urn for ref in stays}
+    for ref in pykka.ActorRegistry.get_all():
+        if ref.actor_urn not in spared:
+            ref.stop(block=False)
+    _wait_until_left(lambda actor: actor.actor_urn not in spared, LEFT_STOP_S)
+
+
+def stop_actor(ref: Ref, timeout_s: float) -> None:
+    """Stop one actor, and wait as `stop_actors` does. pykka would not wait for one that is dying
+    already."""
+    ref.stop(block=False)
+    _wait_until_left(lambda actor: actor.actor_urn == ref.actor_urn, timeout_s)
+
+
+def _wait_until_left(is_awaited: Callable[[Observed], bool], timeout_s: float) -> None:
+    for name in LIVING.wait_until_left(is_awaited, timeout_s):
+        logger.error("bug: an actor is still alive", actor=name)
 
 
 def end_at_once() -> None:
