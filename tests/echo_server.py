@@ -92,7 +92,7 @@ def context(max_message_bytes: int, readiness: Readiness) -> ConnectionContext:
 def main(port: int, max_message_bytes: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     listener = Listener("127.0.0.1", port)
-    readiness = Readiness()
+    readiness = Readiness(SystemClock())
     readiness.start()
     listener.start(context(max_message_bytes, readiness))
     click.echo(f"listening on ws://127.0.0.1:{listener.port}")

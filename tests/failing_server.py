@@ -91,18 +91,43 @@ def patch_actor(kind: type[Any], faults: Faults) -> None:
 def patch_threads(faults: Faults) -> None:
     """Have threads fail where they expect nothing."""
     from actors.frontend.listener import Listener
-    from actors.frontend.readiness import Seat
+    from actors.frontend.readiness import Readiness, Seat
     from actors.runtime import clock
     from actors.server import caretaker
     from actors.server.stop_request import StopRequest
 
     faults.before(Listener, "service_actions", "thread accept")
     faults.before(Seat, "wake", "thread readiness")
+    faults.before(Readiness, "_wake", "thread readiness with a turn")
+    faults.before(Readiness, "_await_again", "thread readiness again")
+    patch_epoll(faults)
     faults.before(clock, "tell_if_alive", "thread timers")
     faults.before(StopRequest, "_on_signal", "thread signals")
     own = SimpleNamespace(**vars(caretaker.select))
     faults.before(own, "poll", "thread caretaker")
     caretaker.select = own  # type: ignore[assignment]
+
+
+def patch_epoll(faults: Faults) -> None:
+    """Have the wait for silent connections fail, at its beginning."""
+    from actors.frontend import readiness
+
+    make = readiness.select.epoll
+
+    class Epoll:
+        def __init__(self) -> None:
+            self._epoll = make()
+
+        def poll(self, **named: Any) -> Any:
+            faults.meet("thread readiness at poll")
+            return self._epoll.poll(**named)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._epoll, name)
+
+    own = SimpleNamespace(**vars(readiness.select))
+    own.epoll = Epoll
+    readiness.select = own  # type: ignore[assignment]
 
 
 def patch_compressor(faults: Faults) -> None:
@@ -122,6 +147,7 @@ def patch_compressor(faults: Faults) -> None:
 
 def shorten_times() -> None:
     from actors.feed import compression, rotator
+    from actors.frontend import connection
     from actors.project import actor as project
     from actors.server import caretaker
     from actors.watch import places
@@ -129,6 +155,7 @@ def shorten_times() -> None:
     rotator.FIRST_CHECK_S = rotator.CHECK_PERIOD_S = 0.1
     compression.RETRY_S, compression.POLL_S = 0.3, 0.05
     project.WATCHER_RETRY_S = 0.3
+    connection.EAGER_S = 0.0  # every connection waits at the readiness thread
     places.LOOK_S = caretaker.LOOK_S = 0.1
 
 

@@ -163,7 +163,7 @@ class FarListener(Listener):
 @pytest.fixture
 def far_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(connections_module.PendingConnections.__init__, "__kwdefaults__", SMALL)
-    listener, readiness = FarListener("127.0.0.1", 0), Readiness()
+    listener, readiness = FarListener("127.0.0.1", 0), Readiness(SystemClock())
     readiness.start()
     listener.start(context(1024, readiness))
     yield listener.port

@@ -119,3 +119,20 @@ def test_signal_handlers_are_restored(number: int) -> None:
     with StopRequest().signals():
         assert signal.getsignal(number) is not before
     assert signal.getsignal(number) is before
+
+
+def test_a_report_that_fails_is_logged_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    called = threading.Event()
+
+    def show() -> None:
+        called.set()
+        raise ValueError("no luck")
+
+    stop_request = StopRequest(show=show)
+    with stop_request.signals():
+        send(signal.SIGUSR1)
+        assert called.wait(WAIT_S)
+        send(signal.SIGTERM)  # the same thread goes on
+        assert stop_request.wait(WAIT_S)
+    assert stop_request.failure is None
+    assert "what SIGUSR1 asks for cannot be shown" in caplog.text and "no luck" in caplog.text

@@ -385,3 +385,40 @@ def test_a_file_watcher_dies(
     if enter is executing:
         kill(project)
     project.check()
+
+
+# -- threads -------------------------------------------------------------------------------------
+
+
+# No thread more than RESTARTS_MAX times: the next one would end the hub.
+@pytest.mark.parametrize(
+    ("point", "enter"),
+    [
+        ("thread accept", idle),
+        ("thread accept", queued),
+        ("thread caretaker", idle),
+        ("thread caretaker", queued),
+        ("thread readiness", idle),
+        ("thread readiness at poll", queued),
+        ("thread readiness with a turn", asking),
+    ],
+)
+def test_a_thread_fails_and_goes_on(
+    failing: FailingHub, project: Project, point: str, enter: Enter
+) -> None:
+    enter(project)
+    begin = failing.mark()
+    failing.arm(point)
+
+    def is_over() -> bool:
+        project.client.request("ping")  # from a connection that the readiness thread has to wake
+        return not failing.armed
+
+    wait_until(is_over)
+    wait_until(lambda: "goes on" in failing.errors.read_text()[begin:])
+    (line,) = [x for x in failing.said(begin) if x["event"] == "a thread has failed, and goes on"]
+    assert line["thread"] == point.split()[1] and line["level"] == "error"
+    assert line["error"] == f"InjectedFault: injected at {point}"
+    if enter is not idle:
+        kill(project)
+    project.check()

@@ -10,6 +10,7 @@ import pytest
 
 from actors.runtime.restarts import RESTARTS_MAX
 from actors.runtime.supervision import Rule
+from actors.server import essential_threads
 from tests import test_supervision as by_state
 from tests.failing_hub import FailingHub, Project, Volley
 from tests.failing_server import kinds
@@ -77,6 +78,15 @@ class Story:
     def ask(self) -> None:
         """Send requests of all sorts, which may or may not be answered."""
         by_state.volley(self.project, self.bystander)
+
+    def send_until_faults_happen(self) -> None:
+        """Send one thing after another: a connection that reads already is not woken for it."""
+
+        def have_happened() -> bool:
+            self.bystander.send("ping")
+            return not self.hub.armed
+
+        wait_until(have_happened)
 
     def ends(self, reason: str) -> None:
         """The server ends because of that, answers nothing twice, and leaves no process."""
@@ -157,13 +167,43 @@ def test_a_stop_names_every_death_in_a_release(hub: FailingHub) -> None:
     story.begins_again()
 
 
-@pytest.mark.parametrize("name", ["accept", "caretaker", "signals", "timers"])
+@pytest.mark.parametrize("name", sorted(essential_threads.NAMES))
 def test_the_server_ends_when_a_thread_fails(hub: FailingHub, name: str) -> None:
     story = Story(hub)
-    hub.arm(f"thread {name}")
+    threads = {"signals": 0, "timers": 0, "accept": 2}.get(name, 1)  # that go on
+    hub.arm(f"thread {name}", threads * RESTARTS_MAX + 1)
     if name == "signals":
         os.kill(hub.pid, signal.SIGHUP)
+    elif name == "readiness":
+        story.send_until_faults_happen()
     story.ends(f"the thread {name} failed: InjectedFault: injected at thread {name}")
+
+
+@pytest.mark.parametrize(("times", "code"), [(1, 0), (RESTARTS_MAX + 1, 1)])
+def test_the_readiness_thread_fails_while_the_server_stops(
+    hub: FailingHub, times: int, code: int
+) -> None:
+    story = Story(hub)
+    begin = hub.mark()
+    hub.arm("thread readiness", times)  # the clients' close frames come through it
+    os.kill(hub.pid, signal.SIGTERM)
+    assert hub.wait() == code and not hub.armed
+    gone_on = [x for x in hub.said(begin) if x["event"] == "a thread has failed, and goes on"]
+    assert len(gone_on) == min(times, RESTARTS_MAX)
+    assert {line["thread"] for line in gone_on} == {"readiness"}
+    if code:
+        assert_last_line(hub, "the thread readiness failed: InjectedFault")
+    by_state.closed_with(story.client)
+    story.close()
+    story.begins_again()
+
+
+def test_a_readiness_thread_that_cannot_go_on_ends_the_server(hub: FailingHub) -> None:
+    story = Story(hub)
+    hub.arm("thread readiness")
+    hub.arm("thread readiness again", RESTARTS_MAX)
+    story.send_until_faults_happen()
+    story.ends("the thread readiness failed: InjectedFault: injected at thread readiness again")
 
 
 # -- those that are started again ----------------------------------------------------------------

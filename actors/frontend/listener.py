@@ -15,10 +15,12 @@ from actors.frontend.connection import Connection, ConnectionContext, cut_off
 from actors.limits.connections import PendingConnections
 from actors.limits.peer import Peer
 from actors.runtime.logger import get_logger
+from actors.runtime.restarts import run_again
 
 logger = get_logger("claudehub.frontend")
 
 ACCEPT_BACKLOG = 1024
+ACCEPT_POLL_S = 0.1
 # Without descriptors accept fails at once; without a pause the loop would spin.
 DESCRIPTOR_PAUSE_S = 0.2
 
@@ -46,9 +48,8 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
         super().__init__(host=host, port=port)
         self.RequestHandlerClass = _Handler
         self._starved = False
-        self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="accept", daemon=True
-        )
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="accept", daemon=True)
 
     def start(self, context: ConnectionContext, pending: PendingConnections | None = None) -> None:
         """Accept connections. `pending` is shared by listeners that are one door."""
@@ -56,8 +57,17 @@ class Listener(WebsocketServer):  # type: ignore[misc]  # the library has no typ
         self._pending = pending or PendingConnections(context.clock)
         self._thread.start()
 
+    def _run(self) -> None:
+        run_again("accept", self._accept, self.context.clock)
+
+    def _accept(self) -> None:
+        # A loop that fails takes a `shutdown` of that moment for obeyed.
+        if not self._is_stopping:
+            self.serve_forever(poll_interval=ACCEPT_POLL_S)
+
     def stop_accepting(self, timeout_s: float) -> None:
         """Stop accepting; open connections continue."""
+        self._is_stopping = True
         if self._thread.is_alive():
             self.shutdown()
             self._thread.join(timeout_s)

@@ -6,11 +6,15 @@ thread waits on a lock of its own, and is woken when one of a few turns is free.
 epoll every thread polls for itself.
 """
 
+import contextlib
 import errno
 import queue
 import select
 import socket
 import threading
+
+from actors.runtime.clock import Clock
+from actors.runtime.restarts import run_again
 
 # Threads that were woken and have not read yet.
 TURNS = 16
@@ -22,9 +26,14 @@ _HAS_LEFT = frozenset((errno.EBADF, errno.ENOENT))
 
 
 class Readiness:
-    """For the reading threads of a server; call `start` before the first of them waits."""
+    """For the reading threads of a server; call `start` before the first of them waits.
 
-    def __init__(self, turns: int = TURNS) -> None:
+    The thread goes on after a failure: `_waiting` says who waits, and only a thread that was woken
+    has left it. `_lock` guards that, so a thread whose wait is over knows which of both has come.
+    """
+
+    def __init__(self, clock: Clock, turns: int = TURNS) -> None:
+        self._clock = clock
         self._epoll = select.epoll()
         self._turns: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(turns):
@@ -63,12 +72,18 @@ class Readiness:
         with self._lock:
             self._waiting[seat.fd] = seat
         try:
-            self._epoll.modify(seat.fd, select.EPOLLIN | select.EPOLLONESHOT)
-        except ValueError:
+            self._await(seat)
+        except (OSError, ValueError) as error:
+            self.disarm(seat)  # its descriptor may soon belong to another one
+            if isinstance(error, OSError):
+                raise
             raise OSError(errno.EBADF, "the server stops") from None
 
+    def _await(self, seat: "Seat") -> None:
+        self._epoll.modify(seat.fd, select.EPOLLIN | select.EPOLLONESHOT)
+
     def disarm(self, seat: "Seat") -> bool:
-        """Stop waiting; return False if the seat is about to be woken."""
+        """Stop waiting; return False if the seat was woken."""
         with self._lock:
             return self._waiting.pop(seat.fd, None) is not None
 
@@ -86,17 +101,45 @@ class Readiness:
                     raise
 
     def _run(self) -> None:
+        run_again("readiness", self._wake_some, self._clock)
+
+    def _wake_some(self) -> None:
+        self._await_again()
         while True:
             for fd, _ in self._epoll.poll(maxevents=_EVENTS_AT_ONCE):
                 if fd == self._stop_receiver.fileno():
                     return
-                with self._lock:
-                    seat = self._waiting.pop(fd, None)
-                if seat is not None:
+                if fd in self._waiting:
                     self._turns.get()
                     if self._is_stopped:
                         return
-                    seat.wake()
+                    self._hand_turn_to(fd)
+
+    def _await_again(self) -> None:
+        """Wait for all that wait: an event comes once, and one may have come to a thread that
+        failed."""
+        with self._lock:
+            for seat in self._waiting.values():
+                with contextlib.suppress(OSError):  # its thread is leaving
+                    self._await(seat)
+
+    def _hand_turn_to(self, fd: int) -> None:
+        """Wake a thread, which then has the turn; give the turn back if it has stopped waiting."""
+        is_taken = False
+        try:
+            is_taken = self._wake(fd)
+        finally:
+            if not is_taken:
+                self.end_turn()
+
+    def _wake(self, fd: int) -> bool:
+        """Wake a thread; return False if it has stopped waiting."""
+        with self._lock:
+            if (seat := self._waiting.get(fd)) is None:
+                return False
+            seat.wake()
+            del self._waiting[fd]
+            return True
 
 
 class Seat:
@@ -119,7 +162,9 @@ class Seat:
         if not self._signal.acquire(timeout=timeout_s):
             if self._readiness.disarm(self):
                 return False
-            self._signal.acquire()  # it is on its way
+            # It was woken before `disarm` got the lock, so this does not wait.
+            was_woken = self._signal.acquire(blocking=False)
+            assert was_woken
         self._has_turn = True
         return True
 

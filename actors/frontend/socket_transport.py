@@ -61,14 +61,16 @@ class SocketTransport:
     def receive(self, size_bytes: int, timeout_s: float) -> bytes | None:
         """Return what has arrived, b"" at the end, None if nothing comes in time. Raises
         OSError."""
-        return self._read(size_bytes, _poll(self._socket, select.POLLIN, timeout_s))
+        return self._read(size_bytes, is_ready=_poll(self._socket, select.POLLIN, timeout_s))
 
     def receive_some_time(self, size_bytes: int, timeout_s: float) -> bytes | None:
         """Do the same for a wait that may be long. At the end of the connection it keeps its turn,
         so that not all connections end at once."""
         if self._seat is None:
             return self.receive(size_bytes, timeout_s)
-        data = self._read(size_bytes, self._seat.wait(max(timeout_s, 0)))
+        self._seat.wait(max(timeout_s, 0))
+        # Also when the time is over: a pong may be there, and the turn to read it not yet.
+        data = self._read(size_bytes, is_ready=True)
         if data != b"":
             self._seat.end_turn()
         return data
@@ -78,7 +80,7 @@ class SocketTransport:
         if self._seat is not None:
             self._seat.leave()
 
-    def _read(self, size_bytes: int, is_ready: bool) -> bytes | None:
+    def _read(self, size_bytes: int, *, is_ready: bool) -> bytes | None:
         try:
             return self._socket.recv(size_bytes) if is_ready else None
         except BlockingIOError:

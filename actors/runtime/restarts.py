@@ -2,8 +2,14 @@
 intensity)."""
 
 from collections import deque
+from collections.abc import Callable
 
+from actors.runtime.base import reason_of
+from actors.runtime.clock import Clock
 from actors.runtime.living import LIVING
+from actors.runtime.logger import get_logger
+
+logger = get_logger("claudehub.actors")
 
 RESTARTS_MAX = 3
 RESTART_PERIOD_S = 60.0
@@ -27,3 +33,21 @@ class RestartIntensity:
             return False
         LIVING.restarted(self._kind)
         return True
+
+
+def run_again(name: str, run: Callable[[], None], clock: Clock) -> None:
+    """Call `run`, the work of the thread `name`, until it returns: again after each failure, as
+    often as RestartIntensity allows. Raises what it failed with then."""
+    restarts = RestartIntensity(f"thread {name}")
+    while True:
+        try:
+            run()
+        except Exception as error:
+            if not restarts.may_restart(clock.monotonic()):
+                raise
+            LIVING.died(f"thread {name}")
+            logger.exception(
+                "a thread has failed, and goes on", thread=name, error=reason_of(error)
+            )
+        else:
+            return

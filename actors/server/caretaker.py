@@ -15,6 +15,7 @@ from actors.process_tree.guardian import Guardian
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
+from actors.runtime.restarts import run_again
 
 logger = get_logger("claudehub.agents")
 
@@ -65,6 +66,9 @@ class Caretaker:
         os.close(self._stop_writing)
 
     def _run(self) -> None:
+        run_again("caretaker", self._look, self._clock)
+
+    def _look(self) -> None:
         while True:
             waited = [self._stop_reading]
             if self._guardian is not None:

@@ -18,7 +18,7 @@ from actors.directory import LocalDirectory
 from actors.frontend.readiness import Readiness
 from actors.hub import Hub
 from actors.runtime.base import tell_if_alive
-from actors.runtime.clock import SystemClock, ThreadTimers
+from actors.runtime.clock import Clock, SystemClock, ThreadTimers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
@@ -135,7 +135,7 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
     agents = agent_setup.prepare(config, data_id, start.clock, start.problems, stack)
     trail = start.audit(layout)
     monitoring.watch_trail(trail)
-    readiness = _readiness(stack)  # it stops after the threads that it wakes
+    readiness = _readiness(start.clock, stack)  # it stops after the threads that it wakes
     directory = LocalDirectory()
     hub = start.hub(layout, agents, directory, Standing(front_doors.keyring), monitoring)
     if stop_request.is_requested:
@@ -346,10 +346,10 @@ def _digest(config: Config) -> str:
     return hashlib.sha256(codec.dumps(config.model_dump(mode="json"))).hexdigest()
 
 
-def _readiness(stack: contextlib.ExitStack) -> Readiness | None:
+def _readiness(clock: Clock, stack: contextlib.ExitStack) -> Readiness | None:
     if not hasattr(select, "epoll"):  # not Linux
         return None
-    readiness = Readiness()
+    readiness = Readiness(clock)
     readiness.start()
     stack.callback(readiness.stop, READINESS_STOP_S)
     return readiness

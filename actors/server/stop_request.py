@@ -12,6 +12,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+from actors.runtime.logger import get_logger
+
+logger = get_logger("claudehub.main")
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The first stop signal stops, the second one ends a drain, this one ends the process.
 AT_ONCE = 3
@@ -108,7 +112,7 @@ class StopRequest:
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGUSR1:
-            self._show()
+            self._show_safely()
         with self._changed:
             if number == signal.SIGHUP:
                 self._hung_up = True
@@ -117,6 +121,13 @@ class StopRequest:
             self._changed.notify_all()
         if self._signals >= AT_ONCE:
             self._at_once()
+
+    def _show_safely(self) -> None:
+        """Show, and log it if that fails: a report is no reason to end the server."""
+        try:
+            self._show()
+        except Exception:
+            logger.exception("what SIGUSR1 asks for cannot be shown")
 
 
 def _in_the_thread(*_: object) -> None:
