@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+import simplejson
 
 from actors.executor.process import AgentProcess, ProcessSpec
 from actors.executor.worker import CLI_CLEANS_S
@@ -20,10 +21,11 @@ from actors.process_tree import children, ends, kernel_mark, tree
 from actors.process_tree.census import Census
 from actors.runtime.clock import SystemClock
 from actors.runtime.problems import Problems
-from actors.server.caretaker import GUARDIAN_PERIOD_S, GUARDIAN_STARTS_MAX, Caretaker
+from actors.server.caretaker import GUARDIAN_PERIOD_S, GUARDIAN_STARTS_MAX, Caretaker, _end_of
 from tests.fakes import Probe
 from tests.harness import ROOT, HubProcess
 from tests.processes import is_cli, marked, no_descriptors, wait_until
+from tests.scraping import ScrapedHub
 
 WAIT = ["sh", "-c", "read x"]
 DATA = f"o{os.getpid()}"
@@ -311,19 +313,39 @@ def test_a_guardian_that_is_killed_is_started_again(start_hub: Any) -> None:
     wait_until(lambda: marked(hub.data) == [])
 
 
-def test_health_says_that_the_guardian_is_missing(start_hub: Any) -> None:
-    hub: HubProcess = start_hub()
+def test_an_operator_sees_how_guardians_die_and_when_there_is_another_one(scratch: Path) -> None:
+    hub = ScrapedHub(scratch, LOG_FORMAT="json").start()
+    pids = []
     for _ in range(GUARDIAN_STARTS_MAX + 1):
         wait_until(lambda: hub.guardian() is not None)
         guardian = hub.guardian()
         assert guardian is not None
+        pids.append(guardian.pid)
         guardian.kill()
         wait_until(lambda gone=guardian: not gone.is_running())
     with hub.client() as client:
         health = client.request("health_check")
         assert health["status"] == "degraded"
         (problem,) = health["problems"]
-        assert problem.startswith("guardian: it has died")
+        assert problem.startswith("guardian: it has died, and is started again within ")
+    lines = [simplejson.loads(line) for line in hub.errors.read_text().splitlines()]
+    deaths = [line for line in lines if line["event"] == "the guardian has died"]
+    assert [(line["pid"], line["signal"]) for line in deaths] == [(p, "SIGKILL") for p in pids]
+    waits_s = [line["retry_in_s"] for line in deaths]
+    assert waits_s[:-1] == [0.0] * GUARDIAN_STARTS_MAX and 0 < waits_s[-1] <= GUARDIAN_PERIOD_S
+    scrape = hub.scrape()
+    of_guardians = {"kind": "guardian"}
+    assert scrape.value("claudehub_actor_deaths_total", **of_guardians) == len(pids)
+    assert scrape.value("claudehub_actor_restarts_total", **of_guardians) == GUARDIAN_STARTS_MAX
+    assert hub.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "end"),
+    [(1, {"exit_code": 1}), (-9, {"signal": "SIGKILL"}), (-40, {"signal": 40})],
+)
+def test_how_a_guardian_has_ended(status: int, end: dict[str, object]) -> None:
+    assert _end_of(status) == end
 
 
 def test_a_guardian_is_not_started_too_often_and_not_too_seldom() -> None:

@@ -48,14 +48,16 @@ class Guardian:
     def pid(self) -> int:
         return self._popen.pid
 
-    def bury(self) -> None:
-        """Reap a guardian that has died; a last word could not be written to it."""
-        self._popen.kill()
-        self._popen.wait()
+    def bury(self) -> int:
+        """Reap a guardian that has died, and return its exit status: below 0 it is a signal's
+        number. A last word could not be written to it."""
+        self._popen.kill()  # its pipe may be closed a moment before it has ended
+        status = self._popen.wait()
         self.ended.close()
         with contextlib.suppress(OSError):
             assert self._popen.stdin is not None
             self._popen.stdin.close()
+        return status
 
     def stop(self) -> None:
         """End the guardian: the agents are gone, so there is nothing to guard."""

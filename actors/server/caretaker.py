@@ -6,6 +6,7 @@ board that health_check shows.
 
 import os
 import select
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from actors.process_tree import children
 from actors.process_tree.guardian import Guardian
 from actors.runtime.clock import Clock
+from actors.runtime.living import LIVING
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.restarts import run_again
@@ -25,7 +27,7 @@ LOOK_S = 1.0
 GUARDIAN_STARTS_MAX = 3
 GUARDIAN_PERIOD_S = 60.0
 STOP_WAIT_S = 2.0
-PART = "guardian"
+PART = "guardian"  # also its kind among the deaths and restarts that the metrics show
 
 
 class Caretaker:
@@ -93,21 +95,45 @@ class Caretaker:
         children.reap()
 
     def _bury(self) -> None:
+        """Reap the guardian, and say how it has ended and when there is another one."""
         assert self._guardian is not None
-        self._guardian.bury()
+        pid, status = self._guardian.pid, self._guardian.bury()
         self._guardian = None
-        self._problems.note(PART, "it has died: agents would outlive a kill -9 of the server")
+        LIVING.died(PART)
+        retry_s = round(self._retry_s(self._clock.monotonic()), 1)
+        logger.warning("the guardian has died", pid=pid, **_end_of(status), retry_in_s=retry_s)
+        when = f"started again within {retry_s:.0f} s" if retry_s else "started again at once"
+        unsafe = "agents would outlive a kill -9 of the server"
+        self._problems.note(PART, f"it has died, and is {when}: until then {unsafe}")
+
+    def _retry_s(self, now_s: float) -> float:
+        """Return in how many seconds another guardian may start: 0, unless they have died too often
+        of late."""
+        if len(self._starts) < GUARDIAN_STARTS_MAX:
+            return 0.0
+        return max(0.0, self._starts[0] + GUARDIAN_PERIOD_S - now_s)
 
     def _start_again(self) -> None:
-        """Start another guardian, unless it has died too often of late: then a later look does."""
+        """Start another guardian, or leave that to a later look."""
         now_s = self._clock.monotonic()
-        is_full = len(self._starts) == GUARDIAN_STARTS_MAX
-        if is_full and self._starts[0] > now_s - GUARDIAN_PERIOD_S:
+        if self._retry_s(now_s):
             return
         try:
             self._guardian = self._new_guardian()
         except OSError as error:  # the next look tries again
-            self._problems.note(PART, f"it has died and cannot be started again: {error}")
+            problem = f"it has died, and is tried again every {LOOK_S:g} s: {error}"
+            self._problems.note(PART, problem)
             return
         self._starts.append(now_s)
+        LIVING.restarted(PART)
         self._problems.note(PART, None)
+
+
+def _end_of(status: int) -> dict[str, int | str]:
+    """Return how a process has ended, as a field of a log line."""
+    if status >= 0:
+        return {"exit_code": status}
+    try:
+        return {"signal": signal.Signals(-status).name}
+    except ValueError:  # a real-time signal
+        return {"signal": -status}
