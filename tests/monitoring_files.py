@@ -30,6 +30,14 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in read["groups"] for rule in group["rules"]]
 
 
+def alerts_that_are_tried() -> set[str]:
+    """Return the alerts that `promtool test rules` must see fire."""
+    read = yaml.safe_load((ROOT / ".ci/alerts_test.yml").read_text())
+    expected = [case["exp_samples"] for test in read["tests"] for case in test["promql_expr_test"]]
+    labels = [sample["labels"] for samples in expected for sample in samples]
+    return {name for text in labels for name in re.findall(r'alertname="(\w+)"', text)}
+
+
 def metrics_in(expressions: list[str]) -> set[str]:
     """Return the names of metrics in PromQL."""
     return {name for expression in expressions for name in _METRIC.findall(expression)}

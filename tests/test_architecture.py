@@ -14,7 +14,9 @@ import pytest
 
 from actors import messages
 from actors.messages import audit
+from actors.metrics.kinds import ACTOR_KINDS, THREAD_KINDS
 from actors.runtime.base import Actor
+from actors.server import essential_threads
 from tests.harness import ROOT
 
 # The actor whose thread runs the code of a folder or file; the longest prefix counts.
@@ -222,3 +224,15 @@ def test_every_actor_declares_what_follows_from_its_death_and_the_page_says_it()
     ours = [a for a in Actor.__subclasses__() if a.__module__.startswith("actors.")]
     declared = {actor.__name__: actor.__dict__["rule"].value for actor in ours}
     assert {row[0]: row[1] for row in table("Deaths")} == declared
+
+
+def test_each_kind_that_may_die_is_in_the_metrics_from_the_start() -> None:
+    for _, name, _ in pkgutil.walk_packages([str(ROOT / "actors")], "actors."):
+        importlib.import_module(name)
+    ours = [a for a in Actor.__subclasses__() if a.__module__.startswith("actors.")]
+    assert sorted(actor.__name__ for actor in ours) == sorted(ACTOR_KINDS)
+    process = (ROOT / "actors/executor/process.py").read_text()
+    of_agents = re.findall(r'\("(\w+)", self\._\w+\),', process)
+    assert len(of_agents) > 3
+    threads = [*essential_threads.NAMES, *(f"agent-{name}" for name in of_agents)]
+    assert sorted(f"thread {name}" for name in threads) == sorted(THREAD_KINDS)

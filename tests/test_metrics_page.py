@@ -11,6 +11,7 @@ from tests.fences import fences
 from tests.harness import ROOT, TIMEOUT_S
 from tests.metrics_table import table
 from tests.monitoring_files import (
+    alerts_that_are_tried,
     dashboard,
     expressions_of_the_dashboard,
     metrics_in,
@@ -95,3 +96,37 @@ def test_every_rule_says_where_how_bad_and_what_to_do() -> None:
         assert "{{ $labels.instance }}" in rule["annotations"]["summary"], rule
         assert rule["annotations"]["description"], rule
         assert "sum(" not in rule["expr"], "it would lose the instance"
+
+
+def test_every_rule_is_seen_to_fire() -> None:
+    """.ci/metrics runs promtool on that file."""
+    assert alerts_that_are_tried() == {rule["alert"] for rule in rules()}
+
+
+def test_every_quantile_is_compared_with_a_bound_of_its_buckets() -> None:
+    """Between two bounds a quantile is made up: all flushes may be faster than it says."""
+    bounds = {metric.name: metric.buckets for metric in CATALOGUE}
+    compared = [
+        (name, float(value))
+        for rule in rules()
+        if "histogram_quantile" in rule["expr"]
+        for name, value in re.findall(r"(\w+)_bucket.*> ([\d.]+)", rule["expr"])
+    ]
+    assert compared
+    assert all(value in bounds[name] for name, value in compared), compared
+
+
+def test_every_counter_that_a_rule_watches_is_there_before_it_counts(hub: ScrapedHub) -> None:
+    """increase() does not see that a series begins with 1."""
+    watched = {
+        (name, tuple(re.findall(r'(\w+)="(\w+)"', labels)))
+        for rule in rules()
+        for name, labels in re.findall(r"increase\((\w+)({.*?})?\[", rule["expr"])
+    }
+    assert len(watched) > 4
+    text = hub.scrape().text
+    for name, labels in watched:
+        found = [line for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{"))]
+        for label, value in labels:
+            found = [line for line in found if f'{label}="{value}"' in line]
+        assert found, name

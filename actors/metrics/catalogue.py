@@ -7,6 +7,9 @@ a project chooses, so the number of series is bounded.
 from dataclasses import dataclass
 from typing import Literal
 
+from actors.metrics.kinds import ACTOR_KINDS, KINDS
+from protocol.errors import ErrorCode
+from protocol.requests import MODELS
 from protocol.updates import Outcome, ProjectStatus, UpdateType
 
 Kind = Literal["counter", "gauge", "histogram"]
@@ -15,6 +18,8 @@ Kind = Literal["counter", "gauge", "histogram"]
 UNKNOWN = "unknown"
 IN, OUT = "in", "out"
 UPDATE_TYPES = frozenset(str(update_type) for update_type in UpdateType)
+PING = "ping"
+REQUEST_TYPES = (*MODELS, PING, UNKNOWN)
 # The code of a request that worked, and of one whose client left before the answer.
 OK, UNANSWERED = "ok", "unanswered"
 # Handshakes are answered with one of these; the first one accepts.
@@ -26,7 +31,22 @@ CLEAN, RECOVERED = "clean", "recovered"
 RESOLUTIONS = ("allow", "deny", "timeout", "withdrawn", "execution_finished")
 
 _REQUEST_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-_SYNC_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
+_SYNC_S = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    5.0,
+)
 _OPENING_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 _EXECUTION_S = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
 _PERMISSION_S = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
@@ -99,6 +119,8 @@ REQUESTS = Metric(
     "Requests by type and result: ok, an error code of the protocol, or unanswered if the client "
     "left before the answer.",
     ("type", "code"),
+    # From the start: a rule that looks for an increase does not see a series that begins with 1.
+    tuple((kind, ErrorCode.INTERNAL) for kind in REQUEST_TYPES),
 )
 REQUEST_TIME = Metric(
     "claudehub_request_duration_seconds",
@@ -214,7 +236,9 @@ STORAGE_FULL = Metric(
 
 # -- actors ----------------------------------------------------------------------------------------
 
-ACTORS = Metric("claudehub_actors", "gauge", "Actors that live, by kind.", ("kind",))
+ACTORS = Metric(
+    "claudehub_actors", "gauge", "Actors that live, by kind.", ("kind",), _each(*ACTOR_KINDS)
+)
 INBOX = Metric(
     "claudehub_actor_inbox_messages",
     "gauge",
@@ -247,12 +271,14 @@ DEATHS = Metric(
     "counter",
     "Actors, and threads beside them, that have died of a fault.",
     ("kind",),
+    _each(*KINDS),
 )
 RESTARTS = Metric(
     "claudehub_actor_restarts_total",
     "counter",
     "Actors and threads that were started in place of dead ones.",
     ("kind",),
+    _each(*KINDS),
 )
 
 # -- the server itself -----------------------------------------------------------------------------
