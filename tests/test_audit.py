@@ -220,6 +220,7 @@ def test_the_next_line_counts_lines_that_could_not_be_written(
     audited.handle()
     (found,) = lines_of(tmp_path)
     assert (found["action"], found["suppressed"]) == ("kept", 9)
+    assert audited.trail.dropped == 4  # of this test's own entry, nobody has counted the five
     assert caplog.text.count("cannot be written") == 1
     audited.auditor.on_stop()
 
@@ -242,6 +243,65 @@ def test_a_hub_without_an_audit_log_does_not_go_on(tmp_path: Path) -> None:
     audited = Audited(tmp_path)
     audited.auditor.on_failure(ValueError, ValueError("bug"), None)
     assert audited.died == ["the audit log failed: ValueError: bug"]
+
+
+def died_of_a_bug(audited: Audited, monkeypatch: pytest.MonkeyPatch, *bad: str) -> None:
+    """Have the Auditor die of the first entry that cannot be encoded."""
+    dumps = codec.dumps
+
+    def picky(facts: Any) -> bytes:
+        if facts["action"] in bad:
+            raise ValueError(facts["action"])
+        return dumps(facts)
+
+    monkeypatch.setattr(codec, "dumps", picky)
+    try:
+        while True:
+            audited.auditor.on_receive(audited.auditor.actor_inbox.get().message)
+    except ValueError as error:
+        audited.auditor.on_failure(ValueError, error, error.__traceback__)
+    audited.trail.report_lost()
+
+
+def test_an_auditor_that_dies_writes_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    audited = Audited(tmp_path)
+    for action in ("first", "bad", "second", "third"):
+        audited.trail.record(action)
+    died_of_a_bug(audited, monkeypatch, "bad")
+    assert [found["action"] for found in lines_of(tmp_path)] == ["first", "second", "third"]
+    assert audited.trail.dropped == 1
+    assert caplog.text.count("entries of the audit log are lost count=1") == 1
+
+
+def test_what_a_dead_auditor_cannot_write_is_counted_and_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    audited = Audited(tmp_path)
+    for action in ("first", "bad", "second", "worse", "third", "fourth"):
+        audited.trail.record(action)
+    died_of_a_bug(audited, monkeypatch, "bad", "worse")
+    assert [found["action"] for found in lines_of(tmp_path)] == ["first", "second"]
+    assert audited.trail.dropped == 4
+    assert "the release of a dead actor has failed" in caplog.text
+    assert "entries of the audit log are lost count=4" in caplog.text
+    audited.trail.record("late")
+    assert audited.trail.dropped == 5
+    audited.trail.report_lost()
+    assert "entries of the audit log are lost count=1" in caplog.text
+
+
+def test_a_stopped_auditor_has_written_what_came_behind_the_stop(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    audited = Audited(tmp_path)
+    audited.auditor.actor_ref.stop(block=False)
+    audited.trail.record("late")
+    audited.auditor._actor_loop()  # as in a thread of its own
+    audited.trail.report_lost()
+    assert [found["action"] for found in lines_of(tmp_path)] == ["late"]
+    assert audited.trail.dropped == 0 and "lost" not in caplog.text
 
 
 @freezegun.freeze_time("2026-11-25T12:00:00Z")

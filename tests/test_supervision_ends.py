@@ -130,6 +130,8 @@ def test_the_server_ends_when_a_handler_fails(hub: FailingHub, kind: str) -> Non
         os.kill(hub.pid, signal.SIGHUP)
     story.ends(reason)
     hub.death(begin, kind, message)
+    lost = [x["count"] for x in hub.said(begin) if x["event"].startswith("entries of the audit")]
+    assert len(lost) == (kind == "Auditor")  # what it died of, and what came behind
 
 
 @pytest.mark.parametrize("kind", sorted(ENDS))

@@ -95,7 +95,18 @@ class Auditor(Actor):
         self._timers.after(CHECK_PERIOD_S, self.actor_ref, _AuditCheckDue())
 
     def release_steps(self) -> Sequence[Callable[[], object]]:
-        return self._note_plain_requests, self._sync, self._log.close
+        return self._write_rest, self._note_plain_requests, self._sync, self._log.close
+
+    def _write_rest(self) -> None:
+        """Write what waits, also when one entry was too much. If another one is, AuditTrail counts
+        those behind it."""
+        for message in self._rest():
+            if isinstance(message, AuditEntry):
+                self._take(message)
+
+    def _take(self, entry: AuditEntry) -> None:
+        self._write(entry)
+        self._trail.written()
 
     def failed(self, reason: str) -> None:
         self._died(f"the audit log failed: {reason}")
@@ -103,8 +114,7 @@ class Auditor(Actor):
     def on_receive(self, message: AuditorMessage) -> None:
         match message:
             case AuditEntry():
-                self._trail.written()
-                self._write(message)
+                self._take(message)
             case ChangeSettings():
                 self._settings = self._settings.changed(message)
             case PlainRequestsBegan():
@@ -134,6 +144,7 @@ class Auditor(Actor):
             self._log.append(codec.dumps(facts) + b"\n", self._clock.now())
         except OSError as error:
             self._missing += 1 + entry.suppressed
+            self._trail.not_written()
             self._not_written(error)
             return
         self._missing = 0

@@ -9,7 +9,10 @@ from actors.limits.quotas import AddressBuckets, TokenBucket
 from actors.messages.audit import AuditEntry, PlainRequestsBegan
 from actors.runtime.base import tell_if_alive
 from actors.runtime.clock import Clock, timestamp
+from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
+
+logger = get_logger("claudehub.audit")
 
 # Beyond this number entries are counted and not kept: the disk has stopped taking them.
 WAITING_MAX = 100_000
@@ -41,13 +44,15 @@ class _Flood:
 
 
 class AuditTrail:
-    """`written` is called by the Auditor for each entry that it has handled."""
+    """The Auditor calls `written` for each entry that it has handled, and `not_written` for each
+    line that its file did not take."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._auditor: Ref | None = None
         self._lock = threading.Lock()
         self._waiting = 0
+        self._untold = 0  # entries that came when the Auditor had ended
         self._suppressed = 0
         self.dropped = 0  # entries that nobody will find, since the start
         self._plain_requests: Counter[Peer] = Counter()
@@ -77,8 +82,11 @@ class AuditTrail:
             suppressed=suppressed,
             **facts,
         )
-        if self._auditor is not None:
-            tell_if_alive(self._auditor, entry)
+        if self._auditor is not None and not tell_if_alive(self._auditor, entry):
+            with self._lock:
+                self._waiting -= 1
+                self._untold += 1
+                self.dropped += 1
 
     def plain_request(self, peer: Peer) -> None:
         """Count a plain HTTP request, which is mostly a load balancer's check: a line for each
@@ -112,3 +120,17 @@ class AuditTrail:
     def written(self) -> None:
         with self._lock:
             self._waiting -= 1
+
+    def not_written(self) -> None:
+        with self._lock:
+            self.dropped += 1
+
+    def report_lost(self) -> None:
+        """Log and count the entries that nobody has written. Call it when the Auditor has ended: it
+        may have failed, and others may have recorded something behind its end."""
+        with self._lock:
+            left, self._waiting = self._waiting, 0
+            lost, self._untold = left + self._untold, 0
+            self.dropped += left
+        if lost:
+            logger.error("entries of the audit log are lost", count=lost)

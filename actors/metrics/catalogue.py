@@ -291,7 +291,7 @@ THREADS = Metric("claudehub_threads", "gauge", "Threads of the hub.")
 AUDIT_DROPPED = Metric(
     "claudehub_audit_dropped_total",
     "counter",
-    "Lines that the audit log did not take: floods, and a disk that is too slow.",
+    "Lines that the audit log did not take: floods, a disk that is full or too slow, a failure.",
 )
 LINES_DROPPED = Metric(
     "claudehub_output_dropped_lines_total",

@@ -242,6 +242,7 @@ class _Start:
         trail.goes_to(auditor)
         self._auditor = auditor
         self._stopped_last.append(auditor)
+        self.stack.callback(trail.report_lost)
         self.stack.callback(shutdown.stop_actor, auditor, AUDIT_STOP_S)
         _note_configuration(self.config, layout, trail)
         return trail
