@@ -496,6 +496,23 @@ def test_an_idle_process_is_released(setup: Setup) -> None:
     assert setup.told(messages.ProcessChanged)[-1].pid is None
 
 
+def test_an_executor_has_one_idle_timer_at_most(setup: Setup) -> None:
+    """A timer for each turn stayed for WARM_IDLE."""
+
+    def waiting() -> list[int]:
+        due = [t for t in setup.timers.pending if isinstance(t.message, messages._IdleDue)]
+        return [t.message.turns for t in due if not t.cancelled]
+
+    setup.start()
+    finish(setup)
+    for number in range(5):
+        setup.start(RESUMED, f"f{number}")
+        finish(setup, f"f{number}")
+    assert waiting() == [6]
+    setup.gone()
+    assert waiting() == []
+
+
 def test_only_an_idle_process_is_released(setup: Setup) -> None:
     setup.start()
     setup.tell(messages.LetGo())

@@ -14,7 +14,7 @@ from actors.executor.starter import NO_OPTIONS, Starter
 from actors.executor.states import IN_TURN, Event, State
 from actors.executor.turn import EndReason, Turn, Verdict, run_ended
 from actors.executor.worker import Worker
-from actors.runtime.clock import Timers
+from actors.runtime.clock import Timer, Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol.claude import NO_RULES, AgentLine, ControlResponse, Phase, SessionChoice, TurnEnd
@@ -60,6 +60,7 @@ class Turns:
         self._starter = starter
         self._reports = reports
         self._permission_requests = permission_requests
+        self._idle_timer: Timer | None = None
 
     def change(self, settings: ExecutorSettings) -> None:
         """Use these settings for what begins from now on."""
@@ -295,6 +296,7 @@ class Turns:
 
     def _on_over(self, worker: Worker) -> None:
         self.worker = None
+        self._forget_idle_timer()
         turn = self.turn
         logger.debug("process ended", pid=worker.process.pid, code=worker.return_code)
         if turn is not None and self._may_run_again(worker, turn):
@@ -362,7 +364,13 @@ class Turns:
             )
         idle_s = settings.warm_idle_s if settings.keeps_warm else settings.kill_grace_s
         due = messages._IdleDue(process_name=process.process_name, turns=worker.turns)
-        self._timers.after(idle_s, self._owner, due)
+        self._forget_idle_timer()  # WARM_IDLE is long: the timers of all turns would pile up
+        self._idle_timer = self._timers.after(idle_s, self._owner, due)
+
+    def _forget_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
 
     def on_idle_due(self, message: messages._IdleDue) -> None:
         """Let the process go, unless the timer is from before a later turn."""

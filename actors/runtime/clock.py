@@ -4,6 +4,7 @@ import heapq
 import itertools
 import threading
 import time
+import weakref
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import pykka
 
 from actors.runtime.base import tell_if_alive
 
-# Cancelled timers are dropped when all are twice as many as were kept the last time, or this many.
+# Timers that nobody waits for are dropped when all are twice as many as were kept the last time, or this many.
 TIDY_LEAST = 1024
 
 
@@ -48,22 +49,33 @@ class Timer(Protocol):
 
 
 class Timers(Protocol):
-    """Tell an actor something later."""
+    """Tell an actor something later, if it still lives then."""
 
     def after(self, delay_s: float, receiver: pykka.ActorRef[Any], message: object) -> Timer: ...
 
 
 class _Entry:
-    """A timer. Its delivery goes as soon as it is cancelled: an execution's time limit would keep
-    its actor and its message in memory for as long as EXEC_TIMEOUT."""
+    """A timer. It keeps nothing in memory for long: neither an actor that has ended (the look at a
+    client's key comes an hour later), nor, once it is cancelled, its message (an execution's time
+    limit comes after EXEC_TIMEOUT)."""
 
-    __slots__ = ("delivery",)
+    __slots__ = ("_receiver", "message")
 
     def __init__(self, receiver: pykka.ActorRef[Any], message: object) -> None:
-        self.delivery: tuple[pykka.ActorRef[Any], object] | None = (receiver, message)
+        self._receiver = weakref.ref(receiver)
+        self.message: object | None = message
 
     def cancel(self) -> None:
-        self.delivery = None
+        self.message = None
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.message is not None and self._receiver() is not None
+
+    def fire(self) -> None:
+        message, receiver = self.message, self._receiver()  # read once: it may be cancelled now
+        if message is not None and receiver is not None:
+            tell_if_alive(receiver, message)
 
 
 class ThreadTimers:
@@ -99,9 +111,9 @@ class ThreadTimers:
         return entry
 
     def _tidy(self) -> None:
-        """Drop the cancelled timers. The caller holds the lock; timers that are kept pay for it,
+        """Drop the timers that nobody waits for. The caller holds the lock; timers that are kept pay for it,
         since the next time comes when there are twice as many."""
-        self._due = [due for due in self._due if due[2].delivery is not None]
+        self._due = [due for due in self._due if due[2].is_wanted]
         heapq.heapify(self._due)
         self._tidy_at = max(TIDY_LEAST, 2 * len(self._due))
 
@@ -115,5 +127,4 @@ class ThreadTimers:
                     self._changed.wait(wait)
                     continue
                 entry = heapq.heappop(self._due)[2]
-            if (delivery := entry.delivery) is not None:  # read once: it may be cancelled now
-                tell_if_alive(*delivery)
+            entry.fire()

@@ -28,7 +28,7 @@ from actors.server import (
     doors,
     essential_threads,
     logs,
-    malloc_arenas,
+    malloc,
     no_new_privileges,
     shutdown,
     state_report,
@@ -81,7 +81,7 @@ def serve(
     configuration again at SIGHUP. Call it on the main thread. Raises StartFailed.
     """
     # Before there are other threads, and anything to read.
-    malloc_arenas.limit()
+    malloc.limit()
     problems = (no_new_privileges.forgo(), unreadable.become())
     logs.configure(config.log_level, config.log_format)
     for problem in filter(None, problems):
