@@ -12,7 +12,8 @@ import pykka
 
 from actors.runtime.base import tell_if_alive
 
-# Timers that nobody waits for are dropped when all are twice as many as were kept the last time, or this many.
+# Timers that nobody waits for are dropped when all are twice as many as were kept the last time, or
+# this many.
 TIDY_LEAST = 1024
 
 
@@ -111,8 +112,8 @@ class ThreadTimers:
         return entry
 
     def _tidy(self) -> None:
-        """Drop the timers that nobody waits for. The caller holds the lock; timers that are kept pay for it,
-        since the next time comes when there are twice as many."""
+        """Drop the timers that nobody waits for. The caller holds the lock. Timers that are kept pay
+        for it, since the next time comes when there are twice as many."""
         self._due = [due for due in self._due if due[2].is_wanted]
         heapq.heapify(self._due)
         self._tidy_at = max(TIDY_LEAST, 2 * len(self._due))

@@ -28,7 +28,7 @@ from actors.server import (
     doors,
     essential_threads,
     logs,
-    malloc,
+    memory,
     no_new_privileges,
     shutdown,
     state_report,
@@ -81,7 +81,7 @@ def serve(
     configuration again at SIGHUP. Call it on the main thread. Raises StartFailed.
     """
     # Before there are other threads, and anything to read.
-    malloc.limit()
+    memory.limit_heaps()
     problems = (no_new_privileges.forgo(), unreadable.become())
     logs.configure(config.log_level, config.log_format)
     for problem in filter(None, problems):
@@ -151,6 +151,7 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
         trail=trail,
         meter=monitoring.meter,
     )
+    memory.settle()
     front_doors.open(front, hub, start.timers, stop_request.fail, start.problems, stack)
     monitoring.state.is_open = True
     start.keep_alive(hub)

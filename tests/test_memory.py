@@ -1,16 +1,17 @@
-"""A server with many threads keeps few heaps, and no large block in them."""
+"""A server with many threads keeps few heaps, and no large block in them; its collections are
+short."""
 
 import subprocess
 import sys
 
-from actors.server.malloc import ARENAS_MAX
+from actors.server.memory import ARENAS_MAX
 from tests.harness import ROOT
 
 # Forty threads allocate at once; then malloc says how many heaps it has.
 HEAPS = """
 import ctypes, sys, threading
-from actors.server import malloc
-done = malloc.limit() if sys.argv[1] == "limit" else False
+from actors.server import memory
+done = memory.limit_heaps() if sys.argv[1] == "limit" else False
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.fdopen.restype = ctypes.c_void_p
@@ -30,8 +31,8 @@ libc.fflush(file)
 # A block of 8 MiB is freed; then malloc says how much of the next ones, of 1 MiB, is in no heap.
 LARGE = """
 import ctypes, sys
-from actors.server import malloc
-done = malloc.limit() if sys.argv[1] == "limit" else False
+from actors.server import memory
+done = memory.limit_heaps() if sys.argv[1] == "limit" else False
 FIELDS = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in FIELDS.split()]
@@ -87,3 +88,13 @@ def test_each_variable_of_glibc_wins() -> None:
 def test_its_tunables_win_over_all() -> None:
     said, count = heaps("limit", GLIBC_TUNABLES="glibc.malloc.arena_max=5")
     assert said == "False" and ARENAS_MAX < count <= 5
+
+
+def test_a_collection_looks_only_at_what_came_after_the_start() -> None:
+    program = (
+        "import gc; from actors.server import main, memory; memory.settle(); "
+        "print(len(gc.get_objects()), gc.get_freeze_count())"
+    )
+    seen, spared = map(int, told(program, "").split())
+    assert seen < 1_000
+    assert spared > 10_000

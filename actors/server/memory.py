@@ -1,6 +1,7 @@
-"""How much memory glibc's malloc keeps of what the server has freed."""
+"""What glibc's malloc keeps of freed memory, and what the garbage collector looks at."""
 
 import ctypes
+import gc
 import os
 
 ARENAS_MAX = 2
@@ -13,7 +14,7 @@ _PARAMETERS = (
 )
 
 
-def limit() -> bool:
+def limit_heaps() -> bool:
     """Let this process have at most ARENAS_MAX heaps, and no block of LARGE_BYTES in any of them.
     Return False where that is not done.
 
@@ -33,3 +34,9 @@ def limit() -> bool:
         return False
     ours = [each for each in _PARAMETERS if each[0] not in os.environ]
     return bool(ours) and all([mallopt(parameter, value) for _, parameter, value in ours])
+
+
+def settle() -> None:
+    """Take what the start has made, modules above all, out of the garbage collector's sight: it
+    stays for good. A full collection stops all threads for as long as it looks."""
+    gc.freeze()
