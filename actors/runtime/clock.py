@@ -112,8 +112,8 @@ class ThreadTimers:
         return entry
 
     def _tidy(self) -> None:
-        """Drop the timers that nobody waits for. The caller holds the lock. Timers that are kept pay
-        for it, since the next time comes when there are twice as many."""
+        """Drop the timers that nobody waits for. The caller holds the lock. Timers that are kept
+        pay for it, since the next time comes when there are twice as many."""
         self._due = [due for due in self._due if due[2].is_wanted]
         heapq.heapify(self._due)
         self._tidy_at = max(TIDY_LEAST, 2 * len(self._due))
