@@ -132,6 +132,7 @@ def test_nothing_secret_is_in_it(
         f"event=a password={PLANTED['password in the log']} execution={EXECUTION}\n"
         f"Authorization: Bearer {PLANTED['bearer']}\nkey {PLANTED['key of the API']}\n"
         f"the variable {PLANTED['variable']}\n"
+        + "".join(f"Nov 29 host sh[1]: {line}\n" for line in private.read_text().splitlines())
     )
     monkeypatch.setenv("DEPLOY_TOKEN", PLANTED["variable"])
     monkeypatch.setenv("ANTHROPIC_API_KEY", PLANTED["key of the API"])
@@ -141,10 +142,13 @@ def test_nothing_secret_is_in_it(
     doctor("--bundle", file, "--log", log, "--yes", "--data-dir", hub.data)
     parts = bundled(file)
     everything = "".join(parts.values())
-    secret = {**PLANTED, "public key": public, "private key": private.read_text().split("\n")[1]}
+    secret = {**PLANTED, "public key": public, "begin": "-----BEGIN"}
+    secret |= {f"line {line} of the key": line for line in private.read_text().split()[4:-4]}
     assert {what for what, text in secret.items() if text in everything} == set()
     # What helps has stayed.
     assert "CLAUDE_CMD=" in parts["configuration.txt"] and "mock_claude.py" in everything
+    assert f"AUTHORIZED_KEYS={authorized} " in parts["configuration.txt"]
+    assert f"{authorized}: 1 usable key" in parts["report.jsonl"]
     assert "DEPLOY_TOKEN" in parts["variables.txt"]
     audited = [json.loads(line) for line in parts["audit.jsonl"].splitlines()]
     assert {"action": "execute", "execution_id": EXECUTION}.items() <= audited[-1].items()

@@ -15,6 +15,7 @@ from typing import Any
 
 import simplejson
 
+from actors.config.key_blocks import without_key_blocks
 from actors.config.report import settings
 from actors.config.secrets import HIDDEN, secret_values, without_secrets
 from actors.config.sources import Look
@@ -63,6 +64,7 @@ class Cleaner:
         self._values = secret_values(environment)
 
     def clean(self, text: str) -> str:
+        text = without_key_blocks(text, HIDDEN)
         for value in self._values:
             text = text.replace(value, HIDDEN)
         pieces = _ID.split(text)  # ids at the odd places
@@ -92,6 +94,7 @@ def parts(
         yield _part("audit.jsonl", about, _audit(folder, cleaner))
     if log is not None:
         text = log[-LOG_BYTES_MAX:].decode("utf-8", errors="replace")
+        text = without_key_blocks(text, HIDDEN)  # over its lines
         yield _text("log.txt", "the end of the log that you gave", text.splitlines(), cleaner)
 
 
