@@ -15,7 +15,10 @@ from claudehub.cli.main import main
 from tests.fakes import FrozenClock
 from tests.harness import HubProcess, TlsFiles
 from tests.processes import wait_until
+from tests.scraping import free_port
+from tests.trace_collector import TraceCollector
 
+LINES_MAX = 8
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJAhZQ7sn1AEOPOzvfbAcCbqtuJSPD9nb9jTEFvKPqMb me\n"
 
 
@@ -23,18 +26,70 @@ def lines(hub: HubProcess) -> list[dict[str, Any]]:
     return [simplejson.loads(line) for line in hub.errors.read_text().splitlines()]
 
 
+def first_lines(hub: HubProcess) -> list[dict[str, Any]]:
+    """Return the lines of the last start, up to the one about agents, which comes last."""
+    found: list[dict[str, Any]] = []
+
+    def is_complete() -> bool:
+        said = lines(hub)
+        events = [line["event"] for line in said]
+        found[:] = said[len(events) - 1 - events[::-1].index("claudehub starts") :]
+        return found[-1]["event"] == "agents"
+
+    wait_until(is_complete)
+    return found
+
+
 def test_the_first_lines_say_what_runs(start_hub: Any) -> None:
-    hub = start_hub(LOG_FORMAT="json")
-    wait_until(lambda: "CLI" in [line["event"] for line in lines(hub)])
-    said = {line["event"]: line for line in lines(hub)}
+    hub = start_hub(LOG_FORMAT="json", CLAUDE_ENV="PATH,FURTHER", FURTHER="x")
+    said = {line["event"]: line for line in first_lines(hub)}
     assert said["claudehub starts"]["version"] and said["claudehub starts"]["commit"]
     clients = said["clients may come in"]
     assert clients["how"] == "every user of this machine, without a key"
-    assert clients["at"] == [hub.url]
-    assert said["data folder"]["path"] == str(hub.data) and "ytes" in said["data folder"]["size"]
-    assert said["CLI"]["version"] == "2.1.197"
-    info = [line for line in lines(hub) if line["level"] == "info"]
-    assert len(info) <= 8, "no more than an operator reads"
+    assert clients["at"] == [hub.url] and "names" not in clients
+    folder = said["data folder"]
+    assert folder["path"] == str(hub.data) and "ytes" in folder["size"]
+    assert folder["projects"] == 0
+    agents = said["agents"]
+    assert agents["version"] == "2.1.197" and agents["sign_in"]
+    assert "FURTHER" in agents["variables"] and "traces" not in agents
+
+
+class PoorHub(HubProcess):
+    """A hub that may open few files."""
+
+    def command(self) -> list[str]:
+        return ["sh", "-c", 'ulimit -n 600 && exec "$@"', "sh", *super().command()]
+
+
+def test_the_first_lines_of_the_fullest_start_are_at_most_eight(
+    scratch: Path, tls_files: TlsFiles
+) -> None:
+    keys = scratch / "keys"
+    keys.write_text(KEY)
+    keys.chmod(0o600)
+    socket = str(scratch / "hub.sock")
+    hub = PoorHub(scratch, tls_files, SOCKET=socket, LOG_FORMAT="json").start()
+    with hub.client(ssl=tls_files.trusting()) as client:
+        for name in ("p", "q"):
+            client.request("project_create", path=hub.folder(name))
+    assert hub.stop() == 0
+    with TraceCollector() as collector:
+        hub.start(
+            MAX_CONN="10000",
+            METRICS_PORT=str(free_port()),
+            AUTHORIZED_KEYS=str(keys),
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        )
+        found = first_lines(hub)
+        assert hub.stop() == 0
+    assert len(found) <= LINES_MAX, found
+    said = {line["event"]: line for line in found}
+    assert {"limits of the system are low", "metrics are served"} <= said.keys()
+    assert "localhost" in said["clients may come in"]["names"]
+    assert said["clients may come in"]["at"] == [hub.url, f"unix:{socket}"]
+    assert said["data folder"]["projects"] == 2
+    assert said["agents"]["traces"] == collector.url
 
 
 def test_a_stop_does_not_wait_for_the_banner(scratch: Path) -> None:

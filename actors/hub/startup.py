@@ -68,7 +68,7 @@ class Startup:
                 self._opening.discard(entry.meta.project_id)
         left = len(self._waiting) + len(self._opening)
         if not left and self._total:
-            logger.info("projects are open", count=self._total)
+            logger.debug("projects are open", count=self._total)
         self._progress(self._total - left, self._total)
 
 

@@ -13,8 +13,8 @@ from actors.config.settings import Config
 from actors.executor import sandbox, walls
 from actors.executor.cli_facts import CliFacts
 from actors.executor.cli_probe import CliProbe
-from actors.executor.environment import agent_environment, home_problem, worth_saying
-from actors.executor.sign_in import sign_in
+from actors.executor.environment import agent_environment, home_problem
+from actors.executor.sign_in import SignIn, sign_in
 from actors.executor.walls import Walls
 from actors.process_tree import children, ends, tree
 from actors.process_tree.guardian import Guardian
@@ -38,12 +38,14 @@ AS_ROOT = (
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """What this run of the server knows of its agents: marks, environment, walls and CLI."""
+    """What this run of the server knows of its agents: marks, environment, walls, how they are
+    signed in, and the CLI."""
 
     data_id: str
     run_id: str
     environment: Mapping[str, str]
     walls: Walls
+    signed_in: SignIn
     cli: CliFacts
 
 
@@ -95,9 +97,6 @@ def prepare(
     environment = around.environment(agents_environment(config))
     if (problem := home_problem(environment, around.uid)) is not None:
         logger.warning("agents cannot keep what they need", problem=problem)
-    logger.info("agents get these variables", names=sorted(worth_saying(environment)))
-    agents = sign_in(config.claude_cmd, environment, clock.now())
-    logger.info("how agents are signed in", how=agents)
     if (problem := children.adopt_orphans()) is not None:
         logger.warning("orphans of agents cannot be reaped", problem=problem)
     run_id = _guard(data_id, clock, problems, stack)
@@ -107,6 +106,7 @@ def prepare(
         run_id=run_id,
         environment=environment,
         walls=around,
+        signed_in=sign_in(config.claude_cmd, environment, clock.now()),
         cli=_ask_cli(config, probe, around, clock, problems),
     )
 

@@ -14,13 +14,13 @@ from actors.config.precedence import FileSource
 from actors.config.secrets import without_secrets
 from actors.config.settings import Config
 from actors.config.written import text_of
-from actors.executor.cli_facts import CliFacts
-from actors.executor.environment import agent_environment
+from actors.executor.environment import agent_environment, worth_saying
 from actors.executor.sign_in import sign_in
 from actors.frontend.certificates import Certificates
 from actors.frontend.port_probe import try_port
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
+from actors.server.agent_setup import AgentFacts
 from actors.server.errors import FAILED
 from actors.server.monitoring import LOOPBACK
 from actors.watch.stamps import ReloadFailed
@@ -47,17 +47,37 @@ def say_version() -> None:
 
 
 class Banner:
-    """The lines that take time: they hold up neither the start nor the stop."""
+    """What an operator reads of a server that has started, in one line each for clients, the data
+    folder and the agents. What takes time holds up neither the start nor the stop.
 
-    def __init__(self, config: Config, cli: CliFacts, clock: Clock) -> None:
+    With all the warnings of a usual start these are at most eight lines, so what is new goes
+    into one of them.
+    """
+
+    def __init__(self, config: Config, agents: AgentFacts, clock: Clock) -> None:
         self._config = config
-        self._cli = cli
+        self._agents = agents
         self._clock = clock
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._say, name="banner", daemon=True)
+        self._projects = 0
+        self._traces: dict[str, str] = {}
 
-    def begin(self, addresses: Sequence[str]) -> None:
-        logger.info("clients may come in", at=addresses, how=who_may_come_in(self._config))
+    def begin(
+        self,
+        *,
+        addresses: Sequence[str],
+        signed_names: str | None,
+        projects: int,
+        traces: str | None,
+    ) -> None:
+        """Say the lines. `signed_names`: what clients with keys sign. `traces`: where the spans of
+        executions go."""
+        self._projects = projects
+        self._traces = {} if traces is None else {"traces": traces}
+        how = who_may_come_in(self._config)
+        names = {} if signed_names is None else {"names": signed_names}
+        logger.info("clients may come in", at=addresses, how=how, **names)
         self._thread.start()
 
     def end(self) -> None:
@@ -65,11 +85,19 @@ class Banner:
         self._thread.join(JOIN_S)
 
     def _say(self) -> None:
-        folder = Path(self._config.data_dir)
-        logger.info("data folder", path=str(folder), size=size_of(folder, self._clock))
-        self._cli.knows_snapshots()  # it waits, for a bounded time, until the CLI has answered
+        folder, agents = Path(self._config.data_dir), self._agents
+        size = size_of(folder, self._clock)
+        logger.info("data folder", path=str(folder), size=size, projects=self._projects)
+        agents.cli.knows_snapshots()  # it waits, for a bounded time, until the CLI has answered
         if not self._is_over.is_set():
-            logger.info("CLI", command=self._config.claude_cmd[0], version=self._cli.version)
+            logger.info(
+                "agents",
+                cli=self._config.claude_cmd[0],
+                version=agents.cli.version,
+                sign_in=str(agents.signed_in),
+                variables=worth_saying(agents.environment),
+                **self._traces,
+            )
 
 
 def who_may_come_in(config: Config) -> str:

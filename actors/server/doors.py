@@ -18,7 +18,6 @@ from actors.frontend.machine_names import MachineNames
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
 from actors.limits.connections import PendingConnections
 from actors.runtime.clock import Timers
-from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
@@ -26,8 +25,6 @@ from actors.server.wiring import FrontEnd
 from actors.watch.places import Place
 from actors.watch.reloader import FileReloader
 from actors.watch.stamps import ReloadFailed
-
-logger = get_logger("claudehub.main")
 
 ACCEPT_STOP_S = 2.0
 
@@ -93,6 +90,11 @@ class Doors:
         tcp = [self._url(listener.port) for listener in self._tcp[:1]]
         return tcp + ([] if self._unix is None else [f"unix:{self._unix.path}"])
 
+    @property
+    def signed_names(self) -> str | None:
+        """Return the names of the hub that clients with keys sign; None without keys."""
+        return None if self._keyring is None or not self._tcp else str(self._names())
+
     def announce(self, say: Callable[[str], None]) -> None:
         """Say one line, for the first door."""
         say(f"listening on {self.addresses[0]}")
@@ -111,9 +113,6 @@ class Doors:
         for reloader in self.reloaders:
             stack.callback(reloader.stop, block=False)
         if self._tcp:
-            names = self._names()
-            if self._keyring is not None:
-                logger.info("clients with keys sign one of these names", names=str(names))
             locked = self._locked(front)
             pending = PendingConnections(locked.clock)
             for listener in self._tcp:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -157,7 +157,7 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
     start.keep_alive(hub)
     front_doors.announce(announce)
     start.service.ready("listening")
-    start.say_banner(agents, front_doors.addresses)
+    start.say_banner(agents, front_doors)
     use = partial(start.use, hub=hub, doors=front_doors, front=front, layout=layout)
     rereading = Rereading(config, load, front_doors.reloaders, use, trail.record, monitoring.move)
     start.run(hub, rereading)
@@ -257,15 +257,16 @@ class _Start:
         monitoring: Monitoring,
     ) -> Ref:
         """Start the Hub and wait until its projects are open, or until a stop is requested."""
-        progress = StartProgress(self._say_progress)
+        self._progress = StartProgress(self._say_progress)
         # It is stopped behind the Hub, whose stop ends the last spans.
         tracer = setup.tracer(os.environ, self.stack, version=VERSION, instance_id=agents.data_id)
+        self._traces = tracer.endpoint
         settings = hub_settings(
             self.config,
             layout=layout,
             agents=agents,
             standing=standing,
-            progress=progress.note,
+            progress=self._progress.note,
             died=self.stop_request.fail,
             problems=self.problems,
             meter=monitoring.meter,
@@ -278,7 +279,7 @@ class _Start:
         self.stack.callback(
             shutdown.stop_actors, hub, lambda: self.config.kill_grace, self._stopped_last
         )
-        progress.wait(self.stop_request)
+        self._progress.wait(self.stop_request)
         return hub
 
     def _say_progress(self, done: int, total: int) -> None:
@@ -317,9 +318,14 @@ class _Start:
         except OSError as error:
             logger.error("the note of the configuration cannot be written", error=error)
 
-    def say_banner(self, agents: agent_setup.AgentFacts, addresses: Sequence[str]) -> None:
-        lines = banner.Banner(self.config, agents.cli, self.clock)
-        lines.begin(addresses)
+    def say_banner(self, agents: agent_setup.AgentFacts, doors: Doors) -> None:
+        lines = banner.Banner(self.config, agents, self.clock)
+        lines.begin(
+            addresses=doors.addresses,
+            signed_names=doors.signed_names,
+            projects=self._progress.total,
+            traces=self._traces,
+        )
         self.stack.callback(lines.end)
 
     def keep_alive(self, hub: Ref) -> None:

@@ -26,6 +26,11 @@ class StartProgress:
         if done == total:
             self._all_open.set()
 
+    @property
+    def total(self) -> int:
+        """Return how many projects there are to open."""
+        return self._state[1]
+
     def wait(self, stop_request: StopRequest) -> None:
         """Wait until every project is open or has failed, or until a stop is requested."""
         waited_s = stalled_s = 0.0

@@ -52,7 +52,7 @@ class OtelTracer:
     """Spans wait in a bounded queue, which a thread of its own sends. `stop` is for the main
     thread."""
 
-    def __init__(self, *, version: str, instance_id: str) -> None:
+    def __init__(self, *, version: str, instance_id: str, endpoint: str | None = None) -> None:
         """Read the settings of the exporter from the variables OTEL_*. Raises ValueError."""
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # _Told says it once
         ours = {"service.name": "claudehub", "service.version": version}
@@ -68,6 +68,7 @@ class OtelTracer:
                 schedule_delay_millis=DELAY_MS,
             )
         )
+        self.endpoint = endpoint
         self._tracer = self._provider.get_tracer("claudehub", version)
 
     def begin(self, began: Began) -> Span:

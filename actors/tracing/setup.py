@@ -31,10 +31,9 @@ def tracer(
         logger.warning("no spans: OpenTelemetry is not installed", error=error, remedy=INSTALL)
         return NoTracer()
     try:
-        started = OtelTracer(version=version, instance_id=instance_id)
+        started = OtelTracer(version=version, instance_id=instance_id, endpoint=endpoint)
     except ValueError as error:
         logger.warning("no spans: a setting of OpenTelemetry is not valid", error=error)
         return NoTracer()
     stack.callback(started.stop)
-    logger.info("executions are traced", endpoint=endpoint)
     return started

@@ -41,7 +41,9 @@ class Span(Protocol):
 
 
 class Tracer(Protocol):
-    """Any thread may call it."""
+    """Any thread may call it. `endpoint` is where the spans go; None: nowhere."""
+
+    endpoint: str | None
 
     def begin(self, began: Began) -> Span:
         """Begin the span of an execution."""
@@ -62,6 +64,8 @@ NO_SPAN = NoSpan()
 
 class NoTracer:
     """Trace nothing."""
+
+    endpoint: str | None = None
 
     def begin(self, _began: Began) -> Span:
         return NO_SPAN
