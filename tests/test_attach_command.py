@@ -37,7 +37,8 @@ def test_without_textual_one_line_says_what_to_type(
     ended = CliRunner().invoke(main, command)
     assert ended.exit_code == 1
     assert ended.stderr == (
-        "claudehub: this view needs textual; type: pipx install 'claudehub[tui]'\n"
+        "claudehub: this view needs textual; "
+        f"type: {sys.executable} -m pip install 'textual>=8.2,<9'\n"
     )
 
 

@@ -437,3 +437,15 @@ def test_a_full_disk_is_degraded(start_hub: Any) -> None:
     ran = run(hub, "health")
     assert ran.exit_code == 1
     assert ran.output.splitlines()[0] == "degraded" and "MIN_FREE_BYTES" in ran.output
+    alive = run(hub, "health", "--alive")
+    assert (alive.exit_code, alive.output.splitlines()[0]) == (0, "degraded")
+
+
+def test_a_full_hub_is_alive(start_hub: Any) -> None:
+    hub = start_hub(MAX_CONN="1")
+    with hub.client():
+        assert run(hub, "health").exit_code == 7
+        alive = run(hub, "health", "--alive")
+        assert alive.exit_code == 0 and "takes no more connections" in alive.output
+    hub.stop()
+    assert run(hub, "health", "--alive").exit_code == 7

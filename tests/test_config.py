@@ -16,7 +16,7 @@ from actors.config.sources import (
     load,
 )
 from actors.server.main import faults as system_faults
-from claudehub.client.address import configured_socket
+from claudehub.client.address import configured_socket, usual_url
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +139,38 @@ def test_clients_ignore_a_file_that_cannot_be_used(
     monkeypatch.setenv("DATA_DIR", "/d")
     monkeypatch.setenv("SOCKET", "/s")
     assert (data_folder(None), configured_socket()) == (Path("/d"), "/s")
+
+
+def test_clients_dial_where_the_hub_listens(
+    users_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CLAUDEHUB_URL", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    usual = "ws://127.0.0.1:8080"
+    for lines, url in {
+        "": usual,
+        "ws_port = 18080": "ws://127.0.0.1:18080",
+        'ws_port = "18080"': "ws://127.0.0.1:18080",
+        "ws_port = 0": usual,
+        "ws_port = true": usual,
+        "ws_port = 65536": usual,
+        "ws_port = [1]": usual,
+        'bind = "0.0.0.0"': usual,
+        'bind = "::"\nws_port = 1': "ws://[::1]:1",
+        'bind = "127.0.0.2"': "ws://127.0.0.2:8080",
+        'bind = "localhost"': "ws://localhost:8080",
+        'bind = "nowhere"': usual,
+        'tls_cert = "/c"\ntls_key = "/k"': "wss://127.0.0.1:8080",
+        f'socket = "{tmp_path}/gone"': usual,
+        f'socket = "{tmp_path}/gone"\nws_port = "off"': f"unix:{tmp_path}/gone",
+    }.items():
+        users_file.write_text(lines)
+        assert usual_url() == url, lines
+    users_file.write_text("ws_port = 1")
+    monkeypatch.setenv("WS_PORT", "2")
+    assert usual_url() == "ws://127.0.0.1:2", "a variable wins over the file"
+    monkeypatch.setenv("CLAUDEHUB_URL", "ws://other:3")
+    assert usual_url() == "ws://other:3"
 
 
 def test_clients_need_no_other_setting(users_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

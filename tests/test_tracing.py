@@ -124,7 +124,7 @@ def test_a_missing_extra_is_told_and_is_no_reason_to_fail(
     with contextlib.ExitStack() as stack:
         found = setup.tracer(environment, stack, version="1", instance_id="i")
     assert isinstance(found, NoTracer)
-    assert "claudehub[otel]" in caplog.text
+    assert "-m pip install opentelemetry-sdk" in caplog.text
 
 
 # -- one execution's span, without a hub -----------------------------------------------------------

@@ -2,5 +2,5 @@
 OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
 `spans.py` is what projects use. `otel.py` makes the spans, and alone imports OpenTelemetry, which
-is the extra `claudehub[otel]`. `setup.py` chooses.
+is the extra `otel`. `setup.py` chooses.
 """

@@ -1,6 +1,8 @@
 """Trace executions if the variables of OpenTelemetry name a collector."""
 
 import contextlib
+import shlex
+import sys
 from collections.abc import Mapping
 
 from actors.runtime.logger import get_logger
@@ -9,7 +11,11 @@ from actors.tracing.spans import NoTracer, Tracer
 logger = get_logger("claudehub.tracing")
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-INSTALL = "pip install 'claudehub[otel]', or unset OTEL_EXPORTER_OTLP_ENDPOINT"
+# The packages of the extra `otel`. No command installs claudehub by its name: it is on no index.
+INSTALL = (
+    f"{shlex.quote(sys.executable)} -m pip install opentelemetry-sdk "
+    "opentelemetry-exporter-otlp-proto-http, or unset OTEL_EXPORTER_OTLP_ENDPOINT"
+)
 
 
 def tracer(

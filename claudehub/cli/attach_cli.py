@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import shlex
 import sys
 
 import click
@@ -12,6 +13,10 @@ from claudehub.cli.options import as_json, on_hub, project
 from claudehub.cli.output import say
 from claudehub.cli.tables import print_json
 from claudehub.cli.where import Where, reached
+
+# It brings the rest of the extra `tui`. No command installs claudehub by its name: it is on no
+# package index, so the name there may be anybody's.
+_TEXTUAL = "'textual>=8.2,<9'"
 
 
 @click.command()
@@ -78,7 +83,8 @@ def _is_terminal() -> bool:
 
 def _need_textual() -> None:
     if importlib.util.find_spec("textual") is None:
-        _fail("this view needs textual; type: pipx install 'claudehub[tui]'")
+        python = shlex.quote(sys.executable)
+        _fail(f"this view needs textual; type: {python} -m pip install {_TEXTUAL}")
 
 
 def _fail(message: str) -> None:

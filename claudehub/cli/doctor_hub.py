@@ -13,12 +13,11 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from actors.config.settings import Config
 from actors.doctor.finding import RunningHub
+from claudehub.client.address import tcp_url
 
 ANSWER_MAX_S = 3.0
 _WELCOME_BYTES_MAX = 1 << 20
 _NAME = "claudehub/"
-# What to dial in place of any address.
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104
 
 
 def running_hub(config: Config) -> RunningHub | None:
@@ -38,9 +37,7 @@ def _url(config: Config) -> str | None:
         return f"unix:{config.socket}"
     if not config.ws_port:
         return None
-    host = _ANY.get(config.bind, config.bind)
-    scheme = "ws" if config.tls_cert is None else "wss"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.ws_port}"
+    return tcp_url(config.bind, config.ws_port, is_secure=config.tls_cert is not None)
 
 
 def _is_socket(path: str) -> bool:

@@ -41,7 +41,7 @@ def on_hub(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar=URL_VARIABLE,
         show_envvar=True,
         help="A hub's address: ws://, wss:// or unix:PATH. Default: the hub of `hub use`, the Unix "
-        "socket of this machine's hub, ws://127.0.0.1:8080.",
+        "socket of this machine's hub, its WS_PORT (ws://127.0.0.1:8080).",
     )
     @click.option(
         "--key",

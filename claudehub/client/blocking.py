@@ -46,9 +46,9 @@ def connect(
     """Connect to a hub, and authenticate if it asks for a key.
 
     `url` is ws://, wss:// or unix:PATH; without one CLAUDEHUB_URL counts, then the Unix socket of
-    this machine's hub, then ws://127.0.0.1:8080. `key` is the file of an SSH key; without one those
-    of ~/.ssh are tried. With `reconnect` a lost connection is made again, for `give_up_after_s`
-    seconds or for ever. Raises ConnectFailed.
+    this machine's hub, then its WS_PORT (ws://127.0.0.1:8080). `key` is the file of an SSH key;
+    without one those of ~/.ssh are tried. With `reconnect` a lost connection is made again, for
+    `give_up_after_s` seconds or for ever. Raises ConnectFailed.
     """
     address = parse_address(url or usual_url())
     session = Session(address, reconnect=reconnect, give_up_after_s=give_up_after_s)
