@@ -288,12 +288,69 @@ def test_an_executor_dies(
     project.check(outcomes={"success", "error"})
 
 
+def test_an_executor_dies_when_its_project_is_deleted(
+    failing: FailingHub, project: Project
+) -> None:
+    idle(project)
+    (warm,), begin = agents(project), failing.mark()
+    failing.arm(f"Executor.LetGo of executor {project.name}")
+    project.client.request("project_delete", project_id=project.name)
+    failing.death(begin, "Executor", "LetGo")
+    assert_gone([warm])
+    project.client.wait_for("project_deleted")
+    project.client.request("project_create", path=failing.folder(project.name))
+    project.accepted.clear()
+    project.check(outcomes={"success"})
+
+
+def test_an_executor_dies_when_its_warm_process_is_let_go(scratch: Path) -> None:
+    hub = FailingHub(scratch, WARM_SESSIONS="1").start()
+    with hub.client() as client:
+        project, other = (Project(hub, client, name) for name in ("p", "q"))
+        idle(project)
+        (warm,), begin = agents(project), hub.mark()
+        hub.arm("Executor.LetGo of executor p")
+        idle(other)
+        hub.death(begin, "Executor", "LetGo")
+        assert_gone([warm])
+        assert agents(other)
+        project.check(outcomes={"success"})
+        other.check(outcomes={"success"})
+    assert hub.stop() == 0
+
+
 def test_an_executor_dies_too_often(failing: FailingHub, project: Project) -> None:
     failing.arm("Executor.StartRun", RESTARTS_MAX + 1)
     for _ in range(RESTARTS_MAX + 1):
         assert project.run("[[text:never]]")["outcome"] == "error"
     refused = project.client.refused("execute", project_id=project.name, prompt="x")
     assert refused["code"] == "internal"
+
+
+def test_an_executor_dies_again_after_it_was_given_up(scratch: Path) -> None:
+    hub = FailingHub(scratch, GIVEN_UP_S="0.2").start()
+    with hub.client() as client:
+        project = Project(hub, client, "p")
+
+        def comes_back() -> bool:
+            answer = client.ask("execute", project_id="p", prompt="[[text:back]]")
+            if answer["type"] == "error":
+                assert answer["payload"]["code"] == "internal"
+                return False
+            project.accepted.append(answer["payload"]["execution_id"])
+            end = client.wait_for("execution_finished", execution_id=project.accepted[-1])
+            return bool(end["data"]["outcome"] == "success")
+
+        hub.arm("Executor.StartRun", RESTARTS_MAX + 1)
+        wait_until(comes_back)
+        begin = hub.mark()
+        hub.arm("Executor.StartRun")  # the minute is not over: it is given up at once
+        wait_until(comes_back)
+        hub.death(begin, "Executor", "StartRun")
+        project.check(outcomes={"success", "error"})
+    assert not hub.armed
+    assert hub.stop() == 0
+    assert marked(hub.data) == []
 
 
 # -- a Client ------------------------------------------------------------------------------------

@@ -67,13 +67,20 @@ def client_of(hub: FailingHub) -> WireClient:
 class Story:
     """A hub that works: an execution runs, others wait, and one client has not joined."""
 
-    def __init__(self, hub: FailingHub) -> None:
+    def __init__(self, hub: FailingHub, **settings: str) -> None:
         self.hub = hub
-        hub.start()
+        hub.start(**settings)
         self.client = client_of(hub)
         self.project = Project(hub, self.client, "p")
         by_state.queued(self.project)
         self.bystander = Volley(client_of(hub))
+
+    def drain(self) -> int:
+        """Begin a drain; return the place in the log before it."""
+        begin = self.hub.mark()
+        os.kill(self.hub.pid, signal.SIGTERM)
+        wait_until(lambda: any(line["event"] == "draining" for line in self.hub.said(begin)))
+        return begin
 
     def ask(self) -> None:
         """Send requests of all sorts, which may or may not be answered."""
@@ -134,6 +141,60 @@ def test_the_server_ends_when_a_handler_fails(hub: FailingHub, kind: str) -> Non
     assert len(lost) == (kind == "Auditor")  # what it died of, and what came behind
 
 
+def arm_thread(hub: FailingHub, name: str) -> None:
+    """Have a thread fail so often that it does not go on."""
+    threads = {"signals": 0, "timers": 0, "accept": 2}.get(name, 1)  # that go on
+    hub.arm(f"thread {name}", threads * RESTARTS_MAX + 1)
+
+
+def provoke(story: Story, name: str) -> None:
+    """Have an actor or a thread do something, where it does nothing by itself."""
+    if name in ("Auditor", "Hub"):
+        story.ask()
+    elif name == "FileReloader":
+        (story.hub.scratch / "keys").write_text("# changed")
+    elif name == "signals":
+        os.kill(story.hub.pid, signal.SIGUSR1)
+    elif name == "readiness":
+        story.send_until_faults_happen()
+
+
+@pytest.mark.parametrize("kind", sorted(ENDS))
+def test_a_failure_ends_a_drain(hub: FailingHub, kind: str) -> None:
+    """The execution that it waits for would go on for ever."""
+    message, reason = {**ENDS, "FileReloader": ("_FileTouched", ENDS["FileReloader"][1])}[kind]
+    story = Story(hub, STOP_GRACE="1h")
+    begin = story.drain()
+    hub.arm(f"{kind}.{message}")
+    provoke(story, kind)
+    story.ends(reason)
+    hub.death(begin, kind, message)
+    (drained,) = [line for line in hub.said(begin) if line["event"] == "drained"]
+    assert drained["why"] == "a second signal, or a failure, ends it"
+
+
+@pytest.mark.parametrize("name", sorted(essential_threads.NAMES))
+def test_a_thread_that_fails_ends_a_drain(hub: FailingHub, name: str) -> None:
+    story = Story(hub, STOP_GRACE="1h")
+    story.drain()
+    arm_thread(hub, name)
+    provoke(story, name)
+    story.ends(f"the thread {name} failed: InjectedFault: injected at thread {name}")
+
+
+@pytest.mark.parametrize("message", ["DrainHub", "ProjectDrained", "StopHub", "ClientGone"])
+def test_a_hub_that_fails_at_a_step_of_its_end_says_so(hub: FailingHub, message: str) -> None:
+    story = Story(hub, STOP_GRACE="1h")
+    begin = hub.mark()
+    hub.arm(f"Hub.{message}")
+    os.kill(hub.pid, signal.SIGTERM)
+    if message != "DrainHub":
+        wait_until(lambda: any(line["event"] == "draining" for line in hub.said(begin)))
+        by_state.kill(story.project)  # nothing runs any more
+    story.ends("the hub failed")
+    hub.death(begin, "Hub", message)
+
+
 @pytest.mark.parametrize("kind", sorted(ENDS))
 def test_the_server_ends_when_a_start_fails(hub: FailingHub, kind: str) -> None:
     hub.arm(f"{kind}.start")
@@ -172,12 +233,8 @@ def test_a_stop_names_every_death_in_a_release(hub: FailingHub) -> None:
 @pytest.mark.parametrize("name", sorted(essential_threads.NAMES))
 def test_the_server_ends_when_a_thread_fails(hub: FailingHub, name: str) -> None:
     story = Story(hub)
-    threads = {"signals": 0, "timers": 0, "accept": 2}.get(name, 1)  # that go on
-    hub.arm(f"thread {name}", threads * RESTARTS_MAX + 1)
-    if name == "signals":
-        os.kill(hub.pid, signal.SIGHUP)
-    elif name == "readiness":
-        story.send_until_faults_happen()
+    arm_thread(hub, name)
+    provoke(story, name)
     story.ends(f"the thread {name} failed: InjectedFault: injected at thread {name}")
 
 

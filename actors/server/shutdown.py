@@ -72,7 +72,12 @@ def stop_actors(hub: Ref, kill_grace_s: Callable[[], float], stays: Collection[R
     stopped later."""
     done = threading.Event()
     if tell_if_alive(hub, messages.StopHub(done=done)):
-        done.wait(stop_timeout_s(kill_grace_s()))
+        # Not for `done`: a Hub that fails on the way never sets it.
+        LIVING.wait_until_left(
+            lambda actor: actor.actor_urn == hub.actor_urn, stop_timeout_s(kill_grace_s())
+        )
+        if not done.is_set():
+            logger.warning("the hub did not end everything below it")
     spared = {ref.actor_urn for ref in stays}
     for ref in pykka.ActorRegistry.get_all():
         if ref.actor_urn not in spared:
