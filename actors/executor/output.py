@@ -6,9 +6,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
+from actors.runtime.read_size import ReadSize
 from protocol.claude import Cut, RawLine
 
-READ_BYTES = 64 * 1024
 # What a line costs beside its bytes: a flood of tiny lines must not queue up before a kill.
 LINE_COST_BYTES = 256
 # Where somebody holds the pipe open and goes on writing, no more than this is read after a stop.
@@ -156,19 +156,20 @@ class OutputReader:
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         poll.register(self._stop_reading, select.POLLIN)
-        reads_left = READS_AFTER_STOP
+        reads_left, size = READS_AFTER_STOP, ReadSize()
         while reads_left:
             ready = [ready_fd for ready_fd, _ in poll.poll()]
             if self._stop_reading in ready:
                 reads_left -= 1
-            if fd not in ready or not (data := _read(fd)):
+            if fd not in ready or not (data := _read(fd, size.bytes)):
                 return
+            size.note(len(data))
             yield data
 
 
-def _read(fd: int) -> bytes:
+def _read(fd: int, size_bytes: int) -> bytes:
     """Return what is there; nothing at the end, also of a process that was ended in the middle."""
     try:
-        return os.read(fd, READ_BYTES)
+        return os.read(fd, size_bytes)
     except ConnectionResetError:
         return b""

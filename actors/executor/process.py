@@ -19,7 +19,7 @@ from functools import partial
 import psutil
 
 from actors import messages
-from actors.executor.output import READ_BYTES, OutputReader
+from actors.executor.output import OutputReader
 from actors.executor.streams import Streams, made_for_a_process
 from actors.executor.walls import NO_WALLS, Walls
 from actors.process_tree import children, ends, tree
@@ -237,7 +237,7 @@ class AgentProcess:
     def _read_errors(self) -> None:
         assert self._popen.stderr is not None
         with self._popen.stderr as errors:
-            while data := os.read(errors.fileno(), READ_BYTES):
+            while data := os.read(errors.fileno(), STDERR_TAIL_BYTES):
                 self._stderr_tail = (self._stderr_tail + data)[-STDERR_TAIL_BYTES:]
 
     def _write_input(self) -> None:

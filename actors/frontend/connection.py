@@ -25,10 +25,10 @@ from actors.limits.connections import ConnectionLimit
 from actors.limits.peer import Peer
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
+from actors.runtime.read_size import ReadSize
 
 logger = get_logger("claudehub.frontend")
 
-RECEIVE_BYTES = 64 * 1024
 # A peer that has just sent something may send more. The thread waits by itself for that long, which
 # is quicker.
 EAGER_S = 1.0
@@ -90,6 +90,7 @@ class Connection:
         self._conversation = context.converse(self._outbox, peer, self._on_authenticated)
         self._heartbeat = Heartbeat(context.heartbeat_s, context.clock)
         self._early = b""
+        self._read_size = ReadSize()
 
     def run(self) -> None:
         """Do handshake, messages and close. Raises nothing but bugs."""
@@ -141,7 +142,7 @@ class Connection:
         reader = RequestReader(self._protocol, self._context.rules, admit)
         answer = None
         while answer is None:
-            data = self._transport.receive(RECEIVE_BYTES, left_s())
+            data = self._transport.receive(self._read_size.bytes, left_s())
             if data == b"":
                 return False
             if data:
@@ -177,9 +178,9 @@ class Connection:
             if self._early:
                 data, self._early = self._early, b""
             elif eager:
-                data = self._transport.receive(RECEIVE_BYTES, min(due_s, EAGER_S))
+                data = self._transport.receive(self._read_size.bytes, min(due_s, EAGER_S))
             else:
-                data = self._transport.receive_some_time(RECEIVE_BYTES, due_s)
+                data = self._transport.receive_some_time(self._read_size.bytes, due_s)
             eager = False
             if self._transport.holds_back:
                 self._outbox.look_after()
@@ -187,6 +188,7 @@ class Connection:
                 self._protocol.receive_eof()
                 return "closed by the peer without a close frame"
             if data:
+                self._read_size.note(len(data))
                 limit = self._context.rules.limits.message_bytes
                 self._protocol.max_message_size = min(
                     limit, self._conversation.message_bytes_max or limit
@@ -258,9 +260,10 @@ class Connection:
         clock = self._context.clock
         deadline = clock.monotonic() + LINGER_S
         while (left := deadline - clock.monotonic()) > 0:
-            data = self._transport.discard(RECEIVE_BYTES, left)
+            data = self._transport.discard(self._read_size.bytes, left)
             if not data:
                 return
+            self._read_size.note(len(data))
 
 
 def cut_off(sock: socket.socket) -> None:

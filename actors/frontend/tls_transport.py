@@ -16,7 +16,7 @@ logger = get_logger("claudehub.frontend")
 
 # The amount that is encrypted before the socket is tried again; the rest is held back.
 CHUNK_BYTES = 64 * 1024
-RECEIVE_BYTES = 64 * 1024
+HANDSHAKE_READ_BYTES = 4 * 1024
 # A ClientHello with all its extensions is far smaller.
 HANDSHAKE_BYTES_MAX = 64 * 1024
 PLAIN_HTTP_ANSWER = (
@@ -71,7 +71,7 @@ class TlsTransport:
                 return False
             else:
                 return self._flush()
-            data = self._raw.receive(RECEIVE_BYTES, left_s())
+            data = self._raw.receive(HANDSHAKE_READ_BYTES, left_s())
             size_bytes += len(data or b"")
             if not data or size_bytes > HANDSHAKE_BYTES_MAX:
                 return False
@@ -117,7 +117,7 @@ class TlsTransport:
         data = self._read(size_bytes)
         if data is not None:
             return data
-        encrypted = receive(RECEIVE_BYTES, timeout_s)
+        encrypted = receive(size_bytes, timeout_s)
         if encrypted is None:
             return None
         with self._lock:
