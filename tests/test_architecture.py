@@ -14,9 +14,9 @@ import pytest
 
 from actors import messages
 from actors.messages import audit
-from actors.metrics.kinds import ACTOR_KINDS, THREAD_KINDS
+from actors.metrics.kinds import ACTOR_KINDS, PROCESS_KINDS, THREAD_KINDS
 from actors.runtime.base import Actor
-from actors.server import essential_threads
+from actors.server import caretaker, essential_threads
 from tests.harness import ROOT
 
 # The actor whose thread runs the code of a folder or file; the longest prefix counts.
@@ -236,3 +236,16 @@ def test_each_kind_that_may_die_is_in_the_metrics_from_the_start() -> None:
     assert len(of_agents) > 3
     threads = [*essential_threads.NAMES, *(f"agent-{name}" for name in of_agents)]
     assert sorted(f"thread {name}" for name in threads) == sorted(THREAD_KINDS)
+    assert (caretaker.PART,) == PROCESS_KINDS
+    counted = {
+        (path.name, kind)
+        for path in (ROOT / "actors").rglob("*.py")
+        for kind in re.findall(r"LIVING\.died\((.+)\)", path.read_text())
+    }
+    assert counted == {  # a new place may count a new kind
+        ("base.py", "type(self).__name__"),
+        ("caretaker.py", "PART"),
+        ("essential_threads.py", 'f"thread {name}"'),
+        ("process.py", 'f"thread {thread}"'),
+        ("restarts.py", 'f"thread {name}"'),
+    }

@@ -211,8 +211,8 @@ def test_the_hub_says_that_it_is_alive(hub_setup: Draining) -> None:
     )
     hub_setup.hub.on_receive(status)
     for number, doing in (
-        (1, "0 clients, 1 projects, 1 executing"),
-        (2, "stopping: 1 projects execute a prompt"),
+        (1, "0 clients, 1 project, 1 executing"),
+        (2, "stopping: 1 executing"),
     ):
         hub_setup.hub.on_receive(
             messages.AreYouAlive(asker=hub_setup.client.actor_ref, question=number)
@@ -344,7 +344,10 @@ def test_the_service_manager_hears_of_every_step(scratch: Path) -> None:
         manager.until("WATCHDOG=1")
     with hub.client() as client:
         begin(hub, client, "[[hang]]")
-        manager.until("STATUS=1 clients, 1 projects, 1 executing")
+        manager.until("STATUS=1 client, 1 project, 1 executing")
+        os.kill(hub.pid, signal.SIGHUP)
+        manager.until("RELOADING=1")
+        assert manager.until("READY=1")[-1] == ["READY=1"], "the status stays"
         os.kill(hub.pid, signal.SIGTERM)
         manager.until("STOPPING=1")
         assert (

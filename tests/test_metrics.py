@@ -225,10 +225,15 @@ def test_a_hub_that_takes_no_work_says_why(scratch: Path) -> None:
     assert hub.get("/healthz") == (200, "ok\n")
     status, text = hub.get("/readyz")
     assert status == 503
-    assert text.startswith("storage: only ") and text.count("\n") == 1
+    problem = "less than MIN_FREE_BYTES (1048576.0 TiB) is free; prompts are refused"
+    assert text == f"storage: {problem}\n"
     seen = hub.scrape()
+    assert seen.value("claudehub_storage_min_free_bytes") == 1 << 60
     assert seen.value("claudehub_ready") == 0
     assert seen.value("claudehub_storage_full") == seen.value("claudehub_problems") == 1
+    with hub.client() as client:
+        assert client.request("health_check")["problems"] == [f"storage: {problem}"]
+    assert hub.errors.read_text().count(f'part=storage problem="{problem}"') == 1
     assert hub.stop() == 0
 
 

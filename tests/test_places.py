@@ -18,6 +18,7 @@ from actors.executor.starter import Starter
 from actors.frontend.unix_listener import UnixListener
 from actors.runtime.problems import Problems
 from actors.watch.places import DataFolderPlace, PlaceWatcher
+from actors.watch.room import StoragePlace
 from protocol import requests
 from protocol.claude import SessionChoice
 from storage.errors import AlreadyLocked, DataFolderLost
@@ -274,6 +275,22 @@ def test_the_server_stops_when_the_data_folder_is_lost(held: DataLayout) -> None
     (problem,) = watching.look()
     assert "another server" in problem and watching.deaths == [problem.split(": ", 1)[1]]
     second.release()
+
+
+def test_too_little_space_is_logged_when_it_begins_and_when_it_ends(
+    held: DataLayout, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = StoragePlace(held.root, 1 << 60)
+    watching = Watching(held, place)
+    with caplog.at_level("INFO", "claudehub.health"):
+        assert watching.look() == watching.look() != []
+        place.min_free_bytes = 0
+        assert watching.look() == watching.look() == []
+    problem = "less than MIN_FREE_BYTES (1048576.0 TiB) is free; prompts are refused"
+    assert [m for m in caplog.messages if "part=" in m] == [
+        f'something does not work part=storage problem="{problem}"',
+        "it works again part=storage",
+    ]
 
 
 # -- the socket ------------------------------------------------------------------------------------

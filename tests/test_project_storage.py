@@ -77,7 +77,10 @@ def test_prompts_are_refused_below_the_floor_of_free_space(
     setup = ProjectSetup(tmp_path, monkeypatch, min_free=1 << 62)
     setup.ask(execute())
     answer = setup.answers()[-1]
-    assert answer["code"] == "storage_failed" and "MIN_FREE_BYTES" in answer["message"]
+    assert (
+        answer["code"] == "storage_failed"
+        and "MIN_FREE_BYTES is 4194304.0 TiB" in answer["message"]
+    )
 
 
 def test_credit_returns_in_steps_once_lines_are_stored(setup: ProjectSetup) -> None:

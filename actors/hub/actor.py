@@ -14,7 +14,6 @@ from actors.hub.health import (
     doing_of,
     health_of,
     readings_of,
-    room_problem,
 )
 from actors.hub.project_actors import ProjectActors
 from actors.hub.project_list import Listed, ProjectLists
@@ -31,6 +30,7 @@ from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from actors.runtime.supervision import Rule
+from actors.watch.room import STORAGE, room_problem
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, WireError, not_found
 from protocol.results import ProjectIdResult, ProjectResult
@@ -281,14 +281,15 @@ class Hub(Actor):
         self._project_lists.begin(message.caller.rights, answer)
 
     def _health(self) -> Health:
+        project, problems = self._settings.project, self._settings.problems
+        problems.note(STORAGE, room_problem(project.layout.root, project.min_free_bytes))
         return health_of(
             self._registry,
-            self._settings.problems,
-            room_problem(self._settings.project.layout.root, self._settings.project.min_free_bytes),
+            problems,
             version=self._settings.version,
             uptime_s=self._clock.monotonic() - self._started_s,
             connections=len(self._clients),
-            claude=self._settings.project.executor.cli.version,
+            claude=project.executor.cli.version,
             warm_sessions=self._warm_processes.sessions,
         )
 

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from actors import messages
 from actors.hub.registry import Registry
@@ -15,7 +14,6 @@ from actors.runtime.clock import Timers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from protocol.updates import Health, ProjectStatus, WarmSession
-from storage.disk import free_bytes
 
 PROBLEMS_SHOWN_MAX = 100
 # How long an answer waits for the version of the CLI, which has just been asked for it.
@@ -26,7 +24,6 @@ WAITING_MAX = 64
 def health_of(
     registry: Registry,
     parts: Problems,
-    room: str | None,
     *,
     version: str,
     uptime_s: float,
@@ -34,11 +31,9 @@ def health_of(
     claude: str | None,
     warm_sessions: list[WarmSession],
 ) -> Health:
-    """Return the answer; `degraded` while a project or a part of the server has a problem. `room`
-    says that the disk is too full, or None."""
+    """Return the answer; `degraded` while a project or a part of the server has a problem."""
     entries = list(registry.values())
-    found = [room] if room is not None else []
-    found += parts.now() + [
+    found = parts.now() + [
         f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem
     ]
     problems = found[:PROBLEMS_SHOWN_MAX]
@@ -66,19 +61,13 @@ def doing_of(registry: Registry, clients: int, *, is_ending: bool) -> str:
     """Return what the hub does, in one sentence for the operator."""
     executing = executing_in(registry)
     if is_ending:
-        return f"stopping: {executing} projects execute a prompt"
-    return f"{clients} clients, {len(registry)} projects, {executing} executing"
+        return f"stopping: {executing} executing"
+    counts = _counted(clients, "client"), _counted(len(registry), "project")
+    return f"{', '.join(counts)}, {executing} executing"
 
 
-def room_problem(folder: Path, min_free_bytes: int) -> str | None:
-    """Return why prompts are refused for want of space, or None."""
-    try:
-        free = free_bytes(folder)
-    except OSError as error:
-        return f"the data folder: {error}"
-    if free >= min_free_bytes:
-        return None
-    return f"storage: only {free} bytes are free (MIN_FREE_BYTES); prompts are refused"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def readings_of(

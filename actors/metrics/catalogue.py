@@ -228,6 +228,11 @@ FREE_BYTES = Metric(
     "Free space where the data folder is.",
     is_always_shown=False,
 )
+MIN_FREE_BYTES = Metric(
+    "claudehub_storage_min_free_bytes",
+    "gauge",
+    "Below this much free space prompts are refused: MIN_FREE_BYTES.",
+)
 STORAGE_FULL = Metric(
     "claudehub_storage_full",
     "gauge",

@@ -1,4 +1,4 @@
-"""The kinds of actors and threads whose deaths are counted.
+"""The kinds of actors, threads and processes whose deaths are counted.
 
 All are shown from the start, with 0. Prometheus' increase() does not see a series that begins with
 1, so the first death of a kind would raise no alert.
@@ -29,4 +29,6 @@ THREAD_KINDS = (
     "thread agent-out",
     "thread agent-wait",
 )
-KINDS = ACTOR_KINDS + THREAD_KINDS
+# The process that ends the agents if the server dies.
+PROCESS_KINDS = ("guardian",)
+KINDS = ACTOR_KINDS + THREAD_KINDS + PROCESS_KINDS

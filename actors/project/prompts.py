@@ -23,6 +23,7 @@ from storage.disk import free_bytes
 from storage.errors import FolderOutsideRoots, FolderRefused
 from storage.layout import resolve_folder
 from storage.request_keys import KeyedExecution
+from storage.sizes import in_words
 
 # Each is looked up in the Project's thread.
 ADD_DIRS_MAX = 100
@@ -129,7 +130,8 @@ class Prompts:
         if free < self._settings.min_free_bytes:
             raise HubFault(
                 ErrorCode.STORAGE_FAILED,
-                f"only {free} bytes are free where the log is kept (MIN_FREE_BYTES)",
+                f"only {in_words(free)} are free where the log is kept, and MIN_FREE_BYTES is "
+                f"{in_words(self._settings.min_free_bytes)}",
             )
 
     def _answer_again(self, reply_to: ReplyTo, execution_id: str) -> None:

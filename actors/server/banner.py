@@ -30,13 +30,13 @@ from storage.build import commit
 from storage.data_version import check_version
 from storage.errors import StorageError
 from storage.lock import holder
+from storage.sizes import in_words
 
 logger = get_logger("claudehub.main")
 
 # A data folder is measured for that long; a larger one is "at least" what was seen.
 SIZE_S = 1.0
 JOIN_S = 1.5
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def say_version() -> None:
@@ -138,15 +138,7 @@ def size_of(folder: Path, clock: Clock) -> str:
                         total_bytes += found.st_size
         except OSError:  # it has just gone, or is not ours
             continue
-    return f"{'at least ' if waiting else ''}{_in_words(total_bytes)}"
-
-
-def _in_words(count: float) -> str:
-    for unit in _UNITS:
-        if count < 1024 or unit == _UNITS[-1]:
-            break
-        count /= 1024
-    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+    return f"{'at least ' if waiting else ''}{in_words(total_bytes)}"
 
 
 # -- serve --check ---------------------------------------------------------------------------------

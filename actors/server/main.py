@@ -154,9 +154,9 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
     memory.settle()
     front_doors.open(front, hub, start.timers, stop_request.fail, start.problems, stack)
     monitoring.state.is_open = True
-    start.keep_alive(hub)
     front_doors.announce(announce)
     start.service.ready("listening")
+    start.keep_alive(hub)  # from now on the status says what the hub does
     start.say_banner(agents, front_doors)
     use = partial(start.use, hub=hub, doors=front_doors, front=front, layout=layout)
     rereading = Rereading(config, load, front_doors.reloaders, use, trail.record, monitoring.move)
@@ -213,7 +213,7 @@ class _Start:
     def watch_places(self, layout: DataLayout, data_id: str, doors: Doors) -> None:
         """Watch the server's own files, until everything that writes has stopped."""
         watcher = PlaceWatcher.start(
-            places=[DataFolderPlace(layout, data_id), *doors.places],
+            places=[DataFolderPlace(layout, data_id), self._state.storage, *doors.places],
             problems=self.problems,
             timers=self.timers,
             died=self.stop_request.fail,
@@ -292,7 +292,7 @@ class _Start:
         def read_again() -> None:
             self.service.reloading()
             rereading.read()
-            self.service.ready("listening")
+            self.service.ready()
 
         lookout = Lookout(self.problems)
         self.stop_request.wait_for_ever(

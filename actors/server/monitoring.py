@@ -15,7 +15,6 @@ from actors.audit.trail import AuditTrail
 from actors.config.settings import Config
 from actors.executor.cli_facts import PART as CLI
 from actors.frontend.status_listener import Answer, Page, StatusListener
-from actors.hub.health import room_problem
 from actors.metrics import catalogue
 from actors.metrics.actor_readings import actor_readings
 from actors.metrics.meter import Meter, Reading
@@ -27,9 +26,9 @@ from actors.runtime.refs import Ref
 from actors.server import outlet
 from actors.server.errors import StartFailed
 from actors.watch.places import DATA_FOLDER
+from actors.watch.room import STORAGE, StoragePlace
 from protocol import VERSION
 from storage.build import commit
-from storage.disk import free_bytes
 
 logger = get_logger("claudehub.metrics")
 
@@ -40,7 +39,7 @@ SCRAPE_WAIT_S = 5.0
 HUB_STUCK_S = 60.0
 LOOPBACK = "127.0.0.1"
 # Without these parts no prompt runs.
-_NEEDED = (CLI, DATA_FOLDER)
+_NEEDED = (STORAGE, CLI, DATA_FOLDER)
 
 
 class ServerState:
@@ -52,14 +51,13 @@ class ServerState:
     def __init__(self, config: Config, problems: Problems, is_stopping: Callable[[], bool]) -> None:
         self.hub: Ref | None = None
         self.is_open = False
-        self._data_folder = Path(config.data_dir)
-        self._min_free_bytes = config.min_free_bytes
+        self.storage = StoragePlace(Path(config.data_dir), config.min_free_bytes)
         self._problems = problems
         self._is_stopping = is_stopping
 
     def change(self, config: Config) -> None:
         """Use a changed MIN_FREE_BYTES."""
-        self._min_free_bytes = config.min_free_bytes
+        self.storage.min_free_bytes = config.min_free_bytes
 
     def why_dead(self) -> list[str]:
         """Return why the hub should be restarted; nothing if it is alive."""
@@ -77,24 +75,26 @@ class ServerState:
             reasons.append("draining: the server stops, and takes no new prompts")
         elif not self.is_open:
             reasons.append("starting: clients cannot connect yet")
-        if (room := self.room_problem()) is not None:
-            reasons.append(room)
+        self._look_at_storage()
         for part in _NEEDED:
             if (sentence := self._problems.of(part)) is not None:
                 reasons.append(f"{part}: {sentence}")
         return reasons
 
-    def room_problem(self) -> str | None:
-        return room_problem(self._data_folder, self._min_free_bytes)
+    def _look_at_storage(self) -> bool:
+        """Look now, and not only every few seconds; return True if prompts are refused."""
+        problem = self.storage.look()
+        self._problems.note(STORAGE, problem)
+        return problem is not None
 
     def read(self) -> Iterable[Reading]:
         """Return what a scrape shows of this."""
         yield catalogue.READY, (), not self.why_not_ready()
-        is_full = self.room_problem() is not None
-        yield catalogue.PROBLEMS, (), len(self._problems.now()) + is_full
-        yield catalogue.STORAGE_FULL, (), is_full
+        yield catalogue.STORAGE_FULL, (), self._look_at_storage()
+        yield catalogue.PROBLEMS, (), len(self._problems.now())
+        yield catalogue.MIN_FREE_BYTES, (), self.storage.min_free_bytes
         with contextlib.suppress(OSError):
-            yield catalogue.FREE_BYTES, (), free_bytes(self._data_folder)
+            yield catalogue.FREE_BYTES, (), self.storage.free_bytes()
         yield catalogue.THREADS, (), threading.active_count()
         yield catalogue.LINES_DROPPED, (), outlet.dropped_lines()
         yield catalogue.BUILD, (VERSION, commit() or "", platform.python_version()), 1

@@ -45,9 +45,9 @@ class ServiceManager:
     def is_there(self) -> bool:
         return self._address is not None
 
-    def ready(self, status: str) -> None:
-        """The start, or a reload, is complete."""
-        self._send("READY=1", _status(status))
+    def ready(self, status: str | None = None) -> None:
+        """The start, or a reload, is complete. Without a status the last one stays."""
+        self._send("READY=1", *(() if status is None else (_status(status),)))
 
     def reloading(self) -> None:
         """A reload begins; `ready` ends it. The time lets the manager tell it from an earlier one
