@@ -175,6 +175,8 @@ def test_check_lists_every_fault_with_its_line(file: Path) -> None:
         (b"#" * (FILE_BYTES_MAX + 1), f": is larger than {FILE_BYTES_MAX} bytes"),
         (b'tls_cert = "/x"\n', ":1: TLS_KEY: not set: is of no use alone"),
         (b'bind = "0.0.0.0"\nws_port = "x"', ":1: BIND: without authentication"),
+        (b"ws_port = 9000\nmetrics_port = 9000", ":2: METRICS_PORT: 9000 is WS_PORT, too"),
+        (b"metrics_port = 8080", ":1: METRICS_PORT: 8080 is WS_PORT, too, and both are on 127"),
         (b'ws_port = "off"', ":1: WS_PORT: off leaves no way in"),
         (b'claude_env = "KEY=hush"', ":1: CLAUDE_ENV: 'KEY=***': has a word that is no name"),
         (b"rate_limit = inf", ":1: RATE_LIMIT: 'inf': must be a number"),
@@ -187,6 +189,19 @@ def test_check_lists_every_fault_with_its_line(file: Path) -> None:
 def test_check_names_the_fault_of(file: Path, content: bytes, wanted: str) -> None:
     file.write_bytes(content)
     assert faults(file)[0].startswith(wanted)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'ws_port = "off"\nsocket = "/run/hub.sock"\nmetrics_port = 8080\n',
+        "ws_port = 0\nmetrics_port = 0\n",
+        "ws_port = 9000\nmetrics_port = 8080\n",
+    ],
+)
+def test_ports_that_do_not_collide_are_right(file: Path, content: str) -> None:
+    file.write_text(content)
+    assert run("check", file).exit_code == 0
 
 
 def test_a_missing_file_is_a_fault(file: Path) -> None:
@@ -232,10 +247,11 @@ def test_the_example_has_every_setting_and_its_examples_are_right(
 def test_serve_lists_what_only_the_system_can_tell_with_the_other_faults(file: Path) -> None:
     file.write_text('claude_cmd = "no-such-claude"\n')
     words = ["serve", "--config", str(file), "--max-conn", "0", "--bind", "0.0.0.0"]
+    words += ["--ws-port", "9000", "--metrics-port", "9000"]
     ended = CliRunner().invoke(main, words, env={"AUTHORIZED_KEYS": ""})
     assert ended.exit_code == 2 and ended.stdout == ""
     names = [line.split()[1] for line in ended.stderr.splitlines()]
-    assert names == ["MAX_CONN:", "BIND:", "CLAUDE_CMD:"]
+    assert names == ["MAX_CONN:", "METRICS_PORT:", "BIND:", "CLAUDE_CMD:"]
     assert f"({file}:1)" in ended.stderr
 
 

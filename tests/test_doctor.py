@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
+from actors.access.gate import server_name
 from actors.config.precedence import FileSource
 from actors.config.settings import Config
 from actors.doctor import (
@@ -23,6 +24,7 @@ from actors.doctor import (
     examination,
     folders,
     keys,
+    own_hub,
     program,
     storage_speed,
     system,
@@ -118,11 +120,8 @@ def test_a_variable_that_nothing_reads_is_named(setup: Make, name: str, meant: s
 
 def test_the_hub_that_runs_is_looked_at(setup: Make, tmp_path: Path) -> None:
     assert "no hub runs" in the(program.running_hub, setup()).text
-    layout = DataLayout(tmp_path / "data")
-    layout.create()
-    layout.lock.acquire()
-    well = RunningHub("ws://h:1", is_hub=True, version=VERSION, uptime_s=7.0)
-    try:
+    well = RunningHub("ws://h:1", is_hub=True, version=VERSION, uptime_s=0.0)
+    with locked(tmp_path / "data"):
         assert lock.holder(str(tmp_path / "data" / "lock")) == os.getpid()
         silent = the(program.running_hub, setup(RunningHub("ws://h:1", problem="refused")))
         assert silent.level is WARNING and f"process {os.getpid()}" in silent.text
@@ -134,8 +133,6 @@ def test_the_hub_that_runs_is_looked_at(setup: Make, tmp_path: Path) -> None:
         assert [f.level for f in older] == [WARNING, OK] and "0.0.9" in older[0].text
         mute = the(program.running_hub, setup(replace(well, problem="no answer")))
         assert mute.level is WARNING and "cannot be asked" in mute.text
-    finally:
-        layout.lock.release()
     assert lock.holder(str(tmp_path / "data" / "lock")) is None
     sick = list(program.running_hub(setup(replace(well, problems=("storage: full",)))))
     assert [f.level for f in sick] == [WARNING, WARNING]
@@ -301,15 +298,66 @@ def test_no_flush_is_timed_where_nothing_may_be_written(
 # -- doors
 
 
-def test_a_port(setup: Make) -> None:
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a data folder, as the hub of this process."""
+    layout = DataLayout(folder)
+    layout.create()
+    layout.lock.acquire()
+    try:
+        yield
+    finally:
+        layout.lock.release()
+
+
+@pytest.mark.parametrize(
+    ("server", "uptime_s", "is_own"),
+    [
+        ("own", None, True),
+        ("other", None, False),
+        (None, None, True),
+        (None, 0.0, True),
+        (None, 1e9, False),
+    ],
+)
+def test_a_hub_is_known_by_its_name_or_its_age(
+    setup: Make, tmp_path: Path, server: str | None, uptime_s: float | None, is_own: bool
+) -> None:
+    """So it is where the descriptors of the hub cannot be looked at."""
+    with locked(tmp_path / "data"):
+        name = server_name(DataLayout(tmp_path / "data").data_id())
+        server = name if server == "own" else server
+        hub = RunningHub("ws://127.0.0.1:1", is_hub=True, server=server, uptime_s=uptime_s)
+        assert own_hub.answers(setup(hub)) is is_own
+    assert not own_hub.answers(setup(hub))
+
+
+def test_a_process_that_listens_is_known_by_its_descriptors(
+    setup: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as own:
+        port = own.getsockname()[1]
+        with locked(tmp_path / "data"):
+            assert own_hub.has_port(setup(), port)
+    with locked(tmp_path / "data"):
+        assert not own_hub.has_port(setup(), port)
+    monkeypatch.setattr(own_hub, "PROC", tmp_path)
+    assert own_hub._listens(1, port) is None and own_hub._age_s(1) is None
+
+
+def test_a_port(setup: Make, tmp_path: Path) -> None:
     assert "free one" in the(doors.ports, setup()).text
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
         taken = the(doors.ports, setup(ws_port=str(port)))
         assert taken.level is FAULT and f":{port}" in str(taken.remedy)
         assert the(doors.ports, setup(ws_port=str(port), bind="localhost")).level is FAULT
-        ours = RunningHub(f"ws://127.0.0.1:{port}", is_hub=True)
-        assert the(doors.ports, setup(ours, ws_port=str(port))).level is OK
+        hub = RunningHub(f"ws://127.0.0.1:{port}", is_hub=True)
+        strange = the(doors.ports, setup(hub, ws_port=str(port)))
+        assert strange.level is FAULT and "hub with another data folder" in strange.text
+        assert f"WS_PORT={port + 1}" in str(strange.remedy)
+        with locked(tmp_path / "data"):
+            assert the(doors.ports, setup(hub, ws_port=str(port))).level is OK
     assert "is free" in the(doors.ports, setup(ws_port=str(port))).text
     assert levels(doors.ports, setup(metrics_port=str(port))) == [OK, OK]
     absent = the(doors.ports, setup(ws_port=str(port), bind="203.0.113.7", authorized_keys="/k"))
@@ -497,12 +545,17 @@ def test_the_guardian(setup: Make, monkeypatch: pytest.MonkeyPatch) -> None:
 # -- the system
 
 
-def test_limits(setup: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits(setup: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
-    monkeypatch.setattr(system_limits, "warnings", lambda _: [])
+    monkeypatch.setattr(system_limits, "warnings", lambda *_, pid: [])
     assert the(system.limits, setup()).level is OK
     line = "MAX_CONN=9 needs about 9 threads, and 1 are allowed: ulimit -u 9 (docs/tuning.md)"
-    monkeypatch.setattr(system_limits, "warnings", lambda _: [line])
+    monkeypatch.setattr(system_limits, "warnings", lambda *_, pid: [line] if pid else [])
+    with locked(tmp_path / "data"):
+        hub = the(system.limits, setup())
+    assert f"in process {os.getpid()}, the hub" in hub.text
+    assert str(hub.remedy).endswith("and start the hub again")
+    monkeypatch.setattr(system_limits, "warnings", lambda *_, pid: [line])
     low = the(system.limits, setup())
     assert low.level is WARNING and low.remedy == "ulimit -u 9 (docs/tuning.md)"
 

@@ -137,6 +137,16 @@ def test_a_hub_that_runs_is_looked_at(place: Path, beside: Any) -> None:
     assert "in use by the hub that runs" in checks["port"][0]["text"]
 
 
+def test_the_port_of_a_hub_with_another_data_folder_is_no_place(
+    place: Path, beside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside()
+    monkeypatch.setenv("DATA_DIR", str(place / "other"))
+    result = doctor("--json")
+    assert result.exit_code == 1
+    assert "in use by a hub with another data folder" in found(result)["port"][0]["text"]
+
+
 def test_a_hub_with_keys_is_asked_for_no_more_than_its_greeting(place: Path, beside: Any) -> None:
     public = keygen(place).with_suffix(".pub").read_text()
     (place / "keys").write_text(public)

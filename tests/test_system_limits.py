@@ -1,6 +1,8 @@
 """The server names limits of the system that are below MAX_CONN, and what to do."""
 
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,34 @@ def test_a_limit_of_the_process_that_is_too_low_is_named(monkeypatch: pytest.Mon
     found = system_limits.warnings(1000)
     assert ["ulimit -n" in line for line in found] == [True, False]
     assert "ulimit -u" in found[1]
+
+
+def test_the_limits_of_another_process_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of whoever asks; the threads of root are not limited."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)); "
+        "print(flush=True); sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdout.readline()
+        (line,) = system_limits.warnings(1000, pid=child.pid)
+        assert "200 are allowed" in line and "ulimit -n" in line
+        assert system_limits.warnings(1000) == []
+        child.stdin.close()
+    assert system_limits._soft_of(child.pid, resource.RLIMIT_NOFILE) is None
+
+
+@pytest.mark.parametrize(("user", "limit"), [(0, None), (1000, 900)])
+def test_the_threads_of_another_process(
+    a_system: Path, monkeypatch: pytest.MonkeyPatch, user: int, limit: int | None
+) -> None:
+    (a_system / "7").mkdir()
+    (a_system / "7" / "status").write_text(f"Name:\thub\nUid:\t{user}\t{user}\t0\t0\n")
+    (a_system / "7" / "limits").write_text("Max processes             900     1000     processes\n")
+    monkeypatch.setattr(system_limits, "_PROCESSES", a_system)
+    assert system_limits._soft_of(7, resource.RLIMIT_NPROC) == limit
 
 
 def test_threads_of_root_are_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,7 @@ EXCEPTIONS = {
     "pydantic reads it or calls it": {
         "_known_mode",
         "_locked_door",
+        "_two_ports",
         "_no_switch",
         "_pair",
         "_read_files",

@@ -23,7 +23,7 @@ from actors.config import values
 from actors.config.precedence import LayeredSettings
 from actors.config.values import Limits
 from protocol.fields import PERMISSION_MODES
-from protocol.host import is_loopback
+from protocol.host import PORT_MAX, is_loopback
 from storage.log_state import SyncPolicy
 from storage.segments import Compression
 
@@ -226,6 +226,16 @@ class Config(LayeredSettings):
             except ValueError:
                 raise ValueError("is not an IP address") from None
         return bind
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> "Config":
+        if self.metrics_port and self.metrics_port == self.ws_port:  # both are on BIND
+            other = self.metrics_port + 1 if self.metrics_port < PORT_MAX else PORT_MAX - 1
+            raise ValueError(
+                f"METRICS_PORT: {self.metrics_port} is WS_PORT, too, and both are on {self.bind}; "
+                f"example: METRICS_PORT={other}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _locked_door(self) -> "Config":

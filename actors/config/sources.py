@@ -26,9 +26,9 @@ NOT_YET: Mapping[str, tuple[str, ...]] = {
 }
 # A fault of the first is one of both.
 _PAIRS = {"tls_key": "tls_cert", "ws_port": "socket"}
-# Settings with faults get their defaults, and all is looked at again. There is no new fault after
-# that, unless a default is wrong.
-_LOOKS_MAX = 3
+# Settings with faults get their defaults, and all is looked at again: each look finds the faults of
+# single settings, or one of settings together. There is none after that, unless a default is wrong.
+_LOOKS_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,16 @@ from pathlib import Path
 from cryptography import x509
 
 from actors.config.settings import Config
+from actors.doctor import own_hub
 from actors.doctor.finding import Finding, Setup, fault, of_line, ok, warning
 from actors.frontend.certificates import CertificateError, Certificates
 from actors.frontend.port_probe import Taken, try_port
 from actors.frontend.unix_listener import PATH_BYTES_MAX
-from protocol.host import is_loopback, is_named
+from actors.server.monitoring import LOOPBACK
+from protocol.host import PORT_MAX, is_loopback, is_named
 
 EXPIRY_WARNING_DAYS = 21
+_FREE_PORTS = {"WS_PORT": 8080, "METRICS_PORT": 9464}
 _DAY_S = 86_400
 
 
@@ -24,30 +27,48 @@ def ports(setup: Setup) -> Iterator[Finding]:
     if config.ws_port is None:
         yield ok("WS_PORT is off: clients come in by SOCKET")
     else:
-        yield _port(setup, "WS_PORT", config.ws_port)
+        yield _port(setup, "WS_PORT", config.bind, config.ws_port)
     if config.metrics_port:
-        yield _port(setup, "METRICS_PORT", config.metrics_port)
+        host = LOOPBACK if config.ws_port is None else config.bind
+        yield _port(setup, "METRICS_PORT", host, config.metrics_port)
 
 
-def _port(setup: Setup, name: str, port: int) -> Finding:
-    bind = setup.config.bind
+def _port(setup: Setup, name: str, bind: str, port: int) -> Finding:
     place = f"{name}: {bind}:{port}"
     if port == 0:
         return ok(f"{name} is 0: the hub takes a free one")
     taken = try_port(bind, port)
     if taken is None:
         return ok(f"{place} is free")
-    hub = setup.hub
-    if taken is Taken.IN_USE and hub is not None and hub.is_hub:
+    if taken is Taken.IN_USE and own_hub.has_port(setup, port):
         return ok(f"{place} is in use by the hub that runs")
     if taken is Taken.IN_USE:
-        return fault(
-            f"{place} is in use by another program",
-            f"ss -ltnp 'sport = :{port}' shows which; {name}=0 takes a free one",
-        )
+        return _used(setup, name, place, port)
     if taken is Taken.FORBIDDEN:
-        return fault(f"{place} is not allowed to this user", f"{name}=8080, behind a proxy")
-    return fault(f"{place} is no address of this machine", "BIND=127.0.0.1")
+        return fault(
+            f"{place} is not allowed to this user",
+            f"set a port above 1023, such as {name}={_FREE_PORTS[name]}, behind a proxy",
+        )
+    return fault(
+        f"{place} is no address of this machine",
+        "set BIND to one of this machine (`ip -br address` shows them), such as BIND=127.0.0.1",
+    )
+
+
+def _used(setup: Setup, name: str, place: str, port: int) -> Finding:
+    hub = setup.hub
+    is_hub = name == "WS_PORT" and hub is not None and hub.is_hub and _names(hub.url, port)
+    who = "a hub with another data folder" if is_hub else "another program"
+    other = port + 1 if port < PORT_MAX else port - 1
+    return fault(
+        f"{place} is in use by {who}",
+        f"stop it (`ss -ltnp 'sport = :{port}'` shows which), or set another port, such as "
+        f"{name}={other}",
+    )
+
+
+def _names(url: str, port: int) -> bool:
+    return url.endswith(f":{port}")
 
 
 def socket_path(setup: Setup) -> Iterator[Finding]:

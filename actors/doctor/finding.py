@@ -28,8 +28,8 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class RunningHub:
     """What an attempt to connect to this configuration's hub has shown. `is_hub`: one answers at
-    `url`. `version` is known if it does, the other figures only if it has let us in. `problem` says
-    why it has not."""
+    `url`. `version` is known if it does, the other figures only if it has let us in. `server` is
+    its name in the challenge for a key. `problem` says why there are no figures."""
 
     url: str
     is_hub: bool = False
@@ -37,6 +37,7 @@ class RunningHub:
     uptime_s: float | None = None
     problems: tuple[str, ...] = ()
     problem: str | None = None
+    server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,14 @@
 """The program itself: its Python, its variables, and the hub that may run already."""
 
 import difflib
-import os
 import platform
 import sys
 from collections.abc import Iterator
 
 from actors.config.settings import Config
+from actors.doctor import own_hub
 from actors.doctor.finding import Finding, Setup, fault, ok, warning
 from protocol import VERSION
-from storage import lock
 
 PYTHON_MIN = (3, 11)
 _SYSTEMS = ("linux", "darwin")
@@ -56,13 +55,14 @@ def variables(setup: Setup) -> Iterator[Finding]:
 
 def running_hub(setup: Setup) -> Iterator[Finding]:
     """Look at the hub that has the data folder, and at the one that answers at its address."""
-    holder = lock.holder(os.path.join(setup.config.data_dir, "lock"))
+    holder = own_hub.holder(setup)
     hub = setup.hub
     if hub is None or not hub.is_hub:
         yield from _without_answer(setup, holder)
         return
-    who = f"the hub at {hub.url}" + (f" (process {holder})" if holder is not None else "")
-    if holder is None:
+    is_own = own_hub.answers(setup)
+    who = f"the hub at {hub.url}" + (f" (process {holder})" if is_own else "")
+    if not is_own:
         yield warning(
             f"{who} has another data folder than {setup.config.data_dir}",
             "give doctor the settings that this hub was started with",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from actors.doctor import own_hub
 from actors.doctor.finding import Finding, Level, Setup, ok, warning
 from actors.server import system_limits
 
@@ -13,13 +14,18 @@ _INOTIFY = Path("/proc/sys/fs/inotify")
 
 
 def limits(setup: Setup) -> Iterator[Finding]:
-    system_limits.raise_descriptors()  # of this process alone, as the server does at its start
-    found = system_limits.warnings(setup.config.max_conn)
+    """Look at the limits of the hub that runs; if none runs, at one's own."""
+    pid = own_hub.holder(setup)
+    if pid is None:
+        system_limits.raise_descriptors()  # of this process, as the server does at its start
+    found = system_limits.warnings(setup.config.max_conn, pid=pid)
+    whose = "" if pid is None else f" in process {pid}, the hub"
     for line in found:
         text, _, remedy = line.rpartition(": ")
-        yield Finding(Level.WARNING, text, remedy)
+        again = "" if pid is None else ", and start the hub again"
+        yield Finding(Level.WARNING, text + whose, remedy + again)
     if not found:
-        yield ok(f"room for {setup.config.max_conn} connections (MAX_CONN)")
+        yield ok(f"room for {setup.config.max_conn} connections (MAX_CONN){whose}")
 
 
 def inotify(setup: Setup) -> Iterator[Finding]:

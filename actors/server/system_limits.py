@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 import resource
+from functools import partial
 from pathlib import Path
 
 from actors.limits.connections import HANDSHAKES_MAX
@@ -18,11 +20,15 @@ DESCRIPTORS_BESIDE = 64
 DESCRIPTORS_WANTED = 65536
 THREADS_BESIDE = 32
 _PROC = Path("/proc/sys")
+_PROCESSES = Path("/proc")
+# As /proc/PID/limits names them.
+_NAMES = {resource.RLIMIT_NOFILE: "Max open files", resource.RLIMIT_NPROC: "Max processes"}
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def warnings(max_conn: int, busy_projects: int = 16) -> list[str]:
-    """Return one line, with the remedy, for each limit that `max_conn` connections would reach.
+def warnings(max_conn: int, busy_projects: int = 16, pid: int | None = None) -> list[str]:
+    """Return one line, with the remedy, for each limit that `max_conn` connections would reach in
+    the process `pid`; None: in this one.
 
     `busy_projects` is how many projects are assumed to run an agent at the same time.
     """
@@ -35,10 +41,11 @@ def warnings(max_conn: int, busy_projects: int = 16) -> list[str]:
         + THREADS_BESIDE
     )
     mappings = MAPPINGS_PER_THREAD * threads
+    soft = _soft if pid is None else partial(_soft_of, pid)
     checks = (
-        ("descriptors", descriptors, _soft(resource.RLIMIT_NOFILE), "ulimit -n {}"),
-        ("threads", threads, _soft(resource.RLIMIT_NPROC), "ulimit -u {}"),
-        ("threads", threads, _tasks_of_the_cgroup(), "TasksMax={} (systemd), --pids-limit {}"),
+        ("descriptors", descriptors, soft(resource.RLIMIT_NOFILE), "ulimit -n {}"),
+        ("threads", threads, soft(resource.RLIMIT_NPROC), "ulimit -u {}"),
+        ("threads", threads, _tasks_of_the_cgroup(pid), "TasksMax={} (systemd), --pids-limit {}"),
         (
             "threads of the whole system",
             threads,
@@ -77,6 +84,20 @@ def _soft(which: int) -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
+def _soft_of(pid: int, which: int) -> int | None:
+    """Return a soft limit of another process; None if it has none, or if that cannot be seen."""
+    folder = _PROCESSES / str(pid)
+    try:
+        status, limits = (folder / "status").read_text(), (folder / "limits").read_text()
+    except OSError:
+        return None
+    user = re.search(r"^Uid:\s+\d+\s+(\d+)", status, re.MULTILINE)
+    if which == resource.RLIMIT_NPROC and user is not None and user[1] == "0":
+        return None
+    found = re.search(rf"^{_NAMES[which]}\s+(\d+)", limits, re.MULTILINE)
+    return None if found is None else int(found[1])
+
+
 def _number(path: Path) -> int | None:
     """Return a number from a file; None if there is no such file, as on other systems, or no limit
     in it."""
@@ -86,9 +107,9 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def _tasks_of_the_cgroup() -> int | None:
+def _tasks_of_the_cgroup(pid: int | None) -> int | None:
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = (_PROCESSES / str(pid or "self") / "cgroup").read_text().splitlines()
     except OSError:
         return None
     for line in lines:

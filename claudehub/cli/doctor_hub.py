@@ -74,8 +74,8 @@ def _asked(url: str, connection: ClientConnection) -> RunningHub:
     if not server.startswith(_NAME):
         raise ValueError(f"what answers is no claudehub, but {server!r}")
     version = server.removeprefix(_NAME)
-    if welcome.get("auth") is not None:
-        return RunningHub(url, is_hub=True, version=version)
+    if (offer := welcome.get("auth")) is not None:
+        return RunningHub(url, is_hub=True, version=version, server=_server(offer))
     connection.send('{"type": "health_check", "id": "doctor"}')
     health = _payload(connection, "result")
     return RunningHub(
@@ -85,6 +85,13 @@ def _asked(url: str, connection: ClientConnection) -> RunningHub:
         uptime_s=float(health.get("uptime_seconds", 0)),
         problems=tuple(str(problem) for problem in health.get("problems", ())),
     )
+
+
+def _server(offer: object) -> str | None:
+    """Return the name of the server in a challenge, `claudehub SERVER CLIENT TIME NONCE`."""
+    challenge = offer.get("challenge") if isinstance(offer, dict) else None
+    words = challenge.split() if isinstance(challenge, str) else []
+    return words[1] if len(words) > 1 else None
 
 
 def _payload(connection: ClientConnection, kind: str) -> dict[str, Any]:
