@@ -15,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 import claudehub
-from claudehub.cli import standin_agent
+from claudehub.cli import standin_agent, taking
 from claudehub.cli.main import main
+from claudehub.cli.where import GONE_S, Where, reached
 from claudehub.testing import FakeHub
 from tests.harness import MOCK, ROOT, TIMEOUT_S, HubProcess, WireClient
 from tests.processes import wait_until
@@ -106,6 +107,37 @@ def test_a_hub_that_takes_no_prompts_is_named_and_waited_for() -> None:
         _, rest = asking.communicate(timeout=TIMEOUT_S)
         assert asking.returncode == 0, rest
         assert [prompt.prompt for prompt in fake.prompts] == ["hello"]
+
+
+def test_a_hub_that_is_back_in_time_takes_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeHub() as fake:
+        fake.project("site")
+        fake.refuse_next("execute", "shutting_down")
+        monkeypatch.setattr(taking, "TAKES_LONG_S", 0.01)
+        monkeypatch.setattr(taking, "say", lambda *_, **__: fake.restart())
+        ran = CliRunner().invoke(main, ["run", "--url", fake.url, "site", "hello"])
+        assert ran.exit_code == 0, ran.output
+        assert [prompt.prompt for prompt in fake.prompts] == ["hello"]
+
+
+def test_a_command_that_asks_gives_up_on_a_hub_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with FakeHub() as fake, reached(Where(fake.url), 0.1) as hub:
+        fake.stop()
+        with pytest.raises(claudehub.ConnectionLost, match=r"no connection for 0.1 s"):
+            hub.projects()
+    given: list[float | None] = []
+    monkeypatch.setattr(
+        "claudehub.cli.where.connected", lambda where, limit: given.append(limit) or fake_lost()
+    )
+    for words in (["status"], ["tail", "site"], ["tail", "-f", "site"]):
+        assert CliRunner().invoke(main, words).exit_code == 7
+    assert given == [GONE_S, GONE_S, None], "who follows waits for ever"
+
+
+def fake_lost() -> claudehub.Hub:
+    raise claudehub.ConnectFailed(claudehub.Failure.NOTHING_LISTENS, "nothing listens")
 
 
 def project_ids(client: WireClient) -> list[str]:

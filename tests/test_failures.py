@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from claudehub.cli import taking
 from claudehub.cli.main import main
 from claudehub.client import dialling, session
+from claudehub.testing import FakeHub
 from tests.harness import ROOT, HubProcess, TlsFiles
 from tests.test_ssh import keygen, public
 
@@ -258,6 +260,28 @@ def test_the_names_of_hubs(shell: Shell) -> None:
     check(shell("status"), 7, "nothing listens at …")
     (shell.home / "config" / "claudehub" / "hubs.json").write_text("{")
     check(shell("status"), 2, "… is not what `claudehub hub add` writes; …")
+
+
+def test_a_hub_that_stops_for_good_before_it_takes_a_prompt_is_not_waited_for(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeHub() as fake:
+        fake.project("site")
+        fake.refuse_next("execute", "shutting_down")
+        monkeypatch.setattr(taking, "TAKES_LONG_S", 0.01)
+        monkeypatch.setattr(taking, "GONE_S", 0.1)
+        monkeypatch.setattr(taking, "say", lambda *_, **__: fake.stop())
+        ran = shell("run", "site", "hello", url=fake.url)
+        check(ran, 7, "the hub is gone for … s, and has not taken the prompt: …")
+        assert fake.prompts == []
+
+
+def test_a_hub_that_takes_no_prompt_in_time_is_not_waited_for(shell: Shell) -> None:
+    with FakeHub() as fake:
+        fake.project("site")
+        fake.refuse_next("execute", "shutting_down")  # and it does not go
+        ran = shell("run", "site", "hello", "--wait", "0.1", url=fake.url)
+        check(ran, 7, "the hub has not taken the prompt for …")
 
 
 def test_every_message_of_the_document_is_provoked() -> None:

@@ -69,7 +69,7 @@ def watch(as_json: bool, where: Where) -> None:
 def _print_changes(where: Where, as_json: bool) -> None:
     from claudehub.tui.plain_watch import change_words
 
-    with reached(where) as hub, explained(hub), contextlib.suppress(KeyboardInterrupt):
+    with reached(where, None) as hub, explained(hub), contextlib.suppress(KeyboardInterrupt):
         for update in hub.watch():
             if as_json:
                 print_json(update.raw)

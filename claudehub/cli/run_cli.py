@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +13,11 @@ import claudehub
 from claudehub.cli.agent_options import agent_options
 from claudehub.cli.exit_codes import BY_OUTCOME, FAILED, IN_HELP
 from claudehub.cli.failures import explained, told
+from claudehub.cli.moments import SECONDS
 from claudehub.cli.options import as_json, on_hub, project
 from claudehub.cli.output import say
 from claudehub.cli.tables import print_json
+from claudehub.cli.taking import Taking
 from claudehub.cli.trusting import offer_trust
 from claudehub.cli.where import Notices, Where, connected
 from claudehub.client.flows import is_path
@@ -29,8 +30,6 @@ from claudehub.show.transcript import Transcript
 
 _STDIN = "-"
 _TERMINAL = "/dev/tty"
-# A hub that works takes a prompt within milliseconds.
-TAKES_LONG_S = 3.0
 
 _HELP = f"""Run PROMPT in PROJECT and stream what the agent does.
 
@@ -38,8 +37,8 @@ PROJECT is an id, or a path with a slash in it; a folder that is no project beco
 PROMPT, or with `-`, standard input is the prompt. A prompt that begins with a dash follows `--`.
 
 Ctrl-C interrupts the agent, a second one kills it, and a third leaves it alone. If the connection
-is lost, the command connects again and goes on where it was. Ctrl-D at a question leaves it to your
-other devices.
+is lost, the command connects again and goes on where it was. With --wait it gives up after a while.
+Ctrl-D at a question leaves it to your other devices.
 
 \b
 Example:
@@ -58,6 +57,14 @@ Example:
     "--once", metavar="KEY", help="Run it once, however often a command with this KEY is started."
 )
 @click.option("--detach", "-d", is_flag=True, help="Print the execution's id, and leave.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=SECONDS,
+    metavar="DURATION",
+    help="Give up if the hub does not take the prompt, or is gone, for so long. Default: 1m if the "
+    "hub is gone before it has taken the prompt; otherwise for ever.",
+)
 @agent_options
 @as_json
 @on_hub
@@ -67,35 +74,23 @@ def run(
     prompt: str | None,
     once: str | None,
     detach: bool,
+    wait_s: float | None,
     options: dict[str, Any],
     as_json: bool,
     where: Where,
 ) -> int | None:
     """Send a prompt, and follow it to its end."""
     text = _prompt(prompt)
-    with connected(where) as hub, explained(hub):
-        found = _project(hub, project)  # it may ask the user something, and wait
-        with _told_when_it_takes_long():
+    with connected(where, wait_s) as hub, explained(hub):
+        with Taking(hub, wait_s) as taking:
+            found = _project(hub, project)  # it may ask the user something, and wait
+            taking.sends()
             execution = found.execute(text, key=once, **options)
         if detach:
             print_json({"execution_id": execution.id}) if as_json else say(execution.id)
             return 0
         _follow(hub, execution, as_json)
     return _end(execution)
-
-
-@contextlib.contextmanager
-def _told_when_it_takes_long() -> Iterator[None]:
-    """Tell the user that the hub has not taken the prompt yet: one that stops may take none for as
-    long as STOP_GRACE, and the library waits for the next one."""
-    words = "claudehub: the hub has not taken the prompt yet; I try until it does, and it runs once"
-    telling = threading.Timer(TAKES_LONG_S, say, [words], {"err": True})
-    telling.daemon = True
-    telling.start()
-    try:
-        yield
-    finally:
-        telling.cancel()
 
 
 def _prompt(prompt: str | None) -> str:

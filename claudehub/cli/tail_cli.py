@@ -12,7 +12,7 @@ from claudehub.cli.moments import MOMENT
 from claudehub.cli.options import as_json, on_hub, project
 from claudehub.cli.output import echo
 from claudehub.cli.tables import print_json
-from claudehub.cli.where import Where, reached
+from claudehub.cli.where import GONE_S, Where, reached
 from claudehub.show.screen import Screen, recorder_of, screen_of
 from claudehub.show.transcript import Transcript
 
@@ -74,7 +74,7 @@ def tail(
     """  # fmt: skip
     if sum(choice is not None for choice in (last, since, after)) > 1:
         raise click.UsageError("--last, --since and --after are three ways to say where to begin")
-    with reached(where) as hub, explained(hub):
+    with reached(where, None if follow else GONE_S) as hub, explained(hub):
         found = hub.project(project, create=False)
         show = _shower(as_json, is_live=follow)
         if since is None and after is None:

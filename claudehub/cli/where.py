@@ -15,6 +15,9 @@ from claudehub.show.words import connected_again, connection_lost
 
 # A shell that completes a word does not wait longer.
 COMPLETION_TIMEOUT_S = 1.5
+# A hub that restarts is back sooner. For a command that asks something, a longer absence is an
+# error; who follows a project waits for ever.
+GONE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +57,17 @@ def expanded(key: Path) -> Path:
         raise click.UsageError(f"--key {key}: there is no home folder of that user") from None
 
 
-def connected(where: Where) -> claudehub.Hub:
-    """Connect. Raises claudehub.ConnectFailed."""
-    return claudehub.connect(where.url, key=where.key)
+def connected(where: Where, give_up_after_s: float | None = None) -> claudehub.Hub:
+    """Connect. A lost connection is made again for so long, or for ever. Raises
+    claudehub.ConnectFailed."""
+    return claudehub.connect(where.url, key=where.key, give_up_after_s=give_up_after_s)
 
 
 @contextlib.contextmanager
-def reached(where: Where) -> Iterator[claudehub.Hub]:
-    """Connect, and tell on standard error of lost connections. Raises claudehub.ConnectFailed."""
-    with connected(where) as hub:
+def reached(where: Where, give_up_after_s: float | None = GONE_S) -> Iterator[claudehub.Hub]:
+    """Connect, and tell on standard error of lost connections. Raises claudehub.ConnectFailed, and
+    ConnectionLost if none could be made for so long; None tries for ever."""
+    with connected(where, give_up_after_s) as hub:
         hub.on_state(Notices(hub, _say).changed)
         yield hub
 
