@@ -32,6 +32,7 @@ class DataLayout:
         self.trash_places = (self.trash, self.projects / ".trash")
         self.lock = DataLock(root / "lock")
         self.id_file = root / "id"
+        self._place_file = root / "place"
 
     def create(self) -> None:
         """Create the folders, all private. Raises OSError."""
@@ -45,15 +46,39 @@ class DataLayout:
             raise DataFolderLost(f"{self.root}: its lock was taken away, so nothing is written")
 
     def data_id(self) -> str:
-        """Return a random name of this data folder that never changes. Raises OSError and
-        DiskFailed."""
-        if not self.id_file.exists():
+        """Return a random name of this data folder. It stays the same, wherever the folder is moved
+        to, but a copy beside its original gets one of its own. Raises OSError and DiskFailed."""
+        if not self.id_file.exists() or self.copied_from() is not None:
             disk.replace_file(self.id_file, secrets.token_hex(8).encode("ascii"))
         data_id = self.id_file.read_bytes().strip()
         if not _DATA_ID.match(data_id):
             # A new id would leave the agents of an earlier server unfound, so none is made up.
             raise DiskFailed(f"{self.id_file} is damaged: it should hold 16 hex digits")
+        self._note_place()
         return data_id.decode("ascii")
+
+    def copied_from(self) -> Path | None:
+        """Return the folder of which this one is a copy, if that is still in its place, under the
+        same id. Two servers with one id would end each other's agents. Otherwise return None: a
+        folder that was moved, or restored from a backup, must find what its last server has left
+        running. Raises OSError."""
+        try:
+            noted, _, name = self._place_file.read_bytes().partition(b" ")
+            original = Path(os.fsdecode(name))
+            if noted == _identity(self.root) or noted != _identity(original):
+                return None
+            has_same_id = (original / "id").read_bytes() == self.id_file.read_bytes()
+        except (OSError, ValueError):  # not noted, or no folder is there
+            return None
+        return original if has_same_id else None
+
+    def _note_place(self) -> None:
+        """Note which folder has the id, and where it is."""
+        place = _identity(self.root) + b" " + os.fsencode(self.root.resolve())
+        # Only a copy that somebody makes later needs it: a full disk must not hold up a start.
+        with contextlib.suppress(OSError):
+            if not self._place_file.exists() or self._place_file.read_bytes() != place:
+                disk.replace_file(self._place_file, place)
 
     def keep_id(self, data_id: str) -> bool:
         """Write the data folder's name again if it is gone or another; return True if it was. The
@@ -101,6 +126,12 @@ def boot_id() -> str:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:
         return ""
+
+
+def _identity(folder: Path) -> bytes:
+    """Return which folder that is, whatever its name. Raises OSError."""
+    found = folder.stat()
+    return f"{found.st_dev}:{found.st_ino}".encode("ascii")
 
 
 def is_inside(path: Path, folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -30,6 +31,26 @@ def strays(hub: HubProcess) -> list[psutil.Process]:
         if mark.startswith(data_id) and process.status() != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found
+
+
+def test_a_hub_on_a_copy_of_the_data_leaves_the_agents_of_the_original_alone(
+    scratch: Path,
+) -> None:
+    (scratch / "other").mkdir()
+    hub, copy = HubProcess(scratch).start(), HubProcess(scratch / "other")
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        client.request("project_join", project_id="p")
+        client.request("execute", project_id="p", prompt="[[text:begun]][[hang]]")
+        client.wait_for("claude")
+        agents = strays(hub)
+        assert agents
+        shutil.copytree(hub.data, copy.data, dirs_exist_ok=True)
+        copy.start()
+        assert "data folder is a copy" in copy.errors.read_text()
+        assert all(agent.is_running() for agent in agents)
+        assert copy.stop() == 0
+    assert hub.stop() == 0
 
 
 def test_kill_9_during_a_stream_loses_nothing_that_clients_saw(scratch: Path) -> None:

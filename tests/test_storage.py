@@ -1,6 +1,7 @@
 """Layout, lock, metadata, ignore rules: the rest of the disk."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,45 @@ def test_folders_are_private_and_made_so_again(layout: DataLayout) -> None:
 def test_the_data_folder_has_one_id_for_ever(layout: DataLayout) -> None:
     assert layout.data_id() == layout.data_id()
     assert len(layout.data_id()) == 16
+
+
+def copied(layout: DataLayout, to: Path) -> DataLayout:
+    shutil.copytree(layout.root, to)
+    return DataLayout(to)
+
+
+def test_a_copy_beside_its_original_gets_an_id_of_its_own(
+    layout: DataLayout, tmp_path: Path
+) -> None:
+    first = layout.data_id()
+    copy = copied(layout, tmp_path / "copy")
+    assert copy.copied_from() == layout.root
+    second = copy.data_id()
+    assert second != first and layout.data_id() == first
+    assert copy.copied_from() is None and copy.data_id() == second, "once"
+    of_copy = copied(copy, tmp_path / "of-copy")
+    assert of_copy.copied_from() == copy.root
+
+
+def test_a_folder_that_was_moved_or_restored_keeps_its_id(
+    layout: DataLayout, tmp_path: Path
+) -> None:
+    first = layout.data_id()
+    backup = copied(layout, tmp_path / "backup")
+    before = layout.root.rename(tmp_path / "before")
+    assert DataLayout(before).data_id() == first, "moved"
+    shutil.copytree(backup.root, layout.root)
+    assert layout.data_id() == first, "restored to the same path"
+    shutil.rmtree(before)
+    shutil.rmtree(layout.root)
+    assert backup.data_id() == first, "what is left"
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"1:2 \0", b"1:2 relative", b"1:2 " + b"x" * 5000])
+def test_a_place_that_cannot_be_read_changes_no_id(layout: DataLayout, content: bytes) -> None:
+    first = layout.data_id()
+    (layout.root / "place").write_bytes(content)
+    assert layout.copied_from() is None and layout.data_id() == first
 
 
 @pytest.mark.parametrize("bad", ["", "..", "a/b", "A", "a" * 65, "-a", "a\n"])

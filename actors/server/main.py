@@ -195,6 +195,12 @@ class _Start:
             before = take_over(layout.root)
             if before is not None and before != DATA_VERSION:
                 logger.info("data folder taken over", before=before, now=DATA_VERSION)
+            if (original := layout.copied_from()) is not None:
+                logger.warning(
+                    "data folder is a copy, and gets an id of its own",
+                    copy=str(layout.root),
+                    original=str(original),
+                )
             return layout, layout.data_id()
         except StorageError as error:
             raise StartFailed(str(error)) from None
