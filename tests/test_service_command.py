@@ -103,6 +103,31 @@ def test_install_on_macos_writes_the_agent_and_starts_it(stub: StubManager) -> N
     assert agent["StandardErrorPath"] == f"{stub.home}/Library/Logs/claudehub.log"
 
 
+@pytest.mark.parametrize(
+    ("lines", "seconds"),
+    [
+        ("", 90),
+        ('stop_grace = "30m"', 1890),
+        ('stop_grace = "1500ms"', 92),
+        ('stop_grace = "30m"\nmax_conn = "x"', 1890),
+        ('stop_grace = "x"', 90),
+        ("no TOML", 90),
+    ],
+)
+def test_launchd_waits_longer_than_the_hub_for_its_agents(
+    stub: StubManager, lines: str, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOP_GRACE", "1h")  # the service does not get it
+    named, usual = stub.home / "named.toml", stub.home / "config" / "claudehub" / "config.toml"
+    usual.parent.mkdir(parents=True)
+    for file, options in ((named, ["--config", str(named)]), (usual, [])):
+        file.write_text(lines)
+        done = stub.invoke(MACOS, "install", "--print", *options)
+        assert done.exit_code == 0, done.output
+        assert plistlib.loads(done.stdout.encode())["ExitTimeOut"] == seconds
+        assert "STOP_GRACE and 90 more" in done.stdout
+
+
 @PLATFORMS
 def test_install_shows_all_and_does_nothing_where_nobody_can_be_asked(
     stub: StubManager, platform: str

@@ -147,7 +147,17 @@ def _manager() -> ServiceManager:
 
 def _service(config_file: Path | None) -> Service:
     config = [] if config_file is None else ["--config", str(config_file.absolute())]
-    return Service((*_program(), "serve", *config), _search_path(), Path.home())
+    program = (*_program(), "serve", *config)
+    return Service(program, _search_path(), Path.home(), _stop_grace_s(config_file))
+
+
+def _stop_grace_s(config_file: Path | None) -> float:
+    """Return STOP_GRACE as the service will read it, which does not get this shell's variables. A
+    fault of the file is for `claudehub serve` to tell; what is right in it counts."""
+    from actors.config.sources import default_file, look
+
+    found = look({}, config_file or default_file(), has_environment=False)
+    return 0.0 if found.mended is None else found.mended.stop_grace
 
 
 def _program() -> list[str]:

@@ -3,6 +3,7 @@
 `deploy/claudehub.service` is the unit for a whole machine. Times and reasons are the same there.
 """
 
+import math
 import plistlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,13 +49,22 @@ WantedBy=default.target
 """
 
 
+_PLIST = '<plist version="1.0">'
+_NOTE = """\
+<!-- Made by `claudehub service install`. Run it again after a change of STOP_GRACE: launchd kills a
+     hub that takes longer than ExitTimeOut (seconds), which is STOP_GRACE and {seconds} more. -->
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The program with its arguments, the PATH that its agents get, and the user's home."""
+    """The program with its arguments, the PATH that its agents get, the user's home, and how long a
+    stop waits for agents (STOP_GRACE)."""
 
     program: Sequence[str]
     path: str
     home: Path
+    stop_grace_s: float = 0.0
 
 
 def user_unit(service: Service) -> str:
@@ -79,13 +89,15 @@ def launch_agent(service: Service) -> str:
         # After a failure, and not after a stop.
         "KeepAlive": {"SuccessfulExit": False},
         "ThrottleInterval": THROTTLE_S,
-        "ExitTimeOut": STOP_TIMEOUT_S,
+        # The hub cannot ask launchd for more, as it does systemd.
+        "ExitTimeOut": STOP_TIMEOUT_S + math.ceil(service.stop_grace_s),
         # Without this launchd slows the job down, and with it all that the agents run.
         "ProcessType": "Interactive",
         "StandardOutPath": log,
         "StandardErrorPath": log,
     }
-    return plistlib.dumps(values, sort_keys=False).decode()
+    text = plistlib.dumps(values, sort_keys=False).decode()
+    return text.replace(_PLIST, _NOTE.format(seconds=STOP_TIMEOUT_S) + _PLIST, 1)
 
 
 def _unit_word(word: str) -> str:
