@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors import messages
-from actors.executor.cli_facts import ASK_PAUSE_S, CliFacts
+from actors.executor.cli_facts import ASK_PAUSE_S, RETRY_PAUSE_S, CliFacts
 from actors.executor.cli_probe import CliProbe, Found, version_in
 from actors.executor.walls import NO_WALLS
 from actors.runtime.problems import Problems
@@ -31,6 +31,9 @@ WAIT_S = 10.0
         ("Using node 22.1.0\n2.1.197 (Claude Code)\n", "2.1.197"),
         ("loading profile …\n2.1.197\n", "2.1.197"),
         ("v3.0.0", "3.0.0"),
+        (f"1.2.{'0' * 500_000}7 (Claude Code)", None),  # every client would be shown it
+        (f"1.2.3-{'0' * 60}", None),
+        (f"{'1.' * 32_000} (Claude)", None),  # in no time
         ("Now using Claude\n", None),
         ("127.0.0.1:8080", None),
         ("", None),
@@ -163,6 +166,22 @@ def test_a_program_that_could_not_be_asked_is_asked_again(given: Facts) -> None:
     assert given.facts.version == "2.1.331" and given.problems.now() == []
 
 
+def test_a_cli_that_does_not_work_is_asked_without_an_occasion(given: Facts) -> None:
+    given.clock.at_s += RETRY_PAUSE_S
+    given.facts.retry()
+    assert given.probe.asked == 1, "it works"
+    given.probe.program, given.probe.found = "new", Found(failure="Too many open files")
+    given.facts.look()
+    given.settle()
+    given.probe.found = NEW
+    given.facts.retry()
+    assert given.probe.asked == 2, "not at once"
+    given.clock.at_s += RETRY_PAUSE_S
+    given.facts.retry()
+    given.settle()
+    assert given.probe.asked == 3 and given.problems.now() == []
+
+
 # -- the probe -------------------------------------------------------------------------------
 
 
@@ -188,6 +207,31 @@ def test_the_probe_says_why_a_program_cannot_start(tmp_path: Path) -> None:
     assert probe(failing).ask().failure == "CLAUDE_CMD ends with 3 at --version: no licence"
     missing = probe(tmp_path / "nowhere").ask().failure
     assert missing is not None and "No such file" in missing
+
+
+def test_the_probe_hides_secrets_in_what_a_program_says(tmp_path: Path) -> None:
+    text = "x" * 5000 + " token sk-ant-api03-abcdefghijklmnop " + "y " * 140
+    failing = script(tmp_path / "claude", f"echo '{text}' >&2; exit 3")
+    reason = probe(failing).ask().failure
+    assert reason is not None and "token *** y" in reason and len(reason) < 400
+    slow = CliProbe(["/nowhere/env", "MY_API_KEY=hunter2222"], {}, NO_WALLS).ask().failure
+    assert slow is not None and "hunter2222" not in slow
+
+
+@pytest.mark.parametrize("way", ["", ">&2"])
+def test_what_a_program_prints_without_an_end_takes_no_memory(tmp_path: Path, way: str) -> None:
+    """More on standard output is a fault, more on standard error is none."""
+    endless = script(tmp_path / "claude", f"yes | head -c 300000 {way}; echo 2.1.197")
+    found = probe(endless).ask()
+    if way:
+        assert found == Found("2.1.197")
+    else:
+        assert found.failure is not None and "it prints more than 64 KiB" in found.failure
+
+
+def test_a_program_that_prints_for_ever_is_ended(tmp_path: Path) -> None:
+    found = probe(script(tmp_path / "claude", "exec yes")).ask()
+    assert found.failure is not None and "it prints more than 64 KiB" in found.failure
 
 
 @pytest.mark.parametrize("how", ["rewritten", "replaced", "link moved"])

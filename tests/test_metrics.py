@@ -225,8 +225,8 @@ def test_a_hub_that_takes_no_work_says_why(scratch: Path) -> None:
     assert hub.get("/healthz") == (200, "ok\n")
     status, text = hub.get("/readyz")
     assert status == 503
+    assert text.startswith("storage: less than MIN_FREE_BYTES is free") and text.count("\n") == 1
     problem = "less than MIN_FREE_BYTES (1048576.0 TiB) is free; prompts are refused"
-    assert text == f"storage: {problem}\n"
     seen = hub.scrape()
     assert seen.value("claudehub_storage_min_free_bytes") == 1 << 60
     assert seen.value("claudehub_ready") == 0
@@ -237,15 +237,48 @@ def test_a_hub_that_takes_no_work_says_why(scratch: Path) -> None:
     assert hub.stop() == 0
 
 
-def test_a_hub_whose_cli_does_not_work_is_not_ready(scratch: Path) -> None:
-    broken = scratch / "claude"
-    broken.write_text("#!/bin/sh\nexit 3\n")
-    broken.chmod(0o755)
-    hub = ScrapedHub(scratch, CLAUDE_CMD=str(broken)).start()
+def program(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_hub_whose_cli_does_not_work_is_not_ready_and_publishes_nothing_that_it_says(
+    scratch: Path,
+) -> None:
+    said = "cannot log in: sk-ant-api03-abcdefghijklmnop secret=hunter2"
+    hub = ScrapedHub(scratch, CLAUDE_CMD=program(scratch / "claude", f"echo {said} >&2; exit 3"))
+    hub.start()
     with hub.client() as client:
-        assert client.request("health_check")["problems"]
-    status, text = hub.get("/readyz")
-    assert (status, text.split(":")[0]) == (503, "claude")
+        (problem,) = client.request("health_check")["problems"]
+    assert problem.endswith("ends with 3 at --version: cannot log in: *** secret=***")
+    assert hub.get("/readyz") == (
+        503,
+        "claude: the CLI does not work; health_check and the log say why\n",
+    )
+    assert hub.stop() == 0
+
+
+class RetryingHub(ScrapedHub):
+    """A hub that asks a CLI that does not work again after a moment."""
+
+    def command(self) -> list[str]:
+        code = (
+            f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from actors.executor import cli_facts; "
+            "cli_facts.RETRY_PAUSE_S = 0.1; from claudehub.__main__ import main; main()"
+        )
+        return [sys.executable, "-c", code, "serve"]
+
+
+def test_a_hub_is_ready_again_after_a_failure_of_its_cli_that_has_passed(scratch: Path) -> None:
+    """Behind a balancer that obeys /readyz, no client comes that would have the CLI asked."""
+    reason = scratch / "reason"
+    reason.touch()
+    cli = program(scratch / "claude", f'[ -e {reason} ] && exit 3; echo "2.1.331 (Claude Code) $*"')
+    hub = RetryingHub(scratch, CLAUDE_CMD=cli).start()
+    wait_until(lambda: hub.get("/readyz")[0] == 503)
+    reason.unlink()
+    wait_until(lambda: hub.get("/readyz") == (200, "ok\n"))
     assert hub.stop() == 0
 
 

@@ -129,6 +129,7 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
             "actors/process_tree/guardian.py",
             "actors/executor/process.py",
             "actors/executor/sandbox.py",
+            "actors/executor/short_output.py",
             "claudehub/cli/demo.py",
             "claudehub/cli/service_managers.py",
             "claudehub/client/identity.py",

@@ -18,6 +18,8 @@ from actors.runtime.refs import Ref
 KNOWN_WAIT_S = 3.0
 # A CLI that fails again and again is asked no more often than this.
 ASK_PAUSE_S = 5.0
+# So often if nobody needs it.
+RETRY_PAUSE_S = 15.0
 PART = "claude"
 _UNKNOWN_OPTION = "unknown option"
 
@@ -71,6 +73,14 @@ class CliFacts:
             self._ask()
         elif self._found.failure is not None:
             self.doubt()
+
+    def retry(self) -> None:
+        """Ask now and then while it does not work: a load balancer sends no prompts to a hub that
+        is not ready, so there may be no other occasion."""
+        if self._problems.of(PART) is None:
+            return
+        if self._clock.monotonic() - self._asked_s >= RETRY_PAUSE_S:
+            self._ask()
 
     def works(self) -> None:
         """Note that a process has begun a turn."""

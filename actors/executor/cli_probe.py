@@ -7,21 +7,25 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from actors.config.secrets import without_secrets
+from actors.executor.short_output import end_of, read_short_output
 from actors.executor.walls import Walls
 from actors.process_tree import children, ends, tree
 from protocol.claude.command_line import FRESH_SYSTEM_PROMPT
 
 PROBE_TIMEOUT_S = 10.0
-SAID_LENGTH = 300
-# `2.1.331 (Claude Code)`. A wrapper may print something else before it.
-_NAMED = re.compile(r"(\d+\.\d+\.\d+[^\s()]*) \(Claude Code\)")
-_VERSION = re.compile(r"(?:^|\s)v?(\d+\.\d+\.\d+[\w.+-]*)(?:\s|$)")
+# `2.1.331 (Claude Code)`. A wrapper may print something else before it. Every client is shown the
+# version, so a long one is none; and without these limits a search could take minutes.
+_NUMBERS = r"\d{1,8}\.\d{1,8}\.\d{1,8}"
+_NAMED = re.compile(rf"({_NUMBERS}[^\s()]{{0,38}}) \(Claude Code\)")
+_VERSION = re.compile(rf"(?:^|\s)v?({_NUMBERS}[\w.+-]{{0,38}})(?:\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What the CLI has said. `version` is None if it names none. `has_snapshots`: it has
-    FRESH_SYSTEM_PROMPT (2.1.331 has it, 2.1.197 does not). `failure` says why it cannot start."""
+    FRESH_SYSTEM_PROMPT (2.1.331 has it, 2.1.197 does not). `failure` says why it cannot start,
+    without what looks like a secret."""
 
     version: str | None = None
     has_snapshots: bool = False
@@ -71,13 +75,14 @@ class CliProbe:
                 start_new_session=True,
             ) as process:
                 try:
-                    said, errors = process.communicate(timeout=PROBE_TIMEOUT_S)
+                    said, errors = read_short_output(process, PROBE_TIMEOUT_S)
                 finally:
                     ends.kill(tree.in_session(process.pid))
         except (OSError, subprocess.SubprocessError) as error:
-            raise _Failed(f"CLAUDE_CMD does not answer {option}: {error}") from None
+            reason = without_secrets(str(error))  # it may name the whole command
+            raise _Failed(f"CLAUDE_CMD does not answer {option}: {reason}") from None
         if process.returncode != 0:
-            reason = errors.decode("utf-8", errors="replace").strip()[-SAID_LENGTH:]
+            reason = end_of(errors)
             raise _Failed(f"CLAUDE_CMD ends with {process.returncode} at {option}: {reason}")
         return said.decode("utf-8", errors="replace")
 

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from actors.executor.short_output import end_of, read_short_output
 from actors.executor.walls import Walls
 from actors.process_tree import children, prctl
 
 WRAPPER = "agent-in-bwrap"
 TRY_MAX_S = 5.0
-SAID_CHARS_MAX = 300
 INSTALL = "install bubblewrap (apt install bubblewrap, dnf install bubblewrap)"
 # The namespaces and mounts of the wrapper, with nothing in them but the programs of the system.
 _TRIED = (
@@ -63,15 +63,15 @@ def problem(environment: Mapping[str, str], walls: Walls) -> tuple[str, str] | N
             start_new_session=True,
         ) as process:
             try:
-                _, errors = process.communicate(timeout=TRY_MAX_S)
+                _, errors = read_short_output(process, TRY_MAX_S)
             finally:
                 process.kill()
     except (OSError, subprocess.SubprocessError) as error:
         return f"bwrap does not run: {error}", INSTALL
     if process.returncode == 0:
         return None
-    reason = errors.decode("utf-8", errors="replace").strip()[-SAID_CHARS_MAX:]
-    return f"bwrap cannot run here: {reason or f'exit code {process.returncode}'}", _remedy()
+    reason = end_of(errors) or f"exit code {process.returncode}"
+    return f"bwrap cannot run here: {reason}", _remedy()
 
 
 def _remedy() -> str:

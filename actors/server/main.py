@@ -160,7 +160,7 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
     start.say_banner(agents, front_doors)
     use = partial(start.use, hub=hub, doors=front_doors, front=front, layout=layout)
     rereading = Rereading(config, load, front_doors.reloaders, use, trail.record, monitoring.move)
-    start.run(hub, rereading)
+    start.run(hub, rereading, agents)
 
 
 class _Start:
@@ -292,7 +292,7 @@ class _Start:
         logger.info("opening projects", done=done, total=total)
         self.service.extend(START_EXTEND_S, f"opening projects: {done} of {total}")
 
-    def run(self, hub: Ref, rereading: Rereading) -> None:
+    def run(self, hub: Ref, rereading: Rereading, agents: agent_setup.AgentFacts) -> None:
         """Run until a stop is requested, and drain."""
 
         def read_again() -> None:
@@ -301,9 +301,12 @@ class _Start:
             self.service.ready()
 
         lookout = Lookout(self.problems)
-        self.stop_request.wait_for_ever(
-            read_again, lambda: lookout.look(self.clock.monotonic()), LOOK_S
-        )
+
+        def look() -> None:
+            lookout.look(self.clock.monotonic())
+            agents.cli.retry()
+
+        self.stop_request.wait_for_ever(read_again, look, LOOK_S)
         self.service.stopping("stopping")
         shutdown.drain(hub, self.config.stop_grace, self.stop_request, self.service)
         logger.info("stopping")

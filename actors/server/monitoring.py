@@ -38,8 +38,13 @@ SCRAPE_WAIT_S = 5.0
 # The Hub is stuck if one message takes it so long: none waits for anything.
 HUB_STUCK_S = 60.0
 LOOPBACK = "127.0.0.1"
-# Without these parts no prompt runs.
-_NEEDED = (STORAGE, CLI, DATA_FOLDER)
+# Without these parts no prompt runs. Everybody who reaches the port may read these sentences, so
+# they hold nothing of what a program or the system has said.
+_NEEDED = {
+    STORAGE: "less than MIN_FREE_BYTES is free, or nobody can tell; prompts are refused",
+    CLI: "the CLI does not work; health_check and the log say why",
+    DATA_FOLDER: "it is not as it was; health_check and the log say why",
+}
 
 
 class ServerState:
@@ -76,10 +81,8 @@ class ServerState:
         elif not self.is_open:
             reasons.append("starting: clients cannot connect yet")
         self._look_at_storage()
-        for part in _NEEDED:
-            if (sentence := self._problems.of(part)) is not None:
-                reasons.append(f"{part}: {sentence}")
-        return reasons
+        broken = [part for part in _NEEDED if self._problems.of(part) is not None]
+        return reasons + [f"{part}: {_NEEDED[part]}" for part in broken]
 
     def _look_at_storage(self) -> bool:
         """Look now, and not only every few seconds; return True if prompts are refused."""
