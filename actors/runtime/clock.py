@@ -4,7 +4,6 @@ import heapq
 import itertools
 import threading
 import time
-import weakref
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -12,8 +11,7 @@ import pykka
 
 from actors.runtime.base import tell_if_alive
 
-# Timers that nobody waits for are dropped when all are twice as many as were kept the last time, or
-# this many.
+# Cancelled timers are dropped when all are twice as many as were kept the last time, or this many.
 TIDY_LEAST = 1024
 
 
@@ -50,33 +48,22 @@ class Timer(Protocol):
 
 
 class Timers(Protocol):
-    """Tell an actor something later, if it still lives then."""
+    """Tell an actor something later."""
 
     def after(self, delay_s: float, receiver: pykka.ActorRef[Any], message: object) -> Timer: ...
 
 
 class _Entry:
-    """A timer. It keeps nothing in memory for long: neither an actor that has ended (the look at a
-    client's key comes an hour later), nor, once it is cancelled, its message (an execution's time
-    limit comes after EXEC_TIMEOUT)."""
+    """A timer. Its delivery goes as soon as it is cancelled: an execution's time limit would keep
+    its actor and its message in memory for as long as EXEC_TIMEOUT."""
 
-    __slots__ = ("_receiver", "message")
+    __slots__ = ("delivery",)
 
     def __init__(self, receiver: pykka.ActorRef[Any], message: object) -> None:
-        self._receiver = weakref.ref(receiver)
-        self.message: object | None = message
+        self.delivery: tuple[pykka.ActorRef[Any], object] | None = (receiver, message)
 
     def cancel(self) -> None:
-        self.message = None
-
-    @property
-    def is_wanted(self) -> bool:
-        return self.message is not None and self._receiver() is not None
-
-    def fire(self) -> None:
-        message, receiver = self.message, self._receiver()  # read once: it may be cancelled now
-        if message is not None and receiver is not None:
-            tell_if_alive(receiver, message)
+        self.delivery = None
 
 
 class ThreadTimers:
@@ -112,9 +99,9 @@ class ThreadTimers:
         return entry
 
     def _tidy(self) -> None:
-        """Drop the timers that nobody waits for. The caller holds the lock. Timers that are kept
-        pay for it, since the next time comes when there are twice as many."""
-        self._due = [due for due in self._due if due[2].is_wanted]
+        """Drop the cancelled timers. The caller holds the lock; timers that are kept pay for it,
+        since the next time comes when there are twice as many."""
+        self._due = [due for due in self._due if due[2].delivery is not None]
         heapq.heapify(self._due)
         self._tidy_at = max(TIDY_LEAST, 2 * len(self._due))
 
@@ -128,4 +115,5 @@ class ThreadTimers:
                     self._changed.wait(wait)
                     continue
                 entry = heapq.heappop(self._due)[2]
-            entry.fire()
+            if (delivery := entry.delivery) is not None:  # read once: it may be cancelled now
+                tell_if_alive(*delivery)
