@@ -135,6 +135,19 @@ def test_a_cancelled_timer_keeps_nothing_in_memory() -> None:
     assert sum(entry.delivery is not None for _, _, entry in timers._due) == len(kept)
 
 
+def test_a_reference_does_not_keep_an_actor_in_memory() -> None:
+    """A client's timers hold references to it, for an hour when its key expires."""
+
+    class Guest(Actor):
+        pass
+
+    reference, is_gone = Guest.start(parent=None, name="a guest"), threading.Event()
+    weakref.finalize(reference._actor_weakref(), is_gone.set)
+    reference.stop(timeout=WAIT_S)
+    assert is_gone.wait(WAIT_S)
+    assert not tell_if_alive(reference, "late")
+
+
 def test_stamps_have_a_fixed_width() -> None:
     assert len(timestamp(SystemClock().now())) == 27
 

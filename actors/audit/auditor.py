@@ -100,7 +100,7 @@ class Auditor(Actor):
     def _write_rest(self) -> None:
         """Write what waits, also when one entry was too much. If another one is, AuditTrail counts
         those behind it."""
-        for message in self._rest():
+        for message in self._inbox.rest():
             if isinstance(message, AuditEntry):
                 self._take(message)
 

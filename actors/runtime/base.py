@@ -25,10 +25,31 @@ logger = get_logger("claudehub.actors")
 
 
 class Inbox(queue.SimpleQueue[Any]):
-    """An actor's inbox. `hand_over` is set once the actor has ended, and empties it: any thread
-    may call it then."""
+    """An actor's inbox. `take_late` is set once the actor has ended: it takes what is left. A
+    reference to an actor keeps its inbox in memory, so `take_late` keeps the actor only where it
+    needs it."""
 
-    hand_over: Callable[[], None] | None = None
+    take_late: Callable[[Any], None] | None = None
+
+    def hand_over(self) -> None:
+        """Give what is left to `take_late`. Any thread may call it."""
+        take_late = self.take_late
+        assert take_late is not None
+        for message in self.rest():
+            take_late(message)
+
+    def rest(self) -> Iterator[Any]:
+        """Take the messages that wait. Tellers may do so at the same time, at the end: so each
+        message is taken once, and none is waited for."""
+        while True:
+            try:
+                envelope = self.get_nowait()
+            except queue.Empty:
+                return
+            if envelope.message.__class__ is not _ActorStop:
+                yield envelope.message
+            elif envelope.reply_to is not None:
+                envelope.reply_to.set(None)
 
 
 def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
@@ -45,10 +66,10 @@ def tell_if_alive(receiver: pykka.ActorRef[Any], message: object) -> bool:
 
 def _hand_over_late(receiver: pykka.ActorRef[Any]) -> None:
     """Empty the inbox of an actor that has ended between pykka's look and its put: nobody else
-    would find the message. An actor sets `hand_over` before it empties its inbox the last time, so
-    either it finds the message, or the teller finds `hand_over`."""
+    would find the message. An actor sets `take_late` before it empties its inbox the last time, so
+    either it finds the message, or the teller finds `take_late`."""
     inbox = receiver.actor_inbox
-    if isinstance(inbox, Inbox) and inbox.hand_over is not None:
+    if isinstance(inbox, Inbox) and inbox.take_late is not None:
         inbox.hand_over()
 
 
@@ -135,8 +156,9 @@ class Actor(pykka.ThreadingActor):
             if not self._has_ended:
                 stop = self._handle_messages()
         finally:
-            self._inbox.hand_over = self._empty_inbox
-            self._empty_inbox()
+            takes_late = type(self).left_over is not Actor.left_over
+            self._inbox.take_late = self._take_late if takes_late else _drop
+            self._inbox.hand_over()
             if stop is not None and stop.reply_to is not None:
                 stop.reply_to.set(None)
             LIVING.left(self)
@@ -163,27 +185,13 @@ class Actor(pykka.ThreadingActor):
         self.on_stop()
         return envelope
 
-    def _empty_inbox(self) -> None:
+    def _take_late(self, message: Any) -> None:
         """Hand over what was told before the end."""
-        for message in self._rest():
-            try:
-                self.left_over(message)
-            except BaseException as error:  # noqa: BLE001 - the others must be handed over, too
-                kind = type(message).__name__
-                self._log_fault("a message was left without an answer", error, message=kind)
-
-    def _rest(self) -> Iterator[Any]:
-        """Take the messages that wait. Tellers may do so at the same time, at the end: so each
-        message is taken once, and none is waited for."""
-        while True:
-            try:
-                envelope = self._inbox.get_nowait()
-            except queue.Empty:
-                return
-            if envelope.message.__class__ is not _ActorStop:
-                yield envelope.message
-            elif envelope.reply_to is not None:
-                envelope.reply_to.set(None)
+        try:
+            self.left_over(message)
+        except BaseException as error:  # noqa: BLE001 - the others must be handed over, too
+            kind = type(message).__name__
+            self._log_fault("a message was left without an answer", error, message=kind)
 
     # -- start and end -----------------------------------------------------------------------
 
@@ -267,6 +275,10 @@ class Actor(pykka.ThreadingActor):
             logger.error(event, **facts, error=reason_of(error), exc_info=error)
         except BaseException as fault:  # noqa: BLE001 - without memory; a shorter line may go
             logger.error(event, actor=self._name, error=type(error).__name__, log=str(type(fault)))
+
+
+def _drop(message: Any) -> None:
+    """Take a message that nobody waits for."""
 
 
 class ActorStart:
