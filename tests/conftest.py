@@ -6,6 +6,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,13 @@ def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     return make_tls_files(folder)
 
 
-def make_tls_files(folder: Path) -> TlsFiles:
-    """Make a new authority and a certificate of it."""
+def make_tls_files(folder: Path, not_after: datetime | None = None) -> TlsFiles:
+    """Make a new authority and a certificate of it, which may have an end."""
     authority = trustme.CA()
-    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    begins = None if not_after is None else not_after - timedelta(days=365)
+    certificate = authority.issue_cert(
+        "localhost", "127.0.0.1", not_before=begins, not_after=not_after
+    )
     files = TlsFiles(folder / "hub.pem", folder / "hub.key", folder / "authority.pem")
     files.certificate.write_bytes(b"".join(p.bytes() for p in certificate.cert_chain_pems))
     certificate.private_key_pem.write_to_path(str(files.key))

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,8 @@ from click.testing import CliRunner, Result
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.frames import CloseCode
 
+from actors import messages
+from actors.access.keyring import Keyring
 from actors.audit.trail import AuditTrail
 from actors.config.sources import load
 from actors.frontend.conversation import LOCKED_MESSAGES_MAX
@@ -317,10 +320,43 @@ def test_a_hub_that_cannot_notice_revoked_keys_stops(
         config = load({"ws_port": "0", "authorized_keys": str(keys.file), "claude_cmd": "sh"})
         doors, trail = Doors(config, stack), AuditTrail(FrozenClock())
         (reloader,) = doors.start_reloaders(
-            Probe().actor_ref, ManualTimers(), trail, died.append, Problems()
+            Probe().actor_ref, FrozenClock(), ManualTimers(), trail, died.append, Problems()
         )
         reloader.on_failure(ValueError, ValueError("bug"), None)  # type: ignore[attr-defined]
     assert len(died) == 1
+
+
+def test_a_file_that_lets_nobody_in_is_a_problem(
+    keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    keyring, now = Keyring(keys.file), datetime(2026, 11, 29, tzinfo=UTC)
+    problems = Problems()
+    reloader = FileReloader(
+        hub=Probe().actor_ref,
+        subject=keyring,
+        clock=FrozenClock(),
+        timers=ManualTimers(),
+        trail=AuditTrail(FrozenClock()),
+        problems=problems,
+    )
+    reloader.on_start()
+    try:
+        assert problems.now() == []
+        keys.write("# nobody\n")
+        for _ in range(2):
+            reloader.on_receive(messages._FileLookDue(again=True))
+        (problem,) = problems.now()
+        assert problem == (
+            f"AUTHORIZED_KEYS: {keys.file} has no usable key: no client can authenticate"
+        )
+        assert caplog.text.count("no usable key") == 1
+        keys.write('expiry-time="20270101Z" ' + public(keys.key))
+        reloader.on_receive(messages._FileLookDue(again=True))
+        assert problems.now() == []
+        assert keyring.problem(now) is None
+        assert "has expired" in str(keyring.problem(datetime(2027, 1, 2, tzinfo=UTC)))
+    finally:
+        reloader.on_stop()
 
 
 @pytest.fixture

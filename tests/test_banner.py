@@ -157,6 +157,14 @@ def test_a_check_says_what_would_start_and_makes_nothing(
     assert sorted(scratch.rglob("*")) == before
 
 
+def test_a_check_says_that_a_certificate_has_expired(scratch: Path, tls_files: TlsFiles) -> None:
+    folder = scratch / "expired"
+    folder.mkdir()
+    files = make_tls_files(folder, datetime(2026, 1, 31, 12, tzinfo=UTC))
+    said = check(HubProcess(scratch, files)).stdout
+    assert "TLS: 127.0.0.1, localhost, has expired on 2026-01-31\n" in said
+
+
 def test_a_check_beside_a_running_server_says_so(start_hub: Any) -> None:
     hub = start_hub()
     found = check(hub)

@@ -8,10 +8,12 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
 
 from actors import messages
 from actors.access.keyring import Keyring
@@ -94,6 +96,7 @@ def test_the_watcher_looks_soon_after_a_change_and_now_and_then(
     watcher = FileReloader(
         hub=hub.actor_ref,
         subject=certificates,
+        clock=FrozenClock(),
         timers=timers,
         trail=AuditTrail(FrozenClock()),
         problems=Problems(),
@@ -123,6 +126,7 @@ def test_a_change_before_the_watch_is_seen(files: TlsFiles, tmp_path: Path) -> N
     watcher = FileReloader(
         hub=Probe().actor_ref,
         subject=certificates,
+        clock=FrozenClock(),
         timers=ManualTimers(),
         trail=AuditTrail(FrozenClock()),
         problems=Problems(),
@@ -137,6 +141,7 @@ def reloader(files: TlsFiles) -> Iterator[FileReloader]:
     made = FileReloader(
         hub=Probe().actor_ref,
         subject=Certificates(files.certificate, files.key),
+        clock=FrozenClock(),
         timers=ManualTimers(),
         trail=AuditTrail(FrozenClock()),
         problems=Problems(),
@@ -160,6 +165,40 @@ def test_health_tells_that_files_cannot_be_read_until_they_can(
     assert problem.startswith("certificate: the old one stays: TLS_KEY: ")
     (tmp_path / "away").rename(files.key)
     assert look(reloader) == []
+
+
+def test_a_certificate_that_expires_is_logged_each_day_and_a_problem_in_the_end(
+    reloader: FileReloader, files: TlsFiles, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = datetime(2026, 12, 24, 12, tzinfo=UTC)
+    make_tls_files(tmp_path, not_after=ends)
+    said = "the certificate expires soon"
+    with freeze_time(ends - timedelta(days=14, seconds=-1)) as time:
+        reloader.on_start()
+        for days in (13, 12):
+            for _ in range(3):
+                assert look(reloader) == []
+            assert f"expires=2026-12-24 days={days} " in caplog.messages[-1]
+            time.tick(timedelta(days=1))
+        assert caplog.text.count(said) == 2
+        time.move_to(ends + timedelta(seconds=1))
+        expired = f"certificate: {files.certificate} has expired on 2026-12-24: clients refuse it"
+        assert look(reloader) == look(reloader) == [expired]
+        assert caplog.text.count("part=certificate") == 1
+        make_tls_files(tmp_path, not_after=ends + timedelta(days=90))
+        assert look(reloader) == []
+    assert caplog.text.count(said) == 2
+
+
+def test_a_certificate_with_much_time_left_is_not_mentioned(
+    files: TlsFiles, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = datetime(2026, 12, 24, 12, tzinfo=UTC)
+    make_tls_files(tmp_path, not_after=ends)
+    certificates = Certificates(files.certificate, files.key)
+    assert certificates.problem(ends - timedelta(days=14)) is None
+    assert certificates.validity(ends - timedelta(days=14)) == "until 2026-12-24"
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("fault", [OSError(errno.EMFILE, "no"), RuntimeError("no thread")])

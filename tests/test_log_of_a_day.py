@@ -16,6 +16,7 @@ from actors.feed.rotator import RotationSettings, Rotator
 from actors.runtime.problems import Problems
 from actors.watch.places import DataFolderPlace, PlaceWatcher
 from actors.watch.reloader import FileReloader
+from actors.watch.room import StoragePlace
 from storage.layout import DataLayout
 from storage.segments import Compression
 from tests.fakes import Probe
@@ -159,6 +160,9 @@ class Unchanged:
     def reload(self) -> bool:
         return False
 
+    def problem(self, now: datetime) -> str | None:
+        return None
+
 
 def test_an_idle_hub_writes_next_to_nothing_in_an_hour(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -183,10 +187,10 @@ def test_an_idle_hub_writes_next_to_nothing_in_an_hour(
         died=[].append,
         **shared,
     )
-    place = DataFolderPlace(layout, layout.data_id())
-    watcher = PlaceWatcher(places=[place], died=[].append, **shared)
+    places = [DataFolderPlace(layout, layout.data_id()), StoragePlace(layout.root, 1 << 60)]
+    watcher = PlaceWatcher(places=places, died=[].append, **shared)
     keys = Unchanged(tmp_path / "keys")
-    reloader = FileReloader(hub=Probe().actor_ref, subject=keys, trail=trail, **shared)
+    reloader = FileReloader(hub=Probe().actor_ref, subject=keys, trail=trail, clock=hour, **shared)
     actors: list[Any] = [rotator, auditor, watcher, reloader]
     with caplog.at_level("INFO"):
         for actor in actors:

@@ -59,6 +59,16 @@ class Keyring:
         self._stamp = stamp
         return True
 
+    def problem(self, now: datetime) -> str | None:
+        """Return why no client can authenticate, or None. The keys that a change has left out are
+        in the log."""
+        entries = [entry for entries in list(self._keys.values()) for entry in entries]
+        if not entries:
+            return f"{self._path} has no usable key: no client can authenticate"
+        if all(entry.options.has_expired(now) for entry in entries):
+            return f"every key of {self._path} has expired: no client can authenticate"
+        return None
+
     def find(
         self, shown: PublicKey | Certificate, address: str | None, now: datetime
     ) -> AuthorizedKey:
@@ -97,8 +107,6 @@ class Keyring:
         keys: dict[bytes, list[AuthorizedKey]] = {}
         for entry in parsed.keys:
             keys.setdefault(entry.key.blob, []).append(entry)
-        if not keys:
-            logger.warning("no usable key: no client can authenticate", file=self._path)
         self._keys = keys
 
 

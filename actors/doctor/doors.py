@@ -11,13 +11,12 @@ from cryptography import x509
 from actors.config.settings import Config
 from actors.doctor import own_hub
 from actors.doctor.finding import Finding, Setup, fault, of_line, ok, warning
-from actors.frontend.certificates import CertificateError, Certificates
+from actors.frontend.certificates import EXPIRY_WARNING_DAYS, CertificateError, Certificates
 from actors.frontend.port_probe import Taken, try_port
 from actors.frontend.unix_listener import PATH_BYTES_MAX
 from actors.server.monitoring import LOOPBACK
 from protocol.host import PORT_MAX, is_loopback, is_named
 
-EXPIRY_WARNING_DAYS = 21
 _FREE_PORTS = {"WS_PORT": 8080, "METRICS_PORT": 9464}
 _DAY_S = 86_400
 

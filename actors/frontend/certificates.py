@@ -4,6 +4,7 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -13,6 +14,10 @@ from actors.watch.stamps import ReloadFailed, Stamp, stamp_of
 from protocol.host import own_name
 
 logger = get_logger("claudehub.frontend")
+
+# A certificate that expires so soon is in the log, once a day. deploy/alerts.yml has it too.
+EXPIRY_WARNING_DAYS = 14
+_DAY_S = 86_400
 
 
 class CertificateError(ReloadFailed):
@@ -34,6 +39,7 @@ class Certificates:
         self._stamps: list[Stamp] = []
         self._names: tuple[str, ...] = ()
         self.expires_s: float | None = None
+        self._warned_of: tuple[float, int] | None = None
         self._context = self._load()
 
     @property
@@ -57,6 +63,41 @@ class Certificates:
             self._stamps = []  # the next look tries again: the cause may lie outside the files
             raise
         return True
+
+    def problem(self, now: datetime) -> str | None:
+        """Return that the certificate has expired, or None. Log each day once that it expires
+        soon."""
+        if self.expires_s is None:
+            return None
+        left_days = self._left_days(self.expires_s, now)
+        if left_days < 0:
+            return f"{self._certificate} {self.validity(now)}: clients refuse it"
+        if left_days < EXPIRY_WARNING_DAYS and self._warned_of != (self.expires_s, left_days):
+            self._warned_of = (self.expires_s, left_days)
+            logger.warning(
+                "the certificate expires soon",
+                file=self._certificate,
+                expires=_date(self.expires_s),
+                days=left_days,
+                remedy="renew it (certbot renew, tailscale cert); the hub reads it again",
+            )
+        return None
+
+    def validity(self, now: datetime) -> str:
+        """Return in words until when it is valid."""
+        if self.expires_s is None:
+            return "with an unknown end"
+        left_days, date = self._left_days(self.expires_s, now), _date(self.expires_s)
+        if left_days < 0:
+            return f"has expired on {date}"
+        if left_days < EXPIRY_WARNING_DAYS:
+            return f"until {date}, which is in {left_days} days"
+        return f"until {date}"
+
+    @staticmethod
+    def _left_days(expires_s: float, now: datetime) -> int:
+        """Return how many whole days are left; negative if it has expired."""
+        return int((expires_s - now.timestamp()) // _DAY_S)
 
     def _look(self) -> list[Stamp]:
         return [_stamp(path) for path in self.files]
@@ -133,6 +174,10 @@ def _names(certificate: x509.Certificate, file: Path) -> Iterator[str]:
             yield own_name(name)
         except ValueError as error:
             logger.warning("a name of a certificate is not used", file=file, error=error)
+
+
+def _date(time_s: float) -> str:
+    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d}"
 
 
 class _KeyIsEncrypted(Exception):

@@ -6,7 +6,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from actors.access.keyring import read_keys
@@ -159,7 +159,8 @@ def _facts(config: Config, clock: Clock) -> Iterator[str]:
     yield f"address: {port}" + ("" if config.socket is None else f", unix:{config.socket}")
     yield f"clients: {who_may_come_in(config)}"
     if config.tls_cert is not None and config.tls_key is not None:
-        yield f"TLS: {_certificate(Path(config.tls_cert), Path(config.tls_key))}"
+        files = Path(config.tls_cert), Path(config.tls_key)
+        yield f"TLS: {_certificate(*files, clock.now())}"
     folder = Path(config.data_dir)
     size = size_of(folder, clock) if folder.exists() else "it is made at the start"
     yield f"data folder: {folder} ({size})"
@@ -173,15 +174,13 @@ def _facts(config: Config, clock: Clock) -> Iterator[str]:
             yield f"set: {name.upper()}={without_secrets(text_of(name, value))}"
 
 
-def _certificate(certificate: Path, key: Path) -> str:
+def _certificate(certificate: Path, key: Path, now: datetime) -> str:
     try:
         found = Certificates(certificate, key)
     except ReloadFailed as error:
         return str(error)
     names = ", ".join(found.names()) or "no names"
-    if found.expires_s is None:
-        return names
-    return f"{names}, until {datetime.fromtimestamp(found.expires_s, UTC):%Y-%m-%d}"
+    return f"{names}, {found.validity(now)}"
 
 
 def _obstacle(config: Config) -> str | None:

@@ -17,7 +17,7 @@ from actors.frontend.listener import Listener, listen
 from actors.frontend.machine_names import MachineNames
 from actors.frontend.unix_listener import PATH_BYTES_MAX, UnixListener
 from actors.limits.connections import PendingConnections
-from actors.runtime.clock import Timers
+from actors.runtime.clock import Clock, Timers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
@@ -109,7 +109,9 @@ class Doors:
         stack: contextlib.ExitStack,
     ) -> None:
         """Accept clients from now on; the stack closes the doors again."""
-        self.reloaders = list(self.start_reloaders(hub, timers, front.trail, died, problems))
+        self.reloaders = list(
+            self.start_reloaders(hub, front.clock, timers, front.trail, died, problems)
+        )
         for reloader in self.reloaders:
             stack.callback(reloader.stop, block=False)
         if self._tcp:
@@ -138,6 +140,7 @@ class Doors:
     def start_reloaders(
         self,
         hub: Ref,
+        clock: Clock,
         timers: Timers,
         trail: AuditTrail,
         died: Callable[[str], None],
@@ -145,7 +148,9 @@ class Doors:
     ) -> Iterator[Ref]:
         """Start the reloaders. Without the reloader of the certificate the old one stays. Without
         the reloader of the keys a removed key would stay valid, so the server stops."""
-        start = partial(FileReloader.start, hub=hub, timers=timers, trail=trail, problems=problems)
+        start = partial(
+            FileReloader.start, hub=hub, clock=clock, timers=timers, trail=trail, problems=problems
+        )
         if self._certificates is not None:
             yield start(subject=self._certificates, died=partial(problems.note, "certificate"))
         if self._keyring is not None:

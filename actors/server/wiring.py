@@ -181,7 +181,7 @@ class FrontEnd:
         meter: Meter | None = None,
     ) -> None:
         self._server = server_name(data_id)
-        self._clock = clock
+        self.clock = clock
         self._readiness = readiness
         self._connections = ConnectionLimit(config.max_conn)
         self._quotas = Quotas(config.rate_limit, clock)
@@ -214,7 +214,7 @@ class FrontEnd:
         conversation = HubContext(
             hub=hub,
             directory=directory,
-            clock=self._clock,
+            clock=self.clock,
             timers=timers,
             welcome=self._welcome,
             new_gate=partial(self._new_gate, keyring, names),
@@ -227,7 +227,7 @@ class FrontEnd:
         return ConnectionContext(
             rules=self._rules,
             converse=partial(HubConversation, conversation),
-            clock=self._clock,
+            clock=self.clock,
             tls=None,
             readiness=self._readiness,
             needs_key=keyring is not None,
@@ -255,7 +255,7 @@ class FrontEnd:
             server=self._server,
             client_id=client_id,
             peer=peer,
-            clock=self._clock,
+            clock=self.clock,
             is_own_host=partial(names.are_dialled_by, peer),
             has_room=has_room,
             too_many_executions=partial(executions.refusal, executions.of_connection(), peer),

@@ -16,7 +16,7 @@ from watchdog.observers.api import BaseObserver
 from actors import messages
 from actors.audit.trail import CONFIG_CHANGED, AuditTrail
 from actors.runtime.base import Actor, tell_if_alive
-from actors.runtime.clock import Timers
+from actors.runtime.clock import Clock, Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
@@ -54,6 +54,7 @@ class FileReloader(Actor):
         *,
         hub: Ref,
         subject: Reloadable,
+        clock: Clock,
         timers: Timers,
         trail: AuditTrail,
         problems: Problems,
@@ -63,6 +64,7 @@ class FileReloader(Actor):
         super().__init__(parent=hub, name=f"reloader of {subject.name}")
         self._hub = hub
         self._subject = subject
+        self._clock = clock
         self._timers = timers
         self._trail = trail
         self._problems = problems
@@ -128,7 +130,7 @@ class FileReloader(Actor):
                 self._changed(ok=False)
             self._fault = str(error)
             return False
-        self._problems.note(subject.name, None)
+        self._problems.note(subject.name, subject.problem(self._clock.now()))
         if changed:
             logger.info("read again, after a change", what=subject.name)
             self._fault = ""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +33,9 @@ class Reloadable(Protocol):
 
     def reload(self) -> bool:
         """Read again if something has changed; return True if it had. Raises ReloadFailed."""
+
+    def problem(self, now: datetime) -> str | None:
+        """Return what is wrong with what is in use, or None. It may change with the time alone."""
 
 
 def steps(path: Path) -> Iterator[Path]:
