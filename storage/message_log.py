@@ -15,6 +15,7 @@ from storage.log_state import LogState, SyncPolicy, new_log_id
 from storage.log_tail import Displacement, FlushTimer, LogSettings, LogTail
 from storage.pages import MissingRecords
 from storage.recovery import Recovered, recover
+from storage.segment_sizes import SegmentSizes
 from storage.segments import (
     Compression,
     Segment,
@@ -63,6 +64,7 @@ class MessageLog:
         self._tail = LogTail(folder, settings, found, last_seq)
         self._first_seq = found.segments[0].first_seq if found.segments else last_seq + 1
         self._landmarks = Landmarks()
+        self._sizes = SegmentSizes()
         self.state = state
         self.found = found
 
@@ -117,6 +119,10 @@ class MessageLog:
     def segment_count(self) -> int:
         """Return how many files the log has. Any thread may ask."""
         return len(self._tail.segments)
+
+    def size_bytes(self) -> int:
+        """Return the bytes of all files, on the disk. Any thread may ask, but one at a time."""
+        return self._sizes.total_bytes(self._tail.segments.copy())
 
     @property
     def active_bytes(self) -> int:

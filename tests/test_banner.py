@@ -2,6 +2,7 @@
 
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from actors.config.sources import load
 from actors.server import banner
 from claudehub.cli.main import main
+from tests.conftest import make_tls_files
 from tests.fakes import FrozenClock
 from tests.harness import HubProcess, TlsFiles
 from tests.processes import wait_until

@@ -315,6 +315,7 @@ def test_the_server_stops_without_the_reloader_of_keys(
         return FileReloader(
             hub=Probe().actor_ref,
             subject=Certificates(files.certificate, files.key),
+            clock=FrozenClock(),
             timers=ManualTimers(),
             trail=AuditTrail(FrozenClock()),
             problems=Problems(),

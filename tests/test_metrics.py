@@ -79,6 +79,7 @@ def test_after_a_session_each_counter_has_its_value(hub: ScrapedHub) -> None:
     (segment,) = (hub.data / "projects" / "p" / "log").iterdir()
     assert seen.value("claudehub_log_appended_bytes_total") == segment.stat().st_size
     assert seen.value("claudehub_log_segments") == 1
+    assert seen.value("claudehub_log_bytes") == segment.stat().st_size
     assert seen.value("claudehub_connections") == seen.value("claudehub_subscriptions") == 1
     assert seen.by("claudehub_projects", "status") == {("idle",): 1}
     alive = seen.by("claudehub_actors", "kind")

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
 from websockets.exceptions import InvalidStatus
 
 from actors import messages
 from actors.config.faults import ConfigurationError
 from actors.config.settings import Config
 from actors.config.sources import load
+from actors.runtime.problems import Problems
+from actors.server.errors import StartFailed
 from actors.server.rereading import AT_ONCE, Rereading
 from actors.server.wiring import change_of
 from protocol import claude
@@ -24,7 +27,7 @@ from protocol.requests import Options
 from tests.executor_setup import Setup as ExecutorSetup
 from tests.executor_setup import no_processes
 from tests.executor_setup import setup as executor
-from tests.fakes import Probe
+from tests.fakes import FrozenClock, Probe
 from tests.harness import ROOT, HubProcess
 from tests.processes import wait_until
 from tests.project_setup import ProjectSetup, execute, setup
@@ -198,6 +201,7 @@ class Reload:
 
     def __init__(self, wanted: Config | list[str], **held: Any) -> None:
         self.reloader = Probe()
+        self.problems = Problems()
         self.used: list[Config] = []
         self.records: list[tuple[str, dict[str, Any]]] = []
 
@@ -212,8 +216,13 @@ class Reload:
             [self.reloader.actor_ref],
             self.used.append,
             lambda action, **facts: self.records.append((action, facts)),
+            problems=self.problems,
+            clock=FrozenClock(),
         )
         self.rereading.read()
+
+    def seen(self) -> dict[str, float]:
+        return {metric.name: value for metric, _, value in self.rereading.readings()}
 
 
 def test_a_fault_changes_nothing_and_all_faults_are_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -223,8 +232,49 @@ def test_a_fault_changes_nothing_and_all_faults_are_told(caplog: pytest.LogCaptu
     assert reload.used == []
     said = 'the configuration stays as it was fault="'
     assert caplog.messages == [f'{said}BIND: is no address"', f'{said}MAX_CONN: is no number"']
+    assert reload.problems.now() == [
+        "configuration: the last SIGHUP has found faults, and changed nothing; see the log"
+    ]
+    assert reload.seen()["claudehub_config_last_reload_successful"] == 0
     details = {"read_again": "configuration"}
     assert reload.records == [("config_changed", {"ok": False, "details": details})]
+
+
+def test_the_metrics_say_when_the_configuration_was_last_read_without_a_fault() -> None:
+    with freeze_time("2026-11-29T12:00:00Z") as time:
+        wanted: list[Any] = [load({})]
+        reload = Reload(load({}))
+        reload.rereading._load = lambda: wanted[0] or fail()
+        began_s = FrozenClock().monotonic()
+        for is_good, good_s in ((True, 60), (False, 60), (False, 60), (True, 240)):
+            time.tick(60)
+            wanted[0] = load({}) if is_good else None
+            reload.rereading.read()
+            assert reload.seen() == {
+                "claudehub_config_last_reload_successful": is_good,
+                "claudehub_config_last_reload_success_timestamp_seconds": began_s + good_s,
+            }
+            assert bool(reload.problems.now()) is not is_good
+
+
+def fail() -> Config:
+    raise ConfigurationError(["BIND: is no address"])
+
+
+def test_a_port_that_cannot_be_had_is_a_problem_until_it_can() -> None:
+    reload = Reload(load({}))
+
+    def move(_: int) -> bool:
+        raise StartFailed("taken")
+
+    reload.rereading._load = lambda: load({"metrics_port": "9464"})
+    reload.rereading._move_metrics = move
+    for _ in range(2):
+        reload.rereading.read()
+        assert reload.problems.now() == ["configuration: METRICS_PORT stays as it was; see the log"]
+    reload.rereading._move_metrics = lambda _: True
+    reload.rereading.read()
+    assert reload.problems.now() == []
 
 
 def test_nothing_is_recorded_when_nothing_has_changed(caplog: pytest.LogCaptureFixture) -> None:

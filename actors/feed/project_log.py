@@ -119,6 +119,10 @@ class ProjectLog:
         """Return how many files the log has. Any thread may ask."""
         return self._log.segment_count
 
+    def size_bytes(self) -> int:
+        """Return the bytes of these files. Any thread may ask, but one at a time."""
+        return self._log.size_bytes()
+
     # -- reading -----------------------------------------------------------------------------
 
     @property

@@ -200,7 +200,7 @@ LOG_BATCH = Metric(
     "claudehub_log_batch_records", "histogram", "Records in one batch.", buckets=_BATCH
 )
 LOG_FAILURES = Metric(
-    "claudehub_log_failures_total", "counter", "Writes and flushes of logs that failed."
+    "claudehub_log_failures_total", "counter", "Writes, flushes and reads of logs that failed."
 )
 LOG_SYNC = Metric(
     "claudehub_log_sync_duration_seconds",
@@ -209,6 +209,7 @@ LOG_SYNC = Metric(
     buckets=_SYNC_S,
 )
 LOG_SEGMENTS = Metric("claudehub_log_segments", "gauge", "Files of all logs.")
+LOG_SIZE = Metric("claudehub_log_bytes", "gauge", "Bytes of these files, as they are on the disk.")
 LOG_OPENING = Metric(
     "claudehub_log_opening_duration_seconds",
     "histogram",
@@ -302,6 +303,18 @@ LINES_DROPPED = Metric(
     "claudehub_output_dropped_lines_total",
     "counter",
     "Lines for standard output and standard error that were dropped because nobody read them.",
+)
+RELOADED = Metric(
+    "claudehub_config_last_reload_successful",
+    "gauge",
+    "1 if the last start or SIGHUP found no fault in the configuration, else 0.",
+    is_always_shown=False,
+)
+RELOADED_TIME = Metric(
+    "claudehub_config_last_reload_success_timestamp_seconds",
+    "gauge",
+    "When the configuration was last read without a fault, in Unix time.",
+    is_always_shown=False,
 )
 CERTIFICATE = Metric(
     "claudehub_certificate_expiry_timestamp_seconds",

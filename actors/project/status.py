@@ -94,7 +94,8 @@ class Status:
             self._feed.announce(UpdateType.STATUS, StatusChanged(status=now))
 
     def readings(self) -> Iterable[Reading]:
-        """Return what a scrape shows. It comes in a thread of its own: each value is one step."""
+        """Return what a scrape shows. It comes in a thread of its own: each value is one step. Of
+        the files only the newest is asked for its size."""
         queue, feed = self._queue, self._feed
         waiting = len(queue.waiting) + (queue.blocked is not None)
         running, background = queue.running, queue.background
@@ -108,6 +109,7 @@ class Status:
                 sum(e is not None and e.is_ordered for e in (running, background)),
             ),
             (catalogue.LOG_SEGMENTS, (), self._log.segment_count),
+            (catalogue.LOG_SIZE, (), self._log.size_bytes()),
         )
 
     def describe(self) -> ProjectInfo:

@@ -159,7 +159,17 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
     start.keep_alive(hub)  # from now on the status says what the hub does
     start.say_banner(agents, front_doors)
     use = partial(start.use, hub=hub, doors=front_doors, front=front, layout=layout)
-    rereading = Rereading(config, load, front_doors.reloaders, use, trail.record, monitoring.move)
+    rereading = Rereading(
+        config,
+        load,
+        front_doors.reloaders,
+        use,
+        trail.record,
+        monitoring.move,
+        problems=start.problems,
+        clock=start.clock,
+    )
+    monitoring.watch(rereading.readings)
     start.run(hub, rereading, agents)
 
 

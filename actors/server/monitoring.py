@@ -17,7 +17,7 @@ from actors.executor.cli_facts import PART as CLI
 from actors.frontend.status_listener import Answer, Page, StatusListener
 from actors.metrics import catalogue
 from actors.metrics.actor_readings import actor_readings
-from actors.metrics.meter import Meter, Reading
+from actors.metrics.meter import Meter, Read, Reading
 from actors.runtime.clock import Clock
 from actors.runtime.living import LIVING
 from actors.runtime.logger import get_logger
@@ -150,8 +150,12 @@ class Monitoring:
 
     def watch_trail(self, trail: AuditTrail) -> None:
         """Show what the audit log drops."""
+        self.watch(lambda: [(catalogue.AUDIT_DROPPED, (), trail.dropped)])
+
+    def watch(self, read: Read) -> None:
+        """Show what a part of the server reads at each scrape."""
         if self.meter is not None:
-            self.meter.tally(lambda: [(catalogue.AUDIT_DROPPED, (), trail.dropped)])
+            self.meter.tally(read)
 
     def watch_certificate(self, expires_s: Callable[[], float | None]) -> None:
         """Show when the certificate expires, in Unix time; None: there is none."""
@@ -160,8 +164,7 @@ class Monitoring:
             if (at_s := expires_s()) is not None:
                 yield catalogue.CERTIFICATE, (), at_s
 
-        if self.meter is not None:
-            self.meter.tally(read)
+        self.watch(read)
 
 
 def _listen(config: Config, port: int, clock: Clock) -> StatusListener:

@@ -3,7 +3,7 @@
 A terminal that closes sends SIGHUP, too. It never ends anything.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from actors import messages
@@ -12,12 +12,19 @@ from actors.config.faults import ConfigurationError
 from actors.config.secrets import without_secrets
 from actors.config.settings import Config
 from actors.config.written import NONE, text_of
+from actors.metrics import catalogue
+from actors.metrics.meter import Reading
 from actors.runtime.base import tell_if_alive
+from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
+from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server.errors import StartFailed
 
 logger = get_logger("claudehub.main")
+
+# Its name among the problems, until a SIGHUP finds nothing wrong.
+PART = "configuration"
 
 # The settings that take effect at once: in what begins from now on, an execution, a question, a
 # connection. Keys and certificates are files, and read by their reloaders. All other settings need
@@ -70,8 +77,16 @@ class Rereading:
         use: Callable[[Config], None],
         record: Callable[..., None],
         move_metrics: Callable[[int], bool] = lambda _: False,
+        *,
+        problems: Problems,
+        clock: Clock,
     ) -> None:
         self.config = config
+        self._problems = problems
+        self._clock = clock
+        self._port_problem: str | None = None
+        self._was_good = True
+        self._good_s = clock.now().timestamp()
         self._load = load
         self._reloaders = reloaders
         self._use = use
@@ -90,7 +105,9 @@ class Rereading:
             for fault in error.faults:
                 logger.error("the configuration stays as it was", fault=fault)
             self._record(CONFIG_CHANGED, ok=False, details={"read_again": "configuration"})
+            self._ended("the last SIGHUP has found faults, and changed nothing; see the log")
             return
+        self._port_problem = None
         differing = [n for n in Config.model_fields if self._of(n) != getattr(wanted, n)]
         at_once = AT_ONCE
         if "metrics_port" in differing and self._moves_metrics(wanted.metrics_port):
@@ -101,6 +118,7 @@ class Rereading:
         if now:
             self._use(self.config)
         _say(before, wanted, now, later)
+        self._ended(self._port_problem)
         if differing:
             self._record(
                 CONFIG_CHANGED, details={"changed": _upper(now), "at_next_start": _upper(later)}
@@ -112,7 +130,20 @@ class Rereading:
             return self._move_metrics(port)
         except StartFailed as error:
             logger.error("METRICS_PORT stays as it was", reason=str(error))
+            self._port_problem = "METRICS_PORT stays as it was; see the log"
             return False
+
+    def _ended(self, problem: str | None) -> None:
+        """Note how the reading has ended."""
+        self._problems.note(PART, problem)
+        self._was_good = problem is None
+        if problem is None:
+            self._good_s = self._clock.now().timestamp()
+
+    def readings(self) -> Iterable[Reading]:
+        """Return what a scrape shows, in a thread of its own. The start counts as a reading."""
+        yield catalogue.RELOADED, (), self._was_good
+        yield catalogue.RELOADED_TIME, (), self._good_s
 
     def _of(self, name: str) -> Any:
         return getattr(self.config, name)
