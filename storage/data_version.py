@@ -43,7 +43,7 @@ def read_version(root: Path) -> int | None:
         return UNNAMED_VERSION if _is_used(root) else None
     try:
         version = simplejson.loads(content)["version"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         version = None
     if not isinstance(version, int) or isinstance(version, bool) or version < UNNAMED_VERSION:
         # With a guess, an older program could write into a newer folder.

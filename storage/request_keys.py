@@ -123,5 +123,5 @@ def _parse(line: bytes) -> KeyedExecution | None:
     try:
         fields = simplejson.loads(line)
         return KeyedExecution(fields["key"], fields["execution_id"], fields["fingerprint"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None

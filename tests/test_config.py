@@ -121,6 +121,7 @@ def test_a_dotenv_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     "content",
     [
         pytest.param(b"ws_port = ", id="no TOML"),
+        pytest.param(b"a = " + b"[" * 5000, id="deep"),
         pytest.param(b"# \xff", id="no UTF-8"),
         pytest.param(b"data_dir = 5\nsocket = 5\n", id="no texts"),
         pytest.param(b'data_dir = ""\nsocket = ""\n', id="empty texts"),

@@ -185,9 +185,10 @@ def test_a_failed_write_is_told_and_the_next_start_goes_on(
     assert_taken_over(root)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"3", b"[]", b'{"version": "2"}', b'{"version": true}', b'{"version": 0}']
-)
+DAMAGED = [b"", b"3", b"[]", b'{"version": "2"}', b'{"version": true}', b'{"version": 0}']
+
+
+@pytest.mark.parametrize("content", [*DAMAGED, b"[" * 4000])
 def test_a_damaged_version_is_not_guessed(tmp_path: Path, content: bytes) -> None:
     root = old_folder(tmp_path)
     (root / FILE_NAME).write_bytes(content)

@@ -169,6 +169,31 @@ def test_only_the_clock_reads_the_time() -> None:
     assert found == ["actors/runtime/clock.py"]
 
 
+PARSERS = {"simplejson.loads", "json.loads", "tomllib.loads", "_decoder.raw_decode"}
+# What the hub itself has parsed or made before.
+PARSE_OUR_OWN = {"actors/feed/open_records.py", "claudehub/cli/standin_agent.py"}
+
+
+def test_what_others_have_written_is_parsed_where_deep_nesting_is_expected() -> None:
+    """`[[[[…` raises RecursionError, which is no ValueError."""
+    careless = []
+    for path in sources(*PACKAGES):
+        tree = ast.parse(path.read_text())
+        careful = {
+            id(node)
+            for block in ast.walk(tree)
+            if (isinstance(block, ast.Try) and "RecursionError" in ast.unparse(block.handlers))
+            or (isinstance(block, ast.With) and "RecursionError" in ast.unparse(block.items))
+            for part in block.body
+            for node in ast.walk(part)
+        }
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        wrong = [c for c in calls if ast.unparse(c.func) in PARSERS and id(c) not in careful]
+        if wrong:
+            careless.append(str(path.relative_to(ROOT)))
+    assert set(careless) == PARSE_OUR_OWN
+
+
 def test_no_file_imports_itself_by_way_of_others() -> None:
     assert circle(file_arrows()) == []
 

@@ -10,9 +10,12 @@ LINES_OF_A_VALUE_MAX = 1000
 
 def lines_of_keys(text: str) -> tuple[dict[str, Any], Mapping[str, int]]:
     """Return the values of a file and the line of each top-level key, from 1. Raise
-    TOMLDecodeError, whose text names the line."""
-    # Behind a last newline, tomllib names the line of a fault in the last line, too.
-    values = tomllib.loads(text if text.endswith("\n") else text + "\n")
+    TOMLDecodeError, whose text names the line, and ValueError for deep nesting."""
+    try:
+        # Behind a last newline, tomllib names the line of a fault in the last line, too.
+        values = tomllib.loads(text if text.endswith("\n") else text + "\n")
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
     found: dict[str, int] = {}
     lines = text.splitlines(keepends=True)
     at, is_in_table = 0, False
@@ -34,6 +37,6 @@ def _statement(lines: list[str], start: int) -> tuple[int, list[str]]:
     for end in range(start + 1, min(len(lines), start + LINES_OF_A_VALUE_MAX) + 1):
         try:
             return end, list(tomllib.loads("".join(lines[start:end])))
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             continue
     return start + 1, []

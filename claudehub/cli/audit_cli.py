@@ -75,7 +75,7 @@ def _lines(folder: Path) -> Iterator[tuple[str, Line]]:
         text = raw.decode("utf-8", errors="replace").rstrip("\n")
         try:
             line = simplejson.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             line = None
         if isinstance(line, dict):
             yield text, line

@@ -167,7 +167,7 @@ def _audit(folder: Path, cleaner: Cleaner) -> Iterator[str]:
     for raw in last:
         try:
             line = simplejson.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # torn
         if isinstance(line, dict):
             known = {name: line[name] for name in _AUDIT_FIELDS if name in line}

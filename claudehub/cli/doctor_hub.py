@@ -96,8 +96,8 @@ def _server(offer: object) -> str | None:
 
 def _payload(connection: ClientConnection, kind: str) -> dict[str, Any]:
     """Return the next message of that type. Raises ValueError for anything else."""
-    message = simplejson.loads(connection.recv(ANSWER_MAX_S))
-    with contextlib.suppress(KeyError, TypeError):
+    with contextlib.suppress(KeyError, TypeError, RecursionError):
+        message = simplejson.loads(connection.recv(ANSWER_MAX_S))
         payload = message["payload"]
         if message["type"] == kind and isinstance(payload, dict):
             return payload

@@ -118,6 +118,13 @@ def _size(size_bytes: float) -> str:
 # -- show, export -------------------------------------------------------------------------------
 
 
+def _show(transcript: Transcript, payload: bytes) -> None:
+    try:
+        transcript.show(update_of(simplejson.loads(payload), None))
+    except RecursionError:  # an agent's line, which was only just not nested too deeply
+        click.echo(payload)
+
+
 def show_log(
     data_dir: Path, name: str, start: Start, types: frozenset[str], follow: bool, as_json: bool
 ) -> int:
@@ -136,7 +143,7 @@ def show_log(
             if as_json:
                 click.echo(payload)
             else:
-                transcript.show(update_of(simplejson.loads(payload), None))
+                _show(transcript, payload)
     except KeyboardInterrupt:
         return 0
     finally:

@@ -116,7 +116,7 @@ def _configuration() -> Mapping[str, object]:
         import tomllib
 
         return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 

@@ -32,7 +32,7 @@ def receive(core: FakeCore, client: FakeClient, text: str | bytes) -> None:
     except Refused as refused:
         payload = {"code": refused.code, "message": str(refused), "details": refused.details}
         client.send({"type": "error", "id": number, "payload": payload})
-    except simplejson.JSONDecodeError as error:
+    except (simplejson.JSONDecodeError, RecursionError) as error:
         payload = {"code": "invalid_json", "message": str(error), "details": {}}
         client.send({"type": "error", "payload": payload})
 
