@@ -182,6 +182,10 @@ def test_check_lists_every_fault_with_its_line(file: Path) -> None:
         (b"rate_limit = inf", ":1: RATE_LIMIT: 'inf': must be a number"),
         (b'heartbeat = "1000h"', ":1: HEARTBEAT: '1000h': must be at most 86400 seconds"),
         (b'exec_timeout = "9999999h"', ":1: EXEC_TIMEOUT: '9999999h': must be at most"),
+        (b'metrics_port = "off"', ":1: METRICS_PORT: 'off': must be a number; 0 turns it off"),
+        (b'data_dir = "~/hub"', ":1: DATA_DIR: '~/hub': must be an absolute path ('~' is not"),
+        (b'project_roots = "~/src"', ":1: PROJECT_ROOTS: '~/src': '~/src' is not an absolute"),
+        (b'authorized_keys = "~/keys"', ":1: AUTHORIZED_KEYS: '~/keys': is no path here: '~' is"),
         (b"ws_port = -1", ":1: WS_PORT: '-1': is no port"),
         (b'ws_port = "8_080"', ":1: WS_PORT: '8_080': is no port"),
     ],
@@ -205,7 +209,7 @@ def test_ports_that_do_not_collide_are_right(file: Path, content: str) -> None:
 
 
 def test_a_missing_file_is_a_fault(file: Path) -> None:
-    assert faults(file)[0].startswith(": [Errno 2] No such file or directory")
+    assert faults(file)[0].startswith(": there is no such file; example: ")
 
 
 def test_the_lines_of_keys_are_found_around_values_of_many_lines() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,7 +30,7 @@ from actors.doctor import (
     storage_speed,
     system,
 )
-from actors.doctor.finding import Finding, Level, RunningHub, Setup, ok
+from actors.doctor.finding import Finding, Level, RunningHub, Setup, of_line, ok
 from actors.executor import sandbox
 from actors.executor.cli_probe import CliProbe, Found
 from actors.server import system_limits
@@ -411,6 +412,8 @@ def test_a_certificate(setup: Make, certified: Callable[..., dict[str, str]]) ->
     assert good.level is OK and "for 90 days" in good.text
     soon = the(doors.certificate, setup(clock=Clock(NOW + timedelta(days=80)), **files))
     assert soon.level is WARNING and "expires in 10 days" in soon.text
+    last = the(doors.certificate, setup(clock=Clock(NOW + timedelta(days=88, hours=20)), **files))
+    assert "expires in 1 day, on" in last.text
     late = the(doors.certificate, setup(clock=Clock(NOW + timedelta(days=91)), **files))
     assert late.level is FAULT and "expired on" in late.text
     early = the(doors.certificate, setup(clock=Clock(NOW - timedelta(days=10)), **files))
@@ -420,6 +423,7 @@ def test_a_certificate(setup: Make, certified: Callable[..., dict[str, str]]) ->
     Path(files["tls_key"]).write_bytes(trustme.CA().private_key_pem.bytes())
     wrong = the(doors.certificate, setup(**files))
     assert wrong.level is FAULT and "does not belong" in wrong.text
+    assert str(wrong.remedy).startswith("set TLS_KEY to the key that this certificate was")
 
 
 def test_no_certificate(setup: Make) -> None:
@@ -450,7 +454,37 @@ def authorized(folder: Path, *lines: str) -> str:
     return str(file)
 
 
-def test_authorized_keys(setup: Make, tmp_path: Path) -> None:
+def mended_by(finding: Finding, is_mended: Callable[[], bool]) -> None:
+    """Type the command of the remedy, and look again."""
+    assert not is_mended()
+    command = str(finding.remedy).removeprefix("make it with a key in it: ")
+    subprocess.run(["/bin/sh", "-c", command], check=True)
+    assert is_mended()
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "remedy"),
+    [
+        (
+            "MAX_CONN: 'x': must be a whole number; example: MAX_CONN=100",
+            "MAX_CONN: 'x': must be a whole number",
+            "set it right, such as MAX_CONN=100",
+        ),
+        ("A: is open; example: chmod go-w /k", "A: is open", "chmod go-w /k"),
+        ("A: is lone; set both; example: A=1", "A: is lone", "set both: A=1"),
+        (
+            'CLAUDE_CMD: "a; \'b": cannot be split; example: CLAUDE_CMD=claude',
+            'CLAUDE_CMD: "a; \'b": cannot be split',
+            "set it right, such as CLAUDE_CMD=claude",
+        ),
+        ("A: is gone; install it", "A: is gone", "install it"),
+    ],
+)
+def test_a_line_of_a_start_says_what_to_do(line: str, text: str, remedy: str) -> None:
+    assert of_line(line) == Finding(FAULT, text, remedy)
+
+
+def test_authorized_keys(setup: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     public = keygen(tmp_path).with_suffix(".pub").read_text().strip()
     assert the(keys.authorized_keys, setup()).level is OK
     open_door = setup(bind="0.0.0.0", allow_unauthenticated="yes")
@@ -465,6 +499,15 @@ def test_authorized_keys(setup: Make, tmp_path: Path) -> None:
     Path(good.config.authorized_keys or "").chmod(0o666)
     finding = the(keys.authorized_keys, good)
     assert finding.level is FAULT and "writable" in finding.text
+    mended_by(finding, lambda: finding not in keys.authorized_keys(good))
+    Path(good.config.authorized_keys or "").unlink()
+    missing = the(keys.authorized_keys, setup(authorized_keys=str(tmp_path / "new" / "my keys")))
+    assert missing.level is FAULT and f"'{tmp_path}/new/my keys'" in str(missing.remedy)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_ed25519.pub").write_text(public)
+    again = setup(authorized_keys=str(tmp_path / "new" / "my keys"))
+    mended_by(missing, lambda: "1 usable key" in the(keys.authorized_keys, again).text)
 
 
 def test_the_key_of_whoever_asks(setup: Make, tmp_path: Path) -> None:
@@ -504,6 +547,9 @@ def test_the_sign_in(setup: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     out = the(agents.signed_in, setup())
     assert out.level is WARNING and "claude auth login" in str(out.remedy)
+    walled = the(agents.signed_in, setup(claude_cmd="agent-in-bwrap claude"))
+    assert walled.text == "not signed in: the sandbox does not show the user's sign-in"
+    assert "auth login" not in str(walled.remedy) and "ANTHROPIC_API_KEY" in str(walled.remedy)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "made-up")
     signed = the(agents.signed_in, setup())
     assert signed.level is OK and "made-up" not in signed.text
@@ -528,6 +574,7 @@ def test_the_sandbox(setup: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "agents run in it" in the(agents.sandboxed, setup(**used)).text
     monkeypatch.setattr(sandbox, "problem", lambda *_: ("no namespaces", "sysctl"))
     assert the(agents.sandboxed, setup()).level is OK
+    assert list(agents.cli(setup(claude_cmd="sh agent-in-bwrap"))) == []  # one fault is enough
     broken = the(agents.sandboxed, setup(**used))
     assert (broken.level, broken.remedy) == (FAULT, "sysctl")
 

@@ -60,8 +60,12 @@ def test_a_missing_bwrap_is_a_problem(tmp_path: Path) -> None:
     [
         ("kernel/unprivileged_userns_clone", "0", "unprivileged_userns_clone=1"),
         ("user/max_user_namespaces", "0", "user.max_user_namespaces="),
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", "a profile for bwrap"),
-        ("kernel/nothing", "", "let the container"),
+        (
+            "kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "apparmor_restrict_unprivileged_userns=0",
+        ),
+        ("kernel/nothing", "", "RestrictNamespaces=no"),
     ],
 )
 def test_forbidden_namespaces_are_named_with_what_allows_them(

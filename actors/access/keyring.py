@@ -5,6 +5,7 @@ import pwd
 import stat
 from datetime import datetime
 from pathlib import Path
+from shlex import quote as quoted
 
 from actors.runtime.logger import get_logger
 from actors.watch.stamps import ReloadFailed, Stamp, stamp_of, steps
@@ -131,7 +132,7 @@ def read_keys(path: Path) -> tuple[Stamp, str]:
             data = file.read(FILE_BYTES_MAX + 1)
         _check_owners(path, seen)
     except OSError as error:
-        raise _fault(path, f"cannot be read ({error.strerror})") from None
+        raise _unreadable(path, error) from None
     if len(data) > FILE_BYTES_MAX:
         raise _fault(path, f"has more than {FILE_BYTES_MAX} bytes")
     return stamp_of(seen), data.decode("utf-8", errors="replace")
@@ -142,9 +143,11 @@ def _check_owners(path: Path, seen: os.stat_result) -> None:
     could let themselves in. Raises ReloadFailed and OSError."""
     ours = (0, os.geteuid())
     if seen.st_uid not in ours:
-        raise _fault(path, f"belongs to uid {seen.st_uid}; chown it to the hub's user, or to root")
+        raise _fault(
+            path, f"belongs to uid {seen.st_uid}", f"chown {os.geteuid()} {quoted(str(path))}"
+        )
     if seen.st_mode & _OTHERS_WRITE:
-        raise _fault(path, "is writable for other users; run chmod go-w on it")
+        raise _fault(path, "is writable for other users", f"chmod go-w {quoted(str(path))}")
     user = _user()
     home = None if user is None else os.path.realpath(user.pw_dir)
     for place in steps(path.absolute()):  # also for the links on the way
@@ -152,16 +155,37 @@ def _check_owners(path: Path, seen: os.stat_result) -> None:
             found = os.stat(folder)
             if found.st_uid not in ours:
                 raise _fault(
-                    path, f"lies in {folder}, which belongs to uid {found.st_uid}; move it"
+                    path,
+                    f"lies in {folder}, which belongs to uid {found.st_uid}; move it to a folder "
+                    "of the hub's user or of root",
                 )
             if found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX:
                 raise _fault(
-                    path, f"lies in {folder}, which other users can write; run chmod go-w on it"
+                    path,
+                    f"lies in {folder}, which other users can write",
+                    f"chmod go-w {quoted(str(folder))}",
                 )
             if str(folder) == home:
                 break  # sshd does not check the folders above it either
 
 
-def _fault(path: Path, problem: str) -> ReloadFailed:
-    example = "AUTHORIZED_KEYS=/home/me/.ssh/authorized_keys"
+def _unreadable(path: Path, error: OSError) -> ReloadFailed:
+    problem = f"cannot be read ({error.strerror})"
+    if isinstance(error, FileNotFoundError):
+        folder = "" if path.parent.is_dir() else f"mkdir -p -m 700 {quoted(str(path.parent))} && "
+        make = f"{folder}install -m 600 ~/.ssh/id_ed25519.pub {quoted(str(path))}"
+        return _fault(path, f"{problem}; make it with a key in it", make)
+    if isinstance(error, PermissionError):
+        return _fault(
+            path,
+            f"{problem}; let uid {os.geteuid()} read it and enter its folders",
+            f"chown {os.geteuid()} {quoted(str(path))}",
+        )
+    return _fault(path, problem)
+
+
+def _fault(
+    path: Path, problem: str, example: str = "AUTHORIZED_KEYS=/home/me/.ssh/authorized_keys"
+) -> ReloadFailed:
+    """Return the fault; `example` is a setting that is right, or a command that mends it."""
     return ReloadFailed(f"AUTHORIZED_KEYS: {str(path)!r}: {problem}; example: {example}")

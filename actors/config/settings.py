@@ -36,6 +36,7 @@ def _data_dir() -> str:
 Seconds = Annotated[float, BeforeValidator(values.seconds), Field(le=values.DURATION_MAX_S)]
 # How long a thread waits for bytes: the system calls take no more than 24 days.
 ShortSeconds = Annotated[float, BeforeValidator(values.seconds), Field(gt=0, le=values.DAY_S)]
+FilePath = Annotated[str, AfterValidator(values.without_tilde)]
 Names = Annotated[tuple[str, ...], NoDecode, values.separated(",")]
 
 
@@ -124,7 +125,7 @@ class Config(LayeredSettings):
     trust_projects: Annotated[str, Field(pattern="^(ask|all)$")] = _setting(
         "ask", "ask", "ask, or all: whether a project's own settings, hooks and servers take effect"
     )
-    authorized_keys: str | None = _setting(
+    authorized_keys: FilePath | None = _setting(
         None,
         "/home/me/.ssh/authorized_keys",
         "OpenSSH's authorized_keys: every client must have one of these keys; read again on change",
@@ -142,12 +143,12 @@ class Config(LayeredSettings):
         "10s", "10s", "to authenticate, and to finish the handshake"
     )
     allowed_origins: Names = _setting("", "https://hub.example", "browser origins that may connect")
-    tls_cert: str | None = _setting(
+    tls_cert: FilePath | None = _setting(
         None,
         "/etc/ssl/hub.pem",
         "PEM file: the certificate and its chain; read again on change",
     )
-    tls_key: str | None = _setting(
+    tls_key: FilePath | None = _setting(
         None,
         "/etc/ssl/private/hub.key",
         "PEM file: the certificate's key; read again on change",
@@ -187,8 +188,8 @@ class Config(LayeredSettings):
     agent_limits: Annotated[Limits, NoDecode, BeforeValidator(values.limits)] = _setting(
         "", "nofile=4096 nproc=512 as=8GiB cpu=1h", "resource limits of agents"
     )
-    metrics_port: Annotated[int, Field(ge=0, le=65535)] = _setting(
-        0, "9464", "port for Prometheus, on BIND: /metrics, /healthz and /readyz; 0: none"
+    metrics_port: Annotated[int, Field(ge=0, le=65535), BeforeValidator(values.metrics_port)] = (
+        _setting(0, "9464", "port for Prometheus, on BIND: /metrics, /healthz and /readyz; 0: none")
     )
     log_format: Annotated[str, Field(pattern="^(text|json)$")] = _setting(
         "text", "text", "text or json, on standard error"

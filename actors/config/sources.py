@@ -157,7 +157,7 @@ def default_file() -> Path | None:
 
 def _file_faults(source: FileSource) -> list[Fault]:
     if source.error is not None:
-        problem = f"{source.error}; example: a line such as ws_port = 8080"
+        problem = _why_unreadable(source.error)
         return [Fault(None, problem, line=_line_of(source.error), is_of_file=True)]
     faults = []
     later = {name.lower() for name in NOT_YET}
@@ -168,6 +168,15 @@ def _file_faults(source: FileSource) -> list[Fault]:
             problem = f"unknown key {key!r}; did you mean {near[0]!r}?"
             faults.append(Fault(None, problem, line=source.lines.get(key), is_of_file=True))
     return faults
+
+
+def _why_unreadable(error: Exception) -> str:
+    """Return why the file cannot be used, and what helps."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file; example: claudehub config example > config.toml makes one"
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}; example: chmod u+r FILE, or another file"
+    return f"{error}; example: a line such as ws_port = 8080"
 
 
 def _line_of(error: Exception) -> int | None:

@@ -51,6 +51,12 @@ def port(value: object) -> object:
     return port
 
 
+def metrics_port(value: object) -> object:
+    if value == "off":
+        raise ValueError("must be a number; 0 turns it off")
+    return value
+
+
 def words(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -73,14 +79,27 @@ def separated(separator: str) -> BeforeValidator:
 def existing_folders(paths: tuple[str, ...]) -> tuple[str, ...]:
     for path in paths:
         if not os.path.isabs(path) or not os.path.isdir(path):
-            raise ValueError(f"{path!r} is not an absolute path of an existing folder")
+            raise ValueError(
+                f"{path!r} is not an absolute path of an existing folder{_about_home(path)}"
+            )
     return tuple(os.path.realpath(path) for path in paths)
 
 
 def absolute(path: str) -> str:
     if not os.path.isabs(path):
-        raise ValueError("must be an absolute path")
+        raise ValueError(f"must be an absolute path{_about_home(path)}")
     return path
+
+
+def without_tilde(path: str) -> str:
+    """Return the path. Raise ValueError for one that only a shell would understand."""
+    if path.startswith("~"):
+        raise ValueError("is no path here: '~' is not replaced; write the whole path")
+    return path
+
+
+def _about_home(path: str) -> str:
+    return " ('~' is not replaced here; write the whole path)" if path.startswith("~") else ""
 
 
 def path_prefix(path: str) -> str:

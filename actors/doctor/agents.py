@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ from actors.doctor.finding import Finding, Level, Setup, fault, of_line, ok, war
 from actors.executor import sandbox, walls
 from actors.executor.cli_probe import CliProbe
 from actors.executor.environment import home_problem
-from actors.executor.sign_in import SIGN_IN, sign_in
+from actors.executor.sign_in import SIGN_IN, SIGN_IN_OF_SANDBOX, sign_in
 from actors.executor.walls import NO_WALLS, Walls
 from actors.process_tree import tree
 from actors.process_tree.guardian import Guardian
@@ -37,9 +38,13 @@ def cli(setup: Setup) -> Iterator[Finding]:
     if (path := shutil.which(command[0], path=setup.environment.get("PATH"))) is None:
         yield fault(f"CLAUDE_CMD: {command[0]!r} was not found", agent_setup.INSTALL_CLAUDE)
         return
-    found = CliProbe(command, _environment(setup), _walls(setup)).ask()
+    around, environment = _walls(setup), _environment(setup)
+    if sandbox.uses_sandbox(command) and sandbox.problem(environment, around) is not None:
+        return  # nothing runs in that sandbox; its check says why
+    found = CliProbe(command, environment, around).ask()
     if found.failure is not None:
-        yield fault(found.failure, f"{path} --version")
+        words = shlex.join([*command, "--version"])
+        yield fault(found.failure, f"correct CLAUDE_CMD until this works: {words}")
     elif found.version is None:
         yield warning(
             f"{path} does not say which version of Claude Code it is",
@@ -54,13 +59,17 @@ def signed_in(setup: Setup) -> Iterator[Finding]:
     environment = _environment(setup)
     found = sign_in(setup.config.claude_cmd, environment, setup.clock.now())
     if found.problem is not None:
-        yield warning(str(found).removesuffix(SIGN_IN).rstrip(":; "), SIGN_IN)
+        in_sandbox = str(found).endswith(SIGN_IN_OF_SANDBOX)
+        remedy = SIGN_IN_OF_SANDBOX if in_sandbox else SIGN_IN
+        yield warning(str(found).removesuffix(remedy).rstrip(":; "), remedy)
     elif found.how is None:
         yield ok("not known: the keychain of this system may have one")
     else:
         yield ok(str(found))
     if (problem := home_problem(environment, _walls(setup).uid)) is not None:
-        yield warning(problem, "HOME=/a/folder/that/this/user/can/write")
+        yield warning(
+            problem, "start the hub with HOME set to a folder that the user of agents can write"
+        )
 
 
 def user(setup: Setup) -> Iterator[Finding]:

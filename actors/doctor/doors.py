@@ -77,7 +77,8 @@ def socket_path(setup: Setup) -> Iterator[Finding]:
     path = Path(setup.config.socket)
     if len(os.fsencode(path)) > PATH_BYTES_MAX:
         yield fault(
-            f"{path} has more than {PATH_BYTES_MAX} bytes", "SOCKET=/run/claudehub/hub.sock"
+            f"{path} has more than {PATH_BYTES_MAX} bytes",
+            "set a shorter path, such as SOCKET=/run/claudehub/hub.sock",
         )
         return
     folder = path.parent
@@ -94,7 +95,7 @@ def socket_path(setup: Setup) -> Iterator[Finding]:
             f"chmod go-w {folder}",
         )
     elif os.path.lexists(path) and not stat.S_ISSOCK(path.lstat().st_mode):
-        yield fault(f"{path} is there, and is not a socket", f"ls -l {path}")
+        yield fault(f"{path} is there, and is not a socket", f"mv {path} {path}.old")
     else:
         yield ok(str(path))
 
@@ -112,7 +113,8 @@ def certificate(setup: Setup) -> Iterator[Finding]:
         return
     except (OSError, ValueError) as error:
         yield fault(
-            f"{config.tls_cert} cannot be read: {error}", "openssl x509 -noout -text -in FILE"
+            f"{config.tls_cert} cannot be read: {error}",
+            "set TLS_CERT to a file with certificates in PEM only",
         )
         return
     now = setup.clock.now()
@@ -132,13 +134,23 @@ def _validity(whose: str, found: x509.Certificate, now: datetime) -> Finding:
     if left_days <= 0:
         return fault(f"{whose} expired on {ends:%Y-%m-%d}", "renew it; the hub reads it again")
     if begins > now:
-        return fault(f"{whose} is valid only from {begins:%Y-%m-%d %H:%M} UTC", "date -u")
+        return fault(
+            f"{whose} is valid only from {begins:%Y-%m-%d %H:%M} UTC",
+            "wait until then; if the clock is wrong: timedatectl set-ntp true",
+        )
     if left_days < EXPIRY_WARNING_DAYS:
         return warning(
-            f"{whose} expires in {left_days:.0f} days, on {ends:%Y-%m-%d}",
+            f"{whose} expires in {_days(left_days)}, on {ends:%Y-%m-%d}",
             "renew it (certbot renew, tailscale cert); the hub reads it again",
         )
-    return ok(f"{whose} is valid until {ends:%Y-%m-%d}, for {left_days:.0f} days")
+    return ok(f"{whose} is valid until {ends:%Y-%m-%d}, for {_days(left_days)}")
+
+
+def _days(days: float) -> str:
+    count = int(days)
+    if count == 0:
+        return "less than a day"
+    return f"{count} day{'s' * (count != 1)}"
 
 
 def _without_tls(config: Config) -> Iterator[Finding]:
@@ -169,7 +181,8 @@ def names(setup: Setup) -> Iterator[Finding]:
         has = ", ".join(certified) or "no name"
         yield warning(
             f"{name} is one of PUBLIC_NAMES, and the certificate has {has}",
-            f"a certificate for {name}; or take it out, unless a proxy has its own certificate",
+            f"get a certificate that has {name}, or take the name out of PUBLIC_NAMES; leave both "
+            "if a proxy in front has a certificate of its own",
         )
     if not missing:
         yield ok(f"the certificate has {', '.join(config.public_names)}")

@@ -1,11 +1,15 @@
 """What a check has found, and what it is given to look at."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from actors.config.settings import Config
 from actors.runtime.clock import Clock
+
+_QUOTE = re.compile("[\"']")
+_ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
 
 
 class Level(StrEnum):
@@ -64,9 +68,14 @@ def fault(text: str, remedy: str) -> Finding:
 
 
 def of_line(line: str, level: Level = Level.FAULT) -> Finding:
-    """Return a finding from a line such as `NAME: problem; example: remedy`, as a start prints
-    it."""
-    text, separator, remedy = line.rpartition("; example: ")
+    """Return a finding from a line such as `NAME: problem; what to do; example: NAME=value`, as a
+    start prints it. What to do may be left out, and the example may be a command."""
+    text, separator, example = line.rpartition("; example: ")
     if not separator:
         text, separator, remedy = line.rpartition("; ")
-    return Finding(level, text, remedy) if separator else Finding(level, line, None)
+        return Finding(level, text, remedy) if separator else Finding(level, line, None)
+    problem, separator, to_do = text.rpartition("; ")
+    if separator and not _QUOTE.search(to_do):  # else it may be within a value
+        return Finding(level, problem, f"{to_do}: {example}")
+    is_command = _ASSIGNMENT.match(example) is None
+    return Finding(level, text, example if is_command else f"set it right, such as {example}")

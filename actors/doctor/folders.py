@@ -26,10 +26,15 @@ def data_folder(setup: Setup) -> Iterator[Finding]:
         yield from _to_be_made(folder)
         return
     except OSError as error:
-        yield fault(f"{folder} cannot be looked at: {error.strerror}", f"ls -ld {folder}")
+        yield fault(
+            f"{folder} cannot be looked at: {error.strerror}",
+            "let this user enter the folders above it",
+        )
         return
     if not stat.S_ISDIR(found.st_mode):
-        yield fault(f"{folder} is not a folder", "DATA_DIR=/another/folder")
+        yield fault(
+            f"{folder} is not a folder", "set DATA_DIR to a folder, or to a path where nothing is"
+        )
         return
     findings = [*_access(folder, found), *_file_system(folder)]
     yield from findings or [ok(f"{folder}, mode {stat.S_IMODE(found.st_mode):04o}{_on(folder)}")]
@@ -68,17 +73,18 @@ def _file_system(folder: Path) -> Iterator[Finding]:
         return
     if mount.is_read_only:
         yield fault(
-            f"{folder} lies on {mount.point}, which is read-only", "DATA_DIR=/another/folder"
+            f"{folder} lies on {mount.point}, which is read-only",
+            f"mount -o remount,rw {mount.point}, as root, or set DATA_DIR to another folder",
         )
     if mount.kind in _GONE_AT_BOOT:
         yield warning(
             f"{folder} lies on {mount.kind} ({mount.point}): it is gone after a boot",
-            "DATA_DIR=/a/folder/on/a/disk",
+            "set DATA_DIR to a folder on a disk",
         )
     elif mount.kind in _REMOTE:
         yield warning(
             f"{folder} lies on {mount.kind} ({mount.point}): a lock or a flush may not hold",
-            "DATA_DIR=/a/folder/on/a/local/disk",
+            "set DATA_DIR to a folder on a local disk",
         )
 
 
@@ -135,7 +141,10 @@ def project_roots(setup: Setup) -> Iterator[Finding]:
         for wanted, what in ((os.R_OK | os.X_OK, "read"), (os.W_OK, "written")):
             if not os.access(root, wanted):
                 bad = True
-                yield warning(f"{root} cannot be {what} by this user", f"ls -ld {root}")
+                yield warning(
+                    f"{root} cannot be {what} by this user",
+                    f"chmod u+rwx {root}, if it is this user's; or take it out of PROJECT_ROOTS",
+                )
                 break
         if root == "/":
             bad = True

@@ -35,10 +35,14 @@ _FORBIDDING = (
     (
         "kernel/apparmor_restrict_unprivileged_userns",
         "1",
-        "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or a profile for bwrap",
+        "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
     ),
 )
-_ELSEWHERE = "let the container or the service have user namespaces, or take the sandbox out"
+_ELSEWHERE = (
+    "allow user namespaces where the hub runs (Docker: --security-opt seccomp=unconfined "
+    "--security-opt apparmor=unconfined; systemd: RestrictNamespaces=no), or run agents without "
+    "the sandbox: CLAUDE_CMD=claude"
+)
 
 
 def uses_sandbox(command: Sequence[str]) -> bool:

@@ -18,6 +18,7 @@ from actors.executor.sandbox import uses_sandbox
 from storage import foreign_file
 
 SIGN_IN = "sign in with `claude auth login`, or set ANTHROPIC_API_KEY"
+SIGN_IN_OF_SANDBOX = "start the hub with ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN set"
 _OFF = ("", "0", "false", "no", "off")
 _CLOUDS = {
     "CLAUDE_CODE_USE_BEDROCK": "Amazon Bedrock",
@@ -51,7 +52,7 @@ def sign_in(command: Sequence[str], environment: Mapping[str, str], now: datetim
     if (how := _by_environment(environment)) is not None:
         return SignIn(how)
     if uses_sandbox(command):  # each project has a home of its own there
-        return SignIn(problem="the sandbox does not show the user's sign-in; set ANTHROPIC_API_KEY")
+        return SignIn(problem=f"the sandbox does not show the user's sign-in; {SIGN_IN_OF_SANDBOX}")
     folder = users_settings(environment)
     if folder is not None:
         for found in _by_files(Path(folder), _state_file(environment, Path(folder)), now):

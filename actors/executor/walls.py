@@ -3,6 +3,7 @@
 import os
 import pwd
 import resource
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -93,7 +94,10 @@ def faults(limits: Sequence[tuple[str, int]], user: str | None) -> list[str]:
     try:
         AgentUser.find(user)
     except KeyError:
-        found.append(f"AGENT_USER: {user!r} is no user of this machine; example: AGENT_USER=nobody")
+        found.append(
+            f"AGENT_USER: {user!r} is no user of this machine; make it, or name another one; "
+            f"example: useradd --create-home {shlex.quote(user)}"
+        )
     return found
 
 

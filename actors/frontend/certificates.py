@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 from cryptography import x509
 
@@ -120,7 +121,8 @@ class Certificates:
         except _KeyIsEncrypted:
             raise CertificateError(
                 f"TLS_KEY: {str(self._key)!r}: is encrypted, and nobody is there to type the "
-                "password; example: openssl pkey -in KEY -out PLAIN_KEY, and TLS_KEY=PLAIN_KEY"
+                "password; set TLS_KEY to a copy without one; example: openssl pkey -in "
+                f"{quote(str(self._key))} -out hub.key"
             ) from None
         except (ssl.SSLError, OSError) as error:
             raise CertificateError(self._explain(error)) from None
@@ -144,8 +146,9 @@ class Certificates:
         if reason == "KEY_VALUES_MISMATCH":
             return (
                 f"TLS_KEY: {str(self._key)!r}: does not belong to the certificate in "
-                f"{str(self._certificate)!r}; example: the key that the certificate was requested "
-                "with"
+                f"{str(self._certificate)!r}; set TLS_KEY to the key that this certificate was "
+                "requested with, or TLS_CERT to a file that begins with a certificate of this key; "
+                "example: TLS_KEY=/etc/ssl/private/hub.key"
             )
         if _has_certificate(self._certificate):
             return (
@@ -202,9 +205,15 @@ def _check_readable(variable: str, path: Path) -> None:
         with open(path, "rb"):
             return
     except OSError as error:
+        problem = f"{variable}: {str(path)!r}: cannot be read ({error.strerror})"
+        if isinstance(error, PermissionError):
+            raise CertificateError(
+                f"{problem}; let uid {os.geteuid()} read it and enter its folders; "
+                f"example: chown {os.geteuid()} {quote(str(path))}"
+            ) from None
+        place = "/etc/ssl/hub.pem" if variable == "TLS_CERT" else "/etc/ssl/private/hub.key"
         raise CertificateError(
-            f"{variable}: {str(path)!r}: cannot be read ({error.strerror}); "
-            f"example: {variable}=/etc/ssl/hub.pem, readable for the server's user"
+            f"{problem}; name a file in PEM that is there; example: {variable}={place}"
         ) from None
 
 
