@@ -1,6 +1,8 @@
 """The server of METRICS_PORT: what it answers, and what nobody can do to it."""
 
 import http
+import os
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -78,12 +80,61 @@ def test_head_gets_no_body(listener: StatusListener) -> None:
         (b"GET /page HTTP/2", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
         (b"GET  /page HTTP/1.1", 400),
+        (b"GET /page HTTP/1.1\r\nHost: evil.example:80", 421),
+        (b"GET /page HTTP/1.1\r\nHost: 127.0.0.1\r\nHOST: evil.example", 421),
+        (b"GET /page HTTP/1.1\r\nHost: 127.0.0.1.evil.example", 421),
+        (b"GET /page HTTP/1.1\r\nHost: a b", 421),
     ],
 )
 def test_other_requests_are_refused(
     listener: StatusListener, request_head: bytes, status: int
 ) -> None:
     assert ask(listener.port, request_head + b"\r\n\r\n").split()[1] == str(status).encode()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1:9464", "[::1]:9464", "10.0.0.7", "localhost", "claudehub:9464"),
+        *("HUB.example.org:1", "hub.monitoring.svc.cluster.local:9464", "hub.corp.internal", ""),
+    ],
+)
+def test_addresses_and_names_of_the_hub_are_answered(host: str) -> None:
+    own = {"hub.example.org"}
+    made = StatusListener("127.0.0.1", 0, SystemClock(), own.__contains__)
+    made.start({"/page": page})
+    answer = ask(made.port, f"GET /page HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    made.stop(TIMEOUT_S)
+
+
+def test_lines_may_end_without_cr(listener: StatusListener) -> None:
+    answer = ask(listener.port, b"GET /page HTTP/1.1\nHost: x\nAccept: css\n\n")
+    assert answer.startswith(b"HTTP/1.1 200 ") and b"Content-Type: text/css\r\n" in answer
+
+
+def test_without_descriptors_there_are_spare_ones_again_and_again(
+    listener: StatusListener,
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    asking = [socket.socket() for _ in range(6)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (asking[-1].fileno() + 20, before[1]))
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for sock in asking:
+            sock.settimeout(TIMEOUT_S)
+            sock.connect(("127.0.0.1", listener.port))
+            sock.sendall(b"GET /page HTTP/1.1\r\n\r\n")
+            assert said(sock).endswith(BODY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for fd in taken:
+            os.close(fd)
+        for sock in asking:
+            sock.close()
 
 
 def test_a_page_that_fails_is_an_answer(listener: StatusListener) -> None:

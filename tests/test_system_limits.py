@@ -84,3 +84,11 @@ def test_threads_of_root_are_not_limited(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(system_limits.os, "geteuid", lambda user=user: user)
         assert system_limits._soft(resource.RLIMIT_NPROC) == limit
         assert system_limits._soft(resource.RLIMIT_NOFILE) == 500
+
+
+@pytest.mark.parametrize(("descriptors", "handshakes"), [(64, 16), (16, 8), (65536, 1024)])
+def test_connections_that_say_nothing_get_a_part_of_the_descriptors(
+    monkeypatch: pytest.MonkeyPatch, descriptors: int, handshakes: int
+) -> None:
+    monkeypatch.setattr(system_limits, "_soft", lambda _: descriptors)
+    assert system_limits.handshakes_max() == handshakes

@@ -34,11 +34,13 @@ class HubNames:
         name = host_name(host)
         if is_loopback(name) and peer.address is not None and is_loopback(_plain(peer.address)):
             return True
-        if self._public:
-            return any(is_named(name, own) for own in self._public)
-        if peer.local_address is not None and name == _plain(peer.local_address):
-            return True
-        own_names = (*self._certificate(), *self._machine())
+        if not self._public and peer.local_address is not None:
+            return name == _plain(peer.local_address) or self.have(name)
+        return self.have(name)
+
+    def have(self, name: str) -> bool:
+        """Return True if a name, as `host_name` writes it, is one of these."""
+        own_names = self._public or (*self._certificate(), *self._machine())
         return any(is_named(name, own) for own in own_names)
 
 

@@ -6,14 +6,17 @@ is under way longest is cut off when a new one finds no place.
 
 import http
 import os
+import re
 import select
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from actors.frontend.addresses import on_each_address
+from actors.frontend.asked_names import is_asked_by_its_name
 from actors.frontend.connection import cut_off
+from actors.frontend.spare_descriptors import SpareDescriptors
 from actors.limits.connections import PendingConnections
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
@@ -33,6 +36,8 @@ LINGER_BYTES_MAX = 64 * 1024
 BACKLOG = 16
 DESCRIPTOR_PAUSE_S = 0.2
 _PIECE_BYTES = 8 * 1024
+# A line may end without CR (RFC 9112, section 2.2).
+_END = re.compile(rb"\r?\n\r?\n")
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -50,12 +55,15 @@ Page = Callable[[str], Answer]
 
 class StatusListener:
     """The constructor binds; `start` answers with `pages`, by their paths. Each connection has a
-    thread, which calls a page."""
+    thread, which calls a page. `is_own` is True for the names of the hub."""
 
-    def __init__(self, host: str, port: int, clock: Clock) -> None:
+    def __init__(
+        self, host: str, port: int, clock: Clock, is_own: Callable[[str], bool] = lambda _: False
+    ) -> None:
         """Bind and listen. `localhost` stands for both loopback addresses, or for the one that
         this system has. Raises OSError."""
         self._clock = clock
+        self._is_own = is_own
         self._pages: Mapping[str, Page] = {}
         self._sockets = on_each_address(host, port, _bound, lambda sock: sock)
         self.host = host
@@ -67,6 +75,7 @@ class StatusListener:
             grace_s=STATUS_GRACE_S,
         )
         self._stop_reading, self._stop_writing = os.pipe()
+        self._spare = SpareDescriptors()
         self._thread = threading.Thread(target=self._accept_all, name="status", daemon=True)
 
     @property
@@ -90,6 +99,7 @@ class StatusListener:
             sock.close()
         os.close(self._stop_reading)
         os.close(self._stop_writing)
+        self._spare.give_back()
 
     # -- accepting ---------------------------------------------------------------------------
 
@@ -107,11 +117,12 @@ class StatusListener:
 
     def _accept(self, listening: socket.socket) -> None:
         try:
-            sock, _ = listening.accept()
+            sock = self._spare.accept(listening)
         except BlockingIOError:  # it has gone again
             return
         except OSError as error:
-            # No descriptor is left. Without a pause, accept would fail again and again.
+            # No descriptor is left, also no spare one: without a pause, accept would fail again and
+            # again.
             logger.debug("METRICS_PORT: no connection", reason=str(error))
             self._wait_for_stop(DESCRIPTOR_PAUSE_S)
             return
@@ -143,13 +154,13 @@ class StatusListener:
 
     def _end(self, sock: socket.socket) -> None:
         self._open.leave(sock)
-        sock.close()
+        self._spare.close(sock)
 
     def _answer(self, sock: socket.socket) -> tuple[Answer, bool]:
         """Read the request; return the answer, and True if its body is wanted. Raises OSError."""
         deadline_s = self._clock.monotonic() + STATUS_REQUEST_S
         data = b""
-        while b"\r\n\r\n" not in data:
+        while (end := _END.search(data)) is None:
             if len(data) >= STATUS_REQUEST_BYTES_MAX:
                 status = http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
                 return _refusal(status, f"at most {STATUS_REQUEST_BYTES_MAX} bytes"), True
@@ -161,7 +172,7 @@ class StatusListener:
             if not piece:
                 raise ConnectionResetError("closed before the end of the request")
             data += piece
-        head, *lines = data.split(b"\r\n\r\n", 1)[0].decode("latin-1").split("\r\n")
+        head, *lines = re.split("\r?\n", data[: end.start()].decode("latin-1"))
         return self._page(head, lines)
 
     def _page(self, head: str, lines: list[str]) -> tuple[Answer, bool]:
@@ -169,6 +180,9 @@ class StatusListener:
         if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
             return _refusal(http.HTTPStatus.BAD_REQUEST, "no HTTP/1 request"), True
         method, path, has_body = parts[0], parts[1].partition("?")[0], parts[0] != "HEAD"
+        if not all(is_asked_by_its_name(host, self._is_own) for host in _values(lines, "host")):
+            text = "this is none of the hub's names: ask by an address, or see PUBLIC_NAMES"
+            return _refusal(http.HTTPStatus.MISDIRECTED_REQUEST, text), has_body
         page = self._pages.get(path)
         if page is None:
             return _refusal(http.HTTPStatus.NOT_FOUND, f"try {', '.join(self._pages)}"), has_body
@@ -176,7 +190,7 @@ class StatusListener:
             status = http.HTTPStatus.METHOD_NOT_ALLOWED
             return _refusal(status, "GET and HEAD only", {"Allow": "GET, HEAD"}), True
         try:
-            return page(_accept_of(lines)), has_body
+            return page(next(_values(lines, "accept"), "")), has_body
         except Exception:
             logger.exception("METRICS_PORT: a page failed", path=path)
             return _refusal(http.HTTPStatus.INTERNAL_SERVER_ERROR, "see the log"), has_body
@@ -206,12 +220,11 @@ def _receive(sock: socket.socket, timeout_s: float) -> bytes | None:
         return None
 
 
-def _accept_of(lines: list[str]) -> str:
+def _values(lines: list[str], header: str) -> Iterator[str]:
     for line in lines:
         name, _, value = line.partition(":")
-        if name.strip().lower() == "accept":
-            return value.strip()
-    return ""
+        if name.strip().lower() == header:
+            yield value.strip()
 
 
 def _refusal(

@@ -20,6 +20,7 @@ from actors.limits.connections import PendingConnections
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
+from actors.server import system_limits
 from actors.server.errors import StartFailed
 from actors.server.wiring import FrontEnd
 from actors.watch.places import Place
@@ -95,6 +96,10 @@ class Doors:
         """Return the names of the hub that clients with keys sign; None without keys."""
         return None if self._keyring is None or not self._tcp else str(self._names())
 
+    def has_name(self, name: str) -> bool:
+        """Return True for a name of the hub, without a port and in lower case."""
+        return self._names().have(name)
+
     def announce(self, say: Callable[[str], None]) -> None:
         """Say one line, for the first door."""
         say(f"listening on {self.addresses[0]}")
@@ -116,7 +121,7 @@ class Doors:
             stack.callback(reloader.stop, block=False)
         if self._tcp:
             locked = self._locked(front)
-            pending = PendingConnections(locked.clock)
+            pending = PendingConnections(locked.clock, limit=system_limits.handshakes_max())
             for listener in self._tcp:
                 _open(listener, locked, stack, pending)
         if self._unix is not None:

@@ -222,7 +222,7 @@ class _Start:
         state = self._state = ServerState(
             self.config, self.problems, is_stopping=lambda: self.stop_request.is_requested
         )
-        monitoring = Monitoring(self.config, self.clock, state, self.stack)
+        monitoring = Monitoring(self.config, self.clock, state, self.stack, doors.has_name)
         monitoring.watch_certificate(doors.certificate_expires_s)
         return monitoring
 

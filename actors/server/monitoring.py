@@ -104,16 +104,23 @@ class ServerState:
 
 
 class Monitoring:
-    """`meter` counts; None without METRICS_PORT. For the main thread."""
+    """`meter` counts; None without METRICS_PORT. `is_own` is True for a name of the hub. For the
+    main thread."""
 
     def __init__(
-        self, config: Config, clock: Clock, state: ServerState, stack: contextlib.ExitStack
+        self,
+        config: Config,
+        clock: Clock,
+        state: ServerState,
+        stack: contextlib.ExitStack,
+        is_own: Callable[[str], bool],
     ) -> None:
         """Begin to answer; the stack ends that. Raises StartFailed."""
         self.state = state
         self.meter: Meter | None = None
         self._config = config
         self._clock = clock
+        self._is_own = is_own
         self._listener: StatusListener | None = None
         if not config.metrics_port:
             return
@@ -137,7 +144,7 @@ class Monitoring:
         return True
 
     def _open(self, port: int) -> None:
-        listener = _listen(self._config, port, self._clock)
+        listener = _listen(self._config, port, self._clock, self._is_own)
         self._close()
         listener.start(self._pages)
         self._listener = listener
@@ -167,10 +174,12 @@ class Monitoring:
         self.watch(read)
 
 
-def _listen(config: Config, port: int, clock: Clock) -> StatusListener:
+def _listen(
+    config: Config, port: int, clock: Clock, is_own: Callable[[str], bool]
+) -> StatusListener:
     host = LOOPBACK if config.ws_port is None else config.bind
     try:
-        return StatusListener(host, port, clock)
+        return StatusListener(host, port, clock, is_own)
     except OSError as error:
         raise StartFailed(
             f"cannot listen on {host}:{port} (METRICS_PORT): {error.strerror}; "

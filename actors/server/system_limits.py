@@ -19,6 +19,7 @@ THREADS_PER_PROJECT = 8
 DESCRIPTORS_BESIDE = 64
 DESCRIPTORS_WANTED = 65536
 THREADS_BESIDE = 32
+HANDSHAKES_LEAST = 8
 _PROC = Path("/proc/sys")
 _PROCESSES = Path("/proc")
 # As /proc/PID/limits names them.
@@ -65,6 +66,15 @@ def warnings(max_conn: int, busy_projects: int = 16, pid: int | None = None) -> 
         for what, needed, limit, remedy in checks
         if limit is not None and limit < needed
     ]
+
+
+def handshakes_max() -> int:
+    """Return how many connections may be without authentication: a quarter of the descriptors at
+    most, so that they leave some for everything else."""
+    descriptors = _soft(resource.RLIMIT_NOFILE)
+    if descriptors is None:
+        return HANDSHAKES_MAX
+    return max(HANDSHAKES_LEAST, min(HANDSHAKES_MAX, descriptors // 4))
 
 
 def raise_descriptors() -> None:
