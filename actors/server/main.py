@@ -135,22 +135,12 @@ def _run(start: "_Start", announce: Callable[[str], None], load: Callable[[], Co
     agents = agent_setup.prepare(config, data_id, start.clock, start.problems, stack)
     trail = start.audit(layout)
     monitoring.watch_trail(trail)
-    readiness = _readiness(start.clock, stack)  # it stops after the threads that it wakes
+    start.begin_readiness()
     directory = LocalDirectory()
     hub = start.hub(layout, agents, directory, Standing(front_doors.keyring), monitoring)
     if stop_request.is_requested:
         return
-    front = FrontEnd(
-        config,
-        data_id=data_id,
-        hub=hub,
-        directory=directory,
-        clock=start.clock,
-        timers=start.timers,
-        readiness=readiness,
-        trail=trail,
-        meter=monitoring.meter,
-    )
+    front = start.front_end(data_id, hub, directory, trail, monitoring)
     memory.settle()
     front_doors.open(front, hub, start.timers, stop_request.fail, start.problems, stack)
     monitoring.state.is_open = True
@@ -240,6 +230,31 @@ class _Start:
     def begin_timers(self) -> None:
         self.timers.start()
         self.stack.callback(self.timers.stop, TIMERS_STOP_S)
+
+    def begin_readiness(self) -> None:
+        """Begin to wait for sockets. That stops after the threads that it wakes."""
+        self._readiness = _readiness(self.clock, self.stack)
+
+    def front_end(
+        self,
+        data_id: str,
+        hub: Ref,
+        directory: LocalDirectory,
+        trail: AuditTrail,
+        monitoring: Monitoring,
+    ) -> FrontEnd:
+        """Return what all connections share."""
+        return FrontEnd(
+            self.config,
+            data_id=data_id,
+            hub=hub,
+            directory=directory,
+            clock=self.clock,
+            timers=self.timers,
+            readiness=self._readiness,
+            trail=trail,
+            meter=monitoring.meter,
+        )
 
     def audit(self, layout: DataLayout) -> AuditTrail:
         """Start the auditor, which stops behind everybody who may still have something to say.
