@@ -337,3 +337,8 @@ class Outbox:
         self._first = b""
         self._control.clear()
         self._backlog.clear()
+        self._wake = _nobody  # the connection may go before the last subscription lets go of this
+
+
+def _nobody() -> None:
+    """Wake nobody: there is nothing to send any more."""

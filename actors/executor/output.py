@@ -135,6 +135,9 @@ class OutputReader:
             stdout.close()
             self.close()
         self._ended(self._splitter.rest())
+        # They belong to the process, which has this object: its memory is then free at once, and
+        # does not wait for the garbage collector.
+        del self._read, self._ended
 
     def stop(self) -> None:
         """End the reading although somebody may hold the pipe open. Any thread may call it."""

@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
@@ -21,7 +22,7 @@ from actors.frontend.readiness import Readiness
 from actors.frontend.socket_transport import SocketTransport
 from actors.frontend.tls_transport import TlsTransport
 from actors.frontend.wire import Assembler, MessageRefused
-from actors.limits.connections import ConnectionLimit
+from actors.limits.connections import ConnectionLimit, ConnectionPermit
 from actors.limits.peer import Peer
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
@@ -87,7 +88,9 @@ class Connection:
             clock=context.clock,
             wake=self._wake,
         )
-        self._conversation = context.converse(self._outbox, peer, self._on_authenticated)
+        # No method of this object: it would keep itself in memory.
+        admit = partial(_admit, self._permit, known)
+        self._conversation = context.converse(self._outbox, peer, admit)
         self._heartbeat = Heartbeat(context.heartbeat_s, context.clock)
         self._early = b""
         self._read_size = ReadSize()
@@ -101,6 +104,7 @@ class Connection:
             self._outbox.abort()
             self._transport.leave()
             self._permit.leave()
+            self._protocol.let_go()
 
     def _run(self) -> None:
         try:
@@ -156,13 +160,6 @@ class Connection:
         self._outbox.inflater = self._protocol.inflater
         self._early = reader.rest
         return self._protocol.state is OPEN
-
-    def _on_authenticated(self) -> bool:
-        """Return True if MAX_CONN leaves room. Any thread may call it."""
-        if not self._permit.take():
-            return False
-        self._known()
-        return True
 
     # -- messages ----------------------------------------------------------------------------
 
@@ -264,6 +261,15 @@ class Connection:
             if not data:
                 return
             self._read_size.note(len(data))
+
+
+def _admit(permit: ConnectionPermit, known: Callable[[], None]) -> bool:
+    """Take a peer in that has authenticated; return True if MAX_CONN leaves room. Any thread may
+    call it."""
+    if not permit.take():
+        return False
+    known()
+    return True
 
 
 def cut_off(sock: socket.socket) -> None:

@@ -9,12 +9,9 @@ from urllib.parse import unquote
 from websockets.exceptions import InvalidHeader, NegotiationError
 from websockets.headers import parse_connection, parse_upgrade
 from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from actors.frontend.wire import FrameLimits, HubProtocol
 from actors.runtime.clock import Clock
-from protocol.versions import choose_subprotocol
 
 PATH = "/"
 VERSION = "13"
@@ -49,18 +46,7 @@ def new_protocol(rules: HandshakeRules, clock: Clock) -> HubProtocol:
         clock,
         compression=rules.compression,
         handshake_bytes_max=HANDSHAKE_BYTES_MAX,
-        select_subprotocol=_select_subprotocol,
     )
-
-
-def _select_subprotocol(
-    _protocol: ServerProtocol, offered: Sequence[Subprotocol]
-) -> Subprotocol | None:
-    try:
-        chosen = choose_subprotocol(offered)
-    except ValueError as error:
-        raise NegotiationError(str(error)) from None
-    return None if chosen is None else Subprotocol(chosen)
 
 
 class RequestReader:

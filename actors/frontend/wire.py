@@ -1,10 +1,11 @@
 """RFC 6455 and 7692 without a socket: websockets' ServerProtocol, and messages from frames."""
 
 import codecs
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from websockets.exceptions import NegotiationError
 from websockets.extensions import Extension
 from websockets.extensions.permessage_deflate import (
     PerMessageDeflate,
@@ -13,11 +14,12 @@ from websockets.extensions.permessage_deflate import (
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
-from websockets.typing import ExtensionParameter
+from websockets.typing import ExtensionParameter, Subprotocol
 
 from actors.limits.quotas import TokenBucket
 from actors.runtime.clock import Clock
 from protocol.inflater import Inflater
+from protocol.versions import choose_subprotocol
 
 # Without this limit a flood of empty fragments would pass every limit in bytes.
 FRAGMENTS_MAX = 4096
@@ -60,18 +62,22 @@ class HubProtocol(ServerProtocol):
         *,
         compression: bool,
         handshake_bytes_max: int,
-        select_subprotocol: Callable[..., Any],
     ) -> None:
         super().__init__(
-            extensions=[_DEFLATE] if compression else None,
-            select_subprotocol=select_subprotocol,
-            max_size=limits.message_bytes,
+            extensions=[_DEFLATE] if compression else None, max_size=limits.message_bytes
         )
         # The constructor has begun to parse with a reader of its own, and has read nothing.
         self.reader = _LongLines(handshake_bytes_max)
         self.parser = self.parse()
         next(self.parser)
         self._control_frames = TokenBucket(limits.control_frames_per_s, clock)
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        try:
+            chosen = choose_subprotocol(subprotocols)
+        except ValueError as error:
+            raise NegotiationError(str(error)) from None
+        return None if chosen is None else Subprotocol(chosen)
 
     def recv_frame(self, frame: Frame) -> None:
         if frame.opcode in (Opcode.PING, Opcode.PONG) and not self._control_frames.take():
@@ -83,6 +89,12 @@ class HubProtocol(ServerProtocol):
         if frame.opcode is Opcode.CLOSE:
             self.current_size = None
         super().recv_frame(frame)
+
+    def let_go(self) -> None:
+        """Forget what refers to this object, at the end: its memory is then free at once, and does
+        not wait for the garbage collector."""
+        self.parser.close()
+        self.parser_exc = None
 
     @property
     def inflater(self) -> Inflater | None:
