@@ -43,7 +43,7 @@ def run(monkeypatch: pytest.MonkeyPatch, module: Any, hub: Hub, *arguments: str)
     """Return what a command of the module prints."""
 
     @contextlib.contextmanager
-    def reached(where: object) -> Iterator[Hub]:
+    def reached(*_: object, **__: object) -> Iterator[Hub]:
         yield hub
 
     monkeypatch.setattr(module, "reached", reached)

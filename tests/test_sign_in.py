@@ -13,6 +13,7 @@ import pytest
 from actors.executor.sandbox import uses_sandbox
 from actors.executor.sign_in import SignIn, sign_in
 from tests.harness import HubProcess
+from tests.processes import wait_until
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 PAST_MS, LATER_MS = 1_700_000_000_000, 1_900_000_000_000
@@ -119,6 +120,6 @@ def test_on_a_mac_the_keychain_may_have_it(tmp_path: Path, monkeypatch: pytest.M
 def test_the_start_says_how_agents_are_signed_in(scratch: Path) -> None:
     hub = HubProcess(scratch, ANTHROPIC_API_KEY=SECRET)
     hub.start()
+    wait_until(lambda: "signed in (ANTHROPIC_API_KEY)" in hub.errors.read_text())
     assert hub.stop() == 0
-    said = hub.errors.read_text()
-    assert "signed in (ANTHROPIC_API_KEY)" in said and SECRET not in said
+    assert SECRET not in hub.errors.read_text()

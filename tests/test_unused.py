@@ -53,6 +53,7 @@ EXCEPTIONS = {
         "handle_error",
         "max_message_size",
         "num_tickets",
+        "select_subprotocol",
         "server_bind",
         "verify_request",
     },
