@@ -1,5 +1,8 @@
 """`claudehub config`: what holds and why, whether a file is right, and a file to begin with."""
 
+import codecs
+import contextlib
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,14 +11,17 @@ import pytest
 import simplejson
 from click.testing import CliRunner, Result
 
+from actors.config import file_text
 from actors.config.example_file import example_file
-from actors.config.precedence import FILE_BYTES_MAX
+from actors.config.faults import ConfigurationError
+from actors.config.file_text import FILE_BYTES_MAX
 from actors.config.secrets import without_secrets
 from actors.config.settings import Config
 from actors.config.sources import NOT_YET, load, look
 from actors.config.toml_lines import lines_of_keys
 from actors.config.written import OF_THE_USER, example_text
 from claudehub.cli.main import main
+from tests.growth import growth
 
 
 @pytest.fixture(autouse=True)
@@ -172,7 +178,16 @@ def test_check_lists_every_fault_with_its_line(file: Path) -> None:
         (b"max_conn = 1\nmax_conn = 2", ":2: Cannot overwrite a value"),
         (b"\nmax_conn = ", ":2: Invalid value"),
         (b"max_conn = 1\n# \xff", ": 'utf-8' codec can't decode"),
-        (b"#" * (FILE_BYTES_MAX + 1), f": is larger than {FILE_BYTES_MAX} bytes"),
+        (
+            b"#" * (FILE_BYTES_MAX + 1),
+            f": cannot be read: is larger than {FILE_BYTES_MAX} bytes",
+        ),
+        (b"\n# [[\nx = " + b"[" * 900 + b"]" * 900, ":3: is nested more than 32 deep"),
+        (b"x = " + b"{a=" * 900 + b"1" + b"}" * 900, ":1: is nested more than 32 deep"),
+        (b"a" + b".a" * 20_000 + b" = 1", ":1: is nested more than 32 deep"),
+        (b"[a" + b" . 'a'" * 20_000 + b"]", ":1: is nested more than 32 deep"),
+        (b"ws_port = 0x" + b"f" * 6_000, ": has a whole number with more than 63 bits"),
+        (b"\xff\xfew\x00", ": is UTF-16; save it as UTF-8"),
         (b'tls_cert = "/x"\n', ":1: TLS_KEY: not set: is of no use alone"),
         (b'bind = "0.0.0.0"\nws_port = "x"', ":1: BIND: without authentication"),
         (b"ws_port = 9000\nmetrics_port = 9000", ":2: METRICS_PORT: 9000 is WS_PORT, too"),
@@ -219,6 +234,63 @@ def test_the_lines_of_keys_are_found_around_values_of_many_lines() -> None:
     values, lines = lines_of_keys(text)
     assert lines == {"a": 1, "c d": 5, "e": 6, "g": 7, "h": 10, "i": 12}
     assert values.keys() == lines.keys()
+
+
+def test_the_lines_of_keys_are_found_behind_quotation_marks_and_brackets_that_are_none() -> None:
+    text = (
+        '# "[{\na = "\\"[" # ]\nb = \'[\\\'\nc = """\n"" \\""" ["""""\nd = \'\'\'\n[\'\'\'\r\n'
+        'e = [ # [ "\n{x.y = 1.5}, "\u2028",\n]\n\nf = 1\u2028'
+    ).removesuffix("\u2028")
+    assert lines_of_keys(text)[1] == {"a": 2, "b": 3, "c": 4, "d": 6, "e": 8, "f": 12}
+
+
+NASTY = {
+    "a list": lambda n: "x = [\n" + "1,\n" * n + "]\n",
+    "lines": lambda n: "".join(f"a{number} = 1\n" for number in range(n)),
+    "parts of keys": lambda n: "a" + ".a" * n + " = 1\n",
+    "brackets": lambda n: "x = " + "[" * n + "\n",
+    "quotation marks": lambda n: "x = " + '"' * n + "\n",
+    "ends of texts": lambda n: 'x = """' + '\\"""' * n + "\n",
+    "tables": lambda n: "[[a.b]]\nx = 1.5\n" * n,
+}
+
+
+@pytest.mark.parametrize("kind", NASTY)
+def test_the_time_to_read_a_file_grows_with_its_length(kind: str) -> None:
+    def read(count: int) -> None:
+        with contextlib.suppress(ValueError):
+            lines_of_keys(NASTY[kind](count))
+
+    assert growth(read, 500, 4_000) < 4 * 8
+
+
+def test_a_byte_order_mark_is_none_of_the_files(file: Path) -> None:
+    file.write_bytes(codecs.BOM_UTF8 + b"max_conn = 7\n")
+    assert load({}, file).max_conn == 7
+
+
+def test_a_pipe_or_a_device_without_an_end_is_a_fault(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigurationError, match="is no regular file"):
+        load({}, Path("/dev/zero"))
+    os.mkfifo(file)
+    assert "is a pipe in which nothing is" in faults(file)[0]
+    writer = os.open(file, os.O_RDWR)
+    try:
+        monkeypatch.setattr(file_text, "PIPE_S", 0.05)
+        assert "is a pipe without an end in 0.05 s" in faults(file)[0]
+        os.write(writer, b"max_conn = 7\n")
+        assert "is a pipe without an end in 0.05 s" in faults(file)[0]
+    finally:
+        os.close(writer)
+
+
+def test_many_faults_are_not_all_told(file: Path) -> None:
+    file.write_text("".join(f"key{number} = 1\n" for number in range(500)))
+    assert len(faults(file)) == 21 and faults(file)[0].startswith(": 480 more unknown keys")
+    file.write_text(f"allowed_origins = [{'1,' * 500}]\n")
+    assert len(faults(file)) == 5
 
 
 # -- example

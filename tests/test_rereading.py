@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,33 @@ def test_a_faulty_configuration_changes_nothing(start_hub: Any) -> None:
         assert client.request("ping") == {}
 
 
+def test_a_file_that_is_away_for_a_moment_is_a_fault_and_no_file_of_defaults(
+    start_hub: Any,
+) -> None:
+    """An editor that renames files leaves such a moment."""
+    hub = start_hub()
+    configure(hub, "max_queue = 1\n")
+    hang_up(hub)
+    wait_until(lambda: "MAX_QUEUE 16 -> 1" in told(hub))
+    (hub.scratch / "claudehub" / "config.toml").unlink()
+    os.kill(hub.pid, signal.SIGHUP)
+    wait_until(lambda: "there is no such file" in hub.errors.read_text())
+    assert "the configuration stays as it was" in hub.errors.read_text()
+    assert "MAX_QUEUE 1 -> 16" not in hub.errors.read_text()
+
+
+def test_a_pipe_in_place_of_the_file_holds_nothing_up(start_hub: Any) -> None:
+    hub = start_hub()
+    configure(hub, "max_queue = 1\n")
+    hang_up(hub)
+    wait_until(lambda: "MAX_QUEUE 16 -> 1" in told(hub))
+    (hub.scratch / "claudehub" / "config.toml").unlink()
+    os.mkfifo(hub.scratch / "claudehub" / "config.toml")
+    os.kill(hub.pid, signal.SIGHUP)
+    wait_until(lambda: "is a pipe in which nothing is" in hub.errors.read_text())
+    assert hub.stop() == 0
+
+
 def test_an_execution_goes_on_through_it(start_hub: Any, scratch: Path) -> None:
     hub, go = start_hub(), scratch / "go"
     with hub.client() as client:
@@ -197,24 +225,38 @@ def test_a_terminal_that_closes_leaves_the_server(scratch: Path) -> None:
 
 
 class Reload:
-    """A Rereading, and what it does."""
+    """A Rereading, and what it does. `failures` are those of the first uses."""
 
-    def __init__(self, wanted: Config | list[str], **held: Any) -> None:
+    def __init__(
+        self,
+        wanted: Config | list[str] | Exception,
+        failures: Sequence[Exception] = (),
+        **held: Any,
+    ) -> None:
         self.reloader = Probe()
         self.problems = Problems()
         self.used: list[Config] = []
         self.records: list[tuple[str, dict[str, Any]]] = []
 
+        left = list(failures)
+
         def reload() -> Config:
+            if isinstance(wanted, Exception):
+                raise wanted
             if isinstance(wanted, list):
                 raise ConfigurationError(wanted)
             return wanted
+
+        def use(config: Config) -> None:
+            if left:
+                raise left.pop(0)
+            self.used.append(config)
 
         self.rereading = Rereading(
             load({}).model_copy(update=held),
             reload,
             [self.reloader.actor_ref],
-            self.used.append,
+            use,
             lambda action, **facts: self.records.append((action, facts)),
             problems=self.problems,
             clock=FrozenClock(),
@@ -275,6 +317,26 @@ def test_a_port_that_cannot_be_had_is_a_problem_until_it_can() -> None:
     reload.rereading._move_metrics = lambda _: True
     reload.rereading.read()
     assert reload.problems.now() == []
+
+
+def test_no_failure_of_a_reading_ends_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("ERROR"):
+        reload = Reload(RecursionError("too deep"))
+    assert reload.used == [] and reload.rereading.config == load({})
+    assert caplog.messages == ['the configuration stays as it was fault="too deep"']
+    assert reload.records[0][1]["ok"] is False
+
+
+def test_a_setting_that_cannot_be_used_is_tried_again_at_the_next_sighup(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wanted = load({"max_conn": "7"})
+    with caplog.at_level("ERROR"):
+        reload = Reload(wanted, [OSError("out of order")])
+    assert caplog.messages == ['not all of the configuration has changed error="out of order"']
+    assert reload.used == []
+    reload.rereading.read()
+    assert reload.used == [wanted] and reload.rereading.config == wanted
 
 
 def test_nothing_is_recorded_when_nothing_has_changed(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,11 +17,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from actors.config.file_text import text_of_file
 from actors.config.toml_lines import lines_of_keys
 
 # How `read` hands the sources to the library. No field's name can begin with an underscore.
 _SOURCES = "_sources"
-FILE_BYTES_MAX = 1024 * 1024
+# As in TOML. Python takes a longer one, but does not write it.
+_NUMBER_BITS_MAX = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,8 @@ class FileSource(TomlConfigSettingsSource):
         if self.path is None:
             return {}
         try:
-            with open(self.path, "rb") as file:
-                content = file.read(FILE_BYTES_MAX + 1)
-            if len(content) > FILE_BYTES_MAX:
-                raise ValueError(f"is larger than {FILE_BYTES_MAX} bytes")
-            text = content.decode("utf-8")
-            values, self.lines = lines_of_keys(text)
+            values, self.lines = lines_of_keys(text_of_file(self.path))
+            _check_numbers(values)
         except (OSError, ValueError) as error:
             self.error = error
             return {}
@@ -76,6 +74,19 @@ class FileSource(TomlConfigSettingsSource):
         self.unknown = {key: value for key, value in values.items() if key not in self._known}
         self.values = {key: value for key, value in values.items() if key in self._known}
         return self.values
+
+
+def _check_numbers(value: object) -> None:
+    """Raise ValueError for a number that is too long."""
+    match value:
+        case dict():
+            for item in value.values():
+                _check_numbers(item)
+        case list():
+            for item in value:
+                _check_numbers(item)
+        case int() if value.bit_length() > _NUMBER_BITS_MAX:
+            raise ValueError(f"has a whole number with more than {_NUMBER_BITS_MAX} bits")
 
 
 class EnvironmentSource(PydanticBaseSettingsSource):

@@ -6,6 +6,7 @@ precedence.py says which value wins.
 import difflib
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,11 @@ _PAIRS = {"tls_key": "tls_cert", "ws_port": "socket"}
 # Settings with faults get their defaults, and all is looked at again: each look finds the faults of
 # single settings, or one of settings together. There is none after that, unless a default is wrong.
 _LOOKS_MAX = 4
+# For how many unknown keys a near one is looked for, and how much of each is shown.
+_UNKNOWN_MAX = 20
+_KEY_CHARS_MAX = 100
+# Of one setting: each item of a list may have one.
+_FAULTS_OF_ONE_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +95,25 @@ def _checked(
         try:
             config = Config.read(flags, source, without=bad, has_environment=has_environment)
         except ValidationError as error:
-            found = [of_value(dict(each)) for each in error.errors(include_url=False)]
+            found = _faults_of(error)
         else:
             return config, faults
         faults += [fault for fault in found if fault.name not in bad]
         names = {fault.name for fault in found if fault.name is not None}
         bad |= names | {_PAIRS[name] for name in names & _PAIRS.keys()}
     return None, faults
+
+
+def _faults_of(error: ValidationError) -> list[Fault]:
+    """Return the faults of values; of one setting only some."""
+    counts: Counter[str] = Counter()
+    faults = []
+    for each in error.errors(include_url=False):
+        name = str(each["loc"][:1])
+        counts[name] += 1
+        if counts[name] <= _FAULTS_OF_ONE_MAX:
+            faults.append(of_value(dict(each)))
+    return faults
 
 
 def _with_line(fault: Fault, source: FileSource, origins: Mapping[str, Origin]) -> Fault:
@@ -146,11 +164,11 @@ def _not_yet(source: FileSource, has_environment: bool) -> list[Fault]:
 
 
 def default_file() -> Path | None:
-    """Return `$XDG_CONFIG_HOME/claudehub/config.toml`, or None if there is no such file."""
+    """Return `$XDG_CONFIG_HOME/claudehub/config.toml`, or None if there is nothing of that name."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     path = Path(home) / "claudehub" / "config.toml"
     try:
-        return path if path.is_file() else None
+        return path if path.exists() else None
     except OSError:  # No look at it is possible; reading it will say why.
         return path
 
@@ -161,12 +179,16 @@ def _file_faults(source: FileSource) -> list[Fault]:
         return [Fault(None, problem, line=_line_of(source.error), is_of_file=True)]
     faults = []
     later = {name.lower() for name in NOT_YET}
-    for key in source.unknown:
-        if key not in later:
-            plain = key.lower().replace("-", "_")
-            near = difflib.get_close_matches(plain, Config.model_fields, n=1, cutoff=0.0)
-            problem = f"unknown key {key!r}; did you mean {near[0]!r}?"
-            faults.append(Fault(None, problem, line=source.lines.get(key), is_of_file=True))
+    unknown = [key for key in source.unknown if key not in later]
+    for key in unknown[:_UNKNOWN_MAX]:
+        shown = key[:_KEY_CHARS_MAX]
+        plain = shown.lower().replace("-", "_")
+        near = difflib.get_close_matches(plain, Config.model_fields, n=1, cutoff=0.0)
+        problem = f"unknown key {shown!r}; did you mean {near[0]!r}?"
+        faults.append(Fault(None, problem, line=source.lines.get(key), is_of_file=True))
+    if len(unknown) > _UNKNOWN_MAX:
+        problem = f"{len(unknown) - _UNKNOWN_MAX} more unknown keys"
+        faults.append(Fault(None, problem, is_of_file=True))
     return faults
 
 

@@ -63,6 +63,10 @@ AT_ONCE = frozenset(
 )
 
 
+_STAYS = "the configuration stays as it was"
+_IN_PART = "not all of the configuration has changed"
+
+
 class Rereading:
     """`config` is what holds now. `load` reads the configuration, with the flags and the
     environment of the start, and raises ConfigurationError. `reloaders` have the keys and the
@@ -103,10 +107,26 @@ class Rereading:
             wanted = self._load()
         except ConfigurationError as error:
             for fault in error.faults:
-                logger.error("the configuration stays as it was", fault=fault)
-            self._record(CONFIG_CHANGED, ok=False, details={"read_again": "configuration"})
-            self._ended("the last SIGHUP has found faults, and changed nothing; see the log")
+                logger.error(_STAYS, fault=fault)
+        except Exception as error:  # a bug; the server is well all the same
+            logger.error(_STAYS, fault=str(error), exc_info=error)
+        else:
+            self._try(wanted)
             return
+        self._record(CONFIG_CHANGED, ok=False, details={"read_again": "configuration"})
+        self._ended("the last SIGHUP has found faults, and changed nothing; see the log")
+
+    def _try(self, wanted: Config) -> None:
+        before = self.config
+        try:
+            self._take(wanted)
+        except Exception as error:  # a bug, and no reason to end what runs
+            self.config = before  # so the next SIGHUP tries the same again
+            logger.error(_IN_PART, error=error, exc_info=error)
+            self._ended(f"{_IN_PART}; see the log")
+
+    def _take(self, wanted: Config) -> None:
+        """Change what can change now, and say what has changed."""
         self._port_problem = None
         differing = [n for n in Config.model_fields if self._of(n) != getattr(wanted, n)]
         at_once = AT_ONCE

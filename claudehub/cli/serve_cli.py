@@ -1,13 +1,16 @@
 """`claudehub serve`, the server, and `claudehub demo`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from claudehub.cli.exit_codes import FAILED, USAGE
+
+if TYPE_CHECKING:
+    from actors.config.settings import Config
 
 
 def settings_options(
@@ -57,15 +60,11 @@ def serve(config_file: Path | None, only_check: bool, **flags: object) -> None:
     from actors.server import outlet
 
     outlet.hold_descriptors()  # before anything is opened that stays open
-    import actors.config.sources as config_source
     from actors.config.faults import ConfigurationError
-    from actors.config.settings import Config
     from actors.server import main as server
     from actors.server.errors import StartFailed
 
-    def load(check: Callable[[Config], list[str]] | None = None) -> Config:
-        return config_source.load(flags, config_file or config_source.default_file(), check)
-
+    load = _loader(flags, config_file)
     try:
         config = load(server.faults)
     except ConfigurationError as error:
@@ -83,6 +82,21 @@ def serve(config_file: Path | None, only_check: bool, **flags: object) -> None:
             server.say_last(config, str(error))
             code = FAILED
     sys.exit(code)
+
+
+def _loader(flags: Mapping[str, object], named: Path | None) -> "Callable[..., Config]":
+    """Return what reads the configuration, at the start and at SIGHUP."""
+    from actors.config.sources import default_file, load
+
+    file = named
+
+    def read(check: Callable[["Config"], list[str]] | None = None) -> "Config":
+        nonlocal file
+        # Once it was there, it must be there: without it, other settings would hold.
+        file = file or default_file()
+        return load(flags, file, check)
+
+    return read
 
 
 @click.command()
