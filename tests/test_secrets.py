@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -195,3 +196,56 @@ def test_variables_that_name_files_and_numbers_are_no_secrets() -> None:
         "LOGIN_PASSWORD": "654321",
     }
     assert secret_values(environment) == ["a-hushed-value", "654321"]
+
+
+def test_the_value_of_a_variable_is_hidden_however_it_is_written() -> None:
+    value = 'hunter2"quo\\te\tü'
+    cleaner = Cleaner({"MY_PASSWORD": value})
+    forms = (value, json.dumps(value), json.dumps(value, ensure_ascii=False), repr(value))
+    for form in (*forms, quote(value, safe="")):
+        shown = cleaner.clean(f"before {form} after")
+        assert "hunter2" not in shown and "quo" not in shown and shown.startswith("before ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secrets"),
+    [
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "x-thing=otlp-value,y=an%20other",
+            ["otlp-value", "an other"],
+        ),
+        (
+            "ANTHROPIC_CUSTOM_HEADERS",
+            "X-One: first-one\nX-Two: second two",
+            ["first-one", "second two"],
+        ),
+        ("DATABASE_URL", "postgres://u:topsecretpw@h/db", ["topsecretpw"]),
+        ("DATABASE_URL", "postgres://u:pw/with/slash@h/db", ["pw/with/slash"]),
+    ],
+)
+def test_secrets_inside_the_values_of_variables_are_hidden(
+    name: str, value: str, secrets: list[str]
+) -> None:
+    cleaner = Cleaner({name: value})
+    for secret in secrets:
+        assert cleaner.clean(f"it says {secret}.") == "it says ***."
+
+
+@pytest.mark.parametrize("hide", [without_secrets, without_known_secrets])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgres://u:pw/with/slash@host/db", "postgres://***@host/db"),
+        ("at http://host:8080/a@b", "at http://host:8080/a@b"),
+        ("from https://registry.example/@scope/name", "from https://registry.example/@scope/name"),
+        ("hf_abcdefghijklmnopqrstuvwxyzABCDEFGH", "***"),
+        ("npm_abcdefghijklmnopqrstuvwxyz", "***"),
+        ("AIzaSyD-abcdefghijklmnopqrstuvwxyz", "***"),
+        ("the variable hf_home and npm_config_cache", "the variable hf_home and npm_config_cache"),
+    ],
+)
+def test_logins_and_known_keys_are_hidden(
+    hide: Callable[[str], str], text: str, shown: str
+) -> None:
+    assert hide(text) == shown

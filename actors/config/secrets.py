@@ -6,6 +6,9 @@ A command and an address may hold them: `env API_KEY=… claude`, `--token …`,
 import os
 import re
 from collections.abc import Mapping
+from urllib.parse import quote, unquote
+
+import simplejson
 
 from actors.config.key_blocks import without_key_blocks
 from actors.config.settings import Config
@@ -32,11 +35,15 @@ _QUOTED = re.compile(
 )
 _OPTION = re.compile(rf"(?i)((?:^|\s)--?(?P<name>[a-z0-9-]*?{_TELLING})\s+)(?!-)(?P<value>{_WORD})")
 _SCHEME = re.compile(rf"(?i)(\b(?:bearer|basic)\s+){_WORD}")
-_USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@'\"]+@")
+# People write passwords with a slash, too; `://host:8080/…@` is a port and a path.
+_USER = re.compile(
+    r"(?i)\b([a-z][a-z0-9+.-]*://)(?:[^\s/@'\"]+|[^\s/@'\":]*:(?!\d{1,5}/)[^\s'\"@]{1,256})@"
+)
 # Keys and tokens that are known by how they begin. Types of SSH keys begin like some of them.
 _KNOWN = re.compile(
     r"\b(?:sk-(?!(?:ssh-ed25519|ecdsa-sha2-nistp256)(?:-cert-v01)?(?![\w-]))[A-Za-z0-9_-]{8,}"
     r"|gh[opsur]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
+    r"|(?:hf|npm|[sr]k_live|[sr]k_test)_[A-Za-z0-9]{16,}|pypi-[\w-]{16,}|AIza[\w-]{16,}"
     r"|xox[a-z]-[\w-]{8,}|AKIA[A-Z0-9]{12,}|eyJ[\w-]{8,}\.[\w.-]+)"
 )
 _LONG = re.compile(r"[A-Za-z0-9_+/=-]{32,}")
@@ -54,7 +61,11 @@ _COUNTED = re.compile(r"(?:keys|tokens|secrets|credentials|cookies|headers)\Z", 
 _PASSWORD = re.compile(r"(?:passw(?:or)?d|passwd|passphrase|pass|pwd)\Z", re.IGNORECASE)
 _SETTINGS = frozenset(Config.model_fields)
 
-_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|COOKIE", re.IGNORECASE)
+_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|COOKIE|HEADERS", re.IGNORECASE)
+# `Name: value` or `name=value`, on lines or behind commas.
+_HEADERS = re.compile(r"HEADERS\Z", re.IGNORECASE)
+_HEADER = re.compile(r"[^=:,\s]+\s*[=:]\s*([^,\n]+)")
+_PASSWORD_OF_URL = re.compile(r"://[^\s/@:]*:([^\s@]+)@")
 # A shorter value would be found in words that are none.
 VALUE_CHARS_MIN = 6
 
@@ -62,15 +73,23 @@ VALUE_CHARS_MIN = 6
 def secret_values(environment: Mapping[str, str]) -> list[str]:
     """Return the values of variables whose names tell of a secret, the longest first: one may be
     in another. Paths, numbers of things and the hub's own settings are none."""
-    found = {
-        value
-        for name, value in environment.items()
-        if _VARIABLE.search(name)
-        and len(value) >= VALUE_CHARS_MIN
-        and not os.path.isabs(value)
-        and not _is_no_secret(name, value)
-    }
-    return sorted(found, key=len, reverse=True)
+    found: set[str] = set()
+    for name, value in environment.items():
+        if _HEADERS.search(name):
+            found.update(header.strip() for header in _HEADER.findall(value))
+        found.update(_PASSWORD_OF_URL.findall(value))
+        if _VARIABLE.search(name) and not os.path.isabs(value) and not _is_no_secret(name, value):
+            found.add(value)
+    long = {value for value in found if len(value) >= VALUE_CHARS_MIN}
+    forms = {form for value in long for form in _forms(value) if len(form) >= VALUE_CHARS_MIN}
+    return sorted(forms, key=len, reverse=True)
+
+
+def _forms(value: str) -> set[str]:
+    """Return a value as it stands in texts: as it is, in JSON, in Python's and in an address."""
+    in_json = {simplejson.dumps(value, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+    plain = unquote(value)
+    return {value, *in_json, repr(value)[1:-1], quote(value, safe=""), plain}
 
 
 def without_known_secrets(text: str) -> str:
