@@ -44,17 +44,25 @@ def lines_of_keys(text: str) -> tuple[dict[str, Any], Mapping[str, int]]:
     text = text.replace("\r\n", "\n")
     text = text if text.endswith("\n") else text + "\n"
     statements = list(_statements(text))
-    values = tomllib.loads(text)
+    values = _parsed(text)
     found: dict[str, int] = {}
     is_in_table = False
     for line, statement in statements:
         is_table = statement.startswith("[")
         # Below the head of a table, a key is one of that table's.
         if is_table or not is_in_table:
-            for key in tomllib.loads(statement):
+            for key in _parsed(statement):
                 found.setdefault(key, line)
         is_in_table = is_in_table or is_table
     return values, found
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Return the values of a text. Raise TOMLDecodeError or TooDeep."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:  # a little is too deep where the caller is deep already
+        raise TooDeep("is nested too deeply") from None
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
