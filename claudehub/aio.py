@@ -154,6 +154,7 @@ class Project:
         *,
         key: str | None = None,
         on_permission: OnPermission | None = None,
+        traceparent: str | None = None,
         **options: Any,
     ) -> "Executing":
         """Send a prompt, or content blocks: `execution = await project.execute(…)` when the hub has
@@ -164,7 +165,8 @@ class Project:
         """
 
         async def execution() -> Execution:
-            begun = await self._engine.run(flows.executed(self.id, prompt, key, options))
+            flow = flows.executed(self.id, prompt, key, traceparent, options)
+            begun = await self._engine.run(flow)
             return Execution(self, begun, on_permission)
 
         return Executing(self._engine, execution)

@@ -206,7 +206,7 @@ class Chance(RuleBasedStateMachine):
 
     @rule()
     def prompt_is_sent(self) -> None:
-        self.sent.append(Flow(self.session, flows.executed("site", "Hi", None, {})))
+        self.sent.append(Flow(self.session, flows.executed("site", "Hi", None, None, {})))
 
     # -- what the network does
 

@@ -384,7 +384,7 @@ def test_a_late_answer_of_an_earlier_connection_answers_nothing(hub: ScriptedHub
 
 
 def test_execute_is_sent_again_with_the_same_key(hub: ScriptedHub) -> None:
-    running = hub.run(flows.executed("site", "Hi", None, {}))
+    running = hub.run(flows.executed("site", "Hi", None, None, {}))
     page = hub.take("get_messages")
     hub.reply(page, log_id="log", first_seq=1, last_seq=7, messages=[], more=False)
     first = hub.take("execute")
@@ -397,10 +397,23 @@ def test_execute_is_sent_again_with_the_same_key(hub: ScriptedHub) -> None:
     assert running.result.position.seq == 7  # taken before the first sending
 
 
+def test_a_prompt_may_carry_the_trace_of_its_program(hub: ScriptedHub) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    hub.run(flows.executed("site", "Hi", "k", trace, {}))
+    page = hub.take("get_messages")
+    hub.reply(page, log_id="log", first_seq=1, last_seq=0, messages=[], more=False)
+    assert hub.take("execute")["payload"] == {
+        "project_id": "site",
+        "prompt": "Hi",
+        "key": "k",
+        "traceparent": trace,
+    }
+
+
 def test_two_prompts_have_different_keys(hub: ScriptedHub) -> None:
     keys = set()
     for _ in range(2):
-        hub.run(flows.executed("site", "Hi", None, {}))
+        hub.run(flows.executed("site", "Hi", None, None, {}))
         page = hub.take("get_messages")
         hub.reply(page, log_id="log", first_seq=1, last_seq=0, messages=[], more=False)
         keys.add(hub.take("execute")["payload"]["key"])

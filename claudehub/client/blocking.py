@@ -144,6 +144,7 @@ class Project:
         *,
         key: str | None = None,
         on_permission: OnPermission | None = None,
+        traceparent: str | None = None,
         **options: Any,
     ) -> "Execution":
         """Send a prompt, or content blocks, and return when the hub has stored it.
@@ -151,10 +152,11 @@ class Project:
         A prompt with a `key` runs once, however often it is sent, also by a program that was
         started again; without one a key is made. `on_permission` is called with each question of
         the agent while the execution is iterated or waited for; it returns `"allow"`, `"deny"`, an
-        Answer, or None to leave the question to others. `options` are those of the protocol. Raises
-        RequestRefused.
+        Answer, or None to leave the question to others. `traceparent` (W3C Trace Context) makes the
+        hub's span of the execution a child of the program's. `options` are those of the protocol.
+        Raises RequestRefused.
         """
-        begun = self._engine.run(flows.executed(self.id, prompt, key, options))
+        begun = self._engine.run(flows.executed(self.id, prompt, key, traceparent, options))
         return Execution(self, begun, on_permission)
 
     def follow(

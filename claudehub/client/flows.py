@@ -153,7 +153,11 @@ def started_at(
 
 
 def executed(
-    project_id: str, prompt: str | list[Any], key: str | None, options: Mapping[str, Any]
+    project_id: str,
+    prompt: str | list[Any],
+    key: str | None,
+    traceparent: str | None,
+    options: Mapping[str, Any],
 ) -> Generator[Call, Mapping[str, Any], Begun]:
     """Send a prompt. It has a key, so it runs once, however often it is sent."""
     what = {"prompt": prompt} if isinstance(prompt, str) else {"content": prompt}
@@ -162,6 +166,7 @@ def executed(
         project_id=project_id,
         key=key or str(uuid.uuid4()),
         options=options or None,
+        traceparent=traceparent,
         **what,
     )
     start = yield from started_at(project_id, None, None, None)
