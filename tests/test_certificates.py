@@ -56,6 +56,17 @@ def test_a_certificate_fault_names_its_variable(files: TlsFiles, tmp_path: Path)
     assert all("example: " in fault(path, path) for path in (files.key, files.certificate))
 
 
+def test_a_pipe_in_place_of_a_file_holds_nothing_up(files: TlsFiles, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for paths in ((files.certificate, tmp_path / "pipe"), (tmp_path / "pipe", files.key)):
+        assert "cannot be read (is no regular file)" in fault(*paths)
+    certificates = Certificates(files.certificate, files.key)
+    files.certificate.unlink()
+    os.mkfifo(files.certificate)
+    with pytest.raises(CertificateError, match="is no regular file"):
+        certificates.reload()
+
+
 def test_an_encrypted_key_is_refused_without_a_prompt(files: TlsFiles, tmp_path: Path) -> None:
     encrypted = tmp_path / "encrypted.key"
     command = ["openssl", "pkey", "-in", str(files.key), "-out", str(encrypted)]

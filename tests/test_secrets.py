@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from actors.config.key_blocks import BLOCK_LINES_MAX
 from actors.config.secrets import secret_values, without_known_secrets, without_secrets
 from claudehub.cli.bundle_parts import Cleaner
+from tests.growth import growth
 
 PREFIX = "Nov 29 03:04:05 host claudehub[711]: "
 PIECE_CHARS = 12
@@ -249,3 +250,21 @@ def test_logins_and_known_keys_are_hidden(
     hide: Callable[[str], str], text: str, shown: str
 ) -> None:
     assert hide(text) == shown
+
+
+NASTY = (
+    "-", "a-", "a.", "key-", "key=", "key ", "bearer ", "eyJ-", "a://", "a://b:", "sk-", " --a",
+    "A1", "-----END A-----\n", "-----BEGIN A-----\n", "'\"", "key=\"", "a@", "/a", "_key", "aA1/",
+)  # fmt: skip
+# Many of the last come behind one of the first, and before one of the ends.
+HEADS = ("", '"', "key", "a://", "bearer ")
+ENDS = ("", "'", "=")
+
+
+@pytest.mark.parametrize("part", NASTY)
+def test_the_time_to_hide_secrets_grows_with_the_length(part: str) -> None:
+    def hide(chars: int) -> None:
+        for head, end in zip((*HEADS, '"key=', "'"), (*ENDS, *ENDS, "'"), strict=True):
+            without_secrets(head + part * (chars // len(part)) + end)
+
+    assert growth(hide, 2_000, 16_000) < 3 * 8

@@ -35,20 +35,22 @@ def without_key_blocks(text: str, hidden: str) -> str:
 def _spans(text: str) -> Iterator[_Span]:
     """Yield where blocks begin and end, in order."""
     begin: re.Match[str] | None = None
+    last = 0  # the end of the mark before: no part of another block is in front of it
     for mark in _MARK.finditer(text):
         if mark[1] == "BEGIN":
             if begin is not None:
                 yield begin.start(), _end_of_rest(text, begin.end(), mark.start())
             begin = mark
         elif begin is None:
-            yield _start_of_rest(text, mark.start()), mark.end()
+            yield _start_of_rest(text, last, mark.start()), mark.end()
         elif text.count("\n", begin.end(), mark.start()) <= BLOCK_LINES_MAX:
             yield begin.start(), mark.end()
             begin = None
         else:
             yield begin.start(), _end_of_rest(text, begin.end(), mark.start())
-            yield _start_of_rest(text, mark.start()), mark.end()
+            yield _start_of_rest(text, last, mark.start()), mark.end()
             begin = None
+        last = mark.end()
     if begin is not None:
         yield begin.start(), _end_of_rest(text, begin.end(), len(text))
 
@@ -60,9 +62,10 @@ def _end_of_rest(text: str, at: int, stop: int) -> int:
     return at + _chars(lines[0], lines[1 : BLOCK_LINES_MAX + 1])
 
 
-def _start_of_rest(text: str, at: int) -> int:
-    """Return the start of a block that has no mark at its beginning."""
-    lines = text[:at].rsplit("\n", BLOCK_LINES_MAX + 1)[::-1]
+def _start_of_rest(text: str, least: int, at: int) -> int:
+    """Return the start of a block that has no mark at its beginning. None of it is before
+    `least`."""
+    lines = text[least:at].rsplit("\n", BLOCK_LINES_MAX + 1)[::-1]
     return at - _chars(lines[0], lines[1 : BLOCK_LINES_MAX + 1])
 
 

@@ -19,7 +19,9 @@ _TELLING = (
     r"(?:keys?|tokens?|secrets?|passw(?:or)?d|passwd|passphrase|pass|pwd|pat|credentials?|auth"
     r"|authorization|bearer|cookies?|signature|sig|jwt|headers?)"
 )
-_BEGIN = r"(?<![a-z0-9])"
+# A name is looked at from its beginning only: from each of its parts, the time would grow with the
+# square of its length. For the same reason, what may be long below has a limit.
+_BEGIN = r"(?<![a-z0-9_.-])"
 _END = r"(?![a-z0-9])"
 _WORD = r"(\"[^\"]*\"|'[^']*'|[^\s,;'\"]+)"
 # A name that tells of a secret, with `=`, `:` or a space behind it, and the secret. A scheme of
@@ -30,21 +32,21 @@ _NAMED = re.compile(
 )
 # The same inside quotes, which end it.
 _QUOTED = re.compile(
-    rf"(?i)([\"'])([^\"']*?(?P<name>{_BEGIN}[a-z0-9_.-]*?{_TELLING}){_END}\s*[=:]\s*)"
+    rf"(?i)([\"'])(?=[^\"']*+\1)([^\"']*?(?P<name>{_BEGIN}[a-z0-9_.-]*?{_TELLING}){_END}\s*[=:]\s*)"
     rf"(?P<value>[^\"']*)\1"
 )
 _OPTION = re.compile(rf"(?i)((?:^|\s)--?(?P<name>[a-z0-9-]*?{_TELLING})\s+)(?!-)(?P<value>{_WORD})")
 _SCHEME = re.compile(rf"(?i)(\b(?:bearer|basic)\s+){_WORD}")
 # People write passwords with a slash, too; `://host:8080/…@` is a port and a path.
 _USER = re.compile(
-    r"(?i)\b([a-z][a-z0-9+.-]*://)(?:[^\s/@'\"]+|[^\s/@'\":]*:(?!\d{1,5}/)[^\s'\"@]{1,256})@"
+    r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)(?:[^\s/@'\"]+|[^\s/@'\":]*:(?!\d{1,5}/)[^\s'\"@]{1,256})@"
 )
 # Keys and tokens that are known by how they begin. Types of SSH keys begin like some of them.
 _KNOWN = re.compile(
     r"\b(?:sk-(?!(?:ssh-ed25519|ecdsa-sha2-nistp256)(?:-cert-v01)?(?![\w-]))[A-Za-z0-9_-]{8,}"
     r"|gh[opsur]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
     r"|(?:hf|npm|[sr]k_live|[sr]k_test)_[A-Za-z0-9]{16,}|pypi-[\w-]{16,}|AIza[\w-]{16,}"
-    r"|xox[a-z]-[\w-]{8,}|AKIA[A-Z0-9]{12,}|eyJ[\w-]{8,}\.[\w.-]+)"
+    r"|xox[a-z]-[\w-]{8,}|AKIA[A-Z0-9]{12,}|eyJ[\w-]{8,2000}+\.[\w.-]+)"
 )
 _LONG = re.compile(r"[A-Za-z0-9_+/=-]{32,}")
 _CHARS_MIN = 32

@@ -13,8 +13,11 @@ from cryptography import x509
 from actors.runtime.logger import get_logger
 from actors.watch.stamps import ReloadFailed, Stamp, stamp_of
 from protocol.host import own_name
+from storage.named_file import read_bytes
 
 logger = get_logger("claudehub.frontend")
+
+FILE_BYTES_MAX = 4 * 1024 * 1024
 
 # A certificate that expires so soon is in the log, once a day. deploy/alerts.yml has it too.
 EXPIRY_WARNING_DAYS = 14
@@ -134,7 +137,9 @@ class Certificates:
         OpenSSL has read the file; one that cryptography does not read has no names here."""
         self._names, self.expires_s = (), None
         try:
-            found = x509.load_pem_x509_certificates(self._certificate.read_bytes())[0]
+            found = x509.load_pem_x509_certificates(read_bytes(self._certificate, FILE_BYTES_MAX))[
+                0
+            ]
         except (OSError, ValueError, IndexError) as error:
             logger.warning("a certificate cannot be read", file=self._certificate, error=error)
             return
@@ -201,9 +206,9 @@ def _has_certificate(path: Path) -> bool:
 
 
 def _check_readable(variable: str, path: Path) -> None:
+    """Raise CertificateError. OpenSSL would wait for ever for what a pipe brings."""
     try:
-        with open(path, "rb"):
-            return
+        read_bytes(path, FILE_BYTES_MAX)
     except OSError as error:
         problem = f"{variable}: {str(path)!r}: cannot be read ({error.strerror})"
         if isinstance(error, PermissionError):
