@@ -223,7 +223,8 @@ def test_the_start_says_which_names_count(start_hub: Any, keys: Keys) -> None:
     hub: HubProcess = start_hub(
         AUTHORIZED_KEYS=str(keys.file), PUBLIC_NAMES="B.example,*.c.example"
     )
-    assert 'names="PUBLIC_NAMES (b.example, *.c.example)"' in (hub.errors.read_text())
+    said = 'names="PUBLIC_NAMES (b.example, *.c.example)"'
+    wait_until(lambda: said in hub.errors.read_text())  # it comes behind the line of the address
     own = HubNames((), certificate=lambda: ("a.example", "hub"), machine=lambda: ("hub",))
     assert str(own).startswith("a.example, hub, and the address of each connection")
     assert str(HubNames(())).startswith("no name, and the address")
