@@ -1,38 +1,76 @@
-"""Run the command line: for `python -m claudehub`, and for bin/claudehub, which runs this file."""
+"""Run the command line: for `python -m claudehub`, and for bin/claudehub, which runs this file.
+
+What is imported here, is imported before a server has its signals: little, and what Python has
+loaded anyway.
+"""
 
 import os
 import signal
 import sys
-from pathlib import Path
 
 if not __package__:
     # When Python runs this file by its path, sys.path begins with this folder, which holds no
     # packages.
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class ServerSignals:
+    """The signals of `claudehub serve` before and after the server takes them itself
+    (actors/server/stop_request.py). Python's default for each of them ends the process without a
+    word."""
+
+    def __init__(self) -> None:
+        self._hung_up = False
+        self._is_taken = False
+
+    def hold(self) -> None:
+        """From now on a stop signal ends the process, with exit code 0 as at any stop: nothing has
+        begun. A SIGHUP is kept for the server."""
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
+        signal.signal(signal.SIGUSR1, lambda *_: None)  # there is nothing to show
+
+    def hand_over(self) -> bool:
+        """Return True if SIGHUP came. The server has the signals now, and behind it stop signals do
+        nothing, until `ends`: its last lines are being written."""
+        self._is_taken = True
+        return self._hung_up
+
+    def ends(self, code: int) -> None:
+        """The process is about to end with this exit code. Python itself would go back to the
+        defaults before its end."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda *_: os._exit(code))
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
+
+    def _stop(self, *_: object) -> None:
+        if not self._is_taken:
+            os._exit(0)
+
+    def _hang_up(self, *_: object) -> None:
+        self._hung_up = True
 
 
 def main() -> None:
     """Run the command line. A Ctrl-C during the imports ends the program without a traceback."""
     before = signal.getsignal(signal.SIGINT)
-    is_server = sys.argv[1:2] == ["serve"]
-    if is_server:
-        _stop_at_once()
+    server_signals = None
+    if sys.argv[1:2] == ["serve"]:
+        server_signals = ServerSignals()
+        server_signals.hold()
     elif before is not signal.SIG_IGN:  # as shells start background jobs
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from claudehub.cli.main import main as run
 
-    if not is_server:
+    if server_signals is None:
         signal.signal(signal.SIGINT, before)
     _open_closed_streams()
-    run(prog_name="claudehub")
-
-
-def _stop_at_once() -> None:
-    """End a server that is asked to stop before it has begun anything: exit code 0, as at any stop.
-    It takes the signals itself later (actors/server/stop_request.py)."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda *_: os._exit(0))
+    run(prog_name="claudehub", obj=server_signals)
 
 
 def _open_closed_streams() -> None:

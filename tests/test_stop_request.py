@@ -136,3 +136,49 @@ def test_a_report_that_fails_is_logged_and_ends_nothing(caplog: pytest.LogCaptur
         assert stop_request.wait(WAIT_S)
     assert stop_request.failure is None
     assert "what SIGUSR1 asks for cannot be shown" in caplog.text and "no luck" in caplog.text
+
+
+def test_a_storm_of_sigusr1_shuts_no_stop_out_and_is_one_report() -> None:
+    began, go_on = threading.Event(), threading.Event()
+    reports: list[int] = []
+
+    def show() -> None:
+        reports.append(1)
+        began.set()
+        go_on.wait(WAIT_S)
+
+    stop_request = StopRequest(show=show)
+    with stop_request.signals():
+        send(signal.SIGUSR1)
+        assert began.wait(WAIT_S)
+        for _ in range(1_000):
+            send(signal.SIGUSR1)
+        send(signal.SIGTERM)
+        assert stop_request.wait(WAIT_S)  # although the report is not over
+        assert len(reports) == 1
+        go_on.set()
+    assert len(reports) == 1
+
+
+def test_stop_signals_of_one_read_are_counted_each() -> None:
+    ended = threading.Event()
+    stop_request = StopRequest(at_once=ended.set)
+    reading, writing = os.pipe()
+    os.write(writing, bytes([signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGTERM, 0]))
+    stop_request._read(reading)
+    assert ended.is_set()
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_hangup_from_before_is_told() -> None:
+    told: list[int] = []
+    stop_request = StopRequest(hung_up=lambda: True)
+
+    def hung_up() -> None:
+        told.append(1)
+        send(signal.SIGTERM)
+
+    with stop_request.signals():
+        stop_request.wait_for_ever(hung_up)
+    assert told == [1]

@@ -6,7 +6,7 @@ import hashlib
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -73,25 +73,22 @@ def check(config: Config) -> tuple[list[str], int]:
 
 
 def serve(
-    config: Config, announce: Callable[[str], None], load: Callable[[], Config] | None = None
+    config: Config,
+    announce: Callable[[str], None],
+    load: Callable[[], Config] | None = None,
+    hung_up: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run the server until SIGTERM or SIGINT; return the exit code.
 
     `announce` gets the one line for standard output, once clients can connect. `load` reads the
-    configuration again at SIGHUP. Call it on the main thread. Raises StartFailed.
+    configuration again at SIGHUP; `hung_up` returns True if one came before the server had its
+    signals. Call it on the main thread. Raises StartFailed.
     """
     # Before there are other threads, and anything to read.
     memory.limit_heaps()
     problems = (no_new_privileges.forgo(), unreadable.become())
     logs.configure(config.log_level, config.log_format)
-    for problem in filter(None, problems):
-        logger.warning("less protection than usual", problem=problem)
-    banner.say_version()
-    system_limits.raise_descriptors()
-    if low := system_limits.warnings(config.max_conn):
-        logger.warning("limits of the system are low", problems=low)
-    service = ServiceManager.taken_from(os.environ, SystemClock())
-    stop_request = StopRequest(shutdown.end_at_once, state_report.report)
+    stop_request = StopRequest(shutdown.end_at_once, state_report.report, hung_up)
     with (
         logs.everything_logged(),
         essential_threads.watched(stop_request.fail),
@@ -99,6 +96,7 @@ def serve(
         stop_request.signals(),
         contextlib.ExitStack() as stack,
     ):
+        service = _begin(config, problems)
         start = _Start(config, stop_request, service, stack)
         _run(start, announce, load or (lambda: config))
     if stop_request.failure is not None:
@@ -106,6 +104,17 @@ def serve(
         return FAILED
     logger.info("stopped")
     return 0
+
+
+def _begin(config: Config, problems: Iterable[str | None]) -> ServiceManager:
+    """Say what starts, and under which limits; return whom to tell about it."""
+    banner.say_version()
+    for problem in filter(None, problems):
+        logger.warning("less protection than usual", problem=problem)
+    system_limits.raise_descriptors()
+    if low := system_limits.warnings(config.max_conn):
+        logger.warning("limits of the system are low", problems=low)
+    return ServiceManager.taken_from(os.environ, SystemClock())
 
 
 @contextlib.contextmanager

@@ -19,21 +19,33 @@ logger = get_logger("claudehub.main")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # The first stop signal stops, the second one ends a drain, this one ends the process.
 AT_ONCE = 3
+# Reports of SIGUSR1 begin at least so far apart. A signal in between gets one report, however many
+# there are.
+SHOW_PAUSE_S = 1.0
+# How long the end waits for a report, which may be long.
+SHOW_STOP_S = 2.0
+# All that a pipe of Linux holds.
+_READ_BYTES = 65_536
 _END = 0  # no signal has this number
 
 
 class StopRequest:
     """`failure` says why, if it was no signal. `at_once` is called at the third signal, and `show`
-    at SIGUSR1, both in a thread of their own. Create it on the main thread."""
+    at SIGUSR1, each in a thread that is not the main thread. `hung_up` returns True if SIGHUP came
+    before `signals`. Create it on the main thread."""
 
     def __init__(
         self,
         at_once: Callable[[], None] = lambda: None,
         show: Callable[[], None] = lambda: None,
+        hung_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self.failure: str | None = None
         self._at_once = at_once
         self._show = show
+        self._was_hung_up = hung_up
+        self._is_over = threading.Event()
+        self._to_show = threading.Event()
         self._changed = threading.Condition()
         self._signals = 0
         self._hung_up = False
@@ -64,9 +76,13 @@ class StopRequest:
         os.set_blocking(writing, False)
         thread = threading.Thread(target=self._read, args=(reading,), name="signals", daemon=True)
         thread.start()
+        shower = threading.Thread(target=self._show_each, name="state report", daemon=True)
+        shower.start()
         fd_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         taken = (*STOP_SIGNALS, signal.SIGHUP, signal.SIGUSR1)
         before = {number: signal.signal(number, _in_the_thread) for number in taken}
+        if self._was_hung_up():  # only now: no SIGHUP can come between the two
+            self._hung_up = True
         try:
             yield
         finally:
@@ -75,6 +91,9 @@ class StopRequest:
             signal.set_wakeup_fd(fd_before)
             os.write(writing, bytes([_END]))
             thread.join()
+            self._is_over.set()
+            self._to_show.set()
+            shower.join(SHOW_STOP_S)
             os.close(reading)
             os.close(writing)
 
@@ -104,23 +123,26 @@ class StopRequest:
                 on_hangup()
 
     def _read(self, pipe: int) -> None:
-        while True:
-            for number in os.read(pipe, 1024):  # the end may come together with a signal
-                if number == _END:
-                    return
-                self._on_signal(number)
+        """Read the signals as fast as they come: what a full pipe does not take is lost."""
+        is_over = False
+        while not is_over:
+            numbers = os.read(pipe, _READ_BYTES)
+            is_over = _END in numbers  # it may come together with signals
+            stops = sum(map(numbers.count, STOP_SIGNALS))
+            with self._changed:
+                self._signals += stops
+                self._hung_up |= signal.SIGHUP in numbers
+                self._changed.notify_all()
+            if stops and self._signals >= AT_ONCE:
+                self._at_once()
+            if signal.SIGUSR1 in numbers:
+                self._to_show.set()
 
-    def _on_signal(self, number: int) -> None:
-        if number == signal.SIGUSR1:
+    def _show_each(self) -> None:
+        while self._to_show.wait() and not self._is_over.is_set():
+            self._to_show.clear()
             self._show_safely()
-        with self._changed:
-            if number == signal.SIGHUP:
-                self._hung_up = True
-            elif number in STOP_SIGNALS:
-                self._signals += 1
-            self._changed.notify_all()
-        if self._signals >= AT_ONCE:
-            self._at_once()
+            self._is_over.wait(SHOW_PAUSE_S)
 
     def _show_safely(self) -> None:
         """Show, and log it if that fails: a report is no reason to end the server."""

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -11,6 +11,14 @@ from claudehub.cli.exit_codes import FAILED, USAGE
 
 if TYPE_CHECKING:
     from actors.config.settings import Config
+
+
+class EarlySignals(Protocol):
+    """What __main__.py knows of the signals that came before the server took them."""
+
+    def hand_over(self) -> bool: ...
+
+    def ends(self, code: int) -> None: ...
 
 
 def settings_options(
@@ -46,7 +54,14 @@ def settings_options(
     is_flag=True,
     help="Say what would start, and exit: 0 if it would, 1 if not, 2 for a wrong configuration.",
 )
-def serve(config_file: Path | None, only_check: bool, **flags: object) -> None:
+@click.pass_obj
+def serve(
+    early: EarlySignals | None,
+    /,
+    config_file: Path | None,
+    only_check: bool,
+    **flags: object,
+) -> None:
     """Run the hub, until SIGTERM or Ctrl-C.
 
     Every option is also an environment variable: --ws-port is WS_PORT. Prints one line once clients
@@ -77,10 +92,13 @@ def serve(config_file: Path | None, only_check: bool, **flags: object) -> None:
         sys.exit(code)
     with outlet.spoken():
         try:
-            code = server.serve(config, server.say, load)
+            hung_up = (lambda: False) if early is None else early.hand_over
+            code = server.serve(config, server.say, load, hung_up)
         except StartFailed as error:
             server.say_last(config, str(error))
             code = FAILED
+    if early is not None:
+        early.ends(code)
     sys.exit(code)
 
 
