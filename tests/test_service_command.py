@@ -1,6 +1,7 @@
 """`claudehub service`, with programs in the place of systemctl and launchctl that note what they
 are asked for. Whether systemd takes the unit is tried by .ci/units; nothing was tried on macOS."""
 
+import errno
 import json
 import os
 import plistlib
@@ -29,6 +30,7 @@ class StubManager:
         self.home.mkdir()
         self._programs = folder / "programs"
         self._programs.mkdir()
+        self.path = f"{self._programs}:/usr/bin:relative:/bin:/usr/bin"
         self._calls = folder / "calls"
         self._calls.touch()
         for name in ("systemctl", "launchctl"):
@@ -47,7 +49,7 @@ class StubManager:
         environment = {
             "HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.home / "config"),
-            "PATH": f"{self._programs}:/usr/bin:relative:/bin:/usr/bin",
+            "PATH": self.path,
         }
         with patch.object(service_cli, "PLATFORM", platform):
             return CliRunner().invoke(main, ["service", *words], env=environment)
@@ -214,6 +216,65 @@ def test_a_machine_without_systemd_is_told_so(stub: StubManager) -> None:
 def test_other_systems_are_refused(stub: StubManager) -> None:
     done = stub.invoke("freebsd14", "install", "--yes")
     assert done.exit_code == 1 and "freebsd14" in done.stderr
+
+
+# A newline and a directive, another control character, and a byte that is no UTF-8.
+ODD = pytest.mark.parametrize("odd", ["/a\nExecStartPre=/bin/evil\n", "/a\x01b", "/a\udcff"])
+
+
+@PLATFORMS
+@ODD
+def test_what_cannot_stand_in_the_file_is_refused_and_the_good_file_stays(
+    stub: StubManager, platform: str, odd: str
+) -> None:
+    stub.install(platform)
+    good = stub.file(platform).read_text()
+    stub.path = f"{stub.path}:{odd}"
+    done = stub.invoke(platform, "install", "--yes")
+    assert done.exit_code == 1 and done.stdout == ""
+    assert done.stderr.startswith("claudehub: PATH has '/a\\")
+    assert len(done.stderr.splitlines()) == 1
+    assert stub.calls() == [] and stub.file(platform).read_text() == good
+
+
+@PLATFORMS
+def test_a_configuration_file_with_a_newline_in_its_name_is_refused(
+    stub: StubManager, platform: str, scratch: Path
+) -> None:
+    file = scratch / "x\nExecStartPre=-sh -c evil"
+    file.touch()
+    done = stub.invoke(platform, "install", "--print", "--config", str(file))
+    assert done.exit_code == 1 and done.stdout == "" and "the command has" in done.stderr
+
+
+@PLATFORMS
+def test_a_link_is_replaced_and_not_what_it_leads_to(
+    stub: StubManager, platform: str, scratch: Path
+) -> None:
+    other = scratch / "precious"
+    other.write_text("precious")
+    file = stub.file(platform)
+    file.parent.mkdir(parents=True)
+    file.symlink_to(other)
+    stub.install(platform)
+    assert other.read_text() == "precious"
+    assert not file.is_symlink() and "claudehub" in file.read_text()
+
+
+@PLATFORMS
+def test_a_file_that_cannot_be_written_leaves_the_one_before(
+    stub: StubManager, platform: str
+) -> None:
+    stub.install(platform)
+    good = stub.file(platform).read_text()
+    with patch("os.fsync", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+        done = stub.invoke(platform, "install", "--yes")
+    problem = f"{stub.file(platform)} cannot be written: No space left on device"
+    assert done.exit_code == 1 and problem in done.stderr
+    assert stub.calls() == [] and stub.file(platform).read_text() == good
+    assert [each.name for each in stub.file(platform).parent.iterdir()] == [
+        stub.file(platform).name
+    ]
 
 
 # -- uninstall

@@ -11,7 +11,7 @@ from claudehub.cli.exit_codes import FAILED, SUCCESS
 from claudehub.cli.failures import Failed, told
 from claudehub.cli.options import as_json
 from claudehub.cli.output import say
-from claudehub.cli.service_files import Service
+from claudehub.cli.service_files import Service, Unwritable, replace
 from claudehub.cli.service_managers import (
     Command,
     CommandFailed,
@@ -64,7 +64,10 @@ def install(config_file: Path | None, only_print: bool, yes: bool) -> None:
       claudehub service install
     """
     manager = _manager()
-    text = manager.text(_service(config_file))
+    try:
+        text = manager.text(_service(config_file))
+    except Unwritable as error:
+        raise Failed(str(error)) from None
     if only_print:
         click.echo(text, nl=False)
         return
@@ -72,8 +75,10 @@ def install(config_file: Path | None, only_print: bool, yes: bool) -> None:
     say(f"This {verb} {manager.file}:\n")
     say("\n".join("    " + line for line in text.splitlines()))
     _ask(manager.to_install(), yes=yes)
-    manager.file.parent.mkdir(parents=True, exist_ok=True)
-    manager.file.write_text(text, "utf-8")
+    try:
+        replace(manager.file, text)
+    except OSError as error:
+        raise Failed(f"{manager.file} cannot be written: {error.strerror}") from None
     _run_all(manager.to_install())
     say("the hub runs; `claudehub service status` shows it")
     for hint in manager.hints():

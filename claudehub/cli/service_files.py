@@ -4,7 +4,9 @@
 """
 
 import math
+import os
 import plistlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,14 @@ _NOTE = """\
 <!-- Made by `claudehub service install`. Run it again after a change of STOP_GRACE: launchd kills a
      hub that takes longer than ExitTimeOut (seconds), which is STOP_GRACE and {seconds} more. -->
 """
+# A line's end would begin another directive, property lists take no control characters, and neither
+# file takes what is no text (Cs: bytes of a name that are not UTF-8).
+_REFUSED_CATEGORIES = frozenset(("Cc", "Cs", "Zl", "Zp"))
+_REFUSED = frozenset("\ufffe\uffff")
+
+
+class Unwritable(Exception):
+    """What the service's file should name cannot stand in it; the text says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,8 @@ class Service:
 
 
 def user_unit(service: Service) -> str:
-    """Return the text of the systemd user unit."""
+    """Return the text of the systemd user unit. Raises Unwritable."""
+    _check(service)
     return _UNIT.format(
         program=" ".join(_unit_word(word).replace("$", "$$") for word in service.program),
         path=_unit_word(f"PATH={service.path}"),
@@ -78,7 +89,8 @@ def user_unit(service: Service) -> str:
 
 
 def launch_agent(service: Service) -> str:
-    """Return the text of the launchd agent, a property list."""
+    """Return the text of the launchd agent, a property list. Raises Unwritable."""
+    _check(service)
     log = str(service.home / "Library" / "Logs" / "claudehub.log")
     values = {
         "Label": LAUNCHD_LABEL,
@@ -98,6 +110,34 @@ def launch_agent(service: Service) -> str:
     }
     text = plistlib.dumps(values, sort_keys=False).decode()
     return text.replace(_PLIST, _NOTE.format(seconds=STOP_TIMEOUT_S) + _PLIST, 1)
+
+
+def replace(file: Path, text: str) -> None:
+    """Write a service's file, all of it or nothing; a link is replaced, and not what it leads to.
+    Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    made = file.with_name(f"{file.name}.{os.getpid()}.new")
+    try:
+        with made.open("x", encoding="utf-8") as writing:
+            writing.write(text)
+            writing.flush()
+            os.fsync(writing.fileno())
+        made.replace(file)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _check(service: Service) -> None:
+    """Raises Unwritable."""
+    words = [*((word, "the command") for word in service.program), (str(service.home), "HOME")]
+    for part in service.path.split(os.pathsep):
+        words.append((part, "PATH"))
+    for word, where in words:
+        if any(unicodedata.category(c) in _REFUSED_CATEGORIES or c in _REFUSED for c in word):
+            raise Unwritable(
+                f"{where} has {ascii(word)}: control characters, and bytes that are not UTF-8, "
+                "cannot stand in the service's file"
+            )
 
 
 def _unit_word(word: str) -> str:
