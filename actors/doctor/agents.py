@@ -1,5 +1,6 @@
 """What runs agents: the CLI, its sign-in, its user, its sandbox and the guardian."""
 
+import contextlib
 import os
 import secrets
 import shlex
@@ -12,7 +13,7 @@ from actors.executor.cli_probe import CliProbe
 from actors.executor.environment import home_problem
 from actors.executor.sign_in import SIGN_IN, SIGN_IN_OF_SANDBOX, sign_in
 from actors.executor.walls import NO_WALLS, Walls
-from actors.process_tree import tree
+from actors.process_tree import ends, tree
 from actors.process_tree.guardian import Guardian
 from actors.server import agent_setup
 from actors.server.errors import StartFailed
@@ -33,15 +34,38 @@ def _environment(setup: Setup) -> dict[str, str]:
     return _walls(setup).environment(agent_setup.agents_environment(setup.config))
 
 
+def _marks() -> str:
+    """Return the beginning of marks that no process has yet."""
+    return tree.mark_of(secrets.token_hex(8), f"{secrets.token_hex(4)}-")
+
+
+@contextlib.contextmanager
+def _tried(setup: Setup) -> Iterator[dict[str, str]]:
+    """Give an agent's environment to what is started within this context, and end all that stays of
+    it. If this program is killed meanwhile, a guardian does that."""
+    marks = _marks()
+    try:
+        guardian = Guardian(marks)
+    except OSError:  # the check `guardian` says so
+        guardian = None
+    try:
+        yield {**_environment(setup), tree.MARK: f"{marks}probe"}
+    finally:
+        ends.end_strays(marks)
+        if guardian is not None:
+            guardian.stop()
+
+
 def cli(setup: Setup) -> Iterator[Finding]:
     command = setup.config.claude_cmd
     if (path := shutil.which(command[0], path=setup.environment.get("PATH"))) is None:
         yield fault(f"CLAUDE_CMD: {command[0]!r} was not found", agent_setup.INSTALL_CLAUDE)
         return
-    around, environment = _walls(setup), _environment(setup)
-    if sandbox.uses_sandbox(command) and sandbox.problem(environment, around) is not None:
-        return  # nothing runs in that sandbox; its check says why
-    found = CliProbe(command, environment, around).ask()
+    around = _walls(setup)
+    with _tried(setup) as environment:
+        if sandbox.uses_sandbox(command) and sandbox.problem(environment, around) is not None:
+            return  # nothing runs in that sandbox; its check says why
+        found = CliProbe(command, environment, around).ask()
     if found.failure is not None:
         words = shlex.join([*command, "--version"])
         yield fault(found.failure, f"correct CLAUDE_CMD until this works: {words}")
@@ -92,7 +116,8 @@ def user(setup: Setup) -> Iterator[Finding]:
 def sandboxed(setup: Setup) -> Iterator[Finding]:
     """Try bwrap: as a fault if agents need it, else only to say whether it could be used."""
     is_needed = sandbox.uses_sandbox(setup.config.claude_cmd)
-    problem = sandbox.problem(_environment(setup), _walls(setup))
+    with _tried(setup) as environment:
+        problem = sandbox.problem(environment, _walls(setup))
     if problem is None:
         use = "agents run in it" if is_needed else "agents do not run in it (docs/security.md)"
         yield ok(f"bwrap works here; {use}")
@@ -104,10 +129,8 @@ def sandboxed(setup: Setup) -> Iterator[Finding]:
 
 def guarded(setup: Setup) -> Iterator[Finding]:
     """Start a guardian, the process that ends agents if the server dies, and stop it again."""
-    # A mark that no process has.
-    marks = tree.mark_of(secrets.token_hex(8), f"{secrets.token_hex(4)}-")
     try:
-        guardian = Guardian(marks)
+        guardian = Guardian(_marks())
     except OSError as error:
         yield fault(f"no process can be started: {error}", "ulimit -u; docs/tuning.md")
         return
