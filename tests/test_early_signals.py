@@ -14,8 +14,9 @@ from tests.processes import wait_until
 
 # It runs the server, and sends itself a signal when a module is about to be imported.
 AT_IMPORT = """
-import os, sys
+import os, signal, sys
 from importlib import abc
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may ignore it
 number, module = int(sys.argv.pop(1)), sys.argv.pop(1)
 class Signal(abc.MetaPathFinder):
     def find_spec(self, name, *_):

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.server.liveness import STATUS_PERIOD_S, Liveness
+from actors.server.liveness import PERIOD_MIN_S, STATUS_PERIOD_S, Liveness
 from actors.server.service_manager import STATUS_CHARACTERS_MAX, ServiceManager
 from tests.fakes import FrozenClock, ManualTimers, Probe
 from tests.notify_socket import NotifySocket, notify_socket
@@ -68,6 +69,8 @@ def test_the_variables_are_taken_out_of_the_environment() -> None:
         {},
         {"WATCHDOG_USEC": "0"},
         {"WATCHDOG_USEC": "soon"},
+        {"WATCHDOG_USEC": "9" * 400},
+        {"WATCHDOG_USEC": "9" * 5000},
         {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"},
     ],
 )
@@ -156,6 +159,16 @@ def test_the_watchdog_is_fed_when_the_hub_answers(setup: LivenessSetup) -> None:
         setup.answer(question)
         assert ["WATCHDOG=1"] in setup.manager.waiting()
         setup.pass_time()
+
+
+@pytest.mark.parametrize("usec", ["1", "18446744073709551615"])
+def test_no_watchdog_is_fed_all_the_time_or_overflows_a_wait(
+    notify_socket: NotifySocket, usec: str
+) -> None:
+    environment = {"NOTIFY_SOCKET": notify_socket.address, "WATCHDOG_USEC": usec}
+    service = ServiceManager.taken_from(environment, FrozenClock())
+    setup = LivenessSetup(notify_socket, service.watchdog_s)
+    assert PERIOD_MIN_S <= setup.timers.pending[-1].delay_s <= threading.TIMEOUT_MAX
 
 
 def test_a_hub_that_does_not_answer_starves_the_watchdog(setup: LivenessSetup) -> None:

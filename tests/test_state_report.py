@@ -36,7 +36,7 @@ def test_threads_and_actors_are_shown(start_hub: Any) -> None:
     assert {"hub", "project p", "executor p", "rotator", "auditor"} <= actors.keys()
     assert actors["hub"]["kind"] == "Hub" and actors["hub"]["inbox"] == 0
     stacks = [e for e in found if e["event"] == "stack"]
-    assert any("signals" in e["threads"] and "state_report.py" in e["block"] for e in stacks)
+    assert any("state report" in e["threads"] and "state_report.py" in e["block"] for e in stacks)
     assert any("MainThread" in e["threads"] and "stop_request.py" in e["block"] for e in stacks)
 
 

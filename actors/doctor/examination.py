@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from actors.doctor import agents, clock_state, doors, folders, keys, program, storage_speed, system
 from actors.doctor.finding import Finding, Setup, fault
+from actors.doctor.refusals import no_thread, of_error
 from actors.runtime.clock import Clock
+from actors.server import system_limits
 
 CHECK_MAX_S = 30.0
 Check = Callable[[Setup], Iterable[Finding]]
@@ -60,17 +62,26 @@ class _Running:
         self._check = check
         self._setup = setup
         self._thread = threading.Thread(target=self._run, name=f"doctor {name}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._found = [no_thread(error)]
 
     def _run(self) -> None:
         try:
             self._found = list(self._check(self._setup))
+        except OSError as error:
+            self._found = [of_error(f"the system refuses what the check needs: {error}", error)]
         except Exception as error:  # noqa: BLE001 - whatever it is, the other checks go on
+            if system_limits.is_lack(error):
+                self._found = [no_thread(error)]
+                return
             reason = f"the check has failed: {type(error).__name__}: {error}"
             self._found = [fault(reason, _REPORT)]
 
     def findings(self, clock: Clock, deadline_s: float) -> Sequence[Finding]:
-        self._thread.join(max(0.0, deadline_s - clock.monotonic()))
+        if self._found is None:
+            self._thread.join(max(0.0, deadline_s - clock.monotonic()))
         if self._found is not None:
             return self._found
         return [

@@ -1,14 +1,17 @@
 """The folders of the hub: whose they are, who may look into them, and what they lie on."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from actors.doctor.finding import Finding, Setup, fault, ok, warning
+from actors.doctor.finding import Finding, Level, Setup, fault, ok, warning
+from actors.doctor.refusals import of_error
 from storage import data_version as versions
 from storage import disk, mounts
 from storage.errors import DiskFailed, NewerData
+from storage.usable import check_usable, nearest
 
 ROOM_FACTOR = 2
 _RESTORE = "restore it from a backup (docs/how-to/backup.md)"
@@ -20,6 +23,17 @@ _GONE_AT_BOOT = ("tmpfs", "ramfs")
 
 def data_folder(setup: Setup) -> Iterator[Finding]:
     folder = Path(setup.config.data_dir)
+    findings = list(_of_data_folder(folder))
+    if not any(finding.level is Level.FAULT for finding in findings):
+        try:
+            with contextlib.suppress(DiskFailed):  # data_version says so
+                check_usable(folder)
+        except OSError as error:
+            findings = [of_error(f"{folder} cannot be used: {error}", error, folder)]
+    yield from findings
+
+
+def _of_data_folder(folder: Path) -> Iterator[Finding]:
     try:
         found = folder.stat()
     except FileNotFoundError:
@@ -170,11 +184,3 @@ def space(setup: Setup) -> Iterator[Finding]:
         yield ok(said)
     if (inodes := os.statvfs(folder)).f_files and not inodes.f_favail:
         yield fault(f"no inode is free at {folder}", f"df -i {folder}; delete files")
-
-
-def nearest(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that is there."""
-    for place in (folder, *folder.parents):
-        if os.path.exists(place):  # False also for one that this user may not look at
-            return place
-    return Path("/")

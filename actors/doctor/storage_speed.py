@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actors.doctor.finding import Finding, Setup, ok, warning
-from actors.doctor.folders import nearest
+from actors.doctor.refusals import of_error
 from storage import sync_timing
 from storage.log_state import SyncPolicy
+from storage.usable import nearest
 
 MEASURING_MAX_S = 3.0
 SLOW_S = 0.05
@@ -19,7 +20,11 @@ def sync_time(setup: Setup) -> Iterator[Finding]:
     if not os.access(folder, os.W_OK | os.X_OK):
         yield warning(f"not measured: {folder} cannot be written", "run this as the hub's user")
         return
-    times = sync_timing.sync_times(folder, setup.clock.monotonic, MEASURING_MAX_S)
+    try:
+        times = sync_timing.sync_times(folder, setup.clock.monotonic, MEASURING_MAX_S)
+    except OSError as error:
+        yield of_error(f"nothing can be written to {folder}: {error.strerror}", error, folder)
+        return
     median_s, longest_s = statistics.median(times), max(times)
     said = (
         f"{1000 * median_s:.2f} ms to flush 4 KiB (longest {1000 * longest_s:.1f} of {len(times)})"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actors.doctor import own_hub
-from actors.doctor.finding import Finding, Level, Setup, ok, warning
+from actors.doctor.finding import Finding, Level, Setup, of_line, ok, warning
 from actors.server import system_limits
 
 # Each project that is joined has an instance, each of its folders a watch.
@@ -16,8 +16,10 @@ _INOTIFY = Path("/proc/sys/fs/inotify")
 def limits(setup: Setup) -> Iterator[Finding]:
     """Look at the limits of the hub that runs; if none runs, at one's own."""
     pid = own_hub.holder(setup)
-    if pid is None:
-        system_limits.raise_descriptors()  # of this process, as the server does at its start
+    # It raises the limit of this process, as the server does at its start.
+    if pid is None and (problem := system_limits.too_low()) is not None:
+        yield of_line(problem)
+        return
     found = system_limits.warnings(setup.config.max_conn, pid=pid)
     whose = "" if pid is None else f" in process {pid}, the hub"
     for line in found:

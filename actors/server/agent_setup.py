@@ -23,6 +23,7 @@ from actors.runtime.logger import get_logger
 from actors.runtime.problems import Problems
 from actors.server.caretaker import Caretaker
 from actors.server.errors import StartFailed
+from actors.server.system_limits import without_descriptors
 
 logger = get_logger("claudehub.agents")
 
@@ -143,7 +144,8 @@ def _guard(data_id: str, clock: Clock, problems: Problems, stack: contextlib.Exi
     try:
         caretaker.begin()
     except OSError as error:
-        raise StartFailed(f"the guardian of agents cannot be started: {error}") from None
+        reason = without_descriptors(error) or error
+        raise StartFailed(f"the guardian of agents cannot be started: {reason}") from None
     stack.callback(caretaker.stop)
     stack.callback(_look_once_more, marks)
     return run_id

@@ -20,6 +20,7 @@ from actors.frontend.certificates import Certificates
 from actors.frontend.port_probe import try_port
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
+from actors.server import system_limits
 from actors.server.agent_setup import AgentFacts
 from actors.server.errors import FAILED
 from actors.server.monitoring import LOOPBACK
@@ -31,6 +32,7 @@ from storage.data_version import check_version
 from storage.errors import StorageError
 from storage.lock import holder
 from storage.sizes import in_words
+from storage.usable import check_usable
 
 logger = get_logger("claudehub.main")
 
@@ -190,9 +192,12 @@ def _obstacle(config: Config) -> str | None:
         return f"another server (pid {pid}) uses {folder}"
     try:
         check_version(folder)
-    except (StorageError, OSError) as error:
+        check_usable(folder)
+    except StorageError as error:
         return str(error)
-    return next(_taken_ports(config), None)
+    except OSError as error:
+        return f"DATA_DIR {folder} cannot be used: {error}"
+    return system_limits.too_low() or next(_taken_ports(config), None)
 
 
 def _taken_ports(config: Config) -> Iterator[str]:

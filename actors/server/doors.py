@@ -22,6 +22,7 @@ from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server import system_limits
 from actors.server.errors import StartFailed
+from actors.server.system_limits import without_descriptors
 from actors.server.wiring import FrontEnd
 from actors.watch.places import Place
 from actors.watch.reloader import FileReloader
@@ -202,10 +203,9 @@ def _listen(config: Config, port: int, stack: contextlib.ExitStack) -> list[List
     try:
         listeners = listen(config.bind, port)
     except OSError as error:
-        raise StartFailed(
-            f"cannot listen on {config.bind}:{port}: {error.strerror}; "
-            "choose another WS_PORT (0 takes a free one)"
-        ) from None
+        remedy = "choose another WS_PORT (0 takes a free one)"
+        reason = without_descriptors(error) or f"{error.strerror}; {remedy}"
+        raise StartFailed(f"cannot listen on {config.bind}:{port}: {reason}") from None
     for listener in listeners:
         stack.callback(listener.socket.close)
     return listeners
@@ -215,7 +215,7 @@ def _listen_locally(path: str, stack: contextlib.ExitStack) -> UnixListener:
     try:
         listener = UnixListener(Path(path))
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = without_descriptors(error) or error.strerror or str(error)
         raise StartFailed(f"cannot listen on SOCKET {path}: {reason}") from None
     stack.callback(listener.close)
     return listener

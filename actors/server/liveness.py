@@ -1,5 +1,6 @@
 """Feed the service manager's watchdog, only while the Hub answers, and show it what goes on."""
 
+import threading
 from collections.abc import Callable
 from typing import assert_never
 
@@ -12,6 +13,8 @@ from actors.server.service_manager import ServiceManager
 
 # Without a watchdog the Hub is asked for what `systemctl status` shows.
 STATUS_PERIOD_S = 30.0
+# A shorter watchdog, which nobody can want, is fed this often, and no oftener.
+PERIOD_MIN_S = 0.1
 
 
 class Liveness(Actor):
@@ -35,7 +38,8 @@ class Liveness(Actor):
         self._timers = timers
         self._died = died
         watchdog_s = service.watchdog_s
-        self._period_s = STATUS_PERIOD_S if watchdog_s is None else watchdog_s / 2
+        asked_s = STATUS_PERIOD_S if watchdog_s is None else watchdog_s / 2
+        self._period_s = min(max(asked_s, PERIOD_MIN_S), threading.TIMEOUT_MAX)
         self._asked = 0
         self._shown = ""
 

@@ -26,7 +26,7 @@ from structlog.typing import EventDict, WrappedLogger
 from actors.config.secrets import HIDDEN, secret_values, without_known_secrets
 from actors.runtime import log_text
 from actors.runtime.logger import BLOCKS, Event, get_logger
-from actors.server import outlet
+from actors.server import outlet, system_limits
 from actors.server.errors import StartFailed
 
 logger = get_logger("claudehub.threads")
@@ -174,7 +174,7 @@ def flush(timeout_s: float) -> None:
 @contextlib.contextmanager
 def everything_logged() -> Iterator[None]:
     """Make log lines, within this context, of warnings, of exceptions that nothing catches, and of
-    what is written to standard error. Call it behind `configure`."""
+    what is written to standard error. Call it behind `configure`. Raises StartFailed."""
     before = (warnings.showwarning, threading.excepthook, sys.unraisablehook, sys.stderr)
     warnings.showwarning = _on_warning
     threading.excepthook = _on_thread_exception
@@ -185,6 +185,8 @@ def everything_logged() -> Iterator[None]:
     except StartFailed:  # the last line says it
         raise
     except Exception as error:
+        if system_limits.is_lack(error):  # no bug
+            raise StartFailed(system_limits.lack(error)) from None
         # Python would print a traceback, past the log.
         logger.error("the server has failed: this is a bug", error=error, exc_info=True)
         raise SystemExit(1) from None

@@ -25,6 +25,7 @@ from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server import outlet
 from actors.server.errors import StartFailed
+from actors.server.system_limits import without_descriptors
 from actors.watch.places import DATA_FOLDER
 from actors.watch.room import STORAGE, StoragePlace
 from protocol import VERSION
@@ -181,10 +182,9 @@ def _listen(
     try:
         return StatusListener(host, port, clock, is_own)
     except OSError as error:
-        raise StartFailed(
-            f"cannot listen on {host}:{port} (METRICS_PORT): {error.strerror}; "
-            "choose another METRICS_PORT (0 turns it off)"
-        ) from None
+        remedy = "choose another METRICS_PORT (0 turns it off)"
+        reason = without_descriptors(error) or f"{error.strerror}; {remedy}"
+        raise StartFailed(f"cannot listen on {host}:{port} (METRICS_PORT): {reason}") from None
 
 
 class _Scrapes:

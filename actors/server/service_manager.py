@@ -17,6 +17,8 @@ logger = get_logger("claudehub.main")
 # A manager that does not read its socket holds the server up no longer than this.
 SEND_TIMEOUT_S = 1.0
 STATUS_CHARACTERS_MAX = 200
+# A number of 64 bits has no more: systemd's "infinity" is the largest one.
+_USEC_DIGITS_MAX = 20
 _SOCKET, _WATCHDOG, _WATCHDOG_PID = "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"
 
 
@@ -38,8 +40,7 @@ class ServiceManager:
         address = environment.pop(_SOCKET, None) or None
         usec, pid = environment.pop(_WATCHDOG, ""), environment.pop(_WATCHDOG_PID, "")
         is_for_us = pid in ("", str(os.getpid()))
-        is_wanted = is_for_us and usec.isascii() and usec.isdecimal() and int(usec) > 0
-        return cls(address, clock, int(usec) / 1e6 if is_wanted else None)
+        return cls(address, clock, _watchdog_s(usec) if is_for_us else None)
 
     @property
     def is_there(self) -> bool:
@@ -81,6 +82,13 @@ class ServiceManager:
             self._failed = True
         else:
             self._failed = False
+
+
+def _watchdog_s(usec: str) -> float | None:
+    """Return the watchdog's time; None if it is no number, or so long that it is none."""
+    if not usec or not usec.isascii() or not usec.isdecimal() or len(usec) > _USEC_DIGITS_MAX:
+        return None
+    return int(usec) / 1e6 or None
 
 
 def _usable(address: str) -> str | None:

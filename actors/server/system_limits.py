@@ -1,6 +1,7 @@
 """What the system must allow for MAX_CONN connections; docs/tuning.md says how to raise it."""
 
 import contextlib
+import errno
 import os
 import re
 import resource
@@ -18,6 +19,8 @@ DESCRIPTORS_PER_PROJECT = 8
 THREADS_PER_PROJECT = 8
 DESCRIPTORS_BESIDE = 64
 DESCRIPTORS_WANTED = 65536
+# Below that a server does not start, or starts no agent.
+DESCRIPTORS_MIN = 64
 THREADS_BESIDE = 32
 HANDSHAKES_LEAST = 8
 _PROC = Path("/proc/sys")
@@ -75,6 +78,50 @@ def handshakes_max() -> int:
     if descriptors is None:
         return HANDSHAKES_MAX
     return max(HANDSHAKES_LEAST, min(HANDSHAKES_MAX, descriptors // 4))
+
+
+def is_lack(error: BaseException) -> bool:
+    """Return True if the system has given no thread or no memory."""
+    return isinstance(error, MemoryError) or "can't start new thread" in str(error)
+
+
+def lack(error: BaseException) -> str:
+    """Return what to say of such an error: the limits that can be the reason, as they are now."""
+    address_space = _soft(resource.RLIMIT_AS)
+    parts = [
+        f"{name} is {value}"
+        for name, value in (
+            ("ulimit -v", None if address_space is None else f"{address_space >> 10} KiB"),
+            ("ulimit -u", _soft(resource.RLIMIT_NPROC)),
+            ("TasksMax", _tasks_of_the_cgroup(None)),
+        )
+        if value is not None
+    ]
+    limits = ", ".join(parts) or "no limit of this process is set"
+    return f"the system gives no more threads or memory ({error}): {limits}; docs/tuning.md"
+
+
+def without_descriptors(error: OSError) -> str | None:
+    """Return what to say if the reason is that no descriptor is left, else None."""
+    if error.errno == errno.EMFILE:
+        return (
+            f"no descriptor is left: ulimit -n is {_soft(resource.RLIMIT_NOFILE)}; docs/tuning.md"
+        )
+    if error.errno == errno.ENFILE:
+        return "the whole system has no descriptor left: sysctl fs.file-max"
+    return None
+
+
+def too_low() -> str | None:
+    """Return why no server can start with this process's limits, and what helps; or None."""
+    raise_descriptors()
+    allowed = _soft(resource.RLIMIT_NOFILE)
+    if allowed is None or allowed >= DESCRIPTORS_MIN:
+        return None
+    return (
+        f"{allowed} descriptors are allowed, and a server without clients needs {DESCRIPTORS_MIN}; "
+        f"ulimit -n {DESCRIPTORS_WANTED} (docs/tuning.md)"
+    )
 
 
 def raise_descriptors() -> None:

@@ -167,13 +167,18 @@ def told(command: Callable[..., int | None]) -> Callable[..., None]:
         except OSError as error:
             if error.errno == errno.EPIPE:  # `| head`: click ends the program in silence
                 raise
-            is_output = error.errno in _OUTPUT_FAULTS
-            words = f"the output cannot be written: {error.strerror}" if is_output else str(error)
-            say(f"claudehub: {one_line(words)}", err=True)
-            code = FAILED
+            code = told_fault(error)
         sys.exit(code)
 
     return with_words
+
+
+def told_fault(error: OSError) -> int:
+    """Print what the system refuses, in one line; return the exit code."""
+    is_output = error.errno in _OUTPUT_FAULTS
+    words = f"the output cannot be written: {error.strerror}" if is_output else str(error)
+    say(f"claudehub: {one_line(words)}", err=True)
+    return FAILED
 
 
 @contextmanager

@@ -80,6 +80,10 @@ class Commands(click.Group):
             code = error.exit_code
         except click.Abort:
             code = INTERRUPTED
+        except OSError as error:  # also of a help text, and of what prints before it does anything
+            from claudehub.cli.failures import told_fault
+
+            code = told_fault(error)
         sys.exit(code if isinstance(code, int) else SUCCESS)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -77,7 +77,6 @@ def serve(
     outlet.hold_descriptors()  # before anything is opened that stays open
     from actors.config.faults import ConfigurationError
     from actors.server import main as server
-    from actors.server.errors import StartFailed
 
     load = _loader(flags, config_file)
     try:
@@ -90,6 +89,15 @@ def serve(
         lines, code = server.check(config)
         click.echo("\n".join(lines))
         sys.exit(code)
+    sys.exit(_serve(config, load, early))
+
+
+def _serve(config: "Config", load: Callable[[], "Config"], early: EarlySignals | None) -> int:
+    """Run the server; return the exit code."""
+    from actors.server import main as server
+    from actors.server import outlet
+    from actors.server.errors import StartFailed
+
     with outlet.spoken():
         try:
             hung_up = (lambda: False) if early is None else early.hand_over
@@ -99,7 +107,7 @@ def serve(
             code = FAILED
     if early is not None:
         early.ends(code)
-    sys.exit(code)
+    return code
 
 
 def _loader(flags: Mapping[str, object], named: Path | None) -> "Callable[..., Config]":

@@ -135,7 +135,7 @@ def _check(service: Service) -> None:
     for word, where in words:
         if any(unicodedata.category(c) in _REFUSED_CATEGORIES or c in _REFUSED for c in word):
             raise Unwritable(
-                f"{where} has {ascii(word)}: control characters, and bytes that are not UTF-8, "
+                f"{where} has {word!a}: control characters, and bytes that are not UTF-8, "
                 "cannot stand in the service's file"
             )
 
