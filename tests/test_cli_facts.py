@@ -16,6 +16,7 @@ from protocol.updates import Outcome
 from tests.executor_setup import INIT, KnownCli, Setup, no_processes, setup
 from tests.fakes import Probe
 from tests.harness import HubProcess
+from tests.processes import wait_until
 
 __all__ = ["no_processes", "setup"]
 
@@ -302,3 +303,15 @@ def test_a_cli_that_is_exchanged_under_a_running_hub_is_noticed(start_hub, scrat
         script(command, 'echo "2.1.331 (Claude Code)"')
         health = client.request("health_check")
         assert (health["claude"], health["status"]) == ("2.1.331", "ok")
+
+
+def test_a_cli_that_the_stop_ends_is_no_problem(scratch: Path) -> None:
+    """Its end came as `CLAUDE_CMD ends with -15`, in the last lines of the log."""
+    begun = scratch / "begun"
+    program = scratch / "slow"
+    program.write_text(f"#!/bin/sh\ntouch {begun}\nexec sleep 60\n")
+    program.chmod(0o755)
+    hub = HubProcess(scratch, CLAUDE_CMD=str(program)).start()
+    wait_until(begun.exists)
+    assert hub.stop() == 0
+    assert "CLAUDE_CMD" not in hub.errors.read_text()

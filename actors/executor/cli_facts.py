@@ -46,6 +46,12 @@ class CliFacts:
         self._is_asking = False
         self._asked_s = float("-inf")
         self._hub: Ref | None = None
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Say nothing of answers that come from now on: the server's stop ends the CLI, and what it
+        says then is no problem of its own."""
+        self._is_closed = True
 
     def tells(self, hub: Ref) -> None:
         self._hub = hub
@@ -120,7 +126,8 @@ class CliFacts:
             # In this order: a program that comes between the two is asked next time.
             self._identity = self._probe.identity()
             self._found = found = self._probe.ask()
-            self._problems.note(PART, found.failure)
+            if not self._is_closed:
+                self._problems.note(PART, found.failure)
         finally:
             self._done()
         if self._hub is not None:

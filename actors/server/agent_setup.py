@@ -102,13 +102,15 @@ def prepare(
         logger.warning("orphans of agents cannot be reaped", problem=problem)
     run_id = _guard(data_id, clock, problems, stack)
     probe = {**environment, tree.MARK: tree.mark_of(data_id, f"{run_id}-probe")}
+    cli = _ask_cli(config, probe, around, clock, problems)
+    stack.callback(cli.close)  # before `_guard` ends what still answers
     return AgentFacts(
         data_id=data_id,
         run_id=run_id,
         environment=environment,
         walls=around,
         signed_in=sign_in(config.claude_cmd, environment, clock.now()),
-        cli=_ask_cli(config, probe, around, clock, problems),
+        cli=cli,
     )
 
 
