@@ -102,6 +102,26 @@ def test_a_signal_behind_the_first_line_is_taken(scratch: Path, number: int) -> 
     assert said.rstrip().endswith("stopped")
 
 
+def test_the_launcher_hands_a_server_to_a_python_that_no_signal_ends(scratch: Path) -> None:
+    """Python takes a moment until it runs anything of ours."""
+    programs = scratch / "bin"
+    programs.mkdir()
+    (scratch / ".claudehub-run").write_bytes((ROOT / "setup.cfg").read_bytes())
+    python = programs / "python"
+    python.write_text('#!/bin/sh\nkill -HUP $$\nkill -USR1 $$\necho "$2"\n')
+    python.chmod(0o755)
+    for command, output in (("serve", "serve\n"), ("status", "")):
+        ended = subprocess.run(
+            [str(ROOT / "bin" / "claudehub"), command],
+            env={**os.environ, "CLAUDEHUB_VENV": str(scratch)},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        assert ended.stdout == output
+
+
 # It runs a server that "ends" while the signals come, and says so behind them.
 AT_THE_END = """
 import os, signal, sys

@@ -5,13 +5,13 @@ import resource
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from actors.doctor import examination, system
 from actors.doctor.finding import Finding, Level, Setup
+from actors.runtime.clock import SystemClock
 from actors.server import banner, logs, monitoring, system_limits
 from actors.server.errors import StartFailed
 from actors.server.system_limits import DESCRIPTORS_MIN, is_lack, lack, without_descriptors
@@ -52,7 +52,7 @@ def test_descriptors_are_named_and_no_other_port() -> None:
     ):
         config = setup_of(Path("/nowhere")).config
         with pytest.raises(StartFailed) as failed:
-            monitoring._listen(config, 9, Any)
+            monitoring._listen(config, 9, SystemClock(), lambda _: True)
     assert "ulimit -n is " in str(failed.value) and "METRICS_PORT (0" not in str(failed.value)
     assert "fs.file-max" in (without_descriptors(OSError(errno.ENFILE, "x")) or "")
     assert without_descriptors(OSError(errno.EADDRINUSE, "x")) is None
