@@ -186,6 +186,9 @@ def test_check_lists_every_fault_with_its_line(file: Path) -> None:
         (b"x = " + b"{a=" * 900 + b"1" + b"}" * 900, ":1: is nested more than 32 deep"),
         (b"a" + b".a" * 20_000 + b" = 1", ":1: is nested more than 32 deep"),
         (b"[a" + b" . 'a'" * 20_000 + b"]", ":1: is nested more than 32 deep"),
+        (b'data_dir = "/a\\u0000b"', ":1: DATA_DIR: '/a\\x00b': has a NUL character"),
+        (b'project_roots = ["/\\u0000"]', ":1: PROJECT_ROOTS: '/\\x00': has a NUL character"),
+        (b'claude_cmd = "a \\u0000"', ":1: CLAUDE_CMD: 'a \\x00': has a NUL character"),
         (b"ws_port = 0x" + b"f" * 6_000, ": has a whole number with more than 63 bits"),
         (b"\xff\xfew\x00", ": is UTF-16; save it as UTF-8"),
         (b'tls_cert = "/x"\n', ":1: TLS_KEY: not set: is of no use alone"),
@@ -318,6 +321,14 @@ def test_the_example_has_every_setting_and_its_examples_are_right(
 
 
 # -- faults at the start
+
+
+def test_serve_check_says_so_if_the_data_folder_can_have_no_such_name(tmp_path: Path) -> None:
+    words = ["serve", "--check", "--ws-port", "0", "--claude-cmd", "true"]
+    words += ["--data-dir", str(tmp_path / ("x" * 300))]
+    ended = CliRunner().invoke(main, words)
+    assert ended.exit_code == 1, ended.output
+    assert "would not start: [Errno 36] File name too long" in ended.stdout
 
 
 def test_serve_lists_what_only_the_system_can_tell_with_the_other_faults(file: Path) -> None:

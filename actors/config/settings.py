@@ -204,6 +204,15 @@ class Config(LayeredSettings):
             raise ValueError("is only for switches")
         return value
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: object) -> object:
+        """Raise for a NUL, which no path, name or argument can have."""
+        parts = value if isinstance(value, list) else [value]
+        if any(isinstance(part, str) and "\0" in part for part in parts):
+            raise ValueError("has a NUL character")
+        return value
+
     @field_validator("permission_mode")
     @classmethod
     def _known_mode(cls, mode: str) -> str:

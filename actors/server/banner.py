@@ -164,7 +164,7 @@ def _facts(config: Config, clock: Clock) -> Iterator[str]:
         files = Path(config.tls_cert), Path(config.tls_key)
         yield f"TLS: {_certificate(*files, clock.now())}"
     folder = Path(config.data_dir)
-    size = size_of(folder, clock) if folder.exists() else "it is made at the start"
+    size = size_of(folder, clock) if os.path.exists(folder) else "it is made at the start"
     yield f"data folder: {folder} ({size})"
     command = config.claude_cmd[0]
     environment = agent_environment(os.environ, config.claude_env, delta_hold_ms=0, background=True)
