@@ -261,6 +261,7 @@ def test_a_log_that_cannot_be_read_closes_the_connection(setup: Setup, tmp_path:
     setup.handle_own()
     assert not setup.outbox.is_open
     assert b"the log cannot be read" in setup.transport.sent
+    assert messages.LogUnreadable(seq=0) in setup.project.take()
     setup.timers.fire(messages._CloseDeadline)
     setup.handle_own()
     assert setup.transport.aborted

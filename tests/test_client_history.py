@@ -66,6 +66,16 @@ def test_the_client_reports_unreadable_records_to_the_project(
     assert setup.project.take() == [messages.DamageSeen(missing=(MissingRecords(2, 2),))]
 
 
+@pytest.mark.parametrize(("way", "seq"), [(join, 0), (ask_for_history, 2)])
+def test_the_client_tells_the_project_that_its_log_cannot_be_read(
+    setup: Setup, tmp_path: Path, way: Any, seq: int
+) -> None:
+    log = a_log(tmp_path / "log", 3)
+    (tmp_path / "log").rename(tmp_path / "elsewhere")
+    way(setup, log)
+    assert setup.project.take() == [messages.LogUnreadable(seq=seq)]
+
+
 @pytest.mark.parametrize("way", [join, ask_for_history])
 def test_history_is_read_in_turns(
     setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Any

@@ -16,6 +16,7 @@ from actors.executor.output import CREDIT_BYTES
 from actors.feed.damage import Damage
 from storage import disk
 from storage.compressor import compress
+from storage.log_reader import LogReader
 from storage.log_state import SyncPolicy
 from storage.pages import MissingRecords
 from storage.recovery import Recovered
@@ -149,6 +150,42 @@ def test_damage_met_by_a_reader_is_reported_once(setup: ProjectSetup) -> None:
     (problem,) = problems(setup)
     assert problem is not None and "records 5 to 7, record 9;" in problem
     assert setup.project._status.describe().status == "idle"
+
+
+def test_a_log_that_is_moved_away_is_a_problem_as_soon_as_a_reader_fails(
+    setup: ProjectSetup,
+) -> None:
+    setup.end(setup.execute())
+    problems(setup)
+    folder = setup.layout.log("p")
+    folder.rename(folder.with_name("elsewhere"))
+    setup.tell(messages.LogUnreadable(seq=0))
+    (problem,) = problems(setup)
+    assert problem is not None and "was moved or deleted while the server ran" in problem
+    assert setup.project._log.reader().read_after(0, setup.project._log.last_seq).missing
+    setup.end(setup.execute())
+
+
+def test_a_log_that_cannot_be_read_is_a_problem_until_it_can(
+    setup: ProjectSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.end(setup.execute())
+    problems(setup)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    rotate = messages.RotateLog(created_before="")
+    with monkeypatch.context() as patch:
+        patch.setattr(LogReader, "read_after", fail)
+        setup.tell(messages.LogUnreadable(seq=1))
+        (problem,) = problems(setup)
+        assert problem is not None and problem.startswith("the log cannot be read: ")
+        setup.tell(rotate)
+        assert problems(setup) == []
+    assert setup.project._status.describe().status == "idle", "it can be written"
+    setup.tell(rotate)
+    assert problems(setup) == [None]
 
 
 def test_deleted_history_is_no_damage() -> None:

@@ -87,7 +87,9 @@ class Client(Actor):
         self._presence = Presence(gate, clock)
         self._routing = self._make_routing(meter)
         self._counts = None if meter is None else ClientCounts(meter, clock, outbox)
-        self._replays = Replays(outbox, clock, self._report_damage, self._counts)
+        self._replays = Replays(
+            outbox, clock, self._report_damage, self._report_unreadable, self._counts
+        )
 
     def _make_routing(self, meter: Meter | None) -> Routing:
         return Routing(
@@ -294,7 +296,10 @@ class Client(Actor):
                     self._clock.now(),
                 )
         except OSError as error:
-            logger.error("history cannot be read", project=snapshot.request.project_id, error=error)
+            project_id, after_seq = snapshot.request.project_id, snapshot.request.after_seq
+            logger.error("history cannot be read", project=project_id, error=error)
+            newest = snapshot.bounds.last_seq - 1
+            self._report_unreadable(project_id, newest if after_seq is None else after_seq)
             fault = HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be read")
             return self._dialect.error(request_id, fault)
         if missing:
@@ -304,6 +309,10 @@ class Client(Actor):
     def _report_damage(self, project_id: str, missing: tuple[MissingRecords, ...]) -> None:
         if port := self._directory.find(project_id):
             port.tell(messages.DamageSeen(missing=missing))
+
+    def _report_unreadable(self, project_id: str, seq: int) -> None:
+        if port := self._directory.find(project_id):
+            port.tell(messages.LogUnreadable(seq=seq))
 
     def _write(self, message: bytes) -> None:
         self._outbox.write(frames.text_frame(message), counts=True)

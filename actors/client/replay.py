@@ -27,20 +27,23 @@ class _Replay:
 
 
 class Replays:
-    """For the Client's thread only. `report` gets a project and what could not be read
-    there; `counts` is None if nobody counts."""
+    """For the Client's thread only. `report` gets a project and what is missing there;
+    `unreadable` a project and the number behind which reading has failed. `counts` is None if
+    nobody counts."""
 
     def __init__(
         self,
         outbox: Outbox,
         clock: Clock,
         report: ReportDamage,
+        unreadable: Callable[[str, int], None],
         counts: ClientCounts | None = None,
     ) -> None:
         self._counts = counts
         self._outbox = outbox
         self._clock = clock
         self._report = report
+        self._unreadable = unreadable
         self._running: deque[_Replay] = deque()
 
     def start(self, subscription: Subscription, reader: LogReader, since: str | None) -> None:
@@ -66,6 +69,7 @@ class Replays:
         except OSError:
             if replay.subscription.abandon_replay():  # the project is deleted, its log with it
                 return
+            self._unreadable(replay.subscription.project_id, replay.subscription.position)
             raise
         if not replay.subscription.go_live():
             self._running.append(replay)

@@ -357,8 +357,7 @@ class Feed:
 
     def _failed(self, error: StorageError) -> None:
         logger.error("the log cannot be written", error=error)
-        if self._counts is not None:
-            self._counts.failed()
+        self.count_failure()
         refused, self._pending = give_up(self._pending)
         for entry in refused:
             if entry.opens is not None:
@@ -368,6 +367,11 @@ class Feed:
             assert entry.on_refused is not None
             entry.on_refused()
         self._retry_later()
+
+    def count_failure(self) -> None:
+        """Count a write, a flush or a read that has failed."""
+        if self._counts is not None:
+            self._counts.failed()
 
     def _retry_later(self) -> None:
         if not self._retry_due:

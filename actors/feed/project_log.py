@@ -30,6 +30,7 @@ class ProjectLog:
     `open` is what has begun and has no durable end; right after the opening it is what a crash has
     cut off. `keyed` are the prompts with a request key. `last_seq` is the newest number.
     `damage_problem` is a text for people, or None; it leaves out what retention has deleted.
+    `read_problem`: why readers fail, or None.
     `was_clean` and `torn_bytes` say what the opening has found. `wants_checkpoint`: save the
     metadata soon, so that a recovery need not read far.
     """
@@ -54,6 +55,7 @@ class ProjectLog:
         self._damage = Damage(known, log.found)
         log.note_missing(self._damage.holes)
         self.damage_problem = self._damage.problem(log.state.first_seq)
+        self.read_problem: str | None = None
         self.meta = meta
         self._keys = RequestKeyFile(folder)
         self.last_seq = log.bounds().last_seq
@@ -132,6 +134,16 @@ class ProjectLog:
     def reader(self) -> LogReader:
         """Return a reader of the same files, for one other thread."""
         return self._log.reader()
+
+    def try_reading(self, seq: int) -> None:
+        """Read behind that number, where a reader has failed, and keep in `read_problem` what comes
+        of it."""
+        try:
+            self.reader().read_after(seq, self.last_seq, max_count=1)
+        except OSError as error:
+            self.read_problem = f"the log cannot be read: {error}"
+        else:
+            self.read_problem = None
 
     @property
     def is_stopped(self) -> bool:

@@ -93,6 +93,13 @@ class DamageSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogUnreadable:
+    """From a Client: reading the log behind this number has failed."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOutput:
     """From the Executor: lines in order; `execution_id` is None if the CLI said them outside of an
     execution. `size_bytes` is the credit to give back to the reader."""
@@ -237,7 +244,7 @@ AgentMessage = (
     | RunEnded
     | _PermissionExpired
 )
-MaintenanceMessage = RotateLog | RetainLog | SegmentCompressed | DamageSeen
+MaintenanceMessage = RotateLog | RetainLog | SegmentCompressed | DamageSeen | LogUnreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +266,6 @@ OtherProjectMessage = (
     | DeleteProject
     | DrainProject
     | StopProject
-    | MaintenanceMessage
     | FilesChanged
     | ActorDied
     | _PromptKeyDue
@@ -269,4 +275,4 @@ OtherProjectMessage = (
     | _WatcherDue
     | _ExecutorDue
 )
-ProjectMessage = OtherProjectMessage | AgentMessage
+ProjectMessage = OtherProjectMessage | MaintenanceMessage | AgentMessage

@@ -66,7 +66,7 @@ class ProjectCounts:
         batches[-1] += count
 
     def failed(self) -> None:
-        """Count a write or a flush that failed."""
+        """Count a write, a flush or a read that failed."""
         self._tally.count(catalogue.LOG_FAILURES)
 
     def flushed(self, began_s: float) -> None:

@@ -182,6 +182,8 @@ class Project(Actor):
             return
         if isinstance(message, messages.AgentMessage):
             self._on_agent_message(message)
+        elif isinstance(message, messages.MaintenanceMessage):
+            self._maintenance.receive(message)
         else:
             self._on_other_message(message)
         self._status.tell_if_new()  # behind every message: nobody else need think of it
@@ -245,13 +247,6 @@ class Project(Actor):
                 self._runs.drain()
             case messages.DeleteProject() | messages.StopProject():
                 self._on_close(message)
-            case (
-                messages.RotateLog()
-                | messages.RetainLog()
-                | messages.SegmentCompressed()
-                | messages.DamageSeen()
-            ):
-                self._maintenance.receive(message)
             case messages.ActorDied():
                 self._on_child_died(message)
             case messages._SyncDue():

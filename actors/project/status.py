@@ -79,7 +79,8 @@ class Status:
     def _tell_status(self) -> None:
         """Tell the Hub a new status or problem, and the subscribers a new status."""
         now = self.now()
-        problem = self._feed.problem or self._log.damage_problem
+        log = self._log
+        problem = self._feed.problem or log.read_problem or log.damage_problem
         if self._executor.has_given_up:
             problem = "its executor failed too often; it is tried again a minute later"
         before, self._told = self._told, (now, problem)
