@@ -328,7 +328,7 @@ def test_serve_check_says_so_if_the_data_folder_can_have_no_such_name(tmp_path: 
     words += ["--data-dir", str(tmp_path / ("x" * 300))]
     ended = CliRunner().invoke(main, words)
     assert ended.exit_code == 1, ended.output
-    assert "would not start: [Errno 36] File name too long" in ended.stdout
+    assert "would not start: " in ended.stdout and "File name too long" in ended.stdout
 
 
 def test_serve_lists_what_only_the_system_can_tell_with_the_other_faults(file: Path) -> None:
