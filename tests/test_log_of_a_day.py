@@ -1,11 +1,14 @@
 """What an operator reads of a day at LOG_LEVEL=info: who came, what ran, how it ended."""
 
 import json
+import os
+import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pykka
 import pytest
 
@@ -21,6 +24,7 @@ from storage.layout import DataLayout
 from storage.segments import Compression
 from tests.fakes import Probe
 from tests.harness import HubProcess
+from tests.processes import is_cli, marked
 from tests.test_logs import LINE
 
 LINES_AN_HOUR_MAX = 12
@@ -99,6 +103,58 @@ def test_a_day_in_text(start_hub: Any) -> None:
     assert SECRET not in "".join(lines)
     found = "execution finished project=shop execution="
     assert sum(found in line for line in lines) == 3
+
+
+def test_a_line_says_how_an_execution_has_ended_and_who_has_ended_it(start_hub: Any) -> None:
+    hub = start_hub(LOG_FORMAT="json")
+    with hub.client() as client:
+        for name in ("p", "q", "r"):
+            client.request("project_create", path=hub.folder(name))
+            client.request("project_join", project_id=name)
+        me = client.welcome["client_id"]
+        client.run("p", "x")
+        client.run("p", "[[exit:3]]")
+        client.run("p", "[[error:529]]")
+
+        def begin(project: str = "p") -> str:
+            begun: str = client.request("execute", project_id=project, prompt="[[hang]]")[
+                "execution_id"
+            ]
+            client.wait_for("execution_started", execution_id=begun)
+            return begun
+
+        client.take()
+        execution_id = begin()
+        client.wait_for("claude")  # before it has said anything, the prompt would run again
+        (agent,) = [pid for pid in marked(hub.data) if is_cli(psutil.Process(pid))]
+        os.kill(agent, signal.SIGKILL)
+        client.wait_for("execution_finished", execution_id=execution_id)
+        for ending in ("agent_interrupt", "agent_kill"):
+            execution_id = begin()
+            client.request(ending, project_id="p")
+            client.wait_for("execution_finished", execution_id=execution_id)
+        begin("q")
+        waits = client.request("execute", project_id="q", prompt="x")["execution_id"]
+        with hub.client() as other:
+            other.request("project_delete", project_id="q")
+            deleter = other.welcome["client_id"]
+        client.wait_for("execution_finished", execution_id=waits)
+        client.wait_for("project_deleted")
+        begin("r")
+    assert hub.stop() == 0
+    lines = [json.loads(line) for line in hub.errors.read_text().splitlines()]
+    ends = [line for line in lines if line["event"] == "execution finished"]
+    assert [(end["outcome"], end["exit_code"], end["by"]) for end in ends] == [
+        ("success", None, None),
+        ("error", 3, None),
+        ("error", None, None),
+        ("error", 128 + signal.SIGKILL, None),
+        ("interrupted", 0, me),
+        ("killed", 128 + signal.SIGTERM, me),
+        ("cancelled", None, deleter),
+        ("killed", 128 + signal.SIGTERM, deleter),
+        ("killed", 128 + signal.SIGTERM, "stop"),
+    ]
 
 
 def test_a_health_check_is_no_client(start_hub: Any) -> None:

@@ -16,7 +16,7 @@ from actors.project.executor_link import ExecutorLink
 from actors.project.joining import start_position
 from actors.project.permissions import Permissions
 from actors.project.run_queue import RunQueue
-from actors.project.runs import DELETED, STOPPED, Runs
+from actors.project.runs import DELETED, STOP, STOPPED, Runs
 from actors.project.settings import ProjectSettings
 from actors.project.status import Status
 from actors.project.trust import Trust
@@ -59,7 +59,7 @@ class Project(Actor):
         self._clock = clock
         self._timers = timers
         self._watcher: Ref | None = None
-        self._watcher_is_due = self._closed = self._is_draining = self._is_drained = False
+        self._watcher_is_due = self._closed = self._is_drained = False
         self._closing: messages.DeleteProject | messages.StopProject | None = None
         meter = settings.meter
         self._counts = None if meter is None else ProjectCounts(meter, clock)
@@ -187,7 +187,7 @@ class Project(Actor):
         else:
             self._on_other_message(message)
         self._status.tell_if_new()  # behind every message: nobody else need think of it
-        if self._is_draining and not self._is_drained:
+        if self._runs.is_draining and not self._is_drained:
             self._tell_if_drained()
         if self._closing is not None:
             self._close_down_if_done()
@@ -243,7 +243,6 @@ class Project(Actor):
             case messages.LookAtKeys() | messages._PromptKeyDue():
                 self._runs.look_at_keys()
             case messages.DrainProject():
-                self._is_draining = True
                 self._runs.drain()
             case messages.DeleteProject() | messages.StopProject():
                 self._on_close(message)
@@ -281,9 +280,9 @@ class Project(Actor):
             case requests.Execute():
                 self._runs.execute(reply_to, message.caller, body)
             case requests.AgentInterrupt():
-                self._runs.interrupt(reply_to, body)
+                self._runs.interrupt(reply_to, message.caller, body)
             case requests.AgentKill():
-                self._runs.kill(reply_to, body)
+                self._runs.kill(reply_to, message.caller, body)
             case requests.AgentNewSession():
                 self._runs.new_session(reply_to)
             case requests.PermissionAnswer():
@@ -416,9 +415,10 @@ class Project(Actor):
         self._end_work()
 
     def _end_work(self) -> None:
-        is_deletion = isinstance(self._closing, messages.DeleteProject)
-        self._runs.end_all(DELETED if is_deletion else STOPPED)
-        self._executor.let_go(tasks_too=True)
+        if isinstance(self._closing, messages.DeleteProject):
+            self._runs.end_all(DELETED, self._closing.by)
+        else:
+            self._runs.end_all(STOPPED, STOP)
 
     def _close_down_if_done(self) -> None:
         """Close once nothing runs, no process is kept and all is written. A log that cannot be

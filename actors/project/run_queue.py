@@ -10,6 +10,7 @@ from actors.tracing.spans import NO_SPAN, Span
 from protocol.requests import Options
 from protocol.results import ExecutionState
 from protocol.trace_context import TraceParent
+from protocol.updates import Outcome
 
 
 @dataclass(slots=True, eq=False)
@@ -18,7 +19,8 @@ class Execution:
 
     `is_stored`: its prompt is durable, so it may start. `was_queued`: it was shown as waiting.
     `is_ordered`: the Executor has it. `awaits_process`: the Executor has given it back, until its
-    process has ended. `is_to_end`: the Executor was told to end it.
+    process has ended. `is_to_end`: the Executor was told to end it. `killed_by`,
+    `interrupted_by`: who has asked for that first.
     `started_at_s` is monotonic, None until the CLI has its prompt; `number` says then how many had
     started with it. `session_id` is the session that it runs in, once that is known; `is_voided`:
     that session was given up meanwhile. `askers` are answered once the prompt is stored.
@@ -34,6 +36,8 @@ class Execution:
     is_ordered: bool = False
     awaits_process: bool = False
     is_to_end: bool = False
+    killed_by: str | None = None
+    interrupted_by: str | None = None
     was_queued: bool = False
     number: int = 0
     started_at_s: float | None = None
@@ -42,6 +46,22 @@ class Execution:
     askers: list[ReplyTo] = field(default_factory=list)
     traceparent: TraceParent | None = None
     span: Span = NO_SPAN
+
+    @property
+    def ids(self) -> dict[str, str | None]:
+        """Return the fields of its log lines that name it."""
+        ids = {
+            "execution": self.execution_id,
+            "client": self.caller.client_id,
+            "user": self.caller.user,
+        }
+        return ids if self.traceparent is None else {**ids, "traceparent": str(self.traceparent)}
+
+    def ended_by(self, outcome: Outcome) -> str | None:
+        """Return who has ended it; None if it has ended by itself, or by its time limit."""
+        if outcome in (Outcome.KILLED, Outcome.CANCELLED):
+            return self.killed_by
+        return self.interrupted_by if outcome is Outcome.INTERRUPTED else None
 
 
 class RunQueue:

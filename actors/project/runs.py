@@ -39,6 +39,8 @@ Origin = Literal["prompt", "background"]
 logger = get_logger("claudehub.project")
 
 HUB = "hub"
+# What has ended an execution, in the log, if it was no client.
+STOP, REVOKED_KEY, GIVEN_UP = "stop", "revoked key", "failed executor"
 # The results of executions that were killed.
 KILLED = "Ended by agent_kill."
 STOPPED = "Ended because the server was stopped."
@@ -50,7 +52,8 @@ _BAD = (Outcome.ERROR, Outcome.TIMEOUT)
 
 
 class Runs:
-    """For the Project's thread only. `describe` gives the `project` object of a reply."""
+    """For the Project's thread only. `describe` gives the `project` object of a reply.
+    `is_draining` from `drain` on."""
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class Runs:
         self._describe = describe
         self._trust = trust
         self._counts = counts
-        self._is_draining = False
+        self.is_draining = False
         self._session = Session(log, feed, queue)
         self._prompts = Prompts(
             log=log, feed=feed, settings=settings, queue=queue, stored=self._go_on
@@ -100,13 +103,15 @@ class Runs:
         self._keys.check(caller, request.options)
         self._prompts.execute(reply_to, caller, request)
 
-    def kill(self, reply_to: ReplyTo, request: requests.AgentKill) -> None:
+    def kill(self, reply_to: ReplyTo, caller: Caller, request: requests.AgentKill) -> None:
         """Answer at once; the end comes as execution_finished. Raises WireError."""
         execution = self._meant(request.execution_id)
-        self._end(execution, KILLED)
+        self._end(execution, KILLED, caller.named)
         reply_to.result(ExecutionResult(execution_id=execution.execution_id))
 
-    def interrupt(self, reply_to: ReplyTo, request: requests.AgentInterrupt) -> None:
+    def interrupt(
+        self, reply_to: ReplyTo, caller: Caller, request: requests.AgentInterrupt
+    ) -> None:
         """Answer at once; the end comes as execution_finished. Raises WireError."""
         execution = self._meant(request.execution_id)
         if execution in self.queue.all_waiting:
@@ -114,9 +119,10 @@ class Runs:
             raise RequestRefused(ErrorCode.NOTHING_RUNNING, problem)
         if execution.is_ordered:
             execution.is_to_end = True
+            execution.interrupted_by = execution.interrupted_by or caller.named
             self._executor.interrupt(execution.execution_id)
         else:
-            self._end(execution, KILLED)
+            self._end(execution, KILLED, caller.named)
         reply_to.result(ExecutionResult(execution_id=execution.execution_id))
 
     def _meant(self, execution_id: str | None) -> Execution:
@@ -145,7 +151,7 @@ class Runs:
 
     def warm_ahead(self) -> None:
         """Start a process: somebody has joined, so a prompt may come (WARM_AHEAD)."""
-        if self.queue.is_idle and not self._executor.has_process and not self._is_draining:
+        if self.queue.is_idle and not self._executor.has_process and not self.is_draining:
             self._executor.warm_up(self._session.choice, trusted=self._trust.is_given)
 
     # -- the executor's messages -------------------------------------------------------------
@@ -153,7 +159,7 @@ class Runs:
     def _go_on(self) -> None:
         """Start the execution whose turn it is."""
         run = self.queue.ready()
-        if run is None or self._session.is_changing or self._is_draining:
+        if run is None or self._session.is_changing or self.is_draining:
             return
         if self._keys.refusal(run.caller, run.options) is not None:
             self.look_at_keys()
@@ -189,7 +195,7 @@ class Runs:
             return
         run.is_ordered, run.awaits_process = False, message.until_process_ends
         # The Executor did not have it any more when it was to end it; or nothing starts any more.
-        if run.is_to_end or self._is_draining:
+        if run.is_to_end or self.is_draining:
             self._finish(run, Outcome.CANCELLED)
         elif run is self.queue.blocked:
             self._prompts.log_queued(run)
@@ -206,7 +212,7 @@ class Runs:
         )
         self._feed.log(UpdateType.EXECUTION_STARTED, started, opens=Opens(run.execution_id))
         self.queue.start(run, self._clock.monotonic())
-        logger.info("execution started", **_ids(run), origin=origin)
+        logger.info("execution started", **run.ids, origin=origin)
         run.span = self._settings.tracer.begin(
             Began(
                 project_id=self._log.meta.project_id,
@@ -291,7 +297,7 @@ class Runs:
             self._finish(execution, Outcome.ERROR, result=text)
         self._permissions.executor_died()
         if self._executor.has_given_up:
-            self.end_all(FAILED)
+            self.end_all(FAILED, GIVEN_UP)
         else:
             self.on_process_gone()
 
@@ -340,6 +346,7 @@ class Runs:
                 outcome=what,
                 reason=reason,
             )
+            execution.killed_by = execution.killed_by or REVOKED_KEY
             if execution.is_ordered:
                 execution.is_to_end = True
                 self._executor.kill(execution.execution_id, REVOKED)
@@ -349,23 +356,27 @@ class Runs:
 
     def drain(self) -> None:
         """Start no more, and cancel what waits: the server stops. What runs goes on."""
-        self._is_draining = True
+        self.is_draining = True
         self._prompts.refuse()
         for execution in [*self.queue.waiting, self.queue.running]:
             if execution is not None and not execution.is_ordered:
+                execution.killed_by = execution.killed_by or STOP
                 self._finish(execution, Outcome.CANCELLED)
         self._executor.let_go()
 
-    def end_all(self, why: str) -> None:
-        """Start no more: cancel what waits, kill what runs, with `why` as its result."""
+    def end_all(self, why: str, by: str | None) -> None:
+        """Start no more: cancel what waits, kill what runs, with `why` as its result, and let an
+        idle process go."""
         for waiting in list(self.queue.waiting):
-            self._finish(waiting, Outcome.CANCELLED)
+            self._end(waiting, why, by)
         for execution in (self.queue.running, self.queue.background):
             if execution is not None:
-                self._end(execution, why)
+                self._end(execution, why, by)
+        self._executor.let_go(tasks_too=True)
 
-    def _end(self, execution: Execution, why: str) -> None:
+    def _end(self, execution: Execution, why: str, by: str | None) -> None:
         """Kill an execution; one that the Executor does not have never starts."""
+        execution.killed_by = execution.killed_by or by
         if execution.is_ordered:
             execution.is_to_end = True
             self._executor.kill(execution.execution_id, why)
@@ -400,8 +411,10 @@ class Runs:
         say = logger.warning if outcome in _BAD else logger.info
         say(
             "execution finished",
-            **_ids(execution),
+            **execution.ids,
             outcome=outcome,
+            exit_code=ended.exit_code,
+            by=execution.ended_by(outcome),
             duration_ms=ended.duration_ms,
             cost_usd=ended.cost_usd,
         )
@@ -427,15 +440,3 @@ class Runs:
         self._feed.log(
             UpdateType.EXECUTION_FINISHED, ended, closes=ended.execution_id, on_stored=stored
         )
-
-
-def _ids(execution: Execution) -> dict[str, str | None]:
-    caller = execution.caller
-    ids: dict[str, str | None] = {
-        "execution": execution.execution_id,
-        "client": caller.client_id,
-        "user": caller.user,
-    }
-    if execution.traceparent is not None:
-        ids["traceparent"] = str(execution.traceparent)
-    return ids
