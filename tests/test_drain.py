@@ -1,6 +1,7 @@
 """STOP_GRACE: at a stop nothing new begins, and what runs may end by itself. Then the second
 signal, and the third."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from tests.harness import TIMEOUT_S, HubProcess, WireClient
 from tests.notify_socket import NotifySocket
 from tests.processes import marked, wait_until
 from tests.project_setup import ProjectSetup, execute, frozen, setup
+from tests.scraping import ScrapedHub
 from tests.test_hub_actor import Setup as HubSetup
 
 __all__ = ["frozen", "setup"]
@@ -48,6 +50,8 @@ def test_what_runs_goes_on_and_what_waits_is_cancelled(setup: ProjectSetup) -> N
     running, waiting = setup.execute(), setup.execute()
     setup.executor.take()
     setup.tell(messages.DrainProject())
+    (counted,) = [m for m in setup.hub.take() if isinstance(m, messages.ProjectDraining)]
+    assert (counted.running, counted.cancelled) == (1, 1)
     assert ends(setup) == {waiting: "cancelled"}
     assert drained(setup) == []
     assert not [m for m in setup.executor.take() if isinstance(m, messages.KillRun)]
@@ -170,6 +174,30 @@ def test_the_hub_is_drained_when_all_projects_are(hub_setup: Draining) -> None:
     assert hub_setup.drained == [1]
 
 
+def test_the_log_says_once_what_the_drain_waits_for(
+    hub_setup: Draining, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for name in ("one", "other", "third"):
+        hub_setup.made(name)
+    hub_setup.drain()
+
+    def counts(project_id: str, running: int, cancelled: int) -> None:
+        hub_setup.hub.on_receive(
+            messages.ProjectDraining(project_id=project_id, running=running, cancelled=cancelled)
+        )
+
+    counts("one", 1, 3)
+    hub_setup.died("third", started=False)  # it is not waited for
+    assert "the drain waits" not in caplog.text
+    counts("other", 1, 0)
+    counts("other", 0, 0)
+    hub_setup.says_drained("other")
+    assert caplog.text.count("the drain waits for executions running=2 cancelled=3") == 1
+    assert caplog.text.count("the drain waits") == 1
+    assert "something does not work" not in caplog.text
+
+
 def test_nothing_new_is_made_and_health_says_why(hub_setup: Draining) -> None:
     hub_setup.made("one")
     hub_setup.drain()
@@ -246,7 +274,7 @@ def closed_with(client: WireClient) -> int | None:
 
 def test_what_runs_ends_by_itself_and_its_questions_can_be_answered(scratch: Path) -> None:
     go = scratch / "go"
-    hub = HubProcess(scratch, STOP_GRACE="5m").start()
+    hub = ScrapedHub(scratch, STOP_GRACE="5m").start()
     prompt = f"[[wait:{go}]][[tool:Bash:touch made]][[after:DONE]]"
     with hub.client() as client:
         running = begin(hub, client, prompt)
@@ -257,6 +285,12 @@ def test_what_runs_ends_by_itself_and_its_questions_can_be_answered(scratch: Pat
         assert client.refused("execute", project_id="p", prompt="x")["code"] == "shutting_down"
         health = client.request("health_check")
         assert health["status"] == "degraded" and health["executing"] == 1
+        scrape = hub.scrape()
+        assert scrape.value("claudehub_draining") == 1 and scrape.value("claudehub_ready") == 0
+        assert scrape.value("claudehub_problems") == 0, "it is wanted"
+        os.kill(hub.pid, signal.SIGHUP)
+        unread = "SIGHUP: the configuration is not read again, because the server stops"
+        wait_until(lambda: unread in hub.errors.read_text())
         go.touch()
         with hub.client() as other:  # a client may still come, to answer
             other.request("project_join", project_id="p")
@@ -268,7 +302,11 @@ def test_what_runs_ends_by_itself_and_its_questions_can_be_answered(scratch: Pat
             assert end["data"]["outcome"] == "success"
             assert closed_with(client) == 1001
     assert hub.wait() == 0
-    assert "nothing runs any more" in hub.errors.read_text()
+    said = hub.errors.read_text()
+    assert "nothing runs any more" in said
+    assert "draining because_of=SIGTERM grace_s=300" in said
+    assert "the drain waits for executions running=1 cancelled=1" in said
+    assert "something does not work" not in said
 
 
 def test_what_still_runs_when_the_grace_is_over_is_ended(scratch: Path) -> None:

@@ -109,6 +109,29 @@ def test_each_hangup_before_a_stop_is_told() -> None:
     assert len(told) == 3
 
 
+def test_a_hangup_during_a_stop_is_said_to_have_no_effect(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stop_request = StopRequest()
+    unread = "SIGHUP: the configuration is not read again"
+
+    def hung_up() -> None:
+        send(signal.SIGTERM)
+        assert stop_request.wait(WAIT_S)
+        stop_request._hung_up = True  # it came right before the other one
+
+    with stop_request.signals():
+        send(signal.SIGHUP)
+        stop_request.wait_for_ever(hung_up)
+        assert caplog.text.count(unread) == 1
+        assert stop_request.reason == "SIGTERM"
+        send(signal.SIGHUP)
+        send(signal.SIGINT)  # the same thread reads it behind the other one
+        assert stop_request.wait_until(lambda: stop_request.is_urgent, WAIT_S)
+        assert caplog.text.count(unread) == 2
+        assert stop_request.reason == "SIGTERM"
+
+
 def test_a_wait_ends_in_time_when_nothing_comes() -> None:
     assert not StopRequest().wait_until(lambda: False, 0.001)
 

@@ -85,7 +85,7 @@ class Hub(Actor):
             timers=timers,
             max_bytes=settings.max_reply_bytes,
         )
-        self._draining = Draining(self._registry, settings.problems)
+        self._draining = Draining(self._registry)
         self._watchers = Watchers(
             hub=self.actor_ref,
             registry=self._registry,
@@ -206,6 +206,7 @@ class Hub(Actor):
             case (
                 messages.DrainHub()
                 | messages.ProjectDrained()
+                | messages.ProjectDraining()
                 | messages.StopHub()
                 | messages._StopStepDue()
             ):
@@ -285,7 +286,7 @@ class Hub(Actor):
         problems.note(STORAGE, room_problem(project.layout.root, project.min_free_bytes))
         return health_of(
             self._registry,
-            problems,
+            [*self._draining.problems, *problems.now()],
             version=self._settings.version,
             uptime_s=self._clock.monotonic() - self._started_s,
             connections=len(self._clients),
@@ -411,8 +412,8 @@ class Hub(Actor):
             case messages.DrainHub():
                 if not self._is_ending:
                     self._draining.begin(message)
-            case messages.ProjectDrained():
-                self._draining.settled(message.project_id)
+            case messages.ProjectDrained() | messages.ProjectDraining():
+                self._draining.on_answer(message)
             case messages.StopHub():
                 self._on_stop_hub(message)
             case messages._StopStepDue():

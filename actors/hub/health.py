@@ -11,7 +11,6 @@ from actors.metrics import catalogue
 from actors.metrics.catalogue import OPENING
 from actors.metrics.meter import Reading, by_label
 from actors.runtime.clock import Timers
-from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from protocol.updates import Health, ProjectStatus, WarmSession
 
@@ -23,7 +22,7 @@ WAITING_MAX = 64
 
 def health_of(
     registry: Registry,
-    parts: Problems,
+    parts: list[str],
     *,
     version: str,
     uptime_s: float,
@@ -31,11 +30,10 @@ def health_of(
     claude: str | None,
     warm_sessions: list[WarmSession],
 ) -> Health:
-    """Return the answer; `degraded` while a project or a part of the server has a problem."""
+    """Return the answer; `degraded` while a project or a part of the server has a problem. `parts`
+    are the sentences about the parts."""
     entries = list(registry.values())
-    found = parts.now() + [
-        f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem
-    ]
+    found = parts + [f"project {e.meta.project_id}: {e.problem}" for e in entries if e.problem]
     problems = found[:PROBLEMS_SHOWN_MAX]
     if len(found) > len(problems):
         problems.append(f"and {len(found) - len(problems)} more; see the log")

@@ -113,6 +113,16 @@ class ProjectDrained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectDraining:
+    """From a Project, at DrainProject: how many executions run, and how many prompts it has
+    cancelled."""
+
+    project_id: str
+    running: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrainHub:
     """From main, at a stop with STOP_GRACE: take no new prompts, cancel what waits, and let what
     runs end by itself. `drained` is called when nothing runs any more."""
@@ -173,7 +183,7 @@ class _StopStepDue:
     step: str
 
 
-HubEndMessage = DrainHub | ProjectDrained | StopHub | _StopStepDue
+HubEndMessage = DrainHub | ProjectDrained | ProjectDraining | StopHub | _StopStepDue
 HubMessage = (
     HubRequest
     | ClientConnected

@@ -55,7 +55,7 @@ class DeleteProject:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainProject:
     """From the Hub: the server stops soon. Take no more prompts, cancel what waits, and answer with
-    ProjectDrained when nothing runs."""
+    ProjectDraining, and with ProjectDrained when nothing runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

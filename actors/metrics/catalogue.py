@@ -290,8 +290,15 @@ RESTARTS = Metric(
 # -- the server itself -----------------------------------------------------------------------------
 
 READY = Metric("claudehub_ready", "gauge", "1 if /readyz says that the hub takes work, else 0.")
+DRAINING = Metric(
+    "claudehub_draining",
+    "gauge",
+    "1 from the signal that stops the hub on, while it drains and stops; else 0.",
+)
 PROBLEMS = Metric(
-    "claudehub_problems", "gauge", "Parts of the hub that do not work, as health_check lists them."
+    "claudehub_problems",
+    "gauge",
+    "Parts of the hub that do not work, as health_check lists them. A drain is none.",
 )
 THREADS = Metric("claudehub_threads", "gauge", "Threads of the hub.")
 AUDIT_DROPPED = Metric(

@@ -30,5 +30,6 @@ THREAD_KINDS = (
     "thread agent-wait",
 )
 # The process that ends the agents if the server dies.
-PROCESS_KINDS = ("guardian",)
+GUARDIAN = "guardian"
+PROCESS_KINDS = (GUARDIAN,)
 KINDS = ACTOR_KINDS + THREAD_KINDS + PROCESS_KINDS

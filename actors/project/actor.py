@@ -243,7 +243,7 @@ class Project(Actor):
             case messages.LookAtKeys() | messages._PromptKeyDue():
                 self._runs.look_at_keys()
             case messages.DrainProject():
-                self._runs.drain()
+                self._hub.tell(self._runs.drain())
             case messages.DeleteProject() | messages.StopProject():
                 self._on_close(message)
             case messages.ActorDied():

@@ -354,15 +354,18 @@ class Runs:
                 self._close(execution, Outcome.CANCELLED)
         self._go_on()
 
-    def drain(self) -> None:
+    def drain(self) -> messages.ProjectDraining:
         """Start no more, and cancel what waits: the server stops. What runs goes on."""
+        running = len(self.queue.at_work_now)
+        waiting = [e for e in self.queue.prompts if not e.is_ordered]
         self.is_draining = True
         self._prompts.refuse()
-        for execution in [*self.queue.waiting, self.queue.running]:
-            if execution is not None and not execution.is_ordered:
-                execution.killed_by = execution.killed_by or STOP
-                self._finish(execution, Outcome.CANCELLED)
+        for execution in waiting:
+            execution.killed_by = execution.killed_by or STOP
+            self._finish(execution, Outcome.CANCELLED)
         self._executor.let_go()
+        project_id, cancelled = self._log.meta.project_id, len(waiting)
+        return messages.ProjectDraining(project_id=project_id, running=running, cancelled=cancelled)
 
     def end_all(self, why: str, by: str | None) -> None:
         """Start no more: cancel what waits, kill what runs, with `why` as its result, and let an

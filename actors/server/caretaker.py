@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from actors.metrics.kinds import GUARDIAN
 from actors.process_tree import children
 from actors.process_tree.guardian import Guardian
 from actors.runtime.clock import Clock
@@ -27,7 +28,7 @@ LOOK_S = 1.0
 GUARDIAN_STARTS_MAX = 3
 GUARDIAN_PERIOD_S = 60.0
 STOP_WAIT_S = 2.0
-PART = "guardian"  # also its kind among the deaths and restarts that the metrics show
+PART = GUARDIAN
 
 
 class Caretaker:
@@ -99,7 +100,7 @@ class Caretaker:
         assert self._guardian is not None
         pid, status = self._guardian.pid, self._guardian.bury()
         self._guardian = None
-        LIVING.died(PART)
+        LIVING.died(GUARDIAN)
         retry_s = round(self._retry_s(self._clock.monotonic()), 1)
         logger.warning("the guardian has died", pid=pid, **_end_of(status), retry_in_s=retry_s)
         when = f"started again within {retry_s:.0f} s" if retry_s else "started again at once"
@@ -125,7 +126,7 @@ class Caretaker:
             self._problems.note(PART, problem)
             return
         self._starts.append(now_s)
-        LIVING.restarted(PART)
+        LIVING.restarted(GUARDIAN)
         self._problems.note(PART, None)
 
 

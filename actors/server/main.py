@@ -343,7 +343,7 @@ class _Start:
         self.stop_request.wait_for_ever(read_again, look, LOOK_S)
         self.service.stopping("stopping")
         shutdown.drain(hub, self.config.stop_grace, self.stop_request, self.service)
-        logger.info("stopping")
+        logger.info("stopping", because_of=self.stop_request.reason)
         self.service.extend(shutdown.stop_timeout_s(self.config.kill_grace), "stopping")
 
     def use(

@@ -94,6 +94,7 @@ class ServerState:
     def read(self) -> Iterable[Reading]:
         """Return what a scrape shows of this."""
         yield catalogue.READY, (), not self.why_not_ready()
+        yield catalogue.DRAINING, (), self._is_stopping()
         yield catalogue.STORAGE_FULL, (), self._look_at_storage()
         yield catalogue.PROBLEMS, (), len(self._problems.now())
         yield catalogue.MIN_FREE_BYTES, (), self.storage.min_free_bytes

@@ -41,7 +41,7 @@ def drain(hub: Ref, grace_s: float, stop_request: StopRequest, service: ServiceM
         drained.set()
         stop_request.wake()
 
-    logger.info("draining", grace_s=grace_s)
+    logger.info("draining", because_of=stop_request.reason, grace_s=grace_s)
     if not tell_if_alive(hub, messages.DrainHub(grace_s=grace_s, drained=note_drained)):
         return
     clock = SystemClock()

@@ -48,11 +48,17 @@ class StopRequest:
         self._to_show = threading.Event()
         self._changed = threading.Condition()
         self._signals = 0
+        self._first_signal: str | None = None
         self._hung_up = False
 
     @property
     def is_requested(self) -> bool:
         return self._signals > 0 or self.failure is not None
+
+    @property
+    def reason(self) -> str | None:
+        """Return the failure or the name of the first signal; None if no stop is requested."""
+        return self.failure or self._first_signal
 
     @property
     def is_urgent(self) -> bool:
@@ -121,6 +127,8 @@ class StopRequest:
             if self._hung_up and not self.is_requested:
                 self._hung_up = False
                 on_hangup()
+        if self._hung_up:
+            _say_that_nothing_is_read()
 
     def _read(self, pipe: int) -> None:
         """Read the signals as fast as they come: what a full pipe does not take is lost."""
@@ -128,13 +136,18 @@ class StopRequest:
         while not is_over:
             numbers = os.read(pipe, _READ_BYTES)
             is_over = _END in numbers  # it may come together with signals
-            stops = sum(map(numbers.count, STOP_SIGNALS))
+            stops = [number for number in numbers if number in STOP_SIGNALS]
             with self._changed:
-                self._signals += stops
-                self._hung_up |= signal.SIGHUP in numbers
+                is_too_late = signal.SIGHUP in numbers and self.is_requested
+                self._hung_up |= signal.SIGHUP in numbers and not is_too_late
+                self._signals += len(stops)
+                if stops and self._first_signal is None:
+                    self._first_signal = signal.Signals(stops[0]).name
                 self._changed.notify_all()
             if stops and self._signals >= AT_ONCE:
                 self._at_once()
+            if is_too_late:
+                _say_that_nothing_is_read()
             if signal.SIGUSR1 in numbers:
                 self._to_show.set()
 
@@ -150,6 +163,10 @@ class StopRequest:
             self._show()
         except Exception:
             logger.exception("what SIGUSR1 asks for cannot be shown")
+
+
+def _say_that_nothing_is_read() -> None:
+    logger.warning("SIGHUP: the configuration is not read again, because the server stops")
 
 
 def _in_the_thread(*_: object) -> None:
