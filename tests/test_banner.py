@@ -75,7 +75,8 @@ def test_the_first_lines_of_the_fullest_start_are_at_most_eight(
     with hub.client(ssl=tls_files.trusting()) as client:
         for name in ("p", "q"):
             client.request("project_create", path=hub.folder(name))
-    assert hub.stop() == 0
+    killed = hub.pid
+    hub.stop(signal.SIGKILL)
     with TraceCollector() as collector:
         hub.start(
             MAX_CONN="10000",
@@ -87,6 +88,7 @@ def test_the_first_lines_of_the_fullest_start_are_at_most_eight(
         assert hub.stop() == 0
     assert len(found) <= LINES_MAX, found
     said = {line["event"]: line for line in found}
+    assert said["the last run did not stop cleanly"]["pid"] == killed
     assert {"limits of the system are low", "metrics are served"} <= said.keys()
     assert "localhost" in said["clients may come in"]["names"]
     assert said["clients may come in"]["at"] == [hub.url, f"unix:{socket}"]

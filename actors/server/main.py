@@ -48,6 +48,7 @@ from actors.server.wiring import FrontEnd, audit_settings, change_of, hub_settin
 from actors.tracing import setup
 from actors.watch.places import DataFolderPlace, PlaceWatcher
 from protocol import VERSION, codec
+from storage import run_mark
 from storage.data_version import DATA_VERSION, check_version, take_over
 from storage.errors import StorageError
 from storage.layout import DataLayout
@@ -210,11 +211,27 @@ class _Start:
                     copy=str(layout.root),
                     original=str(original),
                 )
-            return layout, layout.data_id()
+            data_id = layout.data_id()
         except StorageError as error:
             raise StartFailed(str(error)) from None
         except OSError as error:
             raise StartFailed(f"DATA_DIR {config.data_dir} cannot be used: {error}") from None
+        self._mark_run(layout)
+        return layout, data_id
+
+    def _mark_run(self, layout: DataLayout) -> None:
+        """Say if the last run was cut off, and mark this one until it has stopped. A full disk
+        keeps no server from starting."""
+        try:
+            before = run_mark.cut_off(layout.root)
+            run_mark.put_up(layout.root)
+        except OSError as error:
+            logger.warning("the mark of a run cannot be written", error=error)
+            return
+        if before is not None:
+            why = "the system has restarted" if before.system_restarted else "killed, or crashed"
+            logger.warning("the last run did not stop cleanly", pid=before.pid, reason=why)
+        self.stack.callback(_end_mark, layout)
 
     def monitor(self, doors: Doors) -> Monitoring:
         """Begin to answer on METRICS_PORT, until all else has stopped. Raises StartFailed."""
@@ -391,6 +408,13 @@ def _note_configuration(config: Config, layout: DataLayout, trail: AuditTrail) -
         changed = True
     if changed:
         trail.record(CONFIG_CHANGED, details={"set": sorted(name.upper() for name in named)})
+
+
+def _end_mark(layout: DataLayout) -> None:
+    try:
+        run_mark.take_down(layout)
+    except OSError as error:
+        logger.warning("the mark of a run cannot be taken away", error=error)
 
 
 def _digest(config: Config) -> str:
