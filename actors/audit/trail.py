@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from typing import Any
 
+from actors.audit.refusal_lines import RefusalLines
 from actors.limits.peer import Peer
 from actors.limits.quotas import AddressBuckets, TokenBucket
 from actors.messages.audit import AuditEntry, PlainRequestsBegan
@@ -49,6 +50,7 @@ class AuditTrail:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.refusal_lines = RefusalLines(clock)
         self._auditor: Ref | None = None
         self._lock = threading.Lock()
         self._waiting = 0

@@ -84,7 +84,7 @@ class Client(Actor):
         self._held: deque[messages.RequestReceived] = deque()
         self._barrier: int | None = None
         self._record = AuditRecord(gate, trail)
-        self._presence = Presence(gate, clock)
+        self._presence = Presence(gate, clock, trail.refusal_lines)
         self._routing = self._make_routing(meter)
         self._counts = None if meter is None else ClientCounts(meter, clock, outbox)
         self._replays = Replays(

@@ -1,6 +1,7 @@
 """Who has come and gone, for the log."""
 
 from actors.access.gate import Gate
+from actors.audit.refusal_lines import RefusalLines
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
 from protocol import requests
@@ -16,8 +17,9 @@ class Presence:
     """A connection counts as a client from its first request that does something. For the Client's
     thread only."""
 
-    def __init__(self, gate: Gate, clock: Clock) -> None:
+    def __init__(self, gate: Gate, clock: Clock, refusal_lines: RefusalLines) -> None:
         self._gate = gate
+        self._refusal_lines = refusal_lines
         self._clock = clock
         self._came_s = clock.monotonic()
         self._is_shown = False
@@ -30,8 +32,11 @@ class Presence:
         logger.debug("authenticated", user=gate.caller.user, key=gate.fingerprint)
 
     def refused(self, reason: str) -> None:
-        """Note an authentication that was refused."""
+        """Note an authentication that was refused, in a line of its own if there are not too
+        many."""
         gate = self._gate
+        if not self._refusal_lines.take(gate.peer):
+            return
         logger.warning(
             "authentication refused",
             address=str(gate.peer),

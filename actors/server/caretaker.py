@@ -100,7 +100,7 @@ class Caretaker:
         assert self._guardian is not None
         pid, status = self._guardian.pid, self._guardian.bury()
         self._guardian = None
-        LIVING.died(GUARDIAN)
+        LIVING.died(PART)
         retry_s = round(self._retry_s(self._clock.monotonic()), 1)
         logger.warning("the guardian has died", pid=pid, **_end_of(status), retry_in_s=retry_s)
         when = f"started again within {retry_s:.0f} s" if retry_s else "started again at once"
@@ -126,7 +126,7 @@ class Caretaker:
             self._problems.note(PART, problem)
             return
         self._starts.append(now_s)
-        LIVING.restarted(GUARDIAN)
+        LIVING.restarted(PART)
         self._problems.note(PART, None)
 
 

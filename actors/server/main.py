@@ -285,7 +285,8 @@ class _Start:
     def audit(self, layout: DataLayout) -> AuditTrail:
         """Start the auditor, which stops behind everybody who may still have something to say.
         Raises StartFailed."""
-        trail = AuditTrail(self.clock)
+        trail = self._trail = AuditTrail(self.clock)
+        self.stack.callback(trail.refusal_lines.sum_up)
         try:
             auditor = Auditor.start(
                 settings=audit_settings(self.config, layout),
@@ -356,6 +357,7 @@ class _Start:
         def look() -> None:
             lookout.look(self.clock.monotonic())
             agents.cli.retry()
+            self._trail.refusal_lines.look()
 
         self.stop_request.wait_for_ever(read_again, look, LOOK_S)
         self.service.stopping("stopping")
