@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from actors.server import banner
 from claudehub.cli.main import main
 from tests.conftest import make_tls_files
 from tests.fakes import FrozenClock
-from tests.harness import HubProcess, TlsFiles
+from tests.harness import TIMEOUT_S, HubProcess, TlsFiles
 from tests.processes import wait_until
 from tests.scraping import free_port
 from tests.trace_collector import TraceCollector
@@ -167,6 +168,40 @@ def test_a_check_says_that_a_certificate_has_expired(scratch: Path, tls_files: T
     files = make_tls_files(folder, datetime(2026, 1, 31, 12, tzinfo=UTC))
     said = check(HubProcess(scratch, files)).stdout
     assert "TLS: 127.0.0.1, localhost, has expired on 2026-01-31\n" in said
+
+
+def test_a_check_says_what_a_start_warns_of(scratch: Path) -> None:
+    keys = scratch / "keys"
+    keys.write_text(f"{KEY}with-a-mistake ssh-ed25519 AAAA\n")
+    keys.chmod(0o600)
+    hub = PoorHub(scratch, MAX_CONN="10000", AUTHORIZED_KEYS=str(keys), LOG_FORMAT="json")
+    done = subprocess.run(
+        [*hub.command(), "--check"],
+        env=hub.environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert any(line.startswith("CLI: ") and ", 2.1.197, " in line for line in said)
+    shown = [line.removeprefix("warning: ") for line in said if line.startswith("warning: ")]
+    hub.start()
+    first = first_lines(hub)
+    assert hub.stop() == 0
+    warned = {line["event"]: line for line in first if line["level"] == "warning"}
+    low = warned.pop("limits of the system are low")["problems"]
+    bad_key = warned.pop("a line of the keys is not used")
+    assert low[0].startswith("MAX_CONN=10000 needs about ") and "600 are allowed" in low[0]
+    assert {*low, f"{keys}: {bad_key['problem']}"} <= set(shown)
+    assert set(warned) <= set(shown), "as root, that agents run as root"
+
+
+def test_a_check_says_that_the_cli_does_not_work(scratch: Path) -> None:
+    found = check(HubProcess(scratch, CLAUDE_CMD="false"))
+    assert found.exit_code == 0
+    assert "warning: CLAUDE_CMD ends with 1 at --version" in found.stdout
 
 
 def test_a_check_beside_a_running_server_says_so(start_hub: Any) -> None:

@@ -14,14 +14,16 @@ from actors.config.precedence import FileSource
 from actors.config.secrets import without_secrets
 from actors.config.settings import Config
 from actors.config.written import text_of
-from actors.executor.environment import agent_environment, worth_saying
+from actors.executor import walls
+from actors.executor.cli_probe import CliProbe
+from actors.executor.environment import home_problem, worth_saying
 from actors.executor.sign_in import sign_in
 from actors.frontend.certificates import Certificates
 from actors.frontend.port_probe import try_port
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
 from actors.server import system_limits
-from actors.server.agent_setup import AgentFacts
+from actors.server.agent_setup import AS_ROOT, AgentFacts, agents_environment
 from actors.server.errors import FAILED
 from actors.server.monitoring import LOOPBACK
 from actors.watch.stamps import ReloadFailed
@@ -166,14 +168,37 @@ def _facts(config: Config, clock: Clock) -> Iterator[str]:
     folder = Path(config.data_dir)
     size = size_of(folder, clock) if os.path.exists(folder) else "it is made at the start"
     yield f"data folder: {folder} ({size})"
-    command = config.claude_cmd[0]
-    environment = agent_environment(os.environ, config.claude_env, delta_hold_ms=0, background=True)
-    yield f"CLI: {shutil.which(command)}, {sign_in(config.claude_cmd, environment, clock.now())}"
+    around = walls.raised_by(config.agent_limits, config.agent_user)
+    environment = around.environment(agents_environment(config))
+    cli = CliProbe(config.claude_cmd, environment, around).ask()
+    version = "version not known" if cli.version is None else cli.version
+    signed_in = sign_in(config.claude_cmd, environment, clock.now())
+    yield f"CLI: {shutil.which(config.claude_cmd[0])}, {version}, {signed_in}"
     defaults = Config.read({}, FileSource(Config, None), has_environment=False)
     for name in Config.model_fields:
         value = getattr(config, name)
         if value != getattr(defaults, name):
             yield f"set: {name.upper()}={without_secrets(text_of(name, value))}"
+
+    found = [cli.failure, home_problem(environment, around.uid)]
+    found += [AS_ROOT] if around.uid == 0 else []
+    system_limits.raise_descriptors()  # as a start does
+    found += system_limits.warnings(config.max_conn)
+    found += _warnings_of_keys(config)
+    yield from (f"warning: {problem}" for problem in found if problem is not None)
+
+
+def _warnings_of_keys(config: Config) -> list[str]:
+    """Return what a start warns of in AUTHORIZED_KEYS."""
+    if config.authorized_keys is None:
+        return []
+    file = config.authorized_keys
+    try:
+        parsed = parse_authorized_keys(read_keys(Path(file))[1])
+    except ReloadFailed as error:  # it could be read a moment ago
+        return [str(error)]
+    found = [f"{file}: {problem}" for problem in parsed.warnings]
+    return found if parsed.keys else [*found, f"{file}: no usable key: nobody can authenticate"]
 
 
 def _certificate(certificate: Path, key: Path, now: datetime) -> str:
