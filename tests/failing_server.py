@@ -102,7 +102,7 @@ def patch_threads(faults: Faults) -> None:
     faults.before(Readiness, "_await_again", "thread readiness again")
     patch_epoll(faults)
     faults.before(clock, "tell_if_alive", "thread timers")
-    faults.before(StopRequest, "_on_signal", "thread signals")
+    faults.before(StopRequest, "_take", "thread signals")
     own = SimpleNamespace(**vars(caretaker.select))
     faults.before(own, "poll", "thread caretaker")
     caretaker.select = own  # type: ignore[assignment]

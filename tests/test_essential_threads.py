@@ -18,6 +18,7 @@ OTHERS = {
     "host name": "the names that are known go on",
     "last spans": "the server is ending",
     "outlet *": "lines are dropped and counted",
+    "state report": "nobody: SIGUSR1 shows no more",
     "status": "whoever scrapes",
     "status request": "whoever scrapes",
 }

@@ -1,6 +1,7 @@
 """Authentication, unstarted: the gate, the keyring, and the rights of each kind of key."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -307,9 +308,9 @@ def test_a_file_writable_by_others_has_no_keys(locked: Locked) -> None:
 def test_unusable_lines_are_logged_by_number(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Locked(tmp_path, "no-pty")
+    locked = Locked(tmp_path, "no-pty")
     assert "line 1: the option 'no-pty' is not understood" in caplog.text
-    assert "no client can authenticate" in caplog.text
+    assert "no client can authenticate" in str(locked.keyring.problem(datetime.now(UTC)))
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "above", "shared", "link"])

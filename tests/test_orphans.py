@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 import simplejson
 
+from actors.executor import process as process_module
 from actors.executor.process import AgentProcess, ProcessSpec
 from actors.executor.worker import CLI_CLEANS_S
 from actors.process_tree import children, ends, kernel_mark, tree
@@ -236,20 +238,25 @@ def test_a_look_without_descriptors_has_failed_and_raises_nothing(
     assert child.wait() == -signal.SIGTERM
 
 
+def waiting(folder: Path) -> ProcessSpec:
+    """Return a process that waits, in a folder."""
+    return ProcessSpec(
+        process_name="run-1",
+        argv=WAIT,
+        folder=str(folder),
+        environment=dict(os.environ),
+        mark=MARK,
+        max_line_bytes=1000,
+    )
+
+
 def test_an_owner_that_fails_ends_its_process_without_descriptors(
     scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look once came before the kill: the agent lived on, and the next prompt started another
     one beside it."""
     monkeypatch.setattr(ends, "FAILED_LOOKS_MAX", 2)
-    spec = ProcessSpec(
-        process_name="run-1",
-        argv=WAIT,
-        folder=str(scratch),
-        environment=dict(os.environ),
-        mark=MARK,
-        max_line_bytes=1000,
-    )
+    spec = waiting(scratch)
     owner = Probe()
     process = AgentProcess(spec, owner.actor_ref)
     with no_descriptors():
@@ -259,16 +266,42 @@ def test_an_owner_that_fails_ends_its_process_without_descriptors(
         thread.join()
 
 
+@pytest.mark.parametrize("hidden", [2, None])
+def test_a_process_may_be_hidden_at_its_start(
+    hidden: int | None, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`hidden`: how many looks come too early; None: all, and then it is ended."""
+    looks = []
+
+    def look(pid: int) -> psutil.Process:
+        looks.append(pid)
+        if hidden is None or len(looks) <= hidden:
+            raise (psutil.NoSuchProcess(pid) if len(looks) % 2 else FileNotFoundError(pid))
+        return real(pid)
+
+    real = psutil.Process
+    monkeypatch.setattr(
+        process_module, "psutil", SimpleNamespace(**vars(psutil) | {"Process": look})
+    )
+    monkeypatch.setattr(process_module, "SHOWN_LOOKS_MAX", 4)
+    monkeypatch.setattr(process_module, "SHOWN_PAUSE_S", 0)
+    spec = waiting(scratch)
+    owner = Probe()
+    if hidden is None:
+        with pytest.raises(OSError, match="cannot be looked after"):
+            AgentProcess(spec, owner.actor_ref)
+        assert not psutil.pid_exists(looks[0])
+        return
+    process = AgentProcess(spec, owner.actor_ref)
+    process.kill_now()
+    for thread in process._threads.values():
+        thread.join()
+    assert looks == [process.pid] * 3
+
+
 def test_a_process_that_gets_no_descriptors_leaves_none_behind(scratch: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    spec = ProcessSpec(
-        process_name="run-1",
-        argv=WAIT,
-        folder=str(scratch / "none"),
-        environment={},
-        mark=MARK,
-        max_line_bytes=1000,
-    )
+    spec = waiting(scratch / "none")
     owner = Probe()
     with pytest.raises(OSError):
         AgentProcess(spec, owner.actor_ref)

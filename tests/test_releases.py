@@ -50,7 +50,7 @@ def test_no_actor_has_a_release_of_one_block() -> None:
     assert [each.__name__ for each in kinds if "release" in vars(each)] == []
 
 
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", range(8))
 def test_a_client_leaves_and_says_so_whichever_step_of_its_release_fails(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,7 +60,7 @@ def test_a_client_leaves_and_says_so_whichever_step_of_its_release_fails(
     setup.say("agent_kill", "1", project_id="p")
     setup.project.take()
     steps = list(setup.client.release_steps())
-    assert len(steps) == 7
+    assert len(steps) == 8
     steps[number] = broken
     monkeypatch.setattr(setup.client, "release_steps", lambda: steps)
     with pytest.raises(Broken):

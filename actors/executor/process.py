@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ INPUT_LINES_MAX = 256
 STDERR_TAIL_BYTES = 4 * 1024
 # Standard error ends with the process; its reader may be a moment behind.
 STDERR_WAIT_S = 0.5
+# A new process may be hidden for a moment.
+SHOWN_LOOKS_MAX = 100
+SHOWN_PAUSE_S = 0.01
 # SIGKILL needs no help of the process; one that waits for a dead disk may take longer.
 KILL_WAIT_S = 2.0
 _OWN_DESCRIPTORS = "/proc/self/fd"
@@ -55,6 +59,22 @@ class ProcessSpec:
     mark: str
     max_line_bytes: int
     walls: Walls = NO_WALLS
+
+
+def _shown(pid: int) -> psutil.Process:
+    """Return a child that has just been started. Raises psutil.Error and FileNotFoundError.
+
+    With ProtectProc=invisible a child of this server, which nobody may read (server/unreadable.py),
+    is hidden until the kernel has made the child readable again. It does so after it has closed the
+    pipe that tells Popen of the new program: on a busy machine one look in ten came too early, by
+    at most 20 ms.
+    """
+    for _ in range(SHOWN_LOOKS_MAX):
+        try:
+            return psutil.Process(pid)
+        except (psutil.NoSuchProcess, FileNotFoundError):
+            time.sleep(SHOWN_PAUSE_S)
+    return psutil.Process(pid)
 
 
 class AgentProcess:
@@ -83,9 +103,9 @@ class AgentProcess:
         try:
             # psutil compares the start time too, so a pid that is used again is not taken for this
             # one.
-            self._leader = psutil.Process(self._popen.pid)
+            self._leader = _shown(self._popen.pid)
             self._start_threads()
-        except (RuntimeError, psutil.Error) as error:
+        except (RuntimeError, psutil.Error, FileNotFoundError) as error:
             self._abandon()
             raise OSError(errno.EAGAIN, f"the process cannot be looked after: {error}") from None
         except BaseException:

@@ -136,20 +136,24 @@ class StopRequest:
         while not is_over:
             numbers = os.read(pipe, _READ_BYTES)
             is_over = _END in numbers  # it may come together with signals
-            stops = [number for number in numbers if number in STOP_SIGNALS]
-            with self._changed:
-                is_too_late = signal.SIGHUP in numbers and self.is_requested
-                self._hung_up |= signal.SIGHUP in numbers and not is_too_late
-                self._signals += len(stops)
-                if stops and self._first_signal is None:
-                    self._first_signal = signal.Signals(stops[0]).name
-                self._changed.notify_all()
-            if stops and self._signals >= AT_ONCE:
-                self._at_once()
-            if is_too_late:
-                _say_that_nothing_is_read()
-            if signal.SIGUSR1 in numbers:
-                self._to_show.set()
+            self._take(numbers)
+
+    def _take(self, numbers: bytes) -> None:
+        """Take the signals of one read as a set, those that end the server first."""
+        stops = [number for number in numbers if number in STOP_SIGNALS]
+        with self._changed:
+            is_too_late = signal.SIGHUP in numbers and self.is_requested
+            self._hung_up |= signal.SIGHUP in numbers and not is_too_late
+            self._signals += len(stops)
+            if stops and self._first_signal is None:
+                self._first_signal = signal.Signals(stops[0]).name
+            self._changed.notify_all()
+        if stops and self._signals >= AT_ONCE:
+            self._at_once()
+        if is_too_late:
+            _say_that_nothing_is_read()
+        if signal.SIGUSR1 in numbers:
+            self._to_show.set()
 
     def _show_each(self) -> None:
         while self._to_show.wait() and not self._is_over.is_set():
