@@ -126,9 +126,9 @@ def holder(path: str) -> int | None:
     """Return the pid of the server that holds the lock, without touching the lock: a server that
     starts at this moment must get it. None if nobody does, or if the file cannot be read."""
     try:
-        with open(path, "rb") as file:
-            pid = int(file.read(32))
-            inode = os.fstat(file.fileno()).st_ino
+        with disk.reading(Path(path)) as fd:
+            pid = int(os.read(fd, 32))
+            inode = os.fstat(fd).st_ino
     except (OSError, ValueError):
         return None
     try:

@@ -151,6 +151,9 @@ def test_a_lock_without_a_table_of_locks_is_judged_by_its_process(
     assert lock.holder(str(file)) is None
     file.write_text("")
     assert lock.holder(str(file)) is None
+    file.unlink()
+    os.mkfifo(file)  # opening it would wait for a writer
+    assert lock.holder(str(file)) is None
 
 
 # -- folders
