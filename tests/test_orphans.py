@@ -288,9 +288,11 @@ def test_a_process_may_be_hidden_at_its_start(
     spec = waiting(scratch)
     owner = Probe()
     if hidden is None:
+        before = os.listdir("/proc/self/fd")
         with pytest.raises(OSError, match="cannot be looked after"):
             AgentProcess(spec, owner.actor_ref)
         assert not psutil.pid_exists(looks[0])
+        assert len(os.listdir("/proc/self/fd")) == len(before)
         return
     process = AgentProcess(spec, owner.actor_ref)
     process.kill_now()

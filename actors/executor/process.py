@@ -119,6 +119,8 @@ class AgentProcess:
         if "out" not in self._threads:
             self._output.close()
             self._streams.output.close()
+        if "err" not in self._threads and self._popen.stderr is not None:
+            self._popen.stderr.close()
         if "in" not in self._threads:
             self._streams.input.close()
         self.close_input()
