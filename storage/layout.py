@@ -50,11 +50,16 @@ class DataLayout:
         to, but a copy beside its original gets one of its own. Raises OSError and DiskFailed."""
         if not self.id_file.exists() or self.copied_from() is not None:
             disk.replace_file(self.id_file, secrets.token_hex(8).encode("ascii"))
+        data_id = self.written_id()
+        self._note_place()
+        return data_id
+
+    def written_id(self) -> str:
+        """Return the id that is in the file, and change nothing. Raises OSError and DiskFailed."""
         data_id = self.id_file.read_bytes().strip()
         if not _DATA_ID.match(data_id):
             # A new id would leave the agents of an earlier server unfound, so none is made up.
             raise DiskFailed(f"{self.id_file} is damaged: it should hold 16 hex digits")
-        self._note_place()
         return data_id.decode("ascii")
 
     def copied_from(self) -> Path | None:

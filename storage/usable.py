@@ -1,4 +1,4 @@
-"""Could a server use a data folder now? To look changes nothing on the disk."""
+"""Could a server use a data folder now? The look changes nothing there."""
 
 import contextlib
 import errno
@@ -17,9 +17,12 @@ _NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 
 
 def check_usable(root: Path) -> None:
-    """Find what a start would fail at: links that lead nowhere, what is no folder or no file, and
-    where something is to be made, a place that cannot be written or has no room. A version that is
-    too new is not judged (data_version.py). Raises OSError, and DiskFailed if a file is damaged."""
+    """Raise OSError for what a start would fail at, and DiskFailed for a damaged file.
+
+    That is a link that leads nowhere, or something else in the place of a folder or a file. Where
+    the start would make something, it is also a place that cannot be written or has no room. A
+    version that is too new is not judged (data_version.py).
+    """
     layout = DataLayout(root)
     missing = []
     for folder in (root, layout.projects, layout.kept, layout.trash):
@@ -29,7 +32,7 @@ def check_usable(root: Path) -> None:
         missing.append(root / "lock")
     replaced = []
     if _is_file(layout.id_file):
-        layout.data_id()
+        layout.written_id()
     else:
         replaced.append(layout.id_file)
     if read_version(root) != DATA_VERSION:

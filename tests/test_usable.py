@@ -3,6 +3,7 @@ and by `doctor`."""
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -48,6 +49,19 @@ def refuse_writing(number: int) -> Callable[..., None]:
         raise OSError(number, os.strerror(number))
 
     return refuse
+
+
+def test_a_look_at_a_copy_gives_it_no_id(tmp_path: Path) -> None:
+    """Only a start does: to check a folder must not make it another one."""
+
+    def content(folder: Path) -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    copy = Path(shutil.copytree(used(tmp_path / "data"), tmp_path / "copy"))
+    before = content(copy)
+    check_usable(copy)
+    assert content(copy) == before
+    assert DataLayout(copy).data_id() != DataLayout(tmp_path / "data").data_id()
 
 
 def test_a_folder_in_use_and_a_new_one_are_usable_and_stay_as_they_are(tmp_path: Path) -> None:
