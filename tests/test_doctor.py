@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import trustme
 
@@ -33,6 +34,7 @@ from actors.doctor import (
 from actors.doctor.finding import Finding, Level, RunningHub, Setup, of_line, ok
 from actors.executor import sandbox
 from actors.executor.cli_probe import CliProbe, Found
+from actors.process_tree import strangers
 from actors.server import system_limits
 from claudehub.cli.doctor_client import client_key
 from protocol import VERSION
@@ -122,7 +124,7 @@ def test_a_variable_that_nothing_reads_is_named(setup: Make, name: str, meant: s
 @pytest.fixture
 def just_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process of these tests holds the lock, and may have run for longer than a start takes."""
-    monkeypatch.setattr(own_hub, "_age_s", lambda _: 60.0)
+    monkeypatch.setattr(strangers, "age_s", lambda *_: 60.0)
 
 
 @pytest.mark.usefixtures("just_started")
@@ -344,17 +346,18 @@ def test_a_hub_is_known_by_its_name_or_its_age(
     assert not own_hub.answers(setup(hub))
 
 
-def test_a_process_that_listens_is_known_by_its_descriptors(
-    setup: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_listens_is_known_by_its_descriptors(setup: Make, tmp_path: Path) -> None:
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as own:
         port = own.getsockname()[1]
         with locked(tmp_path / "data"):
             assert own_hub.has_port(setup(), port)
     with locked(tmp_path / "data"):
         assert not own_hub.has_port(setup(), port)
-    monkeypatch.setattr(own_hub, "PROC", tmp_path)
-    assert own_hub._listens(1, port) is None and own_hub._age_s(1) is None
+    gone = 2**22 + 1  # above the largest pid
+    now = setup().clock.now()
+    assert strangers.listens(gone, port) is None and strangers.age_s(gone, now) is None
+    began = datetime.fromtimestamp(psutil.Process().create_time(), UTC)
+    assert strangers.age_s(os.getpid(), began + timedelta(seconds=5)) == pytest.approx(5)
 
 
 def test_a_port(setup: Make, tmp_path: Path) -> None:

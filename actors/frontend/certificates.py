@@ -137,9 +137,8 @@ class Certificates:
         OpenSSL has read the file; one that cryptography does not read has no names here."""
         self._names, self.expires_s = (), None
         try:
-            found = x509.load_pem_x509_certificates(read_bytes(self._certificate, FILE_BYTES_MAX))[
-                0
-            ]
+            content = read_bytes(self._certificate, FILE_BYTES_MAX)
+            found = x509.load_pem_x509_certificates(content)[0]
         except (OSError, ValueError, IndexError) as error:
             logger.warning("a certificate cannot be read", file=self._certificate, error=error)
             return

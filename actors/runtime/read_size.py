@@ -7,9 +7,9 @@ MOST_BYTES = 64 * 1024
 class ReadSize:
     """`bytes` is what to ask for: little, until a read was full.
 
-    Python allocates what is asked for, and gives back what did not come. What other threads
-    allocate in that gap keeps the next reads out of it, so the heap grows: asking for 64 KiB each
-    time, bench/soak.py had 12 MiB of unused heap after four minutes, and so 4.
+    Python allocates what is asked for, and gives back what did not come. Other threads allocate in
+    that gap, so the next read does not fit there, and the heap grows. After four minutes of
+    bench/soak.py it had 12 MiB unused when each read asked for 64 KiB, and has 4 MiB now.
     """
 
     __slots__ = ("bytes",)
