@@ -14,6 +14,7 @@ if not __package__:
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SERVER_SIGNALS = frozenset((*STOP_SIGNALS, signal.SIGHUP, signal.SIGUSR1))
 
 
 class ServerSignals:
@@ -33,6 +34,7 @@ class ServerSignals:
                 signal.signal(number, self._stop)
         signal.signal(signal.SIGHUP, self._hang_up)
         signal.signal(signal.SIGUSR1, lambda *_: None)  # there is nothing to show
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SERVER_SIGNALS)
 
     def hand_over(self) -> bool:
         """Return True if SIGHUP came. The server has the signals now, and behind it stop signals do
@@ -56,11 +58,35 @@ class ServerSignals:
         self._hung_up = True
 
 
+def begin_again() -> None:
+    """Begin this process once more, with the memory settings that only a start can have
+    (actors/server/memory.py). It keeps its pid, files and arguments; a signal waits, blocked, until
+    ServerSignals has it. If it cannot begin again, it goes on as it is.
+
+    Blocked signals say that this is the second start. The environment alone would not be enough: a
+    Python that clears it would begin for ever.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SERVER_SIGNALS)
+    from actors.server import memory
+
+    wanted = memory.tunables(os.environ)
+    memory.forget_tunables(os.environ)
+    if wanted is None or before >= SERVER_SIGNALS or sys.argv[0] == "-":
+        return
+    environment = {**os.environ, memory.VARIABLE: wanted}
+    try:
+        arguments = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, arguments, environment)  # noqa: S606 - itself
+    except OSError:
+        return
+
+
 def main() -> None:
     """Run the command line. A Ctrl-C during the imports ends the program without a traceback."""
     before = signal.getsignal(signal.SIGINT)
     server_signals = None
     if sys.argv[1:2] == ["serve"]:
+        begin_again()
         server_signals = ServerSignals()
         server_signals.hold()
     elif before is not signal.SIG_IGN:  # as shells start background jobs

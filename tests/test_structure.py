@@ -112,6 +112,7 @@ def test_the_command_line_imports_of_the_server_only_what_starts_it() -> None:
         "actors.server.main",
         "actors.server.errors",
         "actors.server.errors.StartFailed",
+        "actors.server.memory",
         "actors.server.outlet",
     }
     looks = ("actors.config.", "actors.doctor.")

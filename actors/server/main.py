@@ -86,7 +86,6 @@ def serve(
     signals. Call it on the main thread. Raises StartFailed.
     """
     # Before there are other threads, and anything to read.
-    memory.limit_heaps()
     problems = (no_new_privileges.forgo(), unreadable.become())
     logs.configure(config.log_level, config.log_format)
     stop_request = StopRequest(shutdown.end_at_once, state_report.report, hung_up)
