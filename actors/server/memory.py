@@ -22,7 +22,7 @@ def tunables(environment: Mapping[str, str]) -> str | None:
     - One heap for all threads. By default glibc has eight for each core, and each keeps the most
       that it has ever held. The threads take turns at the interpreter's lock, so more heaps are no
       faster.
-    - No thread keeps freed blocks for itself. A hub has three threads for each connection; they
+    - No thread keeps freed blocks for itself. A hub has two threads for each connection; they
       kept 9 MiB after six minutes of bench/soak.py.
     - Blocks of LARGE_BYTES stay out of the heap: glibc takes them from the system, and gives them
       back at once. By default, as soon as one has been freed, it takes all blocks up to that size
