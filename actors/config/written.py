@@ -1,6 +1,5 @@
 """How a setting is written: its default, its example, and its value in a TOML file."""
 
-import json
 from enum import Enum
 
 from actors.config import values
@@ -53,5 +52,22 @@ def example_text(name: str) -> str:
 
 def toml_line(name: str, text: str) -> str:
     """Return the line of a TOML file that gives a setting a value, written as it is typed."""
-    value = text if text.isascii() and text.isdecimal() else json.dumps(text, ensure_ascii=False)
+    value = text if text.isascii() and text.isdecimal() else toml_string(text)
     return f"{name} = {value}"
+
+
+def toml_string(text: str) -> str:
+    """Return a text as TOML writes it. What does not show is written as an escape: TOML takes no
+    DEL, and a terminal must not act on the others."""
+    return '"' + "".join(map(_in_string, text)) + '"'
+
+
+def _in_string(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    number = ord(char)
+    if 0xD800 <= number <= 0xDFFF:  # a lone surrogate, which TOML cannot write
+        return "\N{REPLACEMENT CHARACTER}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -6,6 +6,7 @@ import click
 
 from claudehub.cli.exit_codes import SUCCESS, USAGE
 from claudehub.cli.failures import told
+from claudehub.cli.migrate_cli import migrate
 from claudehub.cli.options import as_json
 from claudehub.cli.output import say
 from claudehub.cli.serve_cli import settings_options
@@ -21,6 +22,7 @@ def config() -> None:
       claudehub config show
       claudehub config example > config.toml
       claudehub config check config.toml
+      claudehub config migrate ~/.pocket_agent/config.json
     """
 
 
@@ -94,3 +96,6 @@ def example() -> None:
     from actors.config.example_file import example_file
 
     click.echo(example_file(), nl=False)
+
+
+config.add_command(migrate)

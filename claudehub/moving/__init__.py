@@ -1,0 +1,1 @@
+"""Moving from the older server: its configuration becomes ours."""
