@@ -170,6 +170,7 @@ REMARKS = [
     ("websocket.write_timeout", "-10s", "websocket.write_timeout (-10s) has no counterpart"),
     ("websocket.write_buffer_size", 4096, "write_buffer_size (4096) has no counterpart"),
     ("websocket.read_buffer_size", 4096, "(4096) has no counterpart, and was never in effect"),
+    ("execution.command_timeout", 300, "It was 300ns; claudehub's limit is 1ms. In JSON, a number"),
     ("execution.command_timeout", "0s", "0 meant 5 minutes, not: no limit."),
     ("execution.max_projects", 20, "the old server always took 100 projects."),
     ("execution.max_projects", 20, "max_projects = 100 max_projects = 20"),
@@ -234,6 +235,13 @@ def test_names_and_nulls_are_read_as_go_does(file: Path) -> None:
     assert found["max_message_bytes"] == 2048
 
 
+def test_a_file_of_something_else_is_noticed(file: Path) -> None:
+    note = "has no key of the old server; is it the right file?"
+    assert note in run("migrate", _written(file, {"server": {"port": 1}})).stderr
+    assert note not in run("migrate", _written(file, {"server": 1, "port": 1})).stderr
+    assert note not in run("migrate", _written(file, {})).stderr
+
+
 def test_unknown_keys_are_named(file: Path) -> None:
     said = remarks(file, {"colour": "red", "websocket": {"x": [1]}, "execution": {"a\nb": {}}})
     for name in ("colour", "websocket.x", "execution.a b"):
@@ -273,10 +281,10 @@ OUT_OF_RANGE = [
     ("data_dir", "", "is empty"),
     ("log_level", "warning", "must be one of debug, info, warn, error"),
     ("log_level", "", "is empty"),
-    ("websocket.ping_interval", "999ms", "must be at least 1s"),
-    ("websocket.ping_interval", -5, "must be at least 1s"),
-    ("websocket.pong_timeout", "0s", "must be at least 1s"),
-    ("websocket.read_timeout", 0, "must be at least 1s"),
+    ("websocket.ping_interval", "999ms", "must be at least 1s (a number counts nanoseconds)"),
+    ("websocket.ping_interval", -5, "must be at least 1s (a number counts nanoseconds)"),
+    ("websocket.pong_timeout", "0s", "must be at least 1s (a number counts nanoseconds)"),
+    ("websocket.read_timeout", 0, "must be at least 1s (a number counts nanoseconds)"),
     ("websocket.max_message_size", 1023, "must be from 1024 to 10485760"),
     ("websocket.max_message_size", 10 * 2**20 + 1, "must be from 1024 to 10485760"),
     ("execution.command_timeout", "-1s", "must not be negative"),
@@ -473,7 +481,11 @@ def test_places_that_are_no_files_are_refused(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "there is no such file" in run("migrate", file, code=2).stderr
-    assert "Is a directory" in run("migrate", tmp_path, code=2).stderr
+    said = run("migrate", tmp_path, code=2).stderr
+    assert said.splitlines() == [
+        f"claudehub: {tmp_path}: is a folder",
+        f"  name the file in it, or the folder with `--root-dir {tmp_path}`",
+    ]
     assert "is no regular file" in run("migrate", "/dev/zero", code=2).stderr
     assert "Not a directory" in run("migrate", "/dev/null/x", code=2).stderr
     os.mkfifo(file)
@@ -628,9 +640,10 @@ def test_config_check_accepts_the_result_of_every_sample(file: Path) -> None:
 
 def test_the_real_command_is_accepted_by_the_real_check(file: Path, tmp_path: Path) -> None:
     command = shlex.join([sys.executable, "-m", "claudehub", "config"])
-    pipeline = f"set -o pipefail; {command} migrate --env {file} | {command} check /dev/stdin"
+    pipeline = f"set -o pipefail; {command} migrate --env {file} | tee ours.toml | {command} check /dev/stdin"
     file.write_text((SAMPLES / "config.default.json").read_text())
-    variables = {"POCKET_AGENT_PORT": "9000", "PA_PORT": "1", "PYTHONPATH": str(ROOT)}
+    variables = {"PYTHONIOENCODING": "latin-1", "PA_PORT": "1", "PYTHONPATH": str(ROOT)}
+    variables["POCKET_AGENT_EXECUTION_CLAUDE_BINARY_PATH"] = "/opt/\N{SNOWMAN}/claude"
     done = subprocess.run(
         ["bash", "-c", pipeline],
         env={**os.environ, **variables},
@@ -641,6 +654,8 @@ def test_the_real_command_is_accepted_by_the_real_check(file: Path, tmp_path: Pa
         timeout=60,
     )
     assert (done.returncode, done.stdout) == (0, "/dev/stdin: ok, 9 settings\n"), done.stderr
+    found = tomllib.loads((tmp_path / "ours.toml").read_text("utf-8"))
+    assert found["claude_cmd"] == "'/opt/\N{SNOWMAN}/claude'"
 
 
 # -- Go's values

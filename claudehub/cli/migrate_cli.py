@@ -9,7 +9,7 @@ import click
 
 from claudehub.cli.exit_codes import SUCCESS, USAGE
 from claudehub.cli.failures import told
-from claudehub.cli.output import echo, say
+from claudehub.cli.output import say
 
 if TYPE_CHECKING:
     from claudehub.moving.entries import Source
@@ -59,8 +59,11 @@ def migrate(file: Path | None, has_environment: bool, root_dir: Path | None) -> 
     if file is None:
         found = "is the old configuration" if text is not None else "is not there: old defaults"
         say(f"claudehub: {place} {found}", err=True)
+    if old.unknown_keys and not any(value.given_by for value in old.values.values()):
+        say(f"claudehub: {place} has no key of the old server; is it the right file?", err=True)
     taken = None if text is None else str(place)
-    echo(configuration(old, _source(taken, has_environment, old)).removesuffix("\n"))
+    # TOML is UTF-8, whatever the encoding of the terminal.
+    click.echo(configuration(old, _source(taken, has_environment, old)).encode(), nl=False)
     return SUCCESS
 
 
@@ -93,6 +96,9 @@ def _text(place: Path, *, is_needed: bool) -> str | None:
         _fail(
             str(place), None, "there is no such file\nname the old server's JSON file, or `--env`"
         )
+    except IsADirectoryError:
+        remedy = f"name the file in it, or the folder with `--root-dir {place}`"
+        _fail(str(place), None, f"is a folder\n{remedy}")
     except OSError as error:
         _fail(str(place), None, f"cannot be read: {error.strerror}")
     except ValueError as error:

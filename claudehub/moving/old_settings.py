@@ -121,7 +121,9 @@ def parsed(text: str) -> _Object:
     try:
         found = simplejson.loads(text, object_pairs_hook=_Object)
     except RecursionError:
-        raise OldConfigurationError([Fault(None, "is nested too deeply")]) from None
+        raise OldConfigurationError(
+            [Fault(None, "is nested too deeply: the old server had keys in at most one section")]
+        ) from None
     except ValueError as error:
         problem = described(text) or f"is not JSON: {error}; {REFUSED}"
         raise OldConfigurationError([Fault(None, problem)]) from None
@@ -209,7 +211,10 @@ def _refusal(key: Key, value: Plain) -> str | None:
         return None
     if key.high is not None:
         return f"must be from {_shown(key, low)} to {_shown(key, high)}"
-    return "must not be negative" if low == 0 else f"must be at least {_shown(key, low)}"
+    if low == 0:
+        return "must not be negative"
+    unit = " (a number counts nanoseconds)" if key.kind is Kind.DURATION else ""
+    return f"must be at least {_shown(key, low)}{unit}"
 
 
 def _shown(key: Key, number: int) -> str:

@@ -66,6 +66,7 @@ def _head(old: OldSettings, source: Source) -> str:
             "#   1. Save this text as ~/.config/claudehub/config.toml.",
             "#   2. claudehub config check ~/.config/claudehub/config.toml",
             f"#   3. claudehub import {_folder_of_import(source.data_dir)}",
+            "#   4. claudehub serve --check",
         ]
     )
 
@@ -188,6 +189,8 @@ def _timeout(old: OldSettings, source: Source) -> Iterator[Entry]:
         return
     taken = min(max(given, TIMEOUT_MIN_NS), TIMEOUT_MAX_NS)
     remark = f"{name}: the time limit of an execution.{clamped(given, taken)}"
+    if given < SECOND_NS:
+        remark += " In JSON, a number without a unit counted nanoseconds."
     yield Entry(remark, (toml_line("exec_timeout", duration_text(taken)),))
 
 
