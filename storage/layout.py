@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class DataLayout:
         self.trash = root / "trash"
         self.kept_places = (self.kept, self.projects / ".kept")
         self.trash_places = (self.trash, self.projects / ".trash")
+        # Where an import builds a project; what a killed one leaves there is removed.
+        self.staging = self.projects / ".import"
         self.lock = DataLock(root / "lock")
         self.id_file = root / "id"
         self._place_file = root / "place"
@@ -177,3 +180,32 @@ def resolve_folder(path: str, roots: Sequence[Path], kept_from: Path) -> Path:
 def nests(path: Path, other: Path) -> bool:
     """Return True if one of two different folders lies inside the other."""
     return path != other and (is_inside(path, other) or is_inside(other, path))
+
+
+def is_same_folder(path: Path, other: Path) -> bool:
+    """Return True for one folder, also with two names, as on file systems that ignore case."""
+    try:
+        return path == other or path.samefile(other)
+    except OSError:
+        return False
+
+
+def overlaps(path: Path, other: Path) -> bool:
+    """Return True if one of two different folders lies inside the other, whatever the case of
+    their names on file systems that ignore it."""
+    return nests(path, other) or _lies_inside(path, other) or _lies_inside(other, path)
+
+
+def _lies_inside(path: Path, folder: Path) -> bool:
+    """Return True if a path lies inside a folder whose name differs in case, or in its Unicode
+    form. Names are compared first: asking the system about every parent of every project would take
+    long."""
+    above = len(path.parts) - len(folder.parts)
+    if above <= 0:
+        return False
+    parent = path.parents[above - 1]
+    return _folded(parent) == _folded(folder) and is_same_folder(parent, folder)
+
+
+def _folded(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(path)).casefold()

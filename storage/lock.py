@@ -34,6 +34,9 @@ class DataLock:
             fd = disk.open_private(self._path, os.O_RDWR)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _identity(os.fstat(fd)) == self._at_name():
+                    self._hold(fd)
+                    return
             except BlockingIOError:
                 holder = os.pread(fd, 32, 0).decode("ascii", errors="replace").strip()
                 os.close(fd)
@@ -44,9 +47,6 @@ class DataLock:
             except OSError:
                 os.close(fd)
                 raise
-            if _identity(os.fstat(fd)) == self._at_name():
-                self._hold(fd)
-                return
             os.close(fd)  # its holder has put another file there meanwhile
         raise AlreadyLocked(f"{self._path} is exchanged all the time; look who does that")
 

@@ -68,9 +68,9 @@ class ProjectStore:
         return self._layout.project(project_id)
 
     def load_all(self) -> list[ProjectMeta | Unreadable]:
-        """Return every project, by id. First finish what a crash has cut short: deletions, and
-        creations that had no metadata yet."""
-        for place in self._layout.trash_places:
+        """Return every project, by id. First finish what a crash has cut short: deletions, imports,
+        and creations that had no metadata yet."""
+        for place in (*self._layout.trash_places, self._layout.staging):
             for leftover in place.iterdir() if place.is_dir() else ():
                 shutil.rmtree(leftover, ignore_errors=True)
         found: list[ProjectMeta | Unreadable] = []
@@ -113,9 +113,8 @@ class ProjectStore:
         """Delete a project's data: a crash in the middle leaves all of it or nothing."""
         folder = self._layout.project(project_id)
         try:
-            grave = self._move(
-                folder, self._layout.trash_places, f"{project_id}.{secrets.token_hex(4)}"
-            )
+            name = f"{project_id}.{secrets.token_hex(4)}"
+            grave = move_folder(self._layout, folder, self._layout.trash_places, name)
         except Immovable:  # it is a mount, say
             _mark_deleted(folder)
             _empty(folder)
@@ -126,7 +125,8 @@ class ProjectStore:
         """Put a deleted project's history aside for a later project with the same id and folder."""
         log_id = meta.log.log_id if meta.log else secrets.token_hex(8)
         folder = self._layout.project(meta.project_id)
-        self._move(folder, self._layout.kept_places, f"{meta.project_id}~{log_id}")
+        name = f"{meta.project_id}~{log_id}"
+        move_folder(self._layout, folder, self._layout.kept_places, name)
 
     def clear_way(self, project_id: str) -> None:
         """Put aside what a failed deletion or creation has left under an id, before a project is
@@ -161,38 +161,39 @@ class ProjectStore:
 
     def _bring_back(self, folder: Path, project_id: str) -> None:
         try:
-            self._move(folder, (self._layout.projects,), project_id)
+            move_folder(self._layout, folder, (self._layout.projects,), project_id)
         except Immovable as error:
             # Copying gigabytes would hold up everybody.
             beside = self._layout.kept_places[-1]
             disk.make_folder(beside)
             raise DiskFailed(f"{error}; move it by hand first: mv {folder} {beside}") from error
 
-    def _move(self, source: Path, places: Sequence[Path], name: str) -> Path:
-        """Move a folder to the first of these places that is on its file system; return where it
-        is now. Raises Immovable if there is none."""
-        self._layout.check_ours()
-        failure: OSError | None = None
-        for place in places:
-            target = place / name
-            try:
-                if not place.is_dir():
-                    disk.make_folder(place)
-                source.rename(target)
-                disk.sync_folder(source.parent)
-                disk.sync_folder(place)
-            except OSError as error:
-                if error.errno not in _OTHER_FILE_SYSTEM:
-                    raise from_os_error(error, f"moving {source} to {target}") from error
-                failure = failure or error
-            else:
-                return target
-        reason = failure.strerror if failure is not None else "no place"
-        raise Immovable(f"{source} cannot be moved to {places[0]}: {reason}")
-
 
 class Immovable(DiskFailed):
     """The file system does not rename this folder to another one."""
+
+
+def move_folder(layout: DataLayout, source: Path, places: Sequence[Path], name: str) -> Path:
+    """Move a folder durably to the first of these places that is on its file system; return where
+    it is now. Raises Immovable if there is none, and StorageError."""
+    layout.check_ours()
+    failure: OSError | None = None
+    for place in places:
+        target = place / name
+        try:
+            if not place.is_dir():
+                disk.make_folder(place)
+            source.rename(target)
+            disk.sync_folder(source.parent)
+            disk.sync_folder(place)
+        except OSError as error:
+            if error.errno not in _OTHER_FILE_SYSTEM:
+                raise from_os_error(error, f"moving {source} to {target}") from error
+            failure = failure or error
+        else:
+            return target
+    reason = failure.strerror if failure is not None else "no place"
+    raise Immovable(f"{source} cannot be moved to {places[0]}: {reason}")
 
 
 def _is_deleted(folder: Path) -> bool:

@@ -14,7 +14,6 @@ from actors.directory import LocalDirectory
 from actors.feed.rotator import RotationSettings
 from actors.hub import Hub, HubSettings, project_actors
 from actors.hub import actor as hub_module
-from actors.hub import registry as registry_module
 from actors.hub.metadata import error_info
 from actors.hub.stopping import CLIENTS_AT_ONCE
 from actors.messages.replies import ReplyTo
@@ -22,6 +21,7 @@ from actors.ports import Caller
 from actors.project import ProjectSettings
 from protocol import requests
 from protocol.updates import ProjectStatus
+from storage import layout as layout_module
 from storage.layout import DataLayout
 from storage.log_state import SyncPolicy
 from storage.message_log import LogSettings
@@ -408,12 +408,12 @@ def test_nesting_is_found_under_another_spelling(
 ) -> None:
     """On a file system that ignores case two different texts may name one folder."""
     setup.made("outer")
-    same = registry_module._is_same_folder
+    same = layout_module.is_same_folder
 
     def ignoring_case(path: Path, other: Path) -> bool:
         return same(path, other) or str(path).lower() == str(other).lower()
 
-    monkeypatch.setattr(registry_module, "_is_same_folder", ignoring_case)
+    monkeypatch.setattr(layout_module, "is_same_folder", ignoring_case)
     inner = setup.folder("OUTER/inner")
     setup.ask(requests.ProjectCreate(path=inner))
     assert setup.answers()[-1]["code"] == "project_nesting"

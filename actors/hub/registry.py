@@ -1,7 +1,6 @@
 """Which projects exist, and which may be added. This module decides and starts nothing."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from actors.runtime.refs import Ref
 from actors.runtime.restarts import RestartIntensity
 from protocol.errors import ErrorCode, RequestRefused
 from protocol.updates import ProjectInfo, ProjectStatus
-from storage.layout import nests
+from storage.layout import is_same_folder, overlaps
 from storage.projects import ProjectMeta
 
 _ID_LENGTH_MAX = 64
@@ -99,35 +98,12 @@ class Registry(dict[str, Entry]):
         other = Path(entry.meta.path)
         if not entry.meta.path:
             return
-        if path == other or _is_same_folder(path, other):
+        if is_same_folder(path, other):
             raise _conflict(entry, ErrorCode.PROJECT_EXISTS, "that folder is a project already")
-        if nests(path, other) or _lies_inside(path, other) or _lies_inside(other, path):
+        if overlaps(path, other):
             raise _conflict(
                 entry, ErrorCode.PROJECT_NESTING, "a project lies inside or around that folder"
             )
-
-
-def _is_same_folder(path: Path, other: Path) -> bool:
-    """Return True for one folder with two names, as on file systems that ignore case."""
-    try:
-        return path.samefile(other)
-    except OSError:
-        return False
-
-
-def _lies_inside(path: Path, folder: Path) -> bool:
-    """Return True if a path lies inside a folder whose name differs in case, or in its Unicode
-    form. Names are compared first: asking the system about every parent of every project would take
-    long."""
-    above = len(path.parts) - len(folder.parts)
-    if above <= 0:
-        return False
-    parent = path.parents[above - 1]
-    return _folded(parent) == _folded(folder) and _is_same_folder(parent, folder)
-
-
-def _folded(path: Path) -> str:
-    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _conflict(entry: Entry, code: ErrorCode, message: str) -> Exception:

@@ -45,6 +45,7 @@ _SECTIONS = {
         "config": "config_cli:config",
         "demo": "serve_cli:demo",
         "log": "log_cli:log",
+        "import": "import_cli:import_data",
         "audit": "audit_cli:audit",
         "schema": "schema_cli:schema",
     },

@@ -1,1 +1,1 @@
-"""Moving from the older server: its configuration becomes ours."""
+"""Moving from the older server: its configuration and its data become ours."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeGuard
 
 import simplejson
 
@@ -234,7 +234,12 @@ def _phase_of_state(subtype: object, value: dict[str, Any]) -> Phase | None:
 def _session_id(value: dict[str, Any]) -> str | None:
     """Return a valid id or None: it becomes part of a command line and of the metadata."""
     session = value.get("session_id")
-    return session if isinstance(session, str) and _SESSION_ID.match(session) else None
+    return session if is_session_id(session) else None
+
+
+def is_session_id(value: object) -> TypeGuard[str]:
+    """Return True for a text that can be the id of a session."""
+    return isinstance(value, str) and _SESSION_ID.match(value) is not None
 
 
 def _uuids(value: dict[str, Any]) -> tuple[str, ...]:
