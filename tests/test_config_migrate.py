@@ -569,34 +569,64 @@ def test_without_a_file_the_old_servers_own_place_is_taken(tmp_path: Path) -> No
     assert f"from\n# {tmp_path}/elsewhere/config.json" in ended.stdout
 
 
+def old_project(data: Path, number: int, text: str) -> str:
+    """Write a project of the old server; return its id."""
+    project_id = f"00000000-0000-4000-8000-{number:012}"
+    (data / "projects" / project_id).mkdir(parents=True)
+    (data / "projects" / project_id / "metadata.json").write_text(text)
+    return project_id
+
+
 def test_the_parents_of_the_old_projects_become_roots(file: Path, tmp_path: Path) -> None:
     data = tmp_path / "old data"
-    there = tmp_path / "src" / "app"
+    there, real, other = tmp_path / "src" / "app", tmp_path / "real" / "x", tmp_path / "linked"
     there.mkdir(parents=True)
-    paths = [f"{there}/", str(there.parent / "b:c"), str(tmp_path / "gone" / "x"), "/usr", 7, "x"]
+    real.mkdir(parents=True)
+    other.symlink_to(real)
+    gone = tmp_path / "gone" / "x"
+    paths = [f"{there}/", f"{there.parent}/b:c", str(gone), "//usr", "/", 7, "x", str(other)]
     for number, path in enumerate(paths):
-        project = data / "projects" / str(number)
-        project.mkdir(parents=True)
-        (project / "metadata.json").write_text(simplejson.dumps({"path": path}))
+        old_project(data, number, simplejson.dumps({"path": path}))
     for number, text in enumerate(("[" * 90_000, "{", "[]", '{"path": "/a\\u0000"}', "")):
-        project = data / "projects" / f"bad-{number}"
-        project.mkdir(parents=True)
-        (project / "metadata.json").write_text(text)
+        old_project(data, 100 + number, text)
     (data / "projects" / "no-project").mkdir()
     (data / "projects" / "pipe").mkdir()
     os.mkfifo(data / "projects" / "pipe" / "metadata.json")
     document = {"data_dir": str(data)}
     found = migrated(file, document)
-    assert found["project_roots"] == [str(there.parent), "/usr"]
+    assert found["project_roots"] == [str(real.parent), str(there.parent), "/usr"]
     assert f"not listed: {tmp_path / 'gone'}." in remarks(file, document)
-    assert f"#   3. claudehub import '{data}'" in run("migrate", file).stdout
+    assert f"#   3. claudehub import '{data}' --dry-run" in run("migrate", file).stdout
+
+
+def test_import_takes_every_project_below_the_proposed_roots(file: Path, tmp_path: Path) -> None:
+    data, wanted = tmp_path / "old", set()
+    for number, name in enumerate(("src/a", "src/b", "work/deep/c", "link")):
+        folder = tmp_path / name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if name == "link":
+            (tmp_path / "far" / "away").mkdir(parents=True)
+            folder.symlink_to(tmp_path / "far" / "away")
+        else:
+            folder.mkdir()
+        wanted.add(old_project(data, number, simplejson.dumps({"path": str(folder)})))
+    checked(run("migrate", _written(file, {"data_dir": str(data)})).stdout)
+    words = ["import", str(data), "--dry-run", "--json", "--config", "ours.toml"]
+    ended = CliRunner().invoke(main, [*words, "--data-dir", str(tmp_path / "new")])
+    assert ended.exit_code == 0, ended.output
+    rows = [simplejson.loads(line) for line in ended.stdout.splitlines() if line[:1] == "{"]
+    found = {row["project_id"]: row["result"] for row in rows if "project_id" in row}
+    assert found == dict.fromkeys(wanted, "imported")
 
 
 def test_without_projects_there_is_an_example(file: Path, tmp_path: Path) -> None:
     said = remarks(file, {"data_dir": "./no such"})
-    assert f"No project was found in {tmp_path}/no such (No such file or directory)" in said
+    assert f"cannot be looked at: {tmp_path}/no such has no folder `projects`." in said
+    assert f"the old server was started; here it was taken for {tmp_path}/no such." in said
     (tmp_path / "data" / "projects").mkdir(parents=True)
     assert "has no project whose folder is still there" in remarks(file, {"data_dir": "data"})
+    assert "project_roots" not in migrated(file, {"data_dir": "data"})
+    old_project(tmp_path / "data", 1, '{"path": "/"}')
     assert "project_roots" not in migrated(file, {"data_dir": "data"})
 
 
@@ -640,7 +670,8 @@ def test_config_check_accepts_the_result_of_every_sample(file: Path) -> None:
 
 def test_the_real_command_is_accepted_by_the_real_check(file: Path, tmp_path: Path) -> None:
     command = shlex.join([sys.executable, "-m", "claudehub", "config"])
-    pipeline = f"set -o pipefail; {command} migrate --env {file} | tee ours.toml | {command} check /dev/stdin"
+    migration = f"{command} migrate --env {file} | tee ours.toml"
+    pipeline = f"set -o pipefail; {migration} | {command} check /dev/stdin"
     file.write_text((SAMPLES / "config.default.json").read_text())
     variables = {"PYTHONIOENCODING": "latin-1", "PA_PORT": "1", "PYTHONPATH": str(ROOT)}
     variables["POCKET_AGENT_EXECUTION_CLAUDE_BINARY_PATH"] = "/opt/\N{SNOWMAN}/claude"

@@ -58,9 +58,9 @@ def switched_off(line: str) -> str:
     return f"# {line}"
 
 
-def shown(text: str) -> str:
+def shown(text: str, length_max: int = _SHOWN_MAX) -> str:
     """Return a text of somebody else for a comment, without secrets."""
-    return shortened(one_line(without_secrets(text)), _SHOWN_MAX)
+    return shortened(one_line(without_secrets(text)), length_max)
 
 
 def name_of(old: OldSettings, key: str) -> str:

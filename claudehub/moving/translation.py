@@ -29,6 +29,7 @@ from claudehub.show.safe_text import one_line
 from protocol.host import is_loopback
 
 _FOLDERS_MAX = 100
+_PROBLEM_MAX = 300
 _MISSING_SHOWN_MAX = 10
 # What was in effect, whatever the file said.
 PROJECTS_OLD = 100
@@ -65,8 +66,9 @@ def _head(old: OldSettings, source: Source) -> str:
             "# Next:",
             "#   1. Save this text as ~/.config/claudehub/config.toml.",
             "#   2. claudehub config check ~/.config/claudehub/config.toml",
-            f"#   3. claudehub import {_folder_of_import(source.data_dir)}",
-            "#   4. claudehub serve --check",
+            f"#   3. claudehub import {_folder_of_import(source.data_dir)} --dry-run",
+            "#   4. The same without --dry-run, while the hub does not run.",
+            "#   5. claudehub serve --check",
         ]
     )
 
@@ -135,7 +137,7 @@ def _roots(old: OldSettings, source: Source) -> Iterator[Entry]:
     data_dir = shown(source.data_dir)
     remark = "New: the folders in which projects may lie. The old server took almost any folder."
     if roots.problem is not None:
-        remark += f" No project was found in {data_dir} ({roots.problem})."
+        remark += f" The old data folder cannot be looked at: {shown(roots.problem, _PROBLEM_MAX)}."
     elif roots.there:
         remark += f" These are the parents of the projects in {data_dir}."
     else:
@@ -207,11 +209,18 @@ def _rotation(old: OldSettings, source: Source) -> Iterator[Entry]:
 
 
 def _data_dir(old: OldSettings, source: Source) -> Iterator[Entry]:
-    yield Entry(
-        f"{name_of(old, 'data_dir')} ({shown(old.text('data_dir'))}) is not taken over: claudehub "
-        "keeps its data in a folder of its own (data_dir). `claudehub import` copies the projects "
-        "and their histories into it, and only reads the old one."
+    path = old.text("data_dir")
+    remark = (
+        f"{name_of(old, 'data_dir')} ({shown(path)}) is not taken over: claudehub keeps its data "
+        "in a folder of its own (data_dir). `claudehub import` copies the projects and their "
+        "histories into it, and only reads the old one."
     )
+    if not path.startswith("/"):
+        remark += (
+            " The path counted from the folder in which the old server was started; here it "
+            f"was taken for {shown(source.data_dir)}."
+        )
+    yield Entry(remark)
 
 
 def _heartbeat(old: OldSettings, source: Source) -> Iterator[Entry]:
