@@ -424,7 +424,7 @@ def test_a_yaml_file_is_explained(file: Path) -> None:
     first, second = refused(file, (SAMPLES / "settings.yaml").read_text())
     assert first.startswith("is YAML: the old server read only JSON, so nothing in it was ever in ")
     assert first.endswith(
-        "PA_EXECUTION_TIMEOUT, PA_IDLE_TIMEOUT, PA_LOG_LEVEL, PA_MAX_CONNECTIONS and 1 more"
+        "PA_EXECUTION_TIMEOUT, PA_IDLE_TIMEOUT, PA_LOG_LEVEL, PA_MAX_CONNECTIONS and 1 more)"
     )
     assert second.startswith("  give its JSON file (by default ~/.pocket_agent/config.json)")
 

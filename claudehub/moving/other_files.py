@@ -58,12 +58,12 @@ def described(text: str) -> str | None:
         )
     names = sorted(set(_NAME.findall(text)))
     more = len(names) - _NAMES_SHOWN
-    also = f", also not {', '.join(names[:_NAMES_SHOWN])}" if names else ""
-    also += f" and {more} more" if more > 0 else ""
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
     if _READ.search(text) is None:
-        problem = f"the old server read only JSON, so nothing in it was ever in effect{also}"
+        variables = f" ({shown})" if names else ""
+        problem = f"the old server read only JSON, so nothing in it was ever in effect{variables}"
         return f"is {kind}: {problem}\n{_REMEDY}"
-    never = also.replace("also not", "and never")
+    never = f", and never {shown}" if names else ""
     return f"is {kind}: the old server read only JSON{never}\n{_REMEDY_OF_VARIABLES}"
 
 
