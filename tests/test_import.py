@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from claudehub.cli.main import main
 from storage.layout import DataLayout
-from storage.projects import read_meta
+from storage.old_data import lines_of
+from storage.projects import ProjectMeta, ProjectStore, read_meta
 from tests.harness import ROOT, TIMEOUT_S, HubProcess, WireClient
 from tests.processes import wait_until
 from tests.test_command_line import spawn
@@ -260,7 +261,9 @@ def test_a_running_hub_is_an_error_that_says_what_to_do(scratch: Path) -> None:
     assert ran.exit_code == 1
     assert f"another server (pid {hub.pid}) uses {move.data}; stop it" in ran.stderr
     assert ran.stdout == ""
-    assert move.run("--dry-run").exit_code == 0  # it takes no lock
+    dry = move.run("--dry-run")  # it takes no lock
+    assert dry.exit_code == 0
+    assert f"a hub (pid {hub.pid}) uses {move.data}: stop it" in dry.stderr
     assert hub.stop() == 0
     assert not list((move.data / "projects").iterdir())
 
@@ -299,8 +302,10 @@ def test_what_the_older_server_wrote_since_is_reported(move: Move) -> None:
     before = move.tree()
     move.write("a", ended(3) + b"\n" + b"noise\n" + prompt("y", 4))
     move.write("a", said(5) + b"\n", "messages_2026-11-25_00-00-00.jsonl")
-    (note,) = move.works()["a"]["notes"]
+    report = move.works()["a"]
+    (note,) = report["notes"]
     assert note.startswith("3 records since, not taken over")
+    assert (report["since"], report["records"], report["skipped"]) == (3, 0, {})
     assert move.tree() == before
 
 
@@ -354,7 +359,9 @@ def test_the_history_of_a_folder_outside_the_roots_is_kept_aside(scratch: Path) 
     (kept,) = (move.data / "kept").iterdir()
     log = CliRunner().invoke(main, ["log", "verify", kept.name, "--data-dir", str(move.data)])
     assert f"{kept.name}: whole, 6 records" in log.output
-    assert move.works()[outside]["result"] == "imported before"
+    again = move.run("--json")
+    assert again.exit_code == 1
+    assert by_id(again)[outside]["result"] == "history kept before"
     move.roots = everything
     assert move.works()[outside]["result"] == "made a project"
     meta = read_meta(move.data / "projects" / outside)
@@ -511,7 +518,7 @@ def test_half_a_line_at_the_end_is_left_for_later(move: Move) -> None:
     assert list(report["skipped"]) == ["has no end: it is being written, or its writer was killed"]
     move.write("a", whole[40:] + b"\n")
     (note,) = move.works()["a"]["notes"]
-    assert note.startswith("1 records since")
+    assert note.startswith("1 record since")
 
 
 def test_a_whole_line_without_its_newline_is_taken_once(move: Move) -> None:
@@ -605,6 +612,93 @@ def test_any_data_is_taken_over_whole_or_its_lines_are_reported(
     assert move.tree() == before
     verified = CliRunner().invoke(main, ["log", "verify", "a", "--data-dir", str(move.data)])
     assert verified.exit_code == 0, verified.output
+
+
+GOOD_META = json.dumps({"id": "a", "path": "/x", "created_at": stamp(1), "last_active": stamp(2)})
+METAS = st.builds(mangled, st.just(GOOD_META.encode()), st.integers(0, 200), st.binary(max_size=6))
+NAMES = st.sampled_from([FILE, "current.jsonl", "messages_2026-11-24_13-52-1.jsonl", "logs", "x"])
+ENTRIES = st.lists(
+    st.tuples(NAMES, st.sampled_from(["file", "folder", "link", "pipe"])), max_size=3
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(meta=METAS, entries=ENTRIES, name=st.sampled_from(["a", "A", "-", "a b", "é", "a" * 64]))
+def test_any_folder_is_reported_and_does_not_stop_the_others(
+    tmp_path_factory: pytest.TempPathFactory,
+    meta: bytes,
+    entries: list[tuple[str, str]],
+    name: str,
+) -> None:
+    move = Move(tmp_path_factory.mktemp("any"))
+    move.add("zz", prompt("x"))
+    folder = move.add(name, path="/x")
+    (folder / "metadata.json").write_bytes(meta)
+    for entry, kind in entries:
+        place = folder / "logs" / entry
+        if not os.path.lexists(place):
+            make_entry(place, kind)
+    ran = move.run("--json")
+    assert isinstance(ran.exception, SystemExit) and ran.exit_code in (0, 1), ran.output
+    report = by_id(ran)
+    assert report["zz"]["result"] == "imported"
+    assert report[name]["result"] in ("history kept", "not imported", "failed")
+    assert report[name]["notes"]
+    (found,) = ProjectStore(DataLayout(move.data)).load_all()
+    assert isinstance(found, ProjectMeta) and found.project_id == "zz"
+
+
+def make_entry(place: Path, kind: str) -> None:
+    match kind:
+        case "file":
+            place.write_bytes(prompt("x") + b"\n")
+        case "folder":
+            place.mkdir()
+        case "link":
+            place.symlink_to("nowhere")
+        case "pipe":
+            os.mkfifo(place)
+
+
+# -- beside a running server
+
+
+def test_a_file_that_grows_is_read_as_far_as_it_reached(tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    file.write_bytes(b"one\ntwo\nthr")
+    lines = lines_of(file, 100)
+    assert next(lines).data == b"one"
+    with open(file, "ab") as more:
+        more.write(b"ee\nfour\n")
+    assert [(line.data, line.is_torn) for line in lines] == [(b"two", False), (b"thr", True)]
+    again = [(line.data, line.end) for line in lines_of(file, 100, 8)]
+    assert again == [(b"three", 14), (b"four", 19)]
+
+
+def test_a_file_that_is_cut_meanwhile_ends_there(tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    file.write_bytes(b"one\n" + b"x" * 1_000_000 + b"\n")
+    lines = lines_of(file, 2_000_000)
+    assert next(lines).data == b"one"
+    os.truncate(file, 300_000)
+    assert [line.is_torn for line in lines] == [True]
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 40])
+def test_lines_are_cut_where_they_end_whatever_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr("storage.old_data.READ_BYTES", length)
+    file = tmp_path / FILE
+    file.write_bytes(b"a\n\n" + b"b" * 8 + b"\n" + b"c" * 9 + b"\nd")
+    found = [(line.number, line.end, line.data, line.is_torn) for line in lines_of(file, 8)]
+    assert found == [
+        (1, 2, b"a", False),
+        (2, 3, b"", False),
+        (3, 12, b"b" * 8, False),
+        (4, 22, None, False),
+        (5, 23, b"d", True),
+    ]
 
 
 # -- kill -9

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -20,10 +20,13 @@ from storage.data_version import check_version, take_over
 from storage.errors import AlreadyLocked, StorageError
 from storage.intake import Intake
 from storage.layout import DataLayout, is_inside
+from storage.lock import holder
 from storage.old_data import OldDataUnreadable, OldProject, old_projects, size_bytes
 from storage.projects import ProjectStore
 
 _ALL_HERE = (Fate.IMPORT, Fate.BRING_BACK, Fate.DONE)
+_WRITTEN = (Fate.IMPORT, Fate.SET_ASIDE)
+_BEFORE = (Fate.BRING_BACK, Fate.DONE, Fate.STILL_ASIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,13 @@ def settings_of(flags: Mapping[str, object], file: Path | None) -> Settings | No
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a project. `problem` is why it failed, or None."""
+    """What became of a project. `problem` is why it failed, or None; `since` counts what the older
+    server has written since the import."""
 
     planned: Planned
-    tally: Tally
+    tally: Tally = field(default_factory=Tally)
     problem: str | None = None
+    since: int = 0
 
     @property
     def words(self) -> str:
@@ -74,10 +79,10 @@ class Result:
         found = list(self.planned.notes)
         if self.problem is not None:
             found.append(self.problem)
-        if self.planned.fate is Fate.DONE and self.tally.lines:
+        if self.since:
             found.append(
-                f"{self.tally.lines} records since, not taken over: to have them too, delete the "
-                "project here and import again"
+                f"{_counted(self.since, 'record')} since, not taken over: to have them too, delete "
+                "the project here and import again"
             )
         if self.tally.times_changed:
             found.append(
@@ -104,6 +109,8 @@ def import_folder(source: Path, settings: Settings, *, dry_run: bool, as_json: b
     except (StorageError, OSError) as error:
         raise Failed(str(error)) from None
     _report_json(results) if as_json else _report(results, dry_run)
+    if dry_run and (pid := holder(str(layout.root / "lock"))) is not None:
+        say(f"claudehub: a hub (pid {pid}) uses {layout.root}: stop it before the import", err=True)
     if (left := len(found) - len(results)) and not as_json:
         say(f"{left} projects were not reached")
     if count > settings.max_projects and not as_json:
@@ -139,12 +146,18 @@ def _look(
     with _taker(source, found, settings) as taker:
         for old in found:
             planned = planner.plan(old)
-            is_read = planned.fate in (Fate.IMPORT, Fate.SET_ASIDE, Fate.DONE)
             try:
-                results.append(Result(planned, taker.count(planned) if is_read else Tally()))
+                results.append(_look_at_one(planned, taker))
             except OldDataUnreadable as error:
-                results.append(Result(planned, Tally(), str(error)))
+                results.append(Result(planned, problem=str(error)))
     return results, planner.count
+
+
+def _look_at_one(planned: Planned, taker: Taker) -> Result:
+    if planned.fate in _WRITTEN:
+        return Result(planned, taker.count(planned))
+    since = taker.count_since(planned) if planned.fate in _BEFORE else 0
+    return Result(planned, since=since)
 
 
 def _take(
@@ -159,24 +172,22 @@ def _take(
             try:
                 results.append(_take_one(planned, taker, intake))
             except OldDataUnreadable as error:
-                results.append(Result(planned, Tally(), str(error)))
+                results.append(Result(planned, problem=str(error)))
             except StorageError as error:  # the next one would fail, too
                 problem = f"{error}; what is whole stays. Mend that, and import again"
-                results.append(Result(planned, Tally(), problem))
+                results.append(Result(planned, problem=problem))
                 break
     intake.close()
     return results, planner.count
 
 
 def _take_one(planned: Planned, taker: Taker, intake: Intake) -> Result:
-    meta, tally = planned.meta, Tally()
-    if planned.fate is Fate.DONE:
-        tally = taker.count(planned)
-    elif planned.fate is Fate.BRING_BACK and meta is not None and planned.place is not None:
+    meta = planned.meta
+    if meta is not None and planned.fate in _WRITTEN:
+        return Result(planned, taker.take(planned, meta, intake))
+    if meta is not None and planned.place is not None and planned.fate is Fate.BRING_BACK:
         intake.bring_back(planned.place, meta)
-    elif planned.fate in (Fate.IMPORT, Fate.SET_ASIDE) and meta is not None:
-        tally = taker.take(planned, meta, intake)
-    return Result(planned, tally)
+    return _look_at_one(planned, taker)
 
 
 @contextmanager
@@ -195,8 +206,8 @@ def _report(results: Sequence[Result], dry_run: bool) -> None:
         (
             result.planned.old.name,
             result.planned.path or "-",
-            str(result.tally.records) if result.planned.fate is not Fate.DONE else "-",
-            str(result.tally.skipped.total()),
+            str(result.tally.records) if result.planned.fate in _WRITTEN else "-",
+            str(result.tally.skipped.total()) if result.planned.fate in _WRITTEN else "-",
             result.words,
         )
         for result in results
@@ -213,7 +224,7 @@ def _report(results: Sequence[Result], dry_run: bool) -> None:
     )
     failed = sum(result.problem is not None for result in results)
     counts += f"{', ' if counts else ''}{failed} failed" if failed else ""
-    written = [r.tally for r in results if r.problem is None and r.planned.fate is not Fate.DONE]
+    written = [result.tally for result in results]
     say(
         f"{_counted(len(results), 'project')}: {counts or 'none'}; "
         f"{_counted(sum(t.records for t in written), 'record')} from "
@@ -247,10 +258,11 @@ def _report_json(results: Sequence[Result]) -> None:
                 "project_id": result.planned.old.name,
                 "path": result.planned.path or None,
                 "result": result.words,
-                "records": tally.records if result.planned.fate is not Fate.DONE else 0,
+                "records": tally.records,
                 "lines": tally.lines,
                 "skipped": dict(tally.skipped),
                 "first_skipped": tally.places,
+                "since": result.since,
                 "notes": result.notes,
             }
         )

@@ -24,6 +24,7 @@ class Fate(StrEnum):
     SET_ASIDE = "history kept"
     BRING_BACK = "made a project"
     DONE = "imported before"
+    STILL_ASIDE = "history kept before"
     CONFLICT = "conflict"
     UNUSABLE = "not imported"
 
@@ -97,10 +98,12 @@ class Planner:
         if (kept := self._intake.kept(project_id)) is not None:
             planned.place, planned.mark = kept, mark_in(kept)
             is_free = planned.mark is not None and planned.mark.is_set_aside
-            if planned.fate is Fate.SET_ASIDE or not is_free:
+            if not is_free:
                 planned.fate = Fate.DONE
-                if not is_free:
-                    planned.notes.append("it was deleted here since, and its history kept")
+                planned.notes[:] = ["it was deleted here since, and its history kept"]
+                return
+            if planned.fate is Fate.SET_ASIDE:
+                planned.fate = Fate.STILL_ASIDE
                 return
             planned.fate = Fate.BRING_BACK
         if planned.fate is not Fate.SET_ASIDE and (clash := self._clash(Path(meta.path))):

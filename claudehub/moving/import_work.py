@@ -53,11 +53,15 @@ class Taker:
         self._progress = progress
 
     def count(self, planned: Planned) -> Tally:
-        """Read a project, and write nothing. Of one that was imported before, read only what is
-        new. Raises StorageError."""
+        """Read a project, and write nothing. Raises OldDataUnreadable."""
         tally = Tally()
         self._read(planned, tally, lambda update: None)
         return tally
+
+    def count_since(self, planned: Planned) -> int:
+        """Return how many lines would be taken that a project did not have when it was imported.
+        Raises OldDataUnreadable."""
+        return self.count(planned).lines
 
     def take(self, planned: Planned, meta: ProjectMeta, intake: Intake) -> Tally:
         """Take a project over. It appears whole, or after a StorageError not at all."""
