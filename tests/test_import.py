@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from claudehub.cli.main import main
+from claudehub.moving.import_work import CUT_OFF
 from storage.layout import DataLayout
 from storage.old_data import lines_of
 from storage.projects import ProjectMeta, ProjectStore, read_meta
@@ -232,12 +234,24 @@ def test_a_dry_run_says_the_same_and_writes_nothing(scratch: Path) -> None:
     assert move.works() == dry
 
 
-def test_the_older_servers_folder_is_only_read(scratch: Path) -> None:
+def test_the_older_servers_folder_is_only_read(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     move = of_samples(scratch)
+    opened = []
+    real = os.open
+
+    def noted(path: Any, flags: int, *rest: Any, **options: Any) -> int:
+        if str(move.source) in os.fsdecode(path):
+            opened.append(flags & (os.O_ACCMODE | os.O_CREAT | os.O_TRUNC))
+        return real(path, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", noted)
     for path in move.source.rglob("*"):
         os.utime(path, (1, 1), follow_symlinks=False)
     before = {str(p): p.lstat() for p in move.source.rglob("*")}
     move.works()
+    assert len(opened) > 8 and set(opened) == {os.O_RDONLY}
     for name, seen in before.items():
         now = os.lstat(name)
         facts = (now.st_mtime_ns, now.st_ctime_ns, now.st_atime_ns, now.st_mode, now.st_size)
@@ -489,7 +503,7 @@ def test_a_pipe_in_the_place_of_a_log_does_not_hold_the_import_up(move: Move) ->
 def test_skipped_lines_are_counted_with_file_line_and_reason(move: Move) -> None:
     move.add("a", prompt("x", 1), b"junk", b"", said(2), line([], timestamp=stamp(3)), ended(4))
     report = move.works()["a"]
-    place = f"a/logs/{FILE}"
+    place = f"projects/a/logs/{FILE}"
     assert report["skipped"] == {
         "is not a JSON object in UTF-8": 1,
         "has no JSON object as its content": 1,
@@ -506,7 +520,7 @@ def test_skipped_lines_are_counted_with_file_line_and_reason(move: Move) -> None
 def test_many_skipped_lines_are_summed_up(move: Move) -> None:
     move.add("a", *[b"junk"] * 50)
     ran = move.run()
-    assert ran.stdout.count("a/logs/") == 20
+    assert ran.stdout.count("projects/a/logs/") == 20
     assert "skipped: 30 more lines; in all: 50 is not a JSON object in UTF-8" in ran.stdout
 
 
@@ -515,7 +529,7 @@ def test_half_a_line_at_the_end_is_left_for_later(move: Move) -> None:
     whole = said(2)
     move.write("a", whole[:40])
     report = move.works()["a"]
-    assert list(report["skipped"]) == ["has no end: it is being written, or its writer was killed"]
+    assert list(report["skipped"]) == [CUT_OFF]
     move.write("a", whole[40:] + b"\n")
     (note,) = move.works()["a"]["notes"]
     assert note.startswith("1 record since")
@@ -673,6 +687,68 @@ def test_a_file_that_grows_is_read_as_far_as_it_reached(tmp_path: Path) -> None:
     assert [(line.data, line.is_torn) for line in lines] == [(b"two", False), (b"thr", True)]
     again = [(line.data, line.end) for line in lines_of(file, 100, 8)]
     assert again == [(b"three", 14), (b"four", 19)]
+
+
+class OlderServer(threading.Thread):
+    """Writes prompts 0, 1, 2 … as fast as it can, each in two pieces; begins a new file now and
+    then, and replaces the metadata."""
+
+    LINES, LINES_OF_FILE = 8_000, 1_000
+
+    def __init__(self, move: Move) -> None:
+        super().__init__()
+        self.folder = move.source / "projects" / "a"
+        self.written = 0
+        self.is_to_end = threading.Event()
+        self.was_read = threading.Event()  # it outlives the first import
+
+    def run(self) -> None:
+        meta = (self.folder / "metadata.json").read_bytes()
+        fd = -1
+        for number in range(self.LINES):
+            if number == self.LINES - 1_000:
+                self.was_read.wait(TIMEOUT_S)
+            if self.is_to_end.is_set():
+                break
+            if number % self.LINES_OF_FILE == 0:
+                if fd >= 0:
+                    os.close(fd)
+                name = f"messages_2026-11-24_13-{number // self.LINES_OF_FILE:02d}-00.jsonl"
+                fd = os.open(self.folder / "logs" / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                (self.folder / ".tmp-1").write_bytes(meta)
+                (self.folder / ".tmp-1").rename(self.folder / "metadata.json")
+            raw = prompt(str(number)) + b"\n"
+            os.write(fd, raw[:50])
+            os.write(fd, raw[50:])
+            self.written = number + 1
+        os.close(fd)
+
+
+def test_beside_a_running_server_an_import_has_all_up_to_some_line(move: Move) -> None:
+    move.add("a")
+    server = OlderServer(move)
+    server.start()
+    try:
+        taken = []
+        for number in range(3):
+            wait_until(lambda least=500 * number: server.written > least)  # type: ignore[misc]
+            least = server.written
+            move.data = move.scratch / str(number)
+            report = move.works()["a"]
+            assert set(report["skipped"]) <= {CUT_OFF} and sum(report["skipped"].values()) <= 1
+            asked = [r["data"]["prompt"] for r in move.records("a") if r["seq"] % 3 == 1]
+            assert asked == [str(n) for n in range(report["lines"])]
+            assert report["lines"] >= least
+            taken.append(report["lines"])
+            server.was_read.set()
+    finally:
+        server.was_read.set()
+        server.is_to_end.set()
+        server.join()
+    assert taken == sorted(taken)
+    assert taken[0] < server.written
+    move.data = move.scratch / "0"
+    assert taken[0] + move.works()["a"]["since"] == server.written
 
 
 def test_a_file_that_is_cut_meanwhile_ends_there(tmp_path: Path) -> None:

@@ -128,13 +128,12 @@ class Planner:
             raise _Unusable(f"metadata.json names another project, {str(named)[:80]!r}")
         path = _clean(old.metadata.get("path"))
         session = old.metadata.get("session_id")
-        began = _time(old.metadata.get("created_at"), old)
         return ProjectMeta(
             project_id=old.name,
             name=os.path.basename(path) or old.name,
             path=path,
-            created_at=began,
-            last_active=max(began, _time(old.metadata.get("last_active"), old)),
+            created_at=_time(old.metadata.get("created_at"), old),
+            last_active=_time(old.metadata.get("last_active"), old),
             session_id=session if is_session_id(session) else None,
         )
 

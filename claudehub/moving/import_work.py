@@ -131,7 +131,7 @@ class Taker:
             return read_line(line.data, self._max_line_bytes)
         except LineRefused as refused:
             reason = CUT_OFF if line.is_torn else str(refused)
-            tally.skip(f"{file.parent.parent.name}/logs/{file.name}:{line.number}", reason)
+            tally.skip(f"{file.relative_to(self._source)}:{line.number}", reason)
             if refused.is_prompt:
                 for update in history.finish():
                     store(update)
