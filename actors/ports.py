@@ -23,12 +23,14 @@ class Credential:
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The client of a request. It travels with every command, into the `prompt` record and the
-    audit log. `credential` is None if no key was needed."""
+    audit log. `credential` is None if no key was needed. `takes_questions`: it can answer a
+    `permission_request`."""
 
     client_id: str
     user: str | None = None
     rights: Rights = UNLIMITED
     credential: Credential | None = None
+    takes_questions: bool = True
 
     @property
     def named(self) -> str:

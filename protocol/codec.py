@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import simplejson
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,7 @@ from protocol.requests import (
     PROMPT_FORMS,
     REQUEST_ID_MAX_LENGTH,
     Execute,
+    Payload,
     Ping,
     ProjectJoin,
     Request,
@@ -65,7 +66,8 @@ _UPDATE_TYPE = re.compile(rb'"update_type":"(\w+)"')
 
 class Undecodable(Exception):
     """A message that is not a valid request. `id` goes into the reply, `error` is the reply, `type`
-    is the type that the message names, or None. `meant` is the request that it would have been."""
+    is the type that the message names, or None. `meant` is the request that it would have been;
+    `project_id` is the project that it names, if its version of the protocol tells that."""
 
     def __init__(
         self,
@@ -73,12 +75,14 @@ class Undecodable(Exception):
         request_id: str | None = None,
         kind: str | None = None,
         meant: "Request | Undecodable | None" = None,
+        project_id: str | None = None,
     ) -> None:
         super().__init__(error.message)
         self.error = error
         self.id = request_id
         self.type = kind
         self.meant = meant
+        self.project_id = project_id
 
 
 def _finite(text: str) -> float:
@@ -149,16 +153,23 @@ def _request(message: dict[str, Any], request_id: str | None) -> Request:
         payload = {}
     if not isinstance(payload, dict):
         raise invalid_field("payload", "must be an object")
-    payload = _without_nulls(payload)
-    try:
-        body = MODELS[kind].model_validate(payload)
-    except ValidationError as error:
-        raise _refusal(error) from None
+    body = validated(MODELS[kind], _without_nulls(payload))
     if isinstance(body, ProjectJoin):
         _check_one_position(body)
     elif isinstance(body, Execute):
         _check_one_prompt(body)
     return Request(kind, request_id, body)  # type: ignore[arg-type]
+
+
+Model = TypeVar("Model", bound=Payload)
+
+
+def validated(model: type[Model], fields: dict[str, Any]) -> Model:
+    """Return a request's body. Raises RequestRefused for its first fault."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise _refusal(error) from None
 
 
 def _ping(payload: Any) -> Ping:

@@ -2,19 +2,21 @@
 
 Replies travel through the hub as values and become bytes in the Client of their connection. Updates
 become bytes in the feed, once for all subscribers that speak the same dialect. Another version of
-the protocol is another class with the methods of Dialect, and an entry in `protocol/versions.py`.
+the protocol is another class with the methods of Dialect, and an entry in `protocol/versions.py`
+(docs/decisions/0020).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from protocol import codec
+from protocol import PROTOCOL_VERSION, codec
+from protocol.codec import Undecodable
 from protocol.deflation import Deflation
 from protocol.errors import WireError
 from protocol.frames import text_frames
 from protocol.requests import Request
-from protocol.results import ErrorFacts, HistoryFacts
+from protocol.results import ErrorFacts, HistoryFacts, RecordsFacts
 from protocol.updates import Welcome
 
 _UPDATE_HEAD = b'{"type":"update","payload":'
@@ -25,10 +27,60 @@ _UPDATE_HEAD = b'{"type":"update","payload":'
 # is not kept may be dropped for a slow client. It is a plain tuple: objects of a class would take a
 # third of the time of a page of history.
 Update = tuple[bytes, bool, bool]
+# What becomes of updates in a dialect: text, is_kept, is_state. What is state is neither stored nor
+# dropped, such as `status`.
+Message = tuple[bytes, bool, bool]
+
+
+class UpdateStream(Protocol):
+    """The updates of one project, in order, as messages of one version. It may remember what it has
+    told. One thread at a time uses it."""
+
+    def messages(self, updates: Iterable[Update]) -> list[Message]:
+        """Return the messages for these updates, any number for each."""
+
+
+class Replier(Protocol):
+    """What one connection is answered. It may remember what the connection has asked for. Only the
+    Client's thread uses it."""
+
+    def meant(self, request: Request) -> Request:
+        """Return a request as it is meant behind those before it. Raise Undecodable with the answer
+        to it."""
+
+    def result(
+        self, request: Request, payload: Any, *, now: str, beside: Mapping[str, Any]
+    ) -> list[bytes]:
+        """Return the reply to a request that worked, in one or more messages.
+
+        `payload` is a value of JSON, or its text; `now` is the time; `beside` is what only some
+        versions tell.
+        """
+
+    def error(self, request: Request | Undecodable, error: WireError) -> list[bytes]:
+        """Return the reply to a request that failed."""
+
+    def history(
+        self, request: Request, updates: Iterable[Update], facts: HistoryFacts | RecordsFacts
+    ) -> list[bytes]:
+        """Return the reply to get_messages: the updates, and what else it tells."""
 
 
 class Dialect(Protocol):
-    """What a version of the protocol looks like. All threads share one instance a version."""
+    """What a version of the protocol looks like. All threads share one instance a version.
+
+    `takes_questions`: its clients can answer a `permission_request`. `quiet_s`: a client that was
+    sent nothing for so long since it came is shown `liveness`; None: it is not.
+    """
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def takes_questions(self) -> bool: ...
+
+    @property
+    def quiet_s(self) -> float | None: ...
 
     def decode(self, text: str) -> Request:
         """Return the request in a client's message. Raise Undecodable with the answer to it."""
@@ -36,17 +88,19 @@ class Dialect(Protocol):
     def greeting(self, welcome: Welcome) -> bytes | None:
         """Return the first message of a connection; None if the version has none."""
 
-    def result(self, request_id: str | None, payload: Any) -> bytes:
-        """Return the reply to a request that worked; `payload` is a value of JSON, or its text."""
+    def liveness(self, health: Mapping[str, Any]) -> bytes:
+        """Return a message that only shows that the hub is there; `health` is that of
+        health_check."""
 
-    def error(self, request_id: str | None, error: WireError) -> bytes:
-        """Return the reply to a request that failed."""
+    def replier(self) -> Replier:
+        """Return what makes the replies of one connection."""
 
-    def messages(self, updates: Iterable[Update]) -> list[tuple[bytes, bool]]:
-        """Return the messages for these updates, any number for each, and which must be kept."""
+    def stream(self, project: Mapping[str, Any]) -> UpdateStream:
+        """Return what makes messages of the updates of a project. `project` is the `project`
+        object of that moment."""
 
-    def history(self, updates: Iterable[Update], facts: HistoryFacts) -> bytes:
-        """Return the result of get_messages as JSON: the updates, and what else it tells."""
+    def changes(self) -> UpdateStream:
+        """Return what makes messages of the changes of all projects, for a client that watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +125,7 @@ class Broadcast:
 
 
 def broadcast(
-    dialect: Dialect,
+    stream: UpdateStream,
     updates: Iterable[Update],
     *,
     last_seq: int | None,
@@ -79,19 +133,14 @@ def broadcast(
     is_final: bool = False,
 ) -> Broadcast:
     """Return a batch in one dialect."""
-    batch = list(updates)
-    pairs = dialect.messages(batch)
-    messages = kept_messages = [message for message, _ in pairs]
-    all_kept = all([is_kept for _, is_kept in pairs])
+    spoken = stream.messages(updates)
+    messages = kept_messages = [message for message, _, _ in spoken]
+    all_kept = all([is_kept for _, is_kept, _ in spoken])
     frames = kept_frames = text_frames(messages)
     if not all_kept:
-        kept_messages = [message for message, is_kept in pairs if is_kept]
+        kept_messages = [message for message, is_kept, _ in spoken if is_kept]
         kept_frames = text_frames(kept_messages)
-    state = [
-        (text, is_stored, is_kept)
-        for text, is_stored, is_kept in batch
-        if is_kept and not is_stored
-    ]
+    state = [message for message, _, is_state in spoken if is_state]
     return Broadcast(
         last_seq,
         frames,
@@ -100,17 +149,22 @@ def broadcast(
         kept_messages,
         deflation,
         is_final,
-        replay_frames(dialect, state) if state else b"",
+        text_frames(state) if state else b"",
     )
 
 
-def replay_frames(dialect: Dialect, updates: Iterable[Update]) -> bytes:
+def replay_frames(stream: UpdateStream, updates: Iterable[Update]) -> bytes:
     """Return updates of history as frames, for one client."""
-    return text_frames([message for message, _ in dialect.messages(updates)])
+    return text_frames([message for message, _, _ in stream.messages(updates)])
 
 
 class Version1:
-    """The dialect of docs/protocol.md. A stored record becomes a message without being parsed."""
+    """The dialect of docs/protocol.md. A stored record becomes a message without being parsed. It
+    remembers nothing, so it is its own replier and its own stream."""
+
+    version = PROTOCOL_VERSION
+    takes_questions = True
+    quiet_s: float | None = None
 
     def decode(self, text: str) -> Request:
         return codec.decode(text)
@@ -118,26 +172,48 @@ class Version1:
     def greeting(self, welcome: Welcome) -> bytes | None:
         return b'{"type":"welcome","payload":%b}' % codec.dumps(welcome)
 
-    def result(self, request_id: str | None, payload: Any) -> bytes:
+    def liveness(self, health: Mapping[str, Any]) -> bytes:
+        raise NotImplementedError("its clients have had a greeting")
+
+    def replier(self) -> Replier:
+        return self
+
+    def stream(self, project: Mapping[str, Any]) -> UpdateStream:
+        return self
+
+    def changes(self) -> UpdateStream:
+        return self
+
+    def meant(self, request: Request) -> Request:
+        return request
+
+    def result(
+        self, request: Request, payload: Any, *, now: str, beside: Mapping[str, Any]
+    ) -> list[bytes]:
         text = payload if isinstance(payload, bytes) else codec.dumps(payload)
-        return b'{"type":"result",%b"payload":%b}' % (_id_field(request_id), text)
+        return [b'{"type":"result",%b"payload":%b}' % (_id_field(request.id), text)]
 
-    def error(self, request_id: str | None, error: WireError) -> bytes:
+    def error(self, request: Request | Undecodable, error: WireError) -> list[bytes]:
         facts = ErrorFacts(code=error.code, message=error.message, details=error.details)
-        return b'{"type":"error",%b"payload":%b}' % (_id_field(request_id), codec.dumps(facts))
+        return [b'{"type":"error",%b"payload":%b}' % (_id_field(request.id), codec.dumps(facts))]
 
-    def messages(self, updates: Iterable[Update]) -> list[tuple[bytes, bool]]:
+    def messages(self, updates: Iterable[Update]) -> list[Message]:
         head, prefix = _UPDATE_HEAD, codec.RECORD_PREFIX_BYTES
         return [
-            (b"%b{%b}" % (head, text[prefix:-1]) if is_stored else b"%b%b}" % (head, text), is_kept)
+            (b"%b{%b}" % (head, text[prefix:-1]), True, False)
+            if is_stored
+            else (b"%b%b}" % (head, text), is_kept, is_kept)
             for text, is_stored, is_kept in updates
         ]
 
-    def history(self, updates: Iterable[Update], facts: HistoryFacts) -> bytes:
+    def history(
+        self, request: Request, updates: Iterable[Update], facts: HistoryFacts | RecordsFacts
+    ) -> list[bytes]:
         payloads = [
             codec.update_payload(text) if is_stored else text for text, is_stored, _ in updates
         ]
-        return b'{"messages":[%b],%b' % (b",".join(payloads), codec.dumps(facts)[1:])
+        page = b'{"messages":[%b],%b' % (b",".join(payloads), codec.dumps(facts)[1:])
+        return [b'{"type":"result",%b"payload":%b}' % (_id_field(request.id), page)]
 
 
 def _id_field(request_id: str | None) -> bytes:

@@ -58,6 +58,13 @@ class RequestRefused(WireError):
     """The request cannot be carried out as it is."""
 
 
+class Busy(RequestRefused):
+    """The request is only for a project in which nothing runs or waits (Terms.only_if_idle)."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.QUEUE_FULL, "an execution runs or waits; try again after it")
+
+
 class HubFault(WireError):
     """The hub failed to do what it should have done."""
 

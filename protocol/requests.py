@@ -174,8 +174,22 @@ class GetMessages(ProjectRequest):
     limit: Annotated[int, Field(ge=1, le=HISTORY_LIMIT_MAX)] = HISTORY_LIMIT_DEFAULT
 
 
+class GetRecords(ProjectRequest):
+    """Read a page of the records of some types, and count all of them. Version 1 has no such
+    request."""
+
+    update_types: tuple[str, ...]
+    after: Timestamp | None = Field(default=None, description="Exclusive.")
+    offset: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=1, le=HISTORY_LIMIT_MAX)] = HISTORY_LIMIT_DEFAULT
+
+
 class HealthCheck(Payload):
     """Ask how the hub is."""
+
+
+class MachineCheck(HealthCheck):
+    """Ask also for the hub's limits, and how its machine is. Version 1 has no such request."""
 
 
 class Authenticate(Payload):
@@ -195,7 +209,7 @@ class Ping:
 
 # What goes to a project, and what goes elsewhere: the unions that actors match on.
 ToAgent = Execute | AgentInterrupt | AgentKill | AgentNewSession | PermissionAnswer
-ToProject = ProjectJoin | ProjectLeave | ProjectTrust | ToAgent | GetMessages
+ToProject = ProjectJoin | ProjectLeave | ProjectTrust | ToAgent | GetMessages | GetRecords
 ToHub = ProjectCreate | ProjectDelete | ProjectList | Watch | Unwatch | HealthCheck
 Body = ToProject | ToHub | Ping | Authenticate
 
@@ -220,6 +234,22 @@ MODELS: dict[str, type[Payload]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """How a request is carried out where that depends on the version of the protocol.
+
+    `only_if_idle`: refuse it (`Busy`) while anything runs or waits in the project.
+    `behind_updates`: answer it behind the updates that it causes, also behind the end of an
+    execution that it ends.
+    """
+
+    only_if_idle: bool = False
+    behind_updates: bool = False
+
+
+USUAL = Terms()
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One valid request. `type` is its name on the wire; the reply repeats `id`, which may be
     None."""
@@ -227,3 +257,4 @@ class Request:
     type: str
     id: str | None
     body: Body
+    terms: Terms = USUAL

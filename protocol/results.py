@@ -87,6 +87,15 @@ class HistoryFacts(LogBounds):
     more: Annotated[bool, Field(description="There is more in that direction.")]
 
 
+class RecordsFacts(TypedDict):
+    """What GetRecords tells beside the records; `total` counts all that match."""
+
+    total: int
+    offset: int
+    limit: int
+    more: bool
+
+
 class GetMessagesResult(HistoryFacts):
     """A page of the log."""
 

@@ -8,6 +8,7 @@ from protocol.errors import ErrorCode, RequestRefused
 # What a read-only key may ask for. A ping keeps a connection open and asks for nothing.
 READ_ONLY = (
     requests.GetMessages,
+    requests.GetRecords,
     requests.Ping,
     requests.ProjectJoin,
     requests.ProjectLeave,

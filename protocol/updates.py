@@ -228,6 +228,12 @@ class Welcome(Data):
     auth: AuthOffer | None = None
 
 
+class OldVersionWelcome(Welcome):
+    """The greeting of a version that will go."""
+
+    deprecation: str = Field(description="Until when it is spoken, and what to do.")
+
+
 class WarmSession(Data):
     """A CLI process that is kept between prompts; `memory_bytes`: resident, of itself alone."""
 

@@ -27,7 +27,9 @@ from actors.limits.connections import ConnectionLimit
 from actors.limits.peer import Peer
 from actors.runtime.clock import SystemClock
 from protocol.deflation import DeflateStream
+from protocol.dialect import Dialect
 from protocol.frames import text_frame
+from protocol.versions import Endpoint
 
 STOP_S = 2.0
 WAIT_S = 0.2
@@ -42,7 +44,7 @@ class Echo:
         self._outbox = outbox
         self._stream = DeflateStream(alone_bytes_min=0)
 
-    def begin(self, subprotocol: str | None) -> bool:
+    def begin(self, _endpoint: Endpoint, _dialect: Dialect) -> bool:
         """Says nothing."""
         return True
 

@@ -148,14 +148,13 @@ def patch_compressor(faults: Faults) -> None:
 def shorten_times() -> None:
     from actors.feed import compression, rotator
     from actors.frontend import connection
-    from actors.project import actor as project
     from actors.project import executor_link
     from actors.server import caretaker
-    from actors.watch import places
+    from actors.watch import places, watching
 
     rotator.FIRST_CHECK_S = rotator.CHECK_PERIOD_S = 0.1
     compression.RETRY_S, compression.POLL_S = 0.3, 0.05
-    project.WATCHER_RETRY_S = 0.3
+    watching.WATCHER_RETRY_S = 0.3
     executor_link.GIVEN_UP_S = float(os.environ.get("GIVEN_UP_S", executor_link.GIVEN_UP_S))
     connection.EAGER_S = 0.0  # every connection waits at the readiness thread
     places.LOOK_S = caretaker.LOOK_S = 0.1

@@ -10,6 +10,7 @@ import pykka
 
 from actors import messages
 from protocol import codec
+from protocol.codec import Undecodable
 from protocol.dialect import VERSION_1, Broadcast
 
 
@@ -145,7 +146,8 @@ def body_of(project_id: str, update_type: str, data: Any, execution_id: str | No
 def said(answer: messages.Answer) -> Any:
     """Return the payload of an answer as a client gets it."""
     if isinstance(answer, messages.Refused):
-        return json.loads(VERSION_1.error(None, answer.error))["payload"]
+        (text,) = VERSION_1.error(Undecodable(answer.error), answer.error)
+        return json.loads(text)["payload"]
     if isinstance(answer, messages.Left):
         return {"project_id": answer.project_id}
     assert not isinstance(answer, messages.HistorySnapshot)

@@ -37,6 +37,7 @@ ACTOR_OF = {
     "actors/server/": "main thread",
     "actors/server/liveness.py": "Liveness",
     "actors/watch/project_files.py": "FileWatcher",
+    "actors/watch/watching.py": "Project",
     "actors/watch/places.py": "PlaceWatcher",
     "actors/watch/reloader.py": "FileReloader",
 }
@@ -69,7 +70,7 @@ ANSWERS = {"result": "Replied", "error": "Refused"}
 LOCK_TYPES = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore"}
 
 # What travels inside messages.
-PARTS: set[str] = {"ReplyTo"}
+PARTS: set[str] = {"ReplyBehindUpdates", "ReplyTo"}
 
 Row = tuple[str, str, str]
 
@@ -113,7 +114,7 @@ def constructed(tree: ast.AST) -> Iterator[str]:
         *owners, method = called.split(".")
         if called in known:
             yield known[called]
-        elif method in ANSWERS and owners[-1:] not in (["logger"], ["_dialect"], ["dialect"]):
+        elif method in ANSWERS and owners[-1:] not in (["logger"], ["_replier"]):
             yield ANSWERS[method]
 
 

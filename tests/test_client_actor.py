@@ -197,7 +197,7 @@ def join(setup: Setup, log: MessageLog, after: int) -> Any:
     setup.client.on_receive(
         messages.Joined(
             number=request.reply_to.number,
-            payload={},
+            payload={"project": {}},
             subscriber=subscription,
             reader=log.reader(),
         )
@@ -343,7 +343,7 @@ def test_too_many_projects_on_a_connection_are_refused(setup: Setup) -> None:
 def test_the_close_of_a_slow_client_names_its_last_number() -> None:
     lines = [record.encode(n, STAMP, body_of("p", "claude", b"{}")) for n in (8, 9)]
     shown = VERSION_1.messages([(line, True, True) for line in lines])
-    frames = [text_frame(message) for message, _ in shown]
+    frames = [text_frame(message) for message, _, _ in shown]
     for sent_bytes, last_seq in ((0, 7), (1, 8), (len(frames[0]), 8), (len(frames[0]) + 1, 30)):
         setup = Setup()
         setup.transport.room = sent_bytes

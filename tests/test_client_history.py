@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.client import actor as client_module
+from actors.client import answers
 from actors.client import replay
 from actors.runtime.clock import Clock
 from storage.message_log import MessageLog
@@ -27,7 +27,7 @@ def join(setup: Setup, log: MessageLog, since: str | None = None) -> None:
     setup.client.on_receive(
         messages.Joined(
             number=request.reply_to.number,
-            payload={},
+            payload={"project": {}},
             subscriber=request.subscriber,
             reader=log.reader(),
             since=since,
@@ -88,7 +88,7 @@ def test_history_is_read_in_turns(
         yield
         turns.append("given back")
 
-    monkeypatch.setattr(client_module, "one_reader", turn)
+    monkeypatch.setattr(answers, "one_reader", turn)
     monkeypatch.setattr(replay, "one_reader", turn)
     way(setup, a_log(tmp_path, 3))
     assert turns == ["taken", "given back"]

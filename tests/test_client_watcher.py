@@ -20,13 +20,20 @@ from actors.hub.watchers import CHANGES_MAX, CHANGES_PERIOD_S
 from actors.ports import Caller
 from protocol import requests
 from protocol.dialect import VERSION_1, Broadcast, broadcast
-from protocol.frames import text_frame
+from protocol.frames import text_frame, text_frames
+from protocol.requests import Request, Watch
 from protocol.rights import UNLIMITED, Rights
 from tests.fakes import FakeTransport, FrozenClock, texts
 from tests.test_client_actor import Setup as ClientSetup
 from tests.test_watchers import Watching
 
 LIMIT = 1000
+
+
+def written(payload: dict[str, Any]) -> bytes:
+    """Return the result of a watch in its frames."""
+    request = Request("watch", "w", Watch())
+    return text_frames(VERSION_1.result(request, payload, now="", beside={}))
 
 
 class Watched:
@@ -50,7 +57,7 @@ class Watched:
 
     def live(self, *listed: str) -> None:
         self.watcher.begin(frozenset(listed))
-        self.watcher.go_live("w", payload(*listed))
+        self.watcher.go_live(written, payload(*listed))
         self.transport.sent = b""
 
     def subscription(self, project_id: str) -> Subscription:
@@ -112,7 +119,7 @@ def test_changes_come_behind_the_list(watched: Watched) -> None:
     watched.watcher.offer("b", change("b1"))
     watched.watcher.offer("a", change("a2"))
     assert watched.sent() == []
-    watched.watcher.go_live("w", payload("a"))
+    watched.watcher.go_live(written, payload("a"))
     watched.watcher.offer("a", change("a3"))
     assert watched.sent() == ["list of a", "a2", "b1", "a3"]
 
@@ -143,7 +150,7 @@ def test_the_newest_keeps_the_place_of_the_one_that_waits() -> None:
     """So it comes, however often it changes before the socket has room."""
     watched = Watched(room=0)
     watched.watcher.begin(frozenset())
-    watched.watcher.go_live("w", payload())
+    watched.watcher.go_live(written, payload())
     watched.watcher.offer("a", change("a1"))
     watched.watcher.offer("b", change("b1"))
     watched.watcher.offer("a", change("a2"))
@@ -251,7 +258,7 @@ def test_an_end_before_the_list_is_written_is_no_longer_in_the_list(watched: Wat
     watched.watcher.offer("a", change("a1"))
     watched.watcher.offer_last("a", last("end of a"), is_known=True)
     watched.watcher.offer("c", change("c1"))
-    watched.watcher.go_live("w", payload("a", "b", "c"))
+    watched.watcher.go_live(written, payload("a", "b", "c"))
     assert watched.sent() == ["list of b,c", "c1"]
 
 
@@ -260,24 +267,20 @@ def test_an_end_that_a_subscription_has_told_is_no_longer_in_the_list(watched: W
     joined = watched.joined("a")
     watched.watcher.begin(frozenset("ab"))
     joined.offer(last("end of a"))
-    watched.watcher.go_live("w", payload("a", "b"))
+    watched.watcher.go_live(written, payload("a", "b"))
     watched.watcher.offer_last("a", last("end of a"), is_known=True)
     assert watched.sent() == ["end of a", "list of b"]
 
 
-def test_an_end_while_the_list_is_encoded_is_seen(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_end_while_the_list_is_encoded_is_seen(watched: Watched) -> None:
     watched.watcher.begin(frozenset("ab"))
 
-    class Slow:
-        def result(self, request_id: str | None, shown: dict[str, Any]) -> bytes:
-            if len(shown["projects"]) == 2:
-                watched.watcher.offer_last("a", last("end of a"), is_known=True)
-            return VERSION_1.result(request_id, shown)
+    def slowly(shown: dict[str, Any]) -> bytes:
+        if len(shown["projects"]) == 2:
+            watched.watcher.offer_last("a", last("end of a"), is_known=True)
+        return written(shown)
 
-    monkeypatch.setattr(watched.watcher, "dialect", Slow())
-    watched.watcher.go_live("w", payload("a", "b"))
+    watched.watcher.go_live(slowly, payload("a", "b"))
     assert watched.sent() == ["list of b"]
 
 
@@ -287,7 +290,7 @@ def test_a_watch_that_has_ended_before_its_list_is_written_shows_the_list_only(
     watched.watcher.begin(frozenset("a"))
     watched.watcher.offer("a", change("a1"))
     watched.watcher.end()
-    watched.watcher.go_live("w", payload("a"))
+    watched.watcher.go_live(written, payload("a"))
     watched.watcher.offer("a", change("a2"))
     assert watched.sent() == ["list of a"]
     assert watched.outbox.ended is None
@@ -302,7 +305,7 @@ def test_a_second_watch_holds_its_changes_until_its_own_list() -> None:
     watched.watcher = watched.another()
     watched.watcher.begin(frozenset("a"))
     watched.watcher.offer("a", change("a2"))
-    watched.watcher.go_live("w2", payload("a"))
+    watched.watcher.go_live(written, payload("a"))
     assert watched.flush() == ["a1", "list of a", "a2"]
 
 
@@ -357,7 +360,7 @@ class Viewer:
             answer = self.answers.pop(0)
             watcher = answer.watcher
             assert isinstance(watcher, ClientWatcher)
-            watcher.go_live("w", answer.payload)
+            watcher.go_live(written, answer.payload)
 
     def drain(self, room: int) -> None:
         self.transport.room = room

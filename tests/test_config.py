@@ -10,7 +10,6 @@ import pytest
 from actors.config.faults import ConfigurationError
 from actors.config.settings import Config
 from actors.config.sources import (
-    NOT_YET,
     data_folder,
     default_file,
     load,
@@ -21,7 +20,7 @@ from claudehub.client.address import configured_socket, usual_url
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [*(n.upper() for n in Config.model_fields), *NOT_YET]:
+    for name in [n.upper() for n in Config.model_fields]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
@@ -177,7 +176,7 @@ def test_clients_dial_where_the_hub_listens(
 def test_clients_need_no_other_setting(users_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     users_file.write_text('data_dir = "/d"\nsocket = "/s"\nmax_conn = "x"\nno_key = 1\n')
     monkeypatch.setenv("WS_PORT", "x")
-    monkeypatch.setenv(next(iter(NOT_YET)), "x")
+    monkeypatch.setenv("MAX_CONN", "x")
     assert (data_folder(None), configured_socket()) == (Path("/d"), "/s")
 
 
@@ -334,12 +333,10 @@ def test_faults_of_all_sources_come_at_once(
 ) -> None:
     file = tmp_path / "config.toml"
     file.write_text('ws_prot = 1\nmax_conn = 0\nheartbeat = "y"\n')
-    monkeypatch.setenv("PROTOCOL_V0", "on")
     monkeypatch.setenv("HEARTBEAT", "z")
     with pytest.raises(ConfigurationError) as error:
         load({"ws_port": "x"}, file)
     assert error.value.faults == [
-        "PROTOCOL_V0: is not supported by this version; example: PROTOCOL_V0=off",
         f"--config {file}:1: unknown key 'ws_prot'; did you mean 'ws_port'?",
         "WS_PORT: 'x': is no port (0 to 65535), and not off; example: WS_PORT=8080",
         "HEARTBEAT: 'z': is not a duration; example: HEARTBEAT=30s",
@@ -347,16 +344,9 @@ def test_faults_of_all_sources_come_at_once(
     ]
 
 
-def test_a_reserved_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_for_all_needs_keys() -> None:
     assert faults(bind="0.0.0.0")[0].startswith("BIND: without authentication")
     assert load({"bind": "0.0.0.0", "allow_unauthenticated": "yes"}).bind == "0.0.0.0"
-    for name, harmless in NOT_YET.items():
-        with monkeypatch.context() as patch:
-            patch.setenv(name, "something")
-            assert faults()[0].startswith(f"{name}: is not supported")
-            for value in harmless:
-                patch.setenv(name, value)
-                load({})
 
 
 def test_a_missing_cli_says_how_to_get_it() -> None:

@@ -17,7 +17,7 @@ from actors.config.faults import ConfigurationError
 from actors.config.file_text import FILE_BYTES_MAX
 from actors.config.secrets import without_secrets
 from actors.config.settings import Config
-from actors.config.sources import NOT_YET, load, look
+from actors.config.sources import load, look
 from actors.config.toml_lines import lines_of_keys
 from actors.config.written import OF_THE_USER, example_text
 from claudehub.cli.main import main
@@ -26,7 +26,7 @@ from tests.growth import growth
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [*(n.upper() for n in Config.model_fields), *NOT_YET]:
+    for name in [n.upper() for n in Config.model_fields]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
@@ -155,7 +155,7 @@ def test_check_lists_every_fault_with_its_line(file: Path) -> None:
         'heartbeat="soon"\n'
         "exec_timeout = 30\n"
         'bind = "0.0.0.0"\n'
-        'protocol_v0 = "on"\n'
+        'protocol_v0 = "perhaps"\n'
         "[log_level]\n"
         "ws_port = 3\n"
     )
@@ -166,8 +166,7 @@ def test_check_lists_every_fault_with_its_line(file: Path) -> None:
     assert found[3] == ":11: HEARTBEAT: 'soon': is not a duration; example: heartbeat = \"30s\""
     assert found[4].startswith(":12: EXEC_TIMEOUT: '30': is not a duration: it has no unit; ")
     assert found[5].startswith(":13: BIND: without authentication only a loopback address")
-    wanted = ':14: PROTOCOL_V0: is not supported by this version; example: protocol_v0 = "off"'
-    assert found[6] == wanted
+    assert found[6].startswith(":14: PROTOCOL_V0: 'perhaps': ")
     assert found[7].startswith(":15: LOG_LEVEL: ")
     assert len(found) == 8
 

@@ -48,7 +48,7 @@ class FeedSetup:
             stored=self._stored,
         )
         self.subscriber = RecordingSubscriber()
-        self.feed.subscribe(self.subscriber, 0)
+        self.feed.subscribe(self.subscriber, 0, {})
 
     def _stored(self) -> None:
         self.stored_batches += 1
@@ -190,7 +190,7 @@ def test_an_execution_is_open_from_its_record_until_its_end_is_durable(setup: Fe
 
 def test_a_second_subscription_of_a_client_replaces_the_first(setup: FeedSetup) -> None:
     again = RecordingSubscriber()
-    setup.feed.subscribe(again, 0)
+    setup.feed.subscribe(again, 0, {})
     assert setup.feed.subscriber_count == 1
     setup.feed.log(UpdateType.CLAUDE, LINE)
     setup.flush()

@@ -2,6 +2,7 @@
 
 from protocol import codec, frames
 from protocol.dialect import VERSION_1, Update
+from protocol.requests import Ping, Request
 from storage import record
 from tests.fakes import body_of
 
@@ -14,7 +15,7 @@ def update(seq: int, project_id: str = "p") -> bytes:
 
 
 def framed(shown: Update) -> bytes:
-    ((message, _),) = VERSION_1.messages([shown])
+    ((message, _, _),) = VERSION_1.messages([shown])
     return frames.text_frame(message)
 
 
@@ -31,7 +32,8 @@ def test_frames_before_a_byte() -> None:
 def test_the_first_stored_update_of_a_buffer() -> None:
     payload = codec.ephemeral_payload(STAMP.decode(), b'"seq":5}')
     ephemeral = framed((payload, False, True))
-    reply = frames.text_frame(VERSION_1.result("1", {"seq": 1}))
+    ping = Request("ping", "1", Ping({}))
+    reply = frames.text_frames(VERSION_1.result(ping, {"seq": 1}, now="", beside={}))
     buffer = ephemeral + reply + update(7) + update(8, "other")
     assert frames.first_update(buffer) == ("p", 7)
     assert frames.first_update(buffer, skip=2) == ("p", 7)

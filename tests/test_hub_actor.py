@@ -12,8 +12,7 @@ from freezegun import freeze_time
 from actors import messages
 from actors.directory import LocalDirectory
 from actors.feed.rotator import RotationSettings
-from actors.hub import Hub, HubSettings, project_actors
-from actors.hub import actor as hub_module
+from actors.hub import Hub, HubSettings, project_actors, rotation
 from actors.hub.metadata import error_info
 from actors.hub.stopping import CLIENTS_AT_ONCE
 from actors.messages.replies import ReplyTo
@@ -48,7 +47,7 @@ class Setup:
         self.timers = ManualTimers()
         self.directory = LocalDirectory()
         monkeypatch.setattr(project_actors.Project, "start", self.start_project)
-        monkeypatch.setattr(hub_module.Rotator, "start", self.start_rotator)
+        monkeypatch.setattr(rotation.Rotator, "start", self.start_rotator)
         project = ProjectSettings(
             layout=self.layout,
             log=LogSettings(1 << 30, SyncPolicy.ALWAYS, "b"),
@@ -63,6 +62,7 @@ class Setup:
             settings=HubSettings(
                 project,
                 3,
+                10,
                 2,
                 RotationSettings(self.layout, 30, 0, 0, Compression.OFF),
                 "0.1",

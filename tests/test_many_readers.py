@@ -83,7 +83,7 @@ class Joiner:
         joined = self._ask(number, subscription)
         after = subscription.position
         replays = Replays(outbox, SystemClock(), lambda *_: None, lambda *_: None)
-        replays.start(subscription, joined.reader, None)
+        replays.start(subscription, joined.reader, {}, None)
         while not subscription.is_live:
             replays.pump()
         wanted = subscription.position + LIVE_UPDATES

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from actors.client.history import history
 from protocol.dialect import VERSION_1
-from protocol.requests import GetMessages
+from protocol.requests import GetMessages, Request
 from storage.message_log import MessageLog, open_log
 from storage.segments import list_segments
 from tests.reading import read_after
@@ -57,8 +57,9 @@ def damaged_log(gone: set[int], damaged: set[int]) -> Iterator[MessageLog]:
 
 def ask(log: MessageLog, **bounds: Any) -> dict[str, Any]:
     request = GetMessages(project_id="p", **bounds)
-    found, _ = history(VERSION_1, log.reader(), log.bounds(), request, NOW)
-    answer: dict[str, Any] = json.loads(found)
+    updates, facts, _ = history(log.reader(), log.bounds(), request, NOW)
+    (reply,) = VERSION_1.history(Request("get_messages", "1", request), updates, facts)
+    answer: dict[str, Any] = json.loads(reply)["payload"]
     return answer
 
 

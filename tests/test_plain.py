@@ -16,7 +16,8 @@ from actors.ports import Caller
 from actors.project.run_queue import Execution, RunQueue
 from actors.runtime.restarts import RESTART_PERIOD_S, RESTARTS_MAX, RestartIntensity
 from protocol.claude import Cut
-from protocol.versions import choose_subprotocol
+from protocol.requests import Ping, Request
+from protocol.versions import CURRENT, OLDER
 
 
 @given(st.binary(max_size=300).map(lambda b: b.replace(b"\x00", b"\n")), st.integers(1, 50))
@@ -197,8 +198,9 @@ def test_one_prompt_runs_and_the_others_wait() -> None:
 
 def test_replies_keep_the_order_of_the_requests() -> None:
     replies = ReplyQueue[str]()
-    one = replies.open("1", Asked("ping"), "p")
-    two = replies.open(None, Asked("ping"), "q")
+    first, second = (Request("ping", name, Ping({})) for name in "12")
+    one = replies.open(first, Asked("ping"), "p")
+    two = replies.open(second, Asked("ping"), "q")
     assert replies.settle(two, "second")
     assert replies.ready() is None
     assert [request.number for request in replies.unanswered("p")] == [one]
@@ -207,7 +209,7 @@ def test_replies_keep_the_order_of_the_requests() -> None:
     assert replies.settle(one, "first")
     assert not replies.settle(one, "again")
     head = replies.ready()
-    assert head is not None and (head.id, head.answer) == ("1", "first")
+    assert head is not None and (head.request, head.answer) == (first, "first")
     replies.pop()
     head = replies.ready()
     assert head is not None and head.answer == "second"
@@ -223,7 +225,9 @@ def test_a_supervisor_gives_up_after_so_many_failures() -> None:
 
 
 def test_a_client_chooses_a_version() -> None:
-    assert choose_subprotocol([]) is None
-    assert choose_subprotocol(["x", "claudehub.v1"]) == "claudehub.v1"
-    with pytest.raises(ValueError, match=r"claudehub\.v1"):
-        choose_subprotocol(["claudehub.v2"])
+    assert CURRENT.choose([]) is None and CURRENT.dialect(None).version == 1
+    assert CURRENT.choose(["x", "claudehub.v1"]) == "claudehub.v1"
+    assert OLDER.choose([]) is None and OLDER.dialect(None).version == 0
+    for endpoint, known, unknown in ((CURRENT, "v1", "v0"), (OLDER, "v0", "v1")):
+        with pytest.raises(ValueError, match=rf"claudehub\.{known}"):
+            endpoint.choose([f"claudehub.{unknown}", "claudehub.v2"])

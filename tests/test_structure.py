@@ -147,7 +147,12 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
             "claudehub/testing.py",
         ),
         "websocket_server": ("actors/frontend/listener.py",),
-        "psutil": ("actors/executor/", "actors/process_tree/", "storage/compressor.py"),
+        "psutil": (
+            "actors/executor/",
+            "actors/hub/machine.py",
+            "actors/process_tree/",
+            "storage/compressor.py",
+        ),
         "opentelemetry": ("actors/tracing/otel.py",),
         "watchdog": ("actors/watch/"),
         "fcntl": ("storage/", "actors/frontend/socket_transport.py"),

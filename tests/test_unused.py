@@ -86,6 +86,7 @@ EXCEPTIONS = {
         "auth",
         "display_name",
         "heartbeat_seconds",
+        "deprecation",
         "protocols",
         "retry_after_seconds",
         "uptime_seconds",

@@ -15,7 +15,7 @@ from actors.hub.watchers import CHANGES_MAX, CHANGES_PERIOD_S
 from actors.messages.replies import ReplyTo
 from actors.ports import Caller, Credential
 from protocol import codec, requests
-from protocol.dialect import VERSION_1, Update, Version1
+from protocol.dialect import VERSION_1, Message, Update, Version1
 from protocol.rights import Rights
 from protocol.ssh import parse_public_key
 from protocol.updates import ProjectInfo, ProjectStatus
@@ -109,8 +109,8 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Any) -> Watchi
 class Terse(Version1):
     """Another version of the protocol."""
 
-    def messages(self, updates: Iterable[Update]) -> list[tuple[bytes, bool]]:
-        return [(b"{}", is_kept) for _, _, is_kept in updates]
+    def messages(self, updates: Iterable[Update]) -> list[Message]:
+        return [(b"{}", is_kept, False) for _, _, is_kept in updates]
 
 
 def kinds(updates: list[dict[str, Any]]) -> list[tuple[str, str]]:

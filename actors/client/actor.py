@@ -14,16 +14,13 @@ from actors import messages
 from actors.access.gate import Gate
 from actors.access.prompt_keys import EXPIRY_LOOK_MAX_S, EXPIRY_LOOK_MIN_S
 from actors.audit.trail import AuditTrail
+from actors.client.answers import Answers
 from actors.client.audit_record import AuditRecord, asked, code_of, kind_of
 from actors.client.backlog import Dropped
-from actors.client.history import history, one_reader
 from actors.client.outbox import Outbox
 from actors.client.presence import Presence
-from actors.client.replay import Replays
 from actors.client.replies import ReplyQueue
 from actors.client.routing import Routing
-from actors.client.subscription import Subscription
-from actors.client.watcher import ClientWatcher
 from actors.directory import Directory
 from actors.metrics import catalogue
 from actors.metrics.client_counts import ClientCounts
@@ -35,10 +32,8 @@ from actors.runtime.refs import Ref
 from actors.runtime.supervision import Rule
 from protocol import codec, frames, requests
 from protocol.dialect import Dialect
-from protocol.errors import ErrorCode, HubFault, project_failed
-from protocol.results import ProjectIdResult
+from protocol.errors import project_failed
 from protocol.updates import UpdateType
-from storage.pages import MissingRecords
 
 logger = get_logger("claudehub.client")
 
@@ -46,6 +41,8 @@ FLUSH_WAIT_S = 0.2
 CLOSE_DEADLINE_S = 2.0
 # While more than this waits in the outbox, replies wait in the reply queue.
 REPLY_BACKLOG_BYTES = 1024 * 1024
+# The number of a request that the Client sends by itself; those of its peer begin with 1.
+OWN_NUMBER = 0
 
 
 class Client(Actor):
@@ -87,9 +84,7 @@ class Client(Actor):
         self._presence = Presence(gate, clock, trail.refusal_lines)
         self._routing = self._make_routing(meter)
         self._counts = None if meter is None else ClientCounts(meter, clock, outbox)
-        self._replays = Replays(
-            outbox, clock, self._report_damage, self._report_unreadable, self._counts
-        )
+        self._answers = self._make_answers()
 
     def _make_routing(self, meter: Meter | None) -> Routing:
         return Routing(
@@ -105,6 +100,16 @@ class Client(Actor):
             sent=None if meter is None else partial(_count_sent, meter),
         )
 
+    def _make_answers(self) -> Answers:
+        return Answers(
+            client=self.actor_ref,
+            dialect=self._dialect,
+            outbox=self._outbox,
+            directory=self._directory,
+            clock=self._clock,
+            counts=self._counts,
+        )
+
     def started(self) -> None:
         client_id = self._gate.caller.client_id
         self._hub.tell(messages.ClientConnected(client=self.actor_ref, client_id=client_id))
@@ -112,6 +117,8 @@ class Client(Actor):
         if self._gate.is_locked:
             due = messages._AuthenticationDue()
             self._timers.after(self._auth_timeout_s, self.actor_ref, due)
+        if self._dialect.quiet_s is not None:
+            self._timers.after(self._dialect.quiet_s, self.actor_ref, messages._QuietDue())
 
     def release_steps(self) -> Sequence[Callable[[], object]]:
         return (
@@ -137,7 +144,8 @@ class Client(Actor):
     def _let_go(self) -> None:
         """Let go of what calls back: a client's memory is then free at once, and does not wait for
         the garbage collector."""
-        del self._routing, self._replays
+        self._answers.let_go()
+        del self._routing
 
     def _tell_gone(self) -> None:
         tell_if_alive(self._hub, messages.ClientGone(client_id=self._gate.caller.client_id))
@@ -153,8 +161,13 @@ class Client(Actor):
                 | messages.Left()
                 | messages.Watched()
                 | messages.HistorySnapshot()
+                | messages.RecordsFound()
             ):
                 self._on_answer(message)
+            case messages._CountOn():
+                self._answers.count_on()
+            case messages._QuietDue():
+                self._on_quiet_due()
             case messages.ProjectFailed():
                 self._on_project_failed(message)
             case messages._FlushOutbox():
@@ -197,17 +210,18 @@ class Client(Actor):
             self._send_replies()
 
     def _dispatch(self, request: requests.Request | codec.Undecodable) -> None:
+        request = self._answers.meant(request)
         if isinstance(request, codec.Undecodable):
-            number = self._replies.open(request.id, asked(request), None)
+            number = self._replies.open(request, asked(request), None)
             self._routing.refuse(number, self._gate.refusal(request))
             return
         body = request.body
         self._presence.asked(body)
         project_id = body.project_id if isinstance(body, requests.ToProject) else None
-        number = self._replies.open(request.id, asked(request), project_id)
+        number = self._replies.open(request, asked(request), project_id)
         if isinstance(body, requests.ProjectCreate | requests.ProjectDelete):
             self._barrier = number
-        self._routing.send(number, body)
+        self._routing.send(number, body, request.terms)
 
     def _on_authenticated(self) -> None:
         self._presence.authenticated()
@@ -241,6 +255,11 @@ class Client(Actor):
             self._barrier = None
 
     def _on_answer(self, answer: messages.Answer) -> None:
+        if isinstance(answer, messages.HistorySnapshot) and self._answers.begin_count(answer):
+            return
+        if isinstance(answer, messages.Replied) and answer.number == OWN_NUMBER:
+            self._answers.show_liveness(answer.payload)
+            return
         self._settle(answer)
         while self._held and self._barrier is None:
             self._dispatch(self._held.popleft().request)
@@ -255,81 +274,35 @@ class Client(Actor):
         while (request := self._replies.ready()) is not None:
             if self._outbox.waiting_bytes > REPLY_BACKLOG_BYTES:
                 return  # _on_flush calls this again
+            if self._answers.must_wait(request.request):
+                return  # _on_pump_replay calls this again
             assert request.answer is not None
             if self._counts is not None:
                 self._counts.answered(code_of(request.answer))
-            self._send_answer(request.id, request.answer)
+            self._answers.send(request.request, request.answer)
             self._replies.pop()
             self._answered()
+            self._pump_soon()
 
-    def _send_answer(self, request_id: str | None, answer: messages.Answer) -> None:
-        match answer:
-            case messages.Refused():
-                self._write(self._dialect.error(request_id, answer.error))
-            case messages.Replied():
-                self._write(self._dialect.result(request_id, answer.payload))
-            case messages.Joined():
-                self._write(self._dialect.result(request_id, answer.payload))
-                assert isinstance(answer.subscriber, Subscription)
-                self._replays.start(answer.subscriber, answer.reader, answer.since)
-                self._pump_soon()
-            case messages.Left():
-                self._replays.drop(answer.project_id)
-                left = ProjectIdResult(project_id=answer.project_id)
-                self._write(self._dialect.result(request_id, left))
-            case messages.Watched():
-                assert isinstance(answer.watcher, ClientWatcher)
-                answer.watcher.go_live(request_id, answer.payload)
-            case messages.HistorySnapshot():
-                self._write(self._history(request_id, answer))
-            case _:
-                assert_never(answer)
-
-    def _history(self, request_id: str | None, snapshot: messages.HistorySnapshot) -> bytes:
-        try:
-            with one_reader(self._clock):
-                payload, missing = history(
-                    self._dialect,
-                    snapshot.reader,
-                    snapshot.bounds,
-                    snapshot.request,
-                    self._clock.now(),
-                )
-        except OSError as error:
-            project_id, after_seq = snapshot.request.project_id, snapshot.request.after_seq
-            logger.error("history cannot be read", project=project_id, error=error)
-            newest = snapshot.bounds.last_seq - 1
-            self._report_unreadable(project_id, newest if after_seq is None else after_seq)
-            fault = HubFault(ErrorCode.STORAGE_FAILED, "the log cannot be read")
-            return self._dialect.error(request_id, fault)
-        if missing:
-            self._report_damage(snapshot.request.project_id, missing)
-        return self._dialect.result(request_id, payload)
-
-    def _report_damage(self, project_id: str, missing: tuple[MissingRecords, ...]) -> None:
-        if port := self._directory.find(project_id):
-            port.tell(messages.DamageSeen(missing=missing))
-
-    def _report_unreadable(self, project_id: str, seq: int) -> None:
-        if port := self._directory.find(project_id):
-            port.tell(messages.LogUnreadable(seq=seq))
-
-    def _write(self, message: bytes) -> None:
-        self._outbox.write(frames.text_frame(message), counts=True)
+    def _on_quiet_due(self) -> None:
+        """Show that the hub is there, if nothing has done so."""
+        if not self._answers.has_written and self._outbox.is_open:
+            self._routing.send(OWN_NUMBER, requests.HealthCheck())
 
     def _on_pump_replay(self) -> None:
         """Send one page, then tell itself to go on. If the socket is full, `_on_flush` goes on."""
-        if not self._replays.can_go_on():
+        if not self._answers.replays.can_go_on():
             return
         try:
-            self._replays.pump()
+            self._answers.replays.pump()
         except OSError as error:
             logger.error("a log cannot be read for a replay", error=error)
             self._close(CloseCode.INTERNAL_ERROR, "the log cannot be read")
         self._pump_soon()
+        self._send_replies()
 
     def _pump_soon(self) -> None:
-        if self._replays.can_go_on():
+        if self._answers.replays.can_go_on():
             self.actor_ref.tell(messages._PumpReplay())
 
     def _on_flush(self) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from actors.runtime.clock import Clock, timestamp
 from protocol import codec
-from protocol.dialect import Dialect, Update
+from protocol.dialect import Update
 from protocol.requests import GetMessages
 from protocol.results import HistoryFacts
 from protocol.updates import Gap, UpdateType
@@ -52,9 +52,10 @@ def _gap(item: MissingRecords, project_id: str, now: datetime) -> Update:
 
 
 def history(
-    dialect: Dialect, reader: LogReader, bounds: Bounds, request: GetMessages, now: datetime
-) -> tuple[bytes, tuple[MissingRecords, ...]]:
-    """Return the result of get_messages as JSON, and what of it could not be read.
+    reader: LogReader, bounds: Bounds, request: GetMessages, now: datetime
+) -> tuple[list[Update], HistoryFacts, tuple[MissingRecords, ...]]:
+    """Return what get_messages asks for: the updates, what else it tells, and what of it could not
+    be read.
 
     It reads forwards from `after_seq` or `since` if one is given; else it takes the newest
     records within the bounds. Raises OSError.
@@ -76,7 +77,7 @@ def history(
         log_id=bounds.log_id,
         more=more,
     )
-    return dialect.history(updates_of(page, request.project_id, now), facts), page.missing
+    return updates_of(page, request.project_id, now), facts, page.missing
 
 
 def _range(reader: LogReader, bounds: Bounds, request: GetMessages) -> tuple[int, int]:

@@ -1,8 +1,9 @@
 """The replays of one connection: pages of history, paced by the socket, one project in turn."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from actors.client.history import one_reader, updates_of
 from actors.client.outbox import Outbox
@@ -10,7 +11,7 @@ from actors.client.subscription import Subscription
 from actors.metrics.client_counts import ClientCounts
 from actors.runtime.clock import Clock
 from protocol.codec import update_type_of
-from protocol.dialect import replay_frames
+from protocol.dialect import UpdateStream, replay_frames
 from storage.log_reader import LogReader
 from storage.pages import MissingRecords
 
@@ -23,6 +24,7 @@ class _Replay:
 
     subscription: Subscription
     reader: LogReader
+    stream: UpdateStream
     since: str | None
 
 
@@ -46,11 +48,24 @@ class Replays:
         self._unreadable = unreadable
         self._running: deque[_Replay] = deque()
 
-    def start(self, subscription: Subscription, reader: LogReader, since: str | None) -> None:
-        """Begin a replay, or step to live at once if there is nothing to replay."""
+    def start(
+        self,
+        subscription: Subscription,
+        reader: LogReader,
+        project: Mapping[str, Any],
+        since: str | None,
+    ) -> None:
+        """Begin a replay, or step to live at once if there is nothing to replay. `project` is the
+        `project` object of the join."""
         self.drop(subscription.project_id)
         if not subscription.go_live():
-            self._running.append(_Replay(subscription, reader, since))
+            stream = subscription.dialect.stream(project)
+            self._running.append(_Replay(subscription, reader, stream, since))
+
+    @property
+    def are_done(self) -> bool:
+        """Return True if every subscription is live."""
+        return not self._running
 
     def drop(self, project_id: str) -> None:
         self._running = deque(r for r in self._running if r.subscription.project_id != project_id)
@@ -84,7 +99,7 @@ class Replays:
         if page.missing:
             self._report(subscription.project_id, page.missing)
         updates = updates_of(page, subscription.project_id, self._clock.now())
-        frames = replay_frames(subscription.dialect, updates)
+        frames = replay_frames(replay.stream, updates)
         subscription.replayed(frames, page.last_seq)
         if self._counts is not None:
             self._counts.replayed(update_type_of(text) for text, _, _ in updates)

@@ -4,6 +4,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from protocol.codec import Undecodable
+from protocol.requests import Request
+
 Answer = TypeVar("Answer")
 
 
@@ -24,7 +27,7 @@ class OpenRequest(Generic[Answer]):
     """
 
     number: int
-    id: str | None
+    request: Request | Undecodable
     asked: Asked
     project_id: str | None
     answer: Answer | None = field(default=None)
@@ -41,13 +44,13 @@ class ReplyQueue(Generic[Answer]):
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, request_id: str | None, asked: Asked, project_id: str | None) -> int:
+    def open(self, request: Request | Undecodable, asked: Asked, project_id: str | None) -> int:
         """Add a request; return the number that its answer will carry."""
         number = self._next_number
         self._next_number += 1
-        request = OpenRequest[Answer](number, request_id, asked, project_id)
-        self._open.append(request)
-        self._by_number[number] = request
+        opened = OpenRequest[Answer](number, request, asked, project_id)
+        self._open.append(opened)
+        self._by_number[number] = opened
         return number
 
     def settle(self, number: int, answer: Answer) -> OpenRequest[Answer] | None:

@@ -1,6 +1,7 @@
 """Requests on their way: to the Hub, to a project, or answered here; and what is joined."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from websockets.frames import CloseCode
 
@@ -11,6 +12,7 @@ from actors.client.subscription import Subscription
 from actors.client.watcher import ClientWatcher
 from actors.directory import Directory
 from actors.messages.replies import ReplyTo
+from actors.ports import Caller
 from actors.runtime.base import tell_if_alive
 from actors.runtime.refs import Ref
 from protocol import requests
@@ -100,7 +102,9 @@ class Routing:
         self._answer = answer
         self._sent = sent
 
-    def send(self, number: int, body: requests.Body) -> None:
+    def send(
+        self, number: int, body: requests.Body, terms: requests.Terms = requests.USUAL
+    ) -> None:
         """Send request `number` on, or answer it."""
         try:
             self._gate.check(body)
@@ -112,9 +116,9 @@ class Routing:
         elif isinstance(body, requests.Ping):
             self._answer(messages.Replied(number=number, payload=body.payload))
         elif isinstance(body, requests.ToHub):
-            self._to_hub(number, body)
+            self._to_hub(number, body, terms)
         else:
-            self._to_project(number, body)
+            self._to_project(number, body, terms)
 
     def refuse(self, number: int, error: WireError) -> None:
         """Answer with an error."""
@@ -136,17 +140,23 @@ class Routing:
             self._answer(messages.Replied(number=number, payload=AuthenticateResult(user=user)))
             self._authenticated()
 
-    def _to_hub(self, number: int, body: requests.ToHub) -> None:
+    @property
+    def _caller(self) -> Caller:
+        caller, takes_questions = self._gate.caller, self._dialect.takes_questions
+        return caller if takes_questions else replace(caller, takes_questions=False)
+
+    def _to_hub(self, number: int, body: requests.ToHub, terms: requests.Terms) -> None:
         request = messages.HubRequest(
             reply_to=ReplyTo(self._client, number),
-            caller=self._gate.caller,
+            caller=self._caller,
             body=body,
             watcher=self._watcher() if isinstance(body, requests.Watch) else None,
+            terms=terms,
         )
         if not tell_if_alive(self._hub, request):
             self.refuse(number, HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping"))
 
-    def _to_project(self, number: int, body: requests.ToProject) -> None:
+    def _to_project(self, number: int, body: requests.ToProject, terms: requests.Terms) -> None:
         port = self._directory.find(body.project_id)
         if port is None:
             self.refuse(number, not_found(body.project_id))
@@ -163,9 +173,10 @@ class Routing:
             self.memberships.leaving(body.project_id)
         request = messages.ProjectRequest(
             reply_to=ReplyTo(self._client, number),
-            caller=self._gate.caller,
+            caller=self._caller,
             body=body,
             subscriber=subscriber,
+            terms=terms,
         )
         if not port.tell(request):
             self.refuse(number, project_failed())

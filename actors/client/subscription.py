@@ -140,7 +140,8 @@ class Subscription:
         frames = plain
         if self._outbox.inflater is not None and plain:
             frames = self._deflated(batch, self._outbox.inflater) or plain
-        result = self._outbox.write_live(frames, plain, batch.kept_frames)
+        # Some updates have no message in this version: then there is nothing to send.
+        result = self._outbox.write_live(frames, plain, batch.kept_frames) if plain else _TAKEN
         if result is _TAKEN:
             if batch.last_seq is not None:
                 self.position = batch.last_seq

@@ -12,7 +12,6 @@ from weakref import WeakValueDictionary
 from actors.client.backlog import Waiting
 from actors.client.outbox import Outbox, WriteResult
 from protocol.dialect import Broadcast, Dialect
-from protocol.frames import text_frame
 from protocol.updates import UpdateType
 
 
@@ -84,13 +83,13 @@ class ClientWatcher:
 
     # -- in the Client's thread --------------------------------------------------------------
 
-    def go_live(self, request_id: str | None, payload: dict[str, Any]) -> None:
+    def go_live(self, framed: Callable[[dict[str, Any]], bytes], payload: dict[str, Any]) -> None:
         """Write the result, and what has changed since it was made; from now on changes go out at
-        once."""
+        once. `framed` makes the frames of a payload."""
         gone: frozenset[str] = frozenset()
         while True:
             shown = {**payload, "projects": _without(payload["projects"], gone)}
-            frame = text_frame(self.dialect.result(request_id, shown))
+            frame = framed(shown)
             with self._outbox.lock:
                 if gone == (gone := self._ended_since()):
                     self._outbox.write_locked(frame, counts=True)

@@ -67,6 +67,11 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
             "([keys](security.md#keys))"
         ),
         "allowed_origins": "browser origins that may connect",
+        "protocol_v0": (
+            "`on`: the hub speaks the protocol of the older server on `/ws` "
+            "([version 0](version-0.md)). Its clients cannot use keys, so a port that needs keys "
+            "refuses them"
+        ),
     },
     "Projects": {
         "project_roots": "the folders that may contain projects; the hub resolves links first",

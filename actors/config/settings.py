@@ -143,6 +143,9 @@ class Config(LayeredSettings):
         "10s", "10s", "to authenticate, and to finish the handshake"
     )
     allowed_origins: Names = _setting("", "https://hub.example", "browser origins that may connect")
+    protocol_v0: bool = _setting(
+        False, "on", "on: /ws speaks the older server's protocol, for clients that need no key"
+    )
     tls_cert: FilePath | None = _setting(
         None,
         "/etc/ssl/hub.pem",

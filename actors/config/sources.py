@@ -20,11 +20,6 @@ from actors.config.settings import Config, DataFolder
 
 _Settings = TypeVar("_Settings", bound=LayeredSettings)
 
-# Variables of later versions. If one is set to another value than these, the program does not
-# start: it must not seem to lock a door that it leaves open.
-NOT_YET: Mapping[str, tuple[str, ...]] = {
-    "PROTOCOL_V0": ("off",),
-}
 # A fault of the first is one of both.
 _PAIRS = {"tls_key": "tls_cert", "ws_port": "socket"}
 # Settings with faults get their defaults, and all is looked at again: each look finds the faults of
@@ -74,7 +69,7 @@ def look(
     if check is not None and config is not None:
         bad = {fault.name for fault in wrong}
         wrong += [fault for text in check(config) if (fault := of_text(text)).name not in bad]
-    faults = [*_not_yet(source, has_environment), *_file_faults(source), *wrong]
+    faults = [*_file_faults(source), *wrong]
     origins = Config.origins(flags, source, has_environment=has_environment)
     faults = [_with_line(fault, source, origins) for fault in faults]
     return Look(None if faults else config, faults, origins, config)
@@ -151,18 +146,6 @@ def _client_settings(settings: type[_Settings], flags: Mapping[str, object]) -> 
         return settings.read(flags, FileSource(settings, None))
 
 
-def _not_yet(source: FileSource, has_environment: bool) -> list[Fault]:
-    faults = []
-    for name, harmless in NOT_YET.items():
-        line = source.lines.get(name.lower())
-        variable = os.environ.get(name, "") if has_environment else ""
-        values = (variable, str(source.unknown.get(name.lower(), "")))
-        if any(value and value.lower() not in harmless for value in values):
-            problem = "is not supported by this version"
-            faults.append(Fault(name.lower(), problem, harmless[0], line))
-    return faults
-
-
 def default_file() -> Path | None:
     """Return `$XDG_CONFIG_HOME/claudehub/config.toml`, or None if there is nothing of that name."""
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
@@ -178,8 +161,7 @@ def _file_faults(source: FileSource) -> list[Fault]:
         problem = _why_unreadable(source.error)
         return [Fault(None, problem, line=_line_of(source.error), is_of_file=True)]
     faults = []
-    later = {name.lower() for name in NOT_YET}
-    unknown = [key for key in source.unknown if key not in later]
+    unknown = list(source.unknown)
     for key in unknown[:_UNKNOWN_MAX]:
         shown = key[:_KEY_CHARS_MAX]
         plain = shown.lower().replace("-", "_")

@@ -4,12 +4,13 @@ Only the Project's thread uses the feed. The feed schedules its own flush, so a 
 something need not ask for one. It knows the subscribers, the log's failures, and what is open.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 from actors import messages
+from actors.feed.audiences import Audiences
 from actors.feed.batches import Callback, Entry, give_up
 from actors.feed.open_records import Opens
 from actors.feed.project_log import ProjectLog
@@ -20,8 +21,7 @@ from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol import codec
 from protocol.claude import AgentLine
-from protocol.deflation import Deflation
-from protocol.dialect import Dialect, Update, broadcast
+from protocol.dialect import Update
 from protocol.updates import Data, Prompt, UpdateType
 from storage.disk import free_bytes
 from storage.errors import LogStopped, StorageError
@@ -33,29 +33,6 @@ STORAGE_RETRY_S = 1.0
 SYNC_INTERVAL_S = 1.0
 # A full disk counts as mended when so much is free again and nothing waits to be written.
 ROOM_AGAIN_BYTES = 1024 * 1024
-
-
-class _Audience(dict[str, Subscriber]):
-    """The subscribers of one dialect, by id, and their compressed streams."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.deflation = Deflation()
-        self.takers: tuple[int, int] | None = None  # known while all are live
-
-    def count_takers(self) -> tuple[int, int]:
-        """Return how many get at once what is stored, and how many of them what may be dropped.
-
-        Once all are live that stays so until somebody comes or goes. (One that is too slow is
-        counted for the moment until it goes.)
-        """
-        if self.takers is not None:
-            return self.takers
-        live = [subscriber for subscriber in self.values() if subscriber.is_live]
-        takers = len(live), sum([subscriber.wants_ephemeral for subscriber in live])
-        if len(live) == len(self):
-            self.takers = takers
-        return takers
 
 
 class Feed:
@@ -75,7 +52,6 @@ class Feed:
         counts: ProjectCounts | None = None,
     ) -> None:
         self.problem: str | None = None
-        self.subscriber_count = 0
         self._project = project
         self._log = log
         self._data_folder = data_folder
@@ -84,8 +60,10 @@ class Feed:
         self._timers = timers
         self._stored = stored
         self._counts = counts
-        self._audiences = defaultdict[Dialect, _Audience](_Audience)
+        self._audiences = Audiences()
         self._pending: list[Entry] = []
+        self._behind: list[Callable[[], object]] = []
+        self._is_between = False  # what was gathered is durable, and not all of it is shown
         self._flush_told = self._save_due = self._sync_due = self._retry_due = False
 
     # -- logging and announcing ----------------------------------------------------------------
@@ -179,42 +157,50 @@ class Feed:
 
     # -- subscribers -------------------------------------------------------------------------
 
-    def subscribe(self, subscriber: Subscriber, position: int) -> None:
+    @property
+    def subscriber_count(self) -> int:
+        return self._audiences.subscriber_count
+
+    @property
+    def takes_questions(self) -> bool:
+        """Return True if a subscriber can answer a question of the agent."""
+        return self._audiences.takes_questions
+
+    def subscribe(self, subscriber: Subscriber, position: int, project: Mapping[str, Any]) -> None:
         """Offer every batch from now on; the subscriber reads what lies behind `position`, up to
-        now, by itself."""
-        self._take_out(subscriber.id)
+        now, by itself. `project` is the `project` object of now."""
+        self._audiences.take_out(subscriber.id)
         subscriber.register(position, self._log.last_seq)
-        audience = self._audiences[subscriber.dialect]
-        audience[subscriber.id], audience.takers = subscriber, None
-        self.subscriber_count += 1
+        self._audiences.add(subscriber, project)
 
     def unsubscribe(self, subscriber_id: str) -> None:
         """Offer nothing more; asking again changes nothing."""
-        if (subscriber := self._take_out(subscriber_id)) is not None:
+        if (subscriber := self._audiences.take_out(subscriber_id)) is not None:
             subscriber.left()
 
     def close_subscribers(self) -> None:
         """Tell all subscribers that the project failed."""
-        for audience in self._audiences.values():
-            for subscriber in audience.values():
-                subscriber.closed("the project failed; join again")
-
-    def _take_out(self, subscriber_id: str) -> Subscriber | None:
-        for dialect, audience in self._audiences.items():
-            subscriber = audience.pop(subscriber_id, None)
-            if subscriber is not None:
-                audience.takers = None
-                self.subscriber_count -= 1
-                if not audience:  # and their compressed streams end
-                    del self._audiences[dialect]
-                return subscriber
-        return None
+        for subscriber in self._audiences:
+            subscriber.closed("the project failed; join again")
 
     # -- writing -----------------------------------------------------------------------------
 
     def on_flush_due(self) -> None:
         self._flush_told = False
         self._flush()
+
+    def when_shown(self, callback: Callable[[], object]) -> None:
+        """Call back once all that is gathered by now is shown: at once if nothing is."""
+        if self._is_between or not self.is_written:
+            self._behind.append(callback)
+        else:
+            callback()
+
+    def _go_behind(self) -> None:
+        self._is_between = False
+        behind, self._behind = self._behind, []
+        for callback in behind:
+            callback()
 
     @property
     def is_written(self) -> bool:
@@ -246,13 +232,12 @@ class Feed:
             self.problem = None
             if self._counts is not None:
                 self._counts.appended(lines)
-        self._pending = []
+        self._pending, self._is_between = [], True
         self._acknowledge(entries)
         if self._audiences:
-            self._show(
-                _updates(entries, encoded, lines, stamp), self._log.last_seq if lines else None
-            )
-            self._count_shown(entries)
+            shown = _updates(entries, encoded, lines, stamp)
+            self._show(entries, shown, self._log.last_seq if lines else None)
+        self._go_behind()
         self._stored()
         if self._save_due or self._log.wants_checkpoint:
             self.save()
@@ -273,34 +258,22 @@ class Feed:
             self._sync_due = True
             self._timers.after(SYNC_INTERVAL_S, self._project, messages._SyncDue())
 
-    def _show(self, shown: Sequence[Update], last_seq: int | None, is_final: bool = False) -> None:
-        for dialect, audience in self._audiences.items():
-            batch = broadcast(
-                dialect,
-                shown,
-                last_seq=last_seq,
-                deflation=audience.deflation,
-                is_final=is_final,
-            )
-            for subscriber in audience.values():
-                subscriber.offer(batch)
-
-    def _count_shown(self, entries: Sequence[Entry]) -> None:
-        """Count what went out at once. Who still replays reads it from the log, and counts it
-        then."""
-        if self._counts is None:
-            return
-        sent = self._counts.sent
-        for audience in self._audiences.values():
-            live, eager = audience.count_takers()
-            for entry in entries:
-                sent[entry.update_type] += live if entry.is_kept else eager
+    def _show(
+        self,
+        entries: Sequence[Entry],
+        shown: Sequence[Update],
+        last_seq: int | None,
+        *,
+        is_final: bool = False,
+    ) -> None:
+        self._audiences.show(shown, last_seq, is_final=is_final)
+        if self._counts is not None:
+            self._audiences.count(entries, self._counts)
 
     def _send_at_once(self, entry: Entry, *, is_final: bool) -> None:
         (body,) = self._encoded([entry])
         payload = codec.ephemeral_payload(self.stamp(), body)
-        self._show([(payload, False, entry.is_kept)], None, is_final)
-        self._count_shown([entry])
+        self._show([entry], [(payload, False, entry.is_kept)], None, is_final=is_final)
 
     def _encoded(self, entries: Sequence[Entry]) -> list[bytes]:
         """Return each update without its number and time. It is encoded once: the bytes that the
@@ -366,6 +339,7 @@ class Feed:
         for entry in refused:
             assert entry.on_refused is not None
             entry.on_refused()
+        self._go_behind()
         self._retry_later()
 
     def count_failure(self) -> None:

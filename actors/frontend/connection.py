@@ -165,7 +165,8 @@ class Connection:
 
     def _serve(self) -> str:
         """Read until the connection closes; return why it did."""
-        if not self._conversation.begin(self._protocol.subprotocol):
+        endpoint = self._protocol.endpoint
+        if not self._conversation.begin(endpoint, endpoint.dialect(self._protocol.subprotocol)):
             return "no thread for it"
         self._heartbeat.restart()
         eager = True

@@ -25,7 +25,7 @@ from protocol import codec, requests
 from protocol.dialect import Dialect
 from protocol.frames import text_frame
 from protocol.updates import Welcome
-from protocol.versions import DIALECTS
+from protocol.versions import CURRENT, Endpoint
 
 logger = get_logger("claudehub.frontend")
 
@@ -43,9 +43,9 @@ LOCKED_MESSAGES_MAX = 256
 class Conversation(Protocol):
     """For the connection's thread; only `wake` may come from another one."""
 
-    def begin(self, subprotocol: str | None) -> bool:
-        """Begin: the connection is open, with that WebSocket subprotocol. Return False if it cannot
-        continue; then a close is sent."""
+    def begin(self, endpoint: Endpoint, dialect: Dialect) -> bool:
+        """Begin: the connection is open, at that endpoint and with that one of its dialects. Return
+        False if it cannot continue; then a close is sent."""
 
     @property
     def message_bytes_max(self) -> int | None:
@@ -71,7 +71,7 @@ class HubContext:
     directory: Directory
     clock: Clock
     timers: Timers
-    welcome: Callable[[Gate], Welcome]
+    welcome: Callable[[Gate, Endpoint, Dialect], Welcome]
     new_gate: Callable[[Peer, Callable[[], bool]], Gate]
     trail: AuditTrail
     auth_timeout_s: float
@@ -140,20 +140,22 @@ class HubConversation:
         self._outbox = outbox
         self._requests = context.quotas.requests.of_connection()
         self._credit = RequestCredit(REQUESTS_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX)
-        self._dialect: Dialect = DIALECTS[None]
+        self._dialect = CURRENT.default
         self._client: Ref | None = None
         self._locked_messages = 0
 
-    def begin(self, subprotocol: str | None) -> bool:
-        self._dialect = DIALECTS[subprotocol]
+    def begin(self, endpoint: Endpoint, dialect: Dialect) -> bool:
+        self._dialect = dialect
         context = self._context
         # The greeting goes out first: nobody else knows the outbox yet.
-        greeting = self._dialect.greeting(context.welcome(self._gate))
+        greeting = dialect.greeting(context.welcome(self._gate, endpoint, dialect))
         if greeting is not None:
             self._outbox.write(text_frame(greeting), counts=False)
+            if context.meter is not None:
+                context.meter.count(catalogue.MESSAGES, catalogue.UNKNOWN, catalogue.OUT)
         if context.meter is not None:
-            context.meter.count(catalogue.HANDSHAKES, catalogue.ACCEPTED)
-            context.meter.count(catalogue.MESSAGES, catalogue.UNKNOWN, catalogue.OUT)
+            version = str(dialect.version)
+            context.meter.count(catalogue.HANDSHAKES, catalogue.ACCEPTED, version)
         try:
             self._client = Client.start(
                 hub=context.hub,

@@ -12,8 +12,13 @@ from websockets.http11 import Request, Response
 
 from actors.frontend.wire import FrameLimits, HubProtocol
 from actors.runtime.clock import Clock
+from protocol import codec
+from protocol.versions import CURRENT, OLDER, Endpoint
 
 PATH = "/"
+# Where the older server's clients connect, and what its health scripts ask for.
+OLDER_PATH = "/ws"
+OLDER_HEALTH_PATH = "/health"
 VERSION = "13"
 HTTP_VERSION = "HTTP/1.1"
 WEBSOCKET = "websocket"
@@ -33,10 +38,23 @@ class HandshakeRules:
     limits: FrameLimits
     compression: bool
     path_prefix: str = ""  # PATH_PREFIX, decoded
+    has_older: bool = False  # PROTOCOL_V0
+    needs_key: bool = False
+    connection_count: Callable[[], int] = int
 
-    def serves(self, path: str) -> bool:
-        """Return True for `/`, and for the prefix with and without a slash at its end."""
-        return path == PATH or (bool(path) and path.removesuffix("/") == self.path_prefix)
+    def endpoint(self, path: str) -> Endpoint | None:
+        """Return what is spoken at a path: `/`, and the prefix with and without a slash at its end;
+        OLDER_PATH, there or below the prefix."""
+        if path == PATH or (bool(path) and path.removesuffix("/") == self.path_prefix):
+            return CURRENT
+        return OLDER if self.has_older and self._plain(path) == OLDER_PATH else None
+
+    def tells_health(self, path: str) -> bool:
+        """Return True for the path at which the older server told how it is."""
+        return self.has_older and not self.needs_key and self._plain(path) == OLDER_HEALTH_PATH
+
+    def _plain(self, path: str) -> str:
+        return path.removeprefix(self.path_prefix)
 
 
 def new_protocol(rules: HandshakeRules, clock: Clock) -> HubProtocol:
@@ -126,8 +144,41 @@ def respond(
 ) -> Response:
     """Return the answer: 101, or a refusal whose body says what to do."""
     status = http.HTTPStatus
-    if not rules.serves(_path(request)):
+    path = _path(request)
+    if rules.tells_health(path):
+        return _health(protocol, rules.connection_count())
+    refusal = _enter(protocol, rules, path) or _refusal(protocol, request, rules)
+    if refusal is not None:
+        return refusal
+    response = _accept(protocol, request)
+    if response.status_code == status.SWITCHING_PROTOCOLS and not admit():
+        response = protocol.reject(
+            status.SERVICE_UNAVAILABLE,
+            "Too many connections: try again later, or raise MAX_CONN.\n",
+        )
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _enter(protocol: HubProtocol, rules: HandshakeRules, path: str) -> Response | None:
+    """Note what is spoken at the path; return a refusal if nothing is."""
+    status = http.HTTPStatus
+    endpoint = rules.endpoint(path)
+    if endpoint is None:
         return protocol.reject(status.NOT_FOUND, f"Not here: connect to {PATH}\n")
+    if endpoint is OLDER and rules.needs_key:
+        return protocol.reject(
+            status.FORBIDDEN,
+            "Clients of version 0 cannot use keys, and this hub needs them (AUTHORIZED_KEYS): "
+            f"connect to {PATH} with a key.\n",
+        )
+    protocol.endpoint = endpoint
+    return None
+
+
+def _refusal(protocol: HubProtocol, request: Request, rules: HandshakeRules) -> Response | None:
+    """Return why a request is no handshake that may go on."""
+    status = http.HTTPStatus
     _put_in_usual_form(request)
     if request.protocol != HTTP_VERSION:
         return _upgrade_required(
@@ -152,13 +203,16 @@ def respond(
         )
         response.headers["Sec-WebSocket-Version"] = VERSION
         return response
-    response = _accept(protocol, request)
-    if response.status_code == status.SWITCHING_PROTOCOLS and not admit():
-        response = protocol.reject(
-            status.SERVICE_UNAVAILABLE,
-            "Too many connections: try again later, or raise MAX_CONN.\n",
-        )
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return None
+
+
+def _health(protocol: HubProtocol, connections: int) -> Response:
+    """Answer a health script of the older server as that did: it only looks for the status."""
+    response = protocol.reject(http.HTTPStatus.OK, "")
+    del response.headers["Content-Type"], response.headers["Content-Length"]
+    response.body = codec.dumps({"status": "healthy", "connections": connections})
+    response.headers["Content-Type"] = "application/json"
+    response.headers["Content-Length"] = str(len(response.body))
     return response
 
 

@@ -19,7 +19,7 @@ from websockets.typing import ExtensionParameter, Subprotocol
 from actors.limits.quotas import TokenBucket
 from actors.runtime.clock import Clock
 from protocol.inflater import Inflater
-from protocol.versions import choose_subprotocol
+from protocol.versions import CURRENT
 
 # Without this limit a flood of empty fragments would pass every limit in bytes.
 FRAGMENTS_MAX = 4096
@@ -53,7 +53,7 @@ class _LongLines(StreamReader):
 class HubProtocol(ServerProtocol):
     """ServerProtocol with three changes: a close inside a fragmented message is a close and no
     protocol error (Autobahn 7.1.5; docs/decisions/0004), control frames are counted, and a line of
-    the handshake may be as long as the whole."""
+    the handshake may be as long as the whole. `endpoint` says what is spoken at the peer's path."""
 
     def __init__(
         self,
@@ -71,10 +71,11 @@ class HubProtocol(ServerProtocol):
         self.parser = self.parse()
         next(self.parser)
         self._control_frames = TokenBucket(limits.control_frames_per_s, clock)
+        self.endpoint = CURRENT  # until the path is known
 
     def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
         try:
-            chosen = choose_subprotocol(subprotocols)
+            chosen = self.endpoint.choose(subprotocols)
         except ValueError as error:
             raise NegotiationError(str(error)) from None
         return None if chosen is None else Subprotocol(chosen)

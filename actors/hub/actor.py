@@ -3,11 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 from actors import messages
 from actors.directory import LocalDirectory
-from actors.feed.rotator import Rotator
 from actors.hub.draining import Draining
 from actors.hub.health import (
     HealthChecks,
@@ -15,32 +14,30 @@ from actors.hub.health import (
     health_of,
     readings_of,
 )
+from actors.hub.machine import machine_checks
 from actors.hub.project_actors import ProjectActors
 from actors.hub.project_list import Listed, ProjectLists
 from actors.hub.registry import REOPEN_S, BeingDeleted, Entry, Registry
+from actors.hub.rotation import Rotation
 from actors.hub.settings import HubSettings
 from actors.hub.startup import Startup
 from actors.hub.stopping import Stopping, close_client
 from actors.hub.warm_processes import WarmProcesses
 from actors.hub.watchers import Watchers
-from actors.messages.replies import ReplyTo
 from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers, timestamp
 from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
-from actors.runtime.restarts import RestartIntensity
 from actors.runtime.supervision import Rule
 from actors.watch.room import STORAGE, room_problem
 from protocol import requests
-from protocol.errors import ErrorCode, HubFault, WireError, not_found
+from protocol.errors import Busy, ErrorCode, HubFault, WireError, not_found
 from protocol.results import ProjectIdResult, ProjectResult
-from protocol.updates import Health
+from protocol.updates import Health, ProjectStatus
 from storage.projects import ProjectStore
 
 logger = get_logger("claudehub.hub")
 
-# A Rotator that could not be started is tried again after this time.
-ROTATOR_RETRY_S = 10.0
 # Creates that wait for a deletion; further ones are refused.
 WAITING_CREATES_MAX = 64
 
@@ -66,8 +63,6 @@ class Hub(Actor):
         self._store = ProjectStore(settings.project.layout)
         self._clients: dict[str, Ref] = {}
         self._waiting_creates: deque[messages.HubRequest] = deque()
-        self._rotator: Ref | None = None
-        self._rotator_restarts = RestartIntensity("Rotator")
         self._started_s = 0.0
         self._stopping: Stopping | None = None
         self._make_parts()
@@ -94,6 +89,28 @@ class Hub(Actor):
             clock=clock,
             timers=timers,
         )
+        self._make_children()
+        self._startup = Startup(self._project_actors, self._registry, settings.progress)
+        self._warm_processes = WarmProcesses(self._registry, settings.warm_sessions)
+        self._health_checks = HealthChecks(
+            hub=self.actor_ref,
+            timers=timers,
+            is_cli_known=settings.project.executor.cli.is_known,
+            health=self._health,
+            details=self._machine,
+        )
+
+    def _make_children(self) -> None:
+        settings, clock, timers = self._settings, self._clock, self._timers
+        self._rotation = Rotation(
+            hub=self.actor_ref,
+            directory=self._directory,
+            settings=lambda: self._settings.rotation,
+            clock=clock,
+            timers=timers,
+            problems=settings.problems,
+            died=settings.died,
+        )
         self._project_actors = ProjectActors(
             hub=self.actor_ref,
             registry=self._registry,
@@ -105,44 +122,16 @@ class Hub(Actor):
             problems=settings.problems,
             is_set_aside=self._watchers.set_aside,
         )
-        self._startup = Startup(self._project_actors, self._registry, settings.progress)
-        self._warm_processes = WarmProcesses(self._registry, settings.warm_sessions)
-        self._health_checks = HealthChecks(
-            hub=self.actor_ref,
-            timers=timers,
-            is_cli_known=settings.project.executor.cli.is_known,
-            health=self._health,
-        )
 
     # -- life --------------------------------------------------------------------------------
 
     def started(self) -> None:
         self._started_s = self._clock.monotonic()
         self._startup.begin(self._store.load_all(), timestamp(self._clock.now()))
-        self._start_rotator()
-
-    def _start_rotator(self) -> None:
-        try:
-            self._rotator = Rotator.start(
-                hub=self.actor_ref,
-                directory=self._directory,
-                settings=self._settings.rotation,
-                clock=self._clock,
-                timers=self._timers,
-                problems=self._settings.problems,
-            )
-        except OSError as error:  # no thread can be started
-            self._settings.problems.note("rotator", f"logs do not roll: {error}")
-            self._timers.after(ROTATOR_RETRY_S, self.actor_ref, messages._RotatorDue())
-        else:
-            self._settings.problems.note("rotator", None)
+        self._rotation.start()
 
     def release_steps(self) -> Sequence[Callable[[], object]]:
-        return (self._stop_rotator,)
-
-    def _stop_rotator(self) -> None:
-        if self._rotator is not None:
-            self._rotator.stop(block=False)
+        return (self._rotation.stop,)
 
     def failed(self, reason: str) -> None:
         """Report it: the Hub holds everything, and the server cannot go on without it."""
@@ -193,7 +182,7 @@ class Hub(Actor):
             case messages._ChangeDue():
                 self._watchers.on_due(message.project_id)
             case messages._RotatorDue():
-                self._start_rotator()
+                self._rotation.start()
             case messages._ReopenDue():
                 if not self._is_ending:
                     self._project_actors.reopen_due(message.project_id)
@@ -224,7 +213,7 @@ class Hub(Actor):
                 case requests.ProjectCreate():
                     self._create(message, message.body)
                 case requests.ProjectDelete():
-                    self._delete(message.reply_to, message.caller.named, message.body)
+                    self._delete(message, message.body)
                 case requests.ProjectList():
                     self._list(message)
                 case requests.Watch():
@@ -234,7 +223,7 @@ class Hub(Actor):
                     self._watchers.stop(message.caller.client_id)
                     message.reply_to.result({})
                 case requests.HealthCheck():
-                    self._health_checks.ask(message.reply_to)
+                    self._health_checks.ask(message.reply_to, message.body)
                 case _:
                     assert_never(message.body)
         except WireError as error:
@@ -259,14 +248,23 @@ class Hub(Actor):
             ids = {"project": meta.project_id, "client": by.client_id, "user": by.user}
             logger.info("project created", **ids, path=meta.path)
 
-    def _delete(self, reply_to: ReplyTo, by: str, request: requests.ProjectDelete) -> None:
+    def _delete(self, message: messages.HubRequest, request: requests.ProjectDelete) -> None:
+        reply_to, by, terms = message.reply_to, message.caller.named, message.terms
         entry = self._registry.get(request.project_id)
         if entry is None or entry.is_deleting:
             raise not_found(request.project_id)
+        # A project tells its status before it acknowledges a prompt.
+        if terms.only_if_idle and entry.status is ProjectStatus.EXECUTING:
+            raise Busy()
         entry.is_deleting, entry.keep_history = True, request.keep_history
         entry.deleted_for, entry.deleted_by = reply_to, by
         self._directory.remove(request.project_id)
-        order = messages.DeleteProject(reply_to=reply_to, by=by, keep_history=request.keep_history)
+        order = messages.DeleteProject(
+            reply_to=reply_to,
+            by=by,
+            keep_history=request.keep_history,
+            behind_updates=terms.behind_updates,
+        )
         if entry.ref is None:
             reply_to.result(ProjectIdResult(project_id=request.project_id))
             self._finish_deletion(entry)
@@ -294,14 +292,21 @@ class Hub(Actor):
             warm_sessions=self._warm_processes.sessions,
         )
 
+    def _machine(self) -> dict[str, Any]:
+        settings, project = self._settings, self._settings.project
+        limits = {"connections": settings.max_connections, "projects": settings.max_projects}
+        machine = machine_checks(project.layout.root, project.min_free_bytes)
+        return {"limits": limits, "machine": machine}
+
     def _on_change(self, change: messages.ChangeSettings) -> None:
         settings = self._settings = self._settings.changed(change)
         self._registry.max_projects = settings.max_projects
         self._warm_processes.change(settings.warm_sessions)
         self._project_actors.change(settings.project)
-        children = [self._rotator, *(entry.ref for entry in self._registry.values())]
-        for child in filter(None, children):
-            tell_if_alive(child, change)
+        self._rotation.change(change)
+        for entry in self._registry.values():
+            if entry.ref is not None:
+                tell_if_alive(entry.ref, change)
 
     def _on_keys_changed(self) -> None:
         """Have connections closed, and prompts cancelled that wait by a key that is gone: their
@@ -366,16 +371,10 @@ class Hub(Actor):
             self._on_request(request)
 
     def _on_child_died(self, message: messages.ActorDied) -> None:
-        if self._rotator is not None and message.child.actor_urn == self._rotator.actor_urn:
-            self._on_rotator_died()
-        elif (entry := self._registry.by_ref(message.child)) is not None:
+        if self._rotation.on_died(message):
+            return
+        if (entry := self._registry.by_ref(message.child)) is not None:
             self._on_project_died(entry, message)
-
-    def _on_rotator_died(self) -> None:
-        if self._rotator_restarts.may_restart(self._clock.monotonic()):
-            self._start_rotator()
-        else:
-            self._settings.died("the rotator failed too often")
 
     def _on_project_died(self, entry: Entry, message: messages.ActorDied) -> None:
         """Rebuild the project from disk. Set it aside if it cannot start, or fails again and

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from actors import messages
 from actors.hub.registry import Registry
@@ -12,6 +13,7 @@ from actors.metrics.catalogue import OPENING
 from actors.metrics.meter import Reading, by_label
 from actors.runtime.clock import Timers
 from actors.runtime.refs import Ref
+from protocol.requests import HealthCheck, MachineCheck
 from protocol.updates import Health, ProjectStatus, WarmSession
 
 PROBLEMS_SHOWN_MAX = 100
@@ -85,7 +87,7 @@ def readings_of(
 
 class HealthChecks:
     """Answers that wait until the CLI has named its version, for a moment. For the Hub's thread
-    only; `health` makes the answer."""
+    only; `health` makes the answer, `details` what a MachineCheck tells beside it."""
 
     def __init__(
         self,
@@ -94,22 +96,30 @@ class HealthChecks:
         timers: Timers,
         is_cli_known: Callable[[], bool],
         health: Callable[[], Health],
+        details: Callable[[], dict[str, Any]],
     ) -> None:
         self._hub = hub
         self._timers = timers
         self._is_cli_known = is_cli_known
         self._health = health
-        self._waiting: deque[ReplyTo] = deque()
+        self._details = details
+        self._waiting: deque[tuple[ReplyTo, HealthCheck]] = deque()
 
-    def ask(self, reply_to: ReplyTo) -> None:
+    def ask(self, reply_to: ReplyTo, request: HealthCheck) -> None:
         """Answer, or wait; past WAITING_MAX nobody waits."""
         if self._is_cli_known() or len(self._waiting) >= WAITING_MAX:
-            reply_to.result(self._health())
+            self._answer(reply_to, request)
             return
-        self._waiting.append(reply_to)
+        self._waiting.append((reply_to, request))
         self._timers.after(CLI_WAIT_S, self._hub, messages._HealthDue())
 
     def answer(self) -> None:
         """Answer everybody who waits."""
         while self._waiting:
-            self._waiting.popleft().result(self._health())
+            self._answer(*self._waiting.popleft())
+
+    def _answer(self, reply_to: ReplyTo, request: HealthCheck) -> None:
+        health: dict[str, Any] = self._health().model_dump(mode="json")
+        if isinstance(request, MachineCheck):
+            health |= self._details()
+        reply_to.result(health)

@@ -20,6 +20,7 @@ class HubSettings:
 
     project: ProjectSettings
     max_projects: int
+    max_connections: int
     warm_sessions: int
     rotation: RotationSettings
     version: str
@@ -35,6 +36,7 @@ class HubSettings:
             self,
             project=self.project.changed(change),
             max_projects=change.max_projects,
+            max_connections=change.max_connections,
             warm_sessions=change.warm_sessions,
             rotation=self.rotation.changed(change),
         )

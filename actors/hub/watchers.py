@@ -244,6 +244,6 @@ class Watchers:
         batches: dict[Dialect, Broadcast] = {}
         for dialect in {watching.watcher.dialect for watching in seeing}:
             batches[dialect] = broadcast(
-                dialect, [update], last_seq=None, deflation=None, is_final=is_final
+                dialect.changes(), [update], last_seq=None, deflation=None, is_final=is_final
             )
         return [(watching, batches[watching.watcher.dialect]) for watching in seeing]

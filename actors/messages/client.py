@@ -1,5 +1,6 @@
 """The messages of a Client: from its connection, the Hub and projects."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,8 @@ from actors.messages.replies import Refused, Replied
 from actors.ports import Subscriber, Watcher
 from protocol import requests
 from protocol.codec import Undecodable
-from protocol.results import ProjectJoinResult
+from protocol.dialect import Update
+from protocol.results import ProjectJoinResult, RecordsFacts
 from storage.log_reader import LogReader
 from storage.message_log import Bounds
 
@@ -64,7 +66,16 @@ class HistorySnapshot:
     number: int
     bounds: Bounds
     reader: LogReader
-    request: requests.GetMessages
+    request: requests.GetMessages | requests.GetRecords
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsFound:
+    """From itself: what it has found for a GetRecords."""
+
+    number: int
+    updates: Sequence[Update]
+    facts: RecordsFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +113,16 @@ class _PumpReplay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _CountOn:
+    """Read the next page for a GetRecords."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _QuietDue:
+    """The client may have been sent nothing since it came (Dialect.quiet_s)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookAtKey:
     """From the Hub: check whether the key is still valid."""
 
@@ -121,7 +142,7 @@ class _CloseDeadline:
     """The peer has had its time to answer a close."""
 
 
-Answer = Replied | Refused | Joined | Left | Watched | HistorySnapshot
+Answer = Replied | Refused | Joined | Left | Watched | HistorySnapshot | RecordsFound
 ClientMessage = (
     Answer
     | RequestReceived
@@ -131,6 +152,8 @@ ClientMessage = (
     | ClientTooSlow
     | _FlushOutbox
     | _PumpReplay
+    | _CountOn
+    | _QuietDue
     | LookAtKey
     | _AuthenticationDue
     | _KeyExpiryDue

@@ -22,6 +22,7 @@ class HubRequest:
     caller: Caller
     body: requests.ToHub
     watcher: Watcher | None = None
+    terms: requests.Terms = requests.USUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

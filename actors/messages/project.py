@@ -21,6 +21,7 @@ class ProjectRequest:
     caller: Caller
     body: requests.ToProject
     subscriber: Subscriber | None = None
+    terms: requests.Terms = requests.USUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +46,13 @@ class LookAtKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteProject:
-    """From the Hub: take no more requests, end what runs, tell the subscribers, close."""
+    """From the Hub: take no more requests, end what runs, tell the subscribers, close.
+    `behind_updates`: answer behind the last update."""
 
     reply_to: ReplyTo
     by: str | None
     keep_history: bool
+    behind_updates: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ class ChangeSettings:
     execution_timeout_s: float
     kill_grace_s: float
     max_projects: int
+    max_connections: int
     max_queue: int
     min_free_bytes: int
     permission_mode: str

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from actors.metrics.kinds import ACTOR_KINDS, KINDS
+from protocol import PROTOCOL_VERSION
 from protocol.errors import ErrorCode
 from protocol.requests import MODELS
 from protocol.updates import Outcome, ProjectStatus, UpdateType
@@ -78,9 +79,13 @@ def _each(*values: str) -> tuple[tuple[str, ...], ...]:
 HANDSHAKES = Metric(
     "websocket_connections_total",
     "counter",
-    "Handshakes by their HTTP status: 101 is an accepted connection.",
-    ("status",),
-    _each(*HANDSHAKE_STATUSES),
+    "Handshakes by their HTTP status: 101 is an accepted connection. Its version of the protocol "
+    "is known then.",
+    ("status", "version"),
+    (
+        (ACCEPTED, str(PROTOCOL_VERSION)),
+        *((status, UNKNOWN) for status in HANDSHAKE_STATUSES if status != ACCEPTED),
+    ),
 )
 MESSAGES = Metric(
     "messages_total",

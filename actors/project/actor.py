@@ -9,7 +9,7 @@ from actors.access.prompt_keys import PromptKeys
 from actors.feed.feed import Feed
 from actors.feed.maintenance import Maintenance
 from actors.feed.project_log import ProjectLog
-from actors.messages.replies import ReplyTo
+from actors.messages.replies import ReplyBehindUpdates, ReplyTo
 from actors.metrics.project_counts import ProjectCounts
 from actors.ports import Subscriber
 from actors.project.executor_link import ExecutorLink
@@ -24,15 +24,13 @@ from actors.runtime.base import Actor, tell_if_alive
 from actors.runtime.clock import Clock, Timers
 from actors.runtime.refs import Ref
 from actors.runtime.supervision import Rule
-from actors.watch.project_files import FileWatcher
+from actors.watch.watching import Watching
 from protocol import codec, requests
-from protocol.errors import ErrorCode, HubFault, WireError, not_found, project_failed
+from protocol.errors import Busy, ErrorCode, HubFault, WireError, not_found, project_failed
 from protocol.results import ProjectIdResult, ProjectJoinResult, ProjectResult
 from protocol.updates import FilesChanged, ProjectDeleted, UpdateType
 from storage.message_log import FlushTimer
 from storage.projects import ProjectMeta
-
-WATCHER_RETRY_S = 30.0
 
 
 class Project(Actor):
@@ -53,13 +51,18 @@ class Project(Actor):
         super().__init__(parent=hub, name=f"project {project_id}", ids={"project": project_id})
         self._hub = hub
         self._id = project_id
-        self._watching = f"files of {meta.project_id}"  # its name among the problems
         self._first_meta = meta
         self._settings = settings
         self._clock = clock
         self._timers = timers
-        self._watcher: Ref | None = None
-        self._watcher_is_due = self._closed = self._is_drained = False
+        self._closed = self._is_drained = False
+        self._watching = Watching(
+            project=self.actor_ref,
+            project_id=project_id,
+            folder=meta.path,
+            timers=timers,
+            problems=settings.problems,
+        )
         self._closing: messages.DeleteProject | messages.StopProject | None = None
         meter = settings.meter
         self._counts = None if meter is None else ProjectCounts(meter, clock)
@@ -156,8 +159,8 @@ class Project(Actor):
     def release_steps(self) -> Sequence[Callable[[], object]]:
         """Return no step for what `started` did not reach."""
         steps: list[Callable[[], object]] = [
-            self._stop_watching,
-            lambda: self._settings.problems.note(self._watching, None),
+            self._watching.stop,
+            self._watching.forget_problem,
             self._executor.stop,
         ]
         if self._counts is not None:
@@ -255,7 +258,7 @@ class Project(Actor):
             case messages._ExecutorDue():
                 self._executor.try_again()
             case messages._WatcherDue():
-                self._on_watcher_due()
+                self._watching.on_due(is_wanted=self._is_watched)
             case _:
                 assert_never(message)
 
@@ -274,15 +277,25 @@ class Project(Actor):
             return not_found(self._id)
         return HubFault(ErrorCode.SHUTTING_DOWN, "the server is stopping")
 
+    def _reply_to(self, message: messages.ProjectRequest) -> ReplyTo:
+        """Return where the result goes. Raises Busy."""
+        terms, reply_to = message.terms, message.reply_to
+        if terms.only_if_idle and not self._queue.is_idle:
+            raise Busy()
+        if not terms.behind_updates:
+            return reply_to
+        return ReplyBehindUpdates(reply_to.client, reply_to.number, self._feed.when_shown)
+
     def _handle_request(self, message: messages.ProjectRequest) -> None:
-        reply_to, body = message.reply_to, message.body
+        reply_to, body = self._reply_to(message), message.body
         match body:
             case requests.Execute():
                 self._runs.execute(reply_to, message.caller, body)
             case requests.AgentInterrupt():
                 self._runs.interrupt(reply_to, message.caller, body)
             case requests.AgentKill():
-                self._runs.kill(reply_to, message.caller, body)
+                at_end = message.terms.behind_updates
+                self._runs.kill(reply_to, message.caller, body, at_end=at_end)
             case requests.AgentNewSession():
                 self._runs.new_session(reply_to)
             case requests.PermissionAnswer():
@@ -297,7 +310,7 @@ class Project(Actor):
             case requests.ProjectTrust():
                 self._trust.change(body.trusted)
                 reply_to.result(ProjectResult(project=self._status.describe()))
-            case requests.GetMessages():
+            case requests.GetMessages() | requests.GetRecords():
                 self._send_snapshot(reply_to, body)
             case _:
                 assert_never(body)
@@ -307,9 +320,9 @@ class Project(Actor):
     ) -> None:
         """Take the snapshot and register the subscriber within one message: the Client
         reads from the log what is durable now, and the feed offers everything later."""
-        bounds = self._log.bounds
-        self._feed.subscribe(subscriber, start_position(request, bounds))
-        self._start_watching()
+        bounds, project = self._log.bounds, codec.plain(self._status.describe())
+        self._feed.subscribe(subscriber, start_position(request, bounds), project)
+        self._watching.start()
         if self._settings.warm_ahead:
             self._runs.warm_ahead()
         joined = messages.Joined(
@@ -327,7 +340,9 @@ class Project(Actor):
         if not tell_if_alive(reply_to.client, joined):
             self._drop_subscriber(subscriber.id)
 
-    def _send_snapshot(self, reply_to: ReplyTo, request: requests.GetMessages) -> None:
+    def _send_snapshot(
+        self, reply_to: ReplyTo, request: requests.GetMessages | requests.GetRecords
+    ) -> None:
         snapshot = messages.HistorySnapshot(
             number=reply_to.number,
             bounds=self._log.bounds,
@@ -336,10 +351,19 @@ class Project(Actor):
         )
         tell_if_alive(reply_to.client, snapshot)
 
+    def _on_files_changed(self, message: messages.FilesChanged) -> None:
+        if self._is_watched:
+            changed = FilesChanged(paths=list(message.paths), truncated=message.truncated)
+            self._feed.announce(UpdateType.FILES_CHANGED, changed, is_kept=False)
+
+    @property
+    def _is_watched(self) -> bool:
+        return self._feed.subscriber_count > 0 and self._closing is None
+
     def _drop_subscriber(self, subscriber_id: str) -> None:
         self._feed.unsubscribe(subscriber_id)
         if not self._feed.subscriber_count:
-            self._stop_watching()
+            self._watching.stop()
 
     def _describe_to_hub(self, message: messages.Describe) -> None:
         if message.is_watched:  # first: what changes meanwhile is told then
@@ -357,46 +381,8 @@ class Project(Actor):
 
     # -- children ----------------------------------------------------------------------------
 
-    def _start_watching(self) -> None:
-        if self._watcher is not None or self._watcher_is_due:
-            return
-        try:
-            self._watcher = FileWatcher.start(
-                project=self.actor_ref,
-                folder=self._first_meta.path,
-                timers=self._timers,
-                problems=self._settings.problems,
-                part=self._watching,
-            )
-        except OSError as error:  # no thread can be started
-            self._watch_later(str(error))
-
-    def _watch_later(self, reason: str) -> None:
-        """Start the watcher again later, also after a bug: it costs nothing."""
-        self._settings.problems.note(self._watching, f"changes are not noticed: {reason}")
-        self._watcher, self._watcher_is_due = None, True
-        self._timers.after(WATCHER_RETRY_S, self.actor_ref, messages._WatcherDue())
-
-    def _on_watcher_due(self) -> None:
-        self._watcher_is_due = False
-        self._settings.problems.note(self._watching, None)
-        if self._feed.subscriber_count and self._closing is None:
-            self._start_watching()
-
-    def _stop_watching(self) -> None:
-        if self._watcher is not None:
-            self._watcher.stop(block=False)
-            self._watcher = None
-
-    def _on_files_changed(self, message: messages.FilesChanged) -> None:
-        if self._feed.subscriber_count and self._closing is None:
-            changed = FilesChanged(paths=list(message.paths), truncated=message.truncated)
-            self._feed.announce(UpdateType.FILES_CHANGED, changed, is_kept=False)
-
     def _on_child_died(self, message: messages.ActorDied) -> None:
-        if self._watcher is not None and message.child.actor_urn == self._watcher.actor_urn:
-            self._watch_later(message.reason)
-        elif self._executor.is_child(message.child):
+        if not self._watching.on_died(message) and self._executor.is_child(message.child):
             self._runs.on_executor_died(message)
 
     # -- the end -----------------------------------------------------------------------------
@@ -410,7 +396,7 @@ class Project(Actor):
         if self._closing is not None:
             return
         self._closing = message
-        if isinstance(message, messages.DeleteProject):
+        if isinstance(message, messages.DeleteProject) and not message.behind_updates:
             message.reply_to.result(ProjectIdResult(project_id=self._id))
         self._end_work()
 
@@ -430,6 +416,8 @@ class Project(Actor):
         deletion = self._closing if isinstance(self._closing, messages.DeleteProject) else None
         if deletion is not None:
             self._feed.announce_last(UpdateType.PROJECT_DELETED, ProjectDeleted(by=deletion.by))
+            if deletion.behind_updates:
+                deletion.reply_to.result(ProjectIdResult(project_id=self._id))
         self._feed.close()
         self._closed = True
         self._hub.tell(

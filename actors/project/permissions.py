@@ -27,6 +27,7 @@ logger = get_logger("claudehub.project")
 # Answers that are remembered, for the clients that answer second.
 ANSWERS_MAX = 1_000
 DENIED = "The user denied this."
+NOBODY = "Nobody is there who could answer."
 
 Decision = Literal["allow", "deny"]
 
@@ -102,6 +103,15 @@ class Permissions:
             self._timer(request.permission_id),
         )
         logger.debug("permission asked", **_facts(self.pending[request.permission_id]))
+        if not self._can_be_answered(request):
+            self.expired(request.permission_id, NOBODY)
+
+    def _can_be_answered(self, request: PermissionRequest) -> bool:
+        """Return False if whoever has asked for the execution cannot answer, and nobody else is
+        there who could."""
+        execution = self._queue.at_work(request.execution_id)
+        asker_can = execution is None or execution.caller.takes_questions
+        return asker_can or self._feed.takes_questions
 
     def withdrawn(self, permission_id: str) -> None:
         """Close a question that the CLI no longer needs an answer to."""
@@ -113,10 +123,11 @@ class Permissions:
         for pending in list(self.pending.values()):
             self._close(pending, "withdrawn")
 
-    def expired(self, permission_id: str) -> None:
+    def expired(self, permission_id: str, why: str | None = None) -> None:
+        """Deny what nobody has answered; `why` is what the agent is told."""
         if (pending := self.pending.get(permission_id)) is not None:
             self._close(pending, "timeout")
-            text = f"Nobody answered within {pending.timeout_s:g} seconds."
+            text = why or f"Nobody answered within {pending.timeout_s:g} seconds."
             self._executor.answer(_denial(permission_id, text))
 
     def execution_ends(self, execution: Execution) -> None:

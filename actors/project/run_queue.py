@@ -1,12 +1,13 @@
 """Who runs and who waits: one execution at a time, in the order of the prompts."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from actors.messages.replies import ReplyTo
 from actors.ports import Caller
-from actors.tracing.spans import NO_SPAN, Span
+from actors.tracing.spans import NO_SPAN, Began, Span
 from protocol.requests import Options
 from protocol.results import ExecutionState
 from protocol.trace_context import TraceParent
@@ -23,7 +24,8 @@ class Execution:
     `interrupted_by`: who has asked for that first.
     `started_at_s` is monotonic, None until the CLI has its prompt; `number` says then how many had
     started with it. `session_id` is the session that it runs in, once that is known; `is_voided`:
-    that session was given up meanwhile. `askers` are answered once the prompt is stored.
+    that session was given up meanwhile. `askers` are answered once the prompt is stored,
+    `at_end` is called once the end is.
     """
 
     execution_id: str
@@ -44,6 +46,7 @@ class Execution:
     session_id: str | None = None
     is_voided: bool = False
     askers: list[ReplyTo] = field(default_factory=list)
+    at_end: list[Callable[[], object]] = field(default_factory=list)
     traceparent: TraceParent | None = None
     span: Span = NO_SPAN
 
@@ -56,6 +59,17 @@ class Execution:
             "user": self.caller.user,
         }
         return ids if self.traceparent is None else {**ids, "traceparent": str(self.traceparent)}
+
+    def began(self, project_id: str, origin: str) -> Began:
+        """Return what a span says of its beginning."""
+        return Began(
+            project_id=project_id,
+            execution_id=self.execution_id,
+            user=self.caller.user,
+            client_id=self.caller.client_id,
+            origin=origin,
+            parent=self.traceparent,
+        )
 
     def ended_by(self, outcome: Outcome) -> str | None:
         """Return who has ended it; None if it has ended by itself, or by its time limit."""

@@ -1,7 +1,7 @@
 """A project's executions: from the prompt to the one execution_finished. The Executor does the
 work."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from actors import messages
@@ -21,7 +21,7 @@ from actors.project.settings import ProjectSettings
 from actors.project.trust import Trust
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
-from actors.tracing.spans import Began, Ended
+from actors.tracing.spans import Ended
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.results import ExecutionResult, ProjectResult
@@ -103,11 +103,17 @@ class Runs:
         self._keys.check(caller, request.options)
         self._prompts.execute(reply_to, caller, request)
 
-    def kill(self, reply_to: ReplyTo, caller: Caller, request: requests.AgentKill) -> None:
-        """Answer at once; the end comes as execution_finished. Raises WireError."""
+    def kill(
+        self, reply_to: ReplyTo, caller: Caller, request: requests.AgentKill, *, at_end: bool
+    ) -> None:
+        """Answer at once; `at_end`: when the end is durable. Raises WireError."""
         execution = self._meant(request.execution_id)
+        killed = ExecutionResult(execution_id=execution.execution_id)
+        if at_end:
+            execution.at_end.append(lambda: reply_to.result(killed))
         self._end(execution, KILLED, caller.named)
-        reply_to.result(ExecutionResult(execution_id=execution.execution_id))
+        if not at_end:
+            reply_to.result(killed)
 
     def interrupt(
         self, reply_to: ReplyTo, caller: Caller, request: requests.AgentInterrupt
@@ -135,12 +141,13 @@ class Runs:
     def new_session(self, reply_to: ReplyTo) -> None:
         """Reset the session. Prompts that wait run in the new one: none starts before the reset is
         durable."""
+        old = {"old_session_id": self._log.meta.session_id}
 
         def done() -> None:
             self._feed.save()
             self._executor.forget_permissions()
             self._executor.let_go()
-            reply_to.result(ProjectResult(project=self._describe()))
+            reply_to.result(ProjectResult(project=self._describe()), beside=old)
             self._go_on()
 
         def failed() -> None:
@@ -213,16 +220,7 @@ class Runs:
         self._feed.log(UpdateType.EXECUTION_STARTED, started, opens=Opens(run.execution_id))
         self.queue.start(run, self._clock.monotonic())
         logger.info("execution started", **run.ids, origin=origin)
-        run.span = self._settings.tracer.begin(
-            Began(
-                project_id=self._log.meta.project_id,
-                execution_id=run.execution_id,
-                user=run.caller.user,
-                client_id=run.caller.client_id,
-                origin=origin,
-                parent=run.traceparent,
-            )
-        )
+        run.span = self._settings.tracer.begin(run.began(self._log.meta.project_id, origin))
 
     def on_background_began(self, message: messages.BackgroundBegan) -> None:
         """Begin an execution without a prompt: the CLI has begun a turn by itself.
@@ -429,14 +427,19 @@ class Runs:
                 cost_usd=ended.cost_usd,
             )
         )
-        self._log_end(ended)
+        self._log_end(ended, execution.at_end)
         self._log.change(last_active=self._feed.stamp())
 
-    def _log_end(self, ended: ExecutionFinished) -> None:
-        """Log an end. Once it is durable the metadata no longer counts the execution as open."""
+    def _log_end(
+        self, ended: ExecutionFinished, at_end: Sequence[Callable[[], object]] = ()
+    ) -> None:
+        """Log an end. Once it is durable the metadata no longer counts the execution as open, and
+        `at_end` is called."""
 
         def stored() -> None:
             self._feed.save_soon()
+            for callback in at_end:
+                callback()
             if self._counts is not None:
                 self._counts.ended(ended)
 

@@ -49,6 +49,7 @@ AT_ONCE = frozenset(
         "path_prefix",
         "permission_mode",
         "permission_timeout",
+        "protocol_v0",
         "project_roots",
         "public_names",
         "rate_limit",

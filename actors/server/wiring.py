@@ -36,10 +36,11 @@ from actors.runtime.problems import Problems
 from actors.runtime.refs import Ref
 from actors.server.agent_setup import AgentFacts
 from actors.tracing.spans import Tracer
-from protocol import PROTOCOL_VERSION, VERSION
+from protocol import VERSION
 from protocol.claude import STORED_GROWTH_MAX
-from protocol.updates import Welcome
-from protocol.versions import PROTOCOLS
+from protocol.dialect import Dialect
+from protocol.updates import OldVersionWelcome, Welcome
+from protocol.versions import Endpoint
 from storage.layout import DataLayout, boot_id
 from storage.message_log import LogSettings
 
@@ -70,6 +71,7 @@ def hub_settings(
     return HubSettings(
         project=project,
         max_projects=config.max_projects,
+        max_connections=config.max_conn,
         warm_sessions=config.warm_sessions,
         rotation=_rotation_settings(config, layout),
         version=VERSION,
@@ -138,6 +140,7 @@ def change_of(config: Config) -> ChangeSettings:
         execution_timeout_s=config.exec_timeout,
         kill_grace_s=config.kill_grace,
         max_projects=config.max_projects,
+        max_connections=config.max_conn,
         max_queue=config.max_queue,
         min_free_bytes=config.min_free_bytes,
         permission_mode=config.permission_mode,
@@ -197,6 +200,8 @@ class FrontEnd:
             path_prefix=config.path_prefix,
             limits=FrameLimits(config.max_message_bytes),
             compression=config.compression,
+            has_older=config.protocol_v0,
+            connection_count=lambda: self._connections.count,
         )
         self._welcome = _greeter(config)
 
@@ -225,7 +230,7 @@ class FrontEnd:
             meter=self._meter,
         )
         return ConnectionContext(
-            rules=self._rules,
+            rules=replace(self._rules, needs_key=keyring is not None),
             converse=partial(HubConversation, conversation),
             clock=self.clock,
             tls=None,
@@ -239,8 +244,10 @@ class FrontEnd:
         )
 
     def _refused(self, peer: Peer, status: int) -> None:
+        if status == http.HTTPStatus.OK:  # a health script of the older server: no handshake
+            return
         if self._meter is not None:
-            self._meter.count(catalogue.HANDSHAKES, str(status))
+            self._meter.count(catalogue.HANDSHAKES, str(status), catalogue.UNKNOWN)
         if status == http.HTTPStatus.UPGRADE_REQUIRED:
             self.trail.plain_request(peer)
         else:
@@ -269,19 +276,21 @@ def _max_update_bytes(config: Config) -> int:
     return max(MAX_UPDATE_BYTES_LEAST, ENVELOPE_BYTES + longest)
 
 
-def _greeter(config: Config) -> Callable[[Gate], Welcome]:
+def _greeter(config: Config) -> Callable[[Gate, Endpoint, Dialect], Welcome]:
     max_update_bytes = _max_update_bytes(config)
 
-    def welcome(gate: Gate) -> Welcome:
-        return Welcome(
+    def welcome(gate: Gate, endpoint: Endpoint, dialect: Dialect) -> Welcome:
+        facts = Welcome(
             server=f"claudehub/{VERSION}",
-            protocol=PROTOCOL_VERSION,
-            protocols=list(PROTOCOLS),
+            protocol=dialect.version,
+            protocols=endpoint.versions,
             client_id=gate.caller.client_id,
             heartbeat_seconds=config.heartbeat,
             max_message_bytes=config.max_message_bytes,
             max_update_bytes=max_update_bytes,
             auth=gate.offer,
         )
+        note = endpoint.deprecations.get(dialect.version)
+        return facts if note is None else OldVersionWelcome(**dict(facts), deprecation=note)
 
     return welcome

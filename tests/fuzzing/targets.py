@@ -91,10 +91,11 @@ def requests(data: bytes) -> None:
         request = codec.decode(text)
         assert data not in seeds.REQUESTS or request.id == "7"
     except codec.Undecodable as refusal:
-        answer = VERSION_1.error(refusal.id, refusal.error)
+        (answer,) = VERSION_1.error(refusal, refusal.error)
         assert json.loads(answer)["type"] == "error"
         return
-    json.loads(VERSION_1.result(request.id, {}))
+    (result,) = VERSION_1.result(request, {}, now="", beside={})
+    json.loads(result)
 
 
 def authorized_keys(data: bytes) -> None:

@@ -1,0 +1,172 @@
+"""Our updates as frames of version 0."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from protocol import codec
+from protocol.dialect import Message, Update
+from protocol.updates import Outcome, ProjectStatus, UpdateType
+from protocol.v0 import shapes
+from protocol.v0.shapes import ERROR, EXECUTING, IDLE
+
+# The exit codes of a shell for a command that may not run, and for one that is not there.
+_NO_COMMAND = (126, 127)
+_DATA = b'"data":'
+
+
+class Stream0:
+    """The updates of one project. It knows the state that it has shown last: a state is shown when
+    it changes, whichever update tells it.
+
+    While prompts wait that version 1 clients have queued, the state stays EXECUTING. After a failed
+    execution it is ERROR, until something begins.
+    """
+
+    def __init__(self, project: Mapping[str, Any]) -> None:
+        self._project = dict(project)
+        self._id = str(project["project_id"])
+        self._status = ProjectStatus(project["status"])  # as version 1 tells it
+        self._shown = shapes.STATES[self._status]
+        self._open = {prompt["execution_id"] for prompt in project["queue"]}
+        if project["execution_id"] is not None:
+            self._open.add(project["execution_id"])
+        self._frames: list[Message] = []
+
+    def messages(self, updates: Iterable[Update]) -> list[Message]:
+        frames: list[Message] = []
+        self._frames = frames
+        for text, is_stored, is_kept in updates:
+            payload = codec.update_payload(text) if is_stored else text
+            tell = _TELL.get(codec.update_type_of(payload))
+            if tell is not None:
+                before = len(frames)
+                tell(self, payload)
+                if not is_stored:
+                    frames[before:] = [(frame, is_kept, is_kept) for frame, _, _ in frames[before:]]
+        return frames
+
+    # -- one method an update type, in the order of docs/version-0.md --------------------------
+
+    def _prompt(self, payload: bytes) -> None:
+        self._open.add(codec.loads(payload)["data"]["execution_id"])
+
+    def _execution_started(self, payload: bytes) -> None:
+        update = codec.loads(payload)
+        self._open.add(update["data"]["execution_id"])
+        self._status = ProjectStatus.EXECUTING
+        if self._shown != EXECUTING:
+            self._show(EXECUTING, update)
+
+    def _claude(self, payload: bytes) -> None:
+        update = codec.loads(payload)
+        line = update["data"]
+        if not isinstance(line, dict) or not isinstance(line.get("type"), str):
+            return
+        # The text of the line as it is: its numbers and the order of its keys are the CLI's.
+        at = payload.index(_DATA) + len(_DATA)
+        self._say("agent_message", payload[at:-1])
+        session_id = line.get("session_id")
+        if isinstance(session_id, str) and session_id != self._project["session_id"]:
+            self._project["session_id"] = session_id
+            self._say(
+                "project_update",
+                {
+                    "project_id": self._id,
+                    "state": self._shown,
+                    "path": self._project["path"],
+                    "timestamp": update["timestamp"],
+                },
+            )
+
+    def _claude_delta(self, payload: bytes) -> None:
+        """Tell the inner event: the older clients do not look into `stream_event`."""
+        event = codec.loads(payload)["data"].get("event")
+        if isinstance(event, dict) and isinstance(event.get("type"), str):
+            self._say("agent_message", event)
+
+    def _session_reset(self, payload: bytes) -> None:
+        update = codec.loads(payload)
+        self._project["session_id"] = None
+        self._show(self._shown, update)
+        self._say_what("session_reset", "session_reset", update)
+
+    def _execution_finished(self, payload: bytes) -> None:
+        update = codec.loads(payload)
+        end = update["data"]
+        outcome = Outcome(end["outcome"])
+        self._open.discard(end["execution_id"])
+        if outcome is Outcome.CANCELLED:
+            return
+        failure = _failure(self._id, outcome, end)
+        if failure is not None:
+            self._say("error", failure)
+        if not self._open:
+            self._status = ProjectStatus.IDLE
+            self._show(IDLE if failure is None else ERROR, update)
+        if outcome in (Outcome.KILLED, Outcome.INTERRUPTED):
+            self._say_what("process_killed", "process_killed", update)
+
+    def _status_changed(self, payload: bytes) -> None:
+        update = codec.loads(payload)
+        status = ProjectStatus(update["data"]["status"])
+        if status is not self._status:
+            self._status = status
+            self._show(shapes.STATES[status], update)
+
+    def _project_deleted(self, payload: bytes) -> None:
+        self._say_what("project_deleted", "project_deleted", codec.loads(payload))
+
+    # -- frames --------------------------------------------------------------------------------
+
+    def _show(self, state: str, update: Mapping[str, Any]) -> None:
+        self._shown = state
+        self._project["last_active"] = update["timestamp"]
+        self._say("project_state", {**shapes.project_state(self._project), "state": state})
+
+    def _say_what(self, kind: str, reason: str, update: Mapping[str, Any]) -> None:
+        facts = {"project_id": self._id, "reason": reason, "timestamp": update["timestamp"]}
+        self._say(kind, facts)
+
+    def _say(self, kind: str, data: Mapping[str, Any] | bytes) -> None:
+        self._frames.append((shapes.frame(kind, self._id, data), True, False))
+
+
+# What is not here makes no frame.
+_TELL: dict[str, Callable[[Stream0, bytes], None]] = {
+    UpdateType.PROMPT: Stream0._prompt,
+    UpdateType.EXECUTION_STARTED: Stream0._execution_started,
+    UpdateType.CLAUDE: Stream0._claude,
+    UpdateType.CLAUDE_DELTA: Stream0._claude_delta,
+    UpdateType.SESSION_RESET: Stream0._session_reset,
+    UpdateType.EXECUTION_FINISHED: Stream0._execution_finished,
+    UpdateType.STATUS: Stream0._status_changed,
+    UpdateType.PROJECT_DELETED: Stream0._project_deleted,
+}
+
+
+def _failure(project_id: str, outcome: Outcome, end: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the data of the `error` about a failed execution; None for one that did not fail."""
+    if outcome is Outcome.TIMEOUT:
+        taken = go_duration(end["duration_ms"])
+        return {
+            "code": "EXECUTION_TIMEOUT",
+            "message": f"execution timed out after {taken}",
+            "details": {"project_id": project_id, "timeout": taken},
+        }
+    if outcome not in (Outcome.ERROR, Outcome.LOST):
+        return None
+    exit_code = end["exit_code"]
+    code = "CLAUDE_NOT_FOUND" if exit_code in _NO_COMMAND else "EXECUTION_FAILED"
+    why = f"exit status {exit_code}" if exit_code else end["result"] or outcome.value
+    return {"code": code, "message": f"Claude execution failed: {why}"}
+
+
+def go_duration(duration_ms: int) -> str:
+    """Return a time as Go writes durations, to a tenth of a second: `4s`, `1m30s`, `2h0m0s`."""
+    tenths = round(duration_ms / 100)
+    minutes, left = divmod(tenths, 600)
+    text = f"{left / 10:g}s"
+    if minutes:
+        hours, minutes = divmod(minutes, 60)
+        text = f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}"
+    return text

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Stand in for the CLI: print recorded lines for each prompt.
+
+    CLAUDE_CMD="playing_agent.py LINES.json"
+
+LINES.json maps a prompt to `{"lines": [...], "end": ...}`: after the lines the turn has ended (null:
+the lines have its result), the program exits with that code (a number), or nothing more comes
+("hang"). Prompts that are not recorded get an answer of their own words.
+"""
+
+import json
+import sys
+import time
+
+
+def say(line):
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def words(prompt):
+    session = {"session_id": "11111111-2222-4333-8444-555555555555"}
+    content = [{"type": "text", "text": f"echo: {prompt}"}]
+    return [
+        {"type": "system", "subtype": "init", **session},
+        {"type": "assistant", "message": {"role": "assistant", "content": content}, **session},
+        {"type": "result", "subtype": "success", "is_error": False, "result": "", **session},
+    ]
+
+
+def main():
+    if "--version" in sys.argv:
+        print("9.9.9 (playing)")
+        return
+    with open(sys.argv[1], encoding="utf-8") as file:
+        recorded = json.load(file)
+    for text in sys.stdin:
+        message = json.loads(text)
+        if message.get("type") != "user":
+            continue
+        content = message["message"]["content"]
+        prompt = content if isinstance(content, str) else content[0]["text"]
+        turn = recorded.get(prompt) or {"lines": words(prompt), "end": None}
+        for line in turn["lines"]:
+            say(line)
+        if turn["end"] == "hang":
+            while True:
+                time.sleep(60)
+        if turn["end"] is not None:
+            sys.exit(turn["end"])
+
+
+if __name__ == "__main__":
+    main()
