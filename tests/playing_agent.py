@@ -3,9 +3,9 @@
 
     CLAUDE_CMD="playing_agent.py LINES.json"
 
-LINES.json maps a prompt to `{"lines": [...], "end": ...}`: after the lines the turn has ended (null:
-the lines have its result), the program exits with that code (a number), or nothing more comes
-("hang"). Prompts that are not recorded get an answer of their own words.
+LINES.json maps a prompt to `{"lines": [...], "end": ...}`. After the lines the program waits for
+the next prompt (null), exits with that code (a number), or does nothing more ("hang"). A prompt
+that is not recorded gets an answer of its own words.
 """
 
 import json

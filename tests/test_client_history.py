@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from actors import messages
-from actors.client import answers
-from actors.client import replay
+from actors.client import answers, replay
 from actors.runtime.clock import Clock
 from storage.message_log import MessageLog
 from storage.pages import MissingRecords

@@ -38,25 +38,33 @@ def steps(name: str) -> Iterator[Step]:
 
 
 def turns(name: str) -> dict[str, dict[str, Any]]:
-    """Return for each prompt the lines that the CLI wrote, as tests/playing_agent.py takes them."""
+    """Return for each prompt what the CLI wrote, as tests/playing_agent.py takes it."""
     found: dict[str, dict[str, Any]] = {}
-    asker, prompt = "", ""
+    turn: dict[str, Any] | None = None
+    asker = ""
     for step in steps(name):
         sent = step.sent or {}
-        if sent.get("type") == "execute":
-            asker, prompt = step.connection, (sent.get("data") or {}).get("prompt") or ""
-        for frame in step.came.get(asker, []):
-            if frame["type"] == "agent_message" and prompt:
-                found.setdefault(prompt, {"lines": [], "end": "hang"})["lines"].append(frame["data"])
-                if frame["data"]["type"] == "result":
-                    found[prompt]["end"] = None
-            elif frame["type"] == "error" and "exit status 3" in frame["data"]["message"]:
-                found[prompt]["end"] = 3
-            elif frame["type"] == "error" and frame["data"]["code"] == "JSON_PARSING":
-                found[prompt]["end"] = found[prompt]["end"] and 0
-        if sent.get("type") == "execute":
-            prompt = prompt if prompt in found and found[prompt]["end"] == "hang" else ""
-    return found
+        prompt = (sent.get("data") or {}).get("prompt") if sent.get("type") == "execute" else None
+        if prompt:
+            asker, turn = step.connection, None
+            if prompt not in found:
+                turn = found[prompt] = {"lines": [], "end": "hang"}
+        for frame in step.came.get(asker, []) if turn is not None else []:
+            assert turn is not None
+            _note(turn, frame)
+    return {prompt: turn for prompt, turn in found.items() if turn["lines"]}
+
+
+def _note(turn: dict[str, Any], frame: dict[str, Any]) -> None:
+    data = frame["data"]
+    if frame["type"] == "agent_message":
+        turn["lines"].append(data)
+        if data["type"] == "result":
+            turn["end"] = None
+    elif frame["type"] == "error" and "exit status 3" in data["message"]:
+        turn["end"] = 3
+    elif frame["type"] == "error" and data["code"] == "JSON_PARSING" and turn["end"] == "hang":
+        turn["end"] = 0
 
 
 def short(frame: dict[str, Any]) -> str:
@@ -95,7 +103,7 @@ def shape(frame: dict[str, Any]) -> dict[str, Any]:
     kind = frame["type"]
     if kind == "error":
         details = data.get("details", {})
-        named = {key: details[key] for key in ("path", "timeout") if key in details}
+        named = {"path": details["path"]} if "path" in details else {}
         return {"type": kind, "code": data["code"], **named}
     if kind == "health_check":
         checks = {name: check["status"] for name, check in data["checks"].items()}

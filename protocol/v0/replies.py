@@ -7,7 +7,7 @@ from typing import Any
 from protocol import codec, requests
 from protocol.codec import Undecodable
 from protocol.dialect import Update
-from protocol.errors import Busy, ErrorCode, WireError, invalid_field
+from protocol.errors import Busy, ErrorCode, RequestRefused, WireError, invalid_field
 from protocol.requests import Request
 from protocol.updates import UpdateType
 from protocol.v0 import shapes
@@ -53,6 +53,9 @@ class Replier0:
     def meant(self, request: Request) -> Request:
         """Put the current project in where the request names none."""
         body = request.body
+        if isinstance(body, requests.ProjectCreate) and ".." in body.path.split("/"):
+            error = RequestRefused(ErrorCode.INVALID_PATH, "path traversal detected")
+            raise Undecodable(error, kind=request.type, meant=request)
         if not isinstance(body, requests.ToProject | requests.ProjectDelete):
             return request
         if body.project_id == NO_PROJECT:

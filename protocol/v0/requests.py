@@ -120,8 +120,6 @@ def _create(data: Data) -> Body:
     path = _text(data, "path")
     if not path:
         raise invalid_field("data.path", "is missing")
-    if ".." in path.split("/"):
-        raise RequestRefused(ErrorCode.INVALID_PATH, "path traversal detected")
     fields = {"path": path, "project_id": str(uuid.uuid4())}
     return codec.validated(requests.ProjectCreate, fields)
 
