@@ -30,7 +30,13 @@ ROOMS_MAX = 20
 LOOSE_MODULES = {"actors/directory.py", "actors/ports.py"}
 PROJECT_FILES_MAX = 13
 # Programs that tests start: an agent may take its time.
-AGENTS = ("fake_messages_api.py", "mock_claude.py", "mock_turn.py", "scripted_agent.py")
+AGENTS = (
+    "fake_messages_api.py",
+    "mock_claude.py",
+    "mock_turn.py",
+    "playing_agent.py",
+    "scripted_agent.py",
+)
 FUNCTION_LINES_MAX = 40
 
 
