@@ -197,6 +197,7 @@ def test_what_is_not_given_has_the_old_defaults(file: Path) -> None:
     assert migrated(file, {}) == {
         "ws_port": 8443,
         "bind": "127.0.0.1",
+        "protocol_v0": "on",
         "max_projects": 100,
         "claude_cmd": "claude",
         "exec_timeout": "5m",
@@ -665,7 +666,7 @@ def samples(chance: random.Random) -> Iterator[dict[str, Any]]:
 
 def test_config_check_accepts_the_result_of_every_sample(file: Path) -> None:
     for sample in samples(random.Random(17)):
-        assert len(migrated(file, sample)) >= 9
+        assert len(migrated(file, sample)) >= 10
 
 
 def test_the_real_command_is_accepted_by_the_real_check(file: Path, tmp_path: Path) -> None:
@@ -684,7 +685,7 @@ def test_the_real_command_is_accepted_by_the_real_check(file: Path, tmp_path: Pa
         check=False,
         timeout=60,
     )
-    assert (done.returncode, done.stdout) == (0, "/dev/stdin: ok, 9 settings\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "/dev/stdin: ok, 10 settings\n"), done.stderr
     found = tomllib.loads((tmp_path / "ours.toml").read_text("utf-8"))
     assert found["claude_cmd"] == "'/opt/\N{SNOWMAN}/claude'"
 

@@ -121,9 +121,9 @@ def _file_line(setting: str, path: str) -> str:
 
 def _old_protocol(old: OldSettings, source: Source) -> Iterator[Entry]:
     yield Entry(
-        "Clients of the old server speak version 0 of the protocol, on the path /ws. This version "
-        "of claudehub does not speak it yet.",
-        (switched_off('protocol_v0 = "on"'),),
+        "New: the clients of the old server speak version 0 of the protocol, at the path /ws. "
+        "Without such clients, delete this line.",
+        (toml_line("protocol_v0", "on"),),
     )
     yield Entry(
         "New: a web page may connect only from an address that is listed here. The old server let "
