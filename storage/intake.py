@@ -74,6 +74,7 @@ class Intake:
                 shutil.rmtree(folder)
             disk.make_folder(folder)
         except OSError as error:
+            self.give_up(folder)
             raise from_os_error(error, f"making {folder}") from error
         return folder
 
