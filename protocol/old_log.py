@@ -20,7 +20,7 @@ from uuid import UUID, uuid5
 import simplejson
 
 from protocol.claude import AgentLine, TurnEnd, parse_line
-from protocol.codec import dumps
+from protocol.codec import dumps, loads
 from protocol.fields import parse_time
 from protocol.updates import ExecutionFinished, ExecutionStarted, Outcome, Prompt, UpdateType
 
@@ -37,6 +37,8 @@ _CLAUDE_HEAD = re.compile(
     rb'\{"timestamp":"([^"\\]{20,40})","message":\{"type":"[^"\\]{0,64}","content":(?=\{)'
 )
 _CLAUDE_TAIL = b'},"direction":"claude"}'
+# What a number has in it that is too large for a float.
+_HUGE = re.compile(rb"[eE]\+?\d{3}|\d{300}")
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -149,6 +151,11 @@ def _time(value: object, is_prompt: bool = False) -> str:
 
 
 def _said(timestamp: str, data: bytes, told: AgentLine) -> OldRecord:
+    if _HUGE.search(data) is not None:
+        try:
+            loads(data)
+        except ValueError:  # a number that is not finite
+            raise LineRefused(Fault.NOT_JSON) from None
     end = told.turn_end
     if end is not None and not end.text and b'"content"' in data:
         end = _end_inside(data) or end

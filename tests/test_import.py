@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from websockets.sync.client import connect
 
 from claudehub.cli.main import main
 from claudehub.moving.import_work import CUT_OFF
@@ -118,12 +119,19 @@ def of_samples(scratch: Path) -> Move:
     return move
 
 
+def old_records(project_id: str) -> list[dict[str, Any]]:
+    """Return the lines of the older server's log."""
+    files = sorted((SAMPLES / "projects" / project_id / "logs").glob("*.jsonl"))
+    return [json.loads(raw) for file in files for raw in file.read_text().splitlines()]
+
+
 def old_history(project_id: str) -> list[tuple[str, str, Any]]:
     """Return what the older server shows: the times to the microsecond, the direction, the
     content."""
-    files = sorted((SAMPLES / "projects" / project_id / "logs").glob("*.jsonl"))
-    records = [json.loads(raw) for file in files for raw in file.read_text().splitlines()]
-    return [(r["timestamp"][:26] + "Z", r["direction"], r["message"]["content"]) for r in records]
+    return [
+        (record["timestamp"][:26] + "Z", record["direction"], record["message"]["content"])
+        for record in old_records(project_id)
+    ]
 
 
 def as_old(messages: list[dict[str, Any]]) -> list[tuple[str, str, Any]]:
@@ -207,6 +215,44 @@ def check_executions(messages: list[dict[str, Any]]) -> None:
                 assert update["data"]["execution_id"] == open_id
                 open_id = None
     assert open_id is None
+
+
+def ask_version_0(hub: HubProcess, kind: str, **data: Any) -> dict[str, Any]:
+    """Ask on the older server's path, as an older client does; return the data of the answer."""
+    with connect(f"{hub.url.rstrip('/')}/ws", proxy=None, max_size=None) as client:
+        client.send(json.dumps({"type": kind, "data": data}))
+        answer = json.loads(client.recv(timeout=TIMEOUT_S))
+    assert answer["type"] == kind, answer
+    found: dict[str, Any] = answer["data"]
+    return found
+
+
+def test_older_clients_see_their_history_again(scratch: Path) -> None:
+    move = of_samples(scratch)
+    odd = {"type": "assistant", "n": [1.50, 1e22, -0.0], "t": "\u2028<b>é\U0001f600"}
+    mock = {"type": "result", "content": {"type": "result", "is_error": False}}
+    shutil.rmtree(move.source / "projects" / IDS[0])
+    lines = [said(0), prompt("x\x07y", 1), line(odd, timestamp=stamp(2)), line(mock), prompt("", 3)]
+    move.add("odd", *lines)
+    move.works()
+    hub = HubProcess(scratch, PROTOCOL_V0="on").start()
+    listed = ask_version_0(hub, "project_list")["projects"]
+    assert [project["id"] for project in listed] == [*IDS[1:], "odd"]
+    for project_id in IDS[1:]:
+        shown = ask_version_0(hub, "get_messages", project_id=project_id, limit=1000)
+        records = shown["messages"]
+        seen = [(r["timestamp"], r["direction"], r["message"]["content"]) for r in records]
+        assert seen == old_history(project_id)
+        kinds = [record["message"]["type"] for record in old_records(project_id)]
+        assert [record["message"]["type"] for record in records] == kinds
+        assert shown["metadata"]["total"] == len(kinds)
+    records = ask_version_0(hub, "get_messages", project_id="odd")["messages"]
+    assert [r["message"]["content"] for r in records] == [
+        json.loads(raw)["message"]["content"] for raw in lines
+    ]
+    only = ask_version_0(hub, "get_messages", project_id="odd", direction="client")["messages"]
+    assert [record["message"]["content"]["text"] for record in only] == ["x\x07y", ""]
+    assert hub.stop() == 0
 
 
 def test_the_report_is_for_people(scratch: Path) -> None:

@@ -97,6 +97,11 @@ def test_a_line_in_another_order_says_the_same() -> None:
     assert record.timestamp == "2026-11-24T13:52:01.123456Z"
 
 
+def test_a_text_that_looks_like_a_huge_number_is_none() -> None:
+    raw = said(text="commit 9e12345", n=1e200)
+    assert json.loads(taken(raw).data)["n"] == 1e200
+
+
 def test_what_follows_the_content_is_no_part_of_it() -> None:
     """The end of the line looks like the usual one, and is a text inside of it."""
     raw = (
@@ -116,6 +121,9 @@ def test_what_follows_the_content_is_no_part_of_it() -> None:
         (said(text="x").replace(b'"x"', b'"\x00"'), Fault.NOT_JSON),
         (said(text="x").replace(b'"x"', b"[" * 5000), Fault.NOT_JSON),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, Fault.NOT_JSON),
+        (said(n=7).replace(b":7", b":1e400"), Fault.NOT_JSON),
+        (b" " + said(n=7).replace(b":7", b":-1E+999"), Fault.NOT_JSON),
+        (said(n=7).replace(b":7", b":" + b"9" * 400 + b".5"), Fault.NOT_JSON),
         (line({"type": "assistant"}, timestamp=17), Fault.NO_TIME),
         (line({"type": "assistant"}, timestamp="yesterday, at about noon"), Fault.NO_TIME),
         (line({"type": "assistant"}, timestamp="0001-01-01T00:00:00Z"), Fault.NO_TIME),
