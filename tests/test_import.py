@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from websockets.sync.client import connect
 
 from claudehub.cli.main import main
-from claudehub.moving.import_work import CUT_OFF
+from claudehub.moving.import_plan import Fate, Planned
+from claudehub.moving.import_work import CUT_OFF, Taker
 from storage.layout import DataLayout
-from storage.old_data import lines_of
+from storage.old_data import lines_of, old_projects, size_bytes
 from storage.projects import ProjectMeta, ProjectStore, read_meta
 from tests.harness import ROOT, TIMEOUT_S, HubProcess, WireClient
 from tests.processes import wait_until
@@ -848,6 +849,16 @@ def test_a_killed_import_goes_on_and_gives_the_same(move: Move) -> None:
     shutil.rmtree(move.data)
     move.works()
     assert interrupted == move.tree()
+
+
+def test_the_progress_counts_every_byte(move: Move) -> None:
+    folder = move.add("a", prompt("x"), b"junk", b"y" * 2000)
+    move.write("a", b"half a li")
+    read: list[int] = []
+    taker = Taker(move.source, 1000, 1000, read.append)
+    (old,) = old_projects(move.source)
+    taker.count(Planned(old, Fate.IMPORT))
+    assert sum(read) == size_bytes(old) == (folder / "logs" / FILE).stat().st_size
 
 
 def test_what_a_killed_import_left_goes_at_the_next_start_of_a_hub(scratch: Path) -> None:
