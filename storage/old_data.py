@@ -19,7 +19,8 @@ import simplejson
 
 from storage.errors import StorageError
 
-METADATA_BYTES_MAX = 1024 * 1024
+METADATA_BYTES_MAX = 64 * 1024
+_FACTS = ("id", "path", "session_id", "created_at", "last_active")
 READ_BYTES = 256 * 1024
 _LOG_FILE = re.compile(r"messages_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.jsonl\Z", re.ASCII)
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC
@@ -74,9 +75,14 @@ def old_projects(root: Path) -> list[OldProject]:
     except OSError as error:
         raise _unreadable(place, error) from error
     folders = [place / name for name in names if (place / name).is_dir()]
-    if any((folder / "meta.json").exists() for folder in folders):
+    if any(_is_ours(folder) for folder in folders):
         raise NotOldData(f"{root} is a data folder of claudehub, not of the older server")
     return [_project(folder) for folder in folders]
+
+
+def _is_ours(folder: Path) -> bool:
+    there = [os.path.exists(folder / name) for name in ("meta.json", "metadata.json")]
+    return there == [True, False]
 
 
 def _project(folder: Path) -> OldProject:
@@ -92,7 +98,8 @@ def _project(folder: Path) -> OldProject:
         value = None
     if not isinstance(value, dict):
         return OldProject(name, folder, {}, problem="metadata.json holds no JSON object")
-    return OldProject(name, folder, value, changed_s)
+    facts = {fact: value[fact] for fact in _FACTS if fact in value}
+    return OldProject(name, folder, facts, changed_s)
 
 
 def log_files(project: OldProject) -> list[Path]:
