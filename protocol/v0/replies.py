@@ -7,7 +7,7 @@ from typing import Any
 from protocol import codec, requests
 from protocol.codec import Undecodable
 from protocol.dialect import Update
-from protocol.errors import Busy, ErrorCode, RequestRefused, WireError, invalid_field
+from protocol.errors import Busy, ErrorCode, RequestRefused, WireError
 from protocol.requests import Request
 from protocol.updates import UpdateType
 from protocol.v0 import shapes
@@ -69,7 +69,7 @@ class Replier0:
             self._forget(project_id)
         elif isinstance(body, requests.Execute) and project_id not in self._joined:
             problem = "not subscribed to a project"  # nobody would see what it does
-            raise _refused(request, problem, project_id)
+            raise _refused(request, problem)
         return request
 
     def _current(self, request: Request) -> str:
@@ -77,7 +77,7 @@ class Replier0:
             return self._joined[-1]
         is_leave = isinstance(request.body, requests.ProjectLeave)
         problem = "not subscribed to any project" if is_leave else "project_id is required"
-        raise _refused(request, problem, None)
+        raise _refused(request, problem)
 
     def _forget(self, project_id: str) -> None:
         if project_id in self._joined:
@@ -126,10 +126,9 @@ class Replier0:
         return [shapes.frame("get_messages", project_id, data)]
 
 
-def _refused(request: Request, problem: str, project_id: str | None) -> Undecodable:
-    error = invalid_field("project_id", problem)
-    error.message = problem
-    return Undecodable(error, kind=request.type, project_id=project_id)
+def _refused(request: Request, problem: str) -> Undecodable:
+    error = RequestRefused(ErrorCode.INVALID_MESSAGE, problem)
+    return Undecodable(error, kind=request.type, meant=request)
 
 
 # What of our details a reply of version 0 has, too.
