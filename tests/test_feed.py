@@ -251,3 +251,37 @@ def test_the_log_tells_again_what_was_open(setup: FeedSetup) -> None:
     assert list(found) == [Opens("q", True, "e1"), Opens("e2"), Opens("own")]
     assert found.since_seq == 2
     assert [(run.request_key, run.execution_id) for run in keyed] == [("k", "e1")]
+
+
+def test_what_comes_behind_updates_comes_when_they_are_shown(setup: FeedSetup) -> None:
+    order: list[str] = []
+    offer = setup.subscriber.offer
+
+    def noted(batch: Any) -> None:
+        order.append("shown")
+        offer(batch)
+
+    setup.subscriber.offer = noted  # type: ignore[method-assign]
+    setup.feed.when_shown(lambda: order.append("at once"))
+    assert order == ["at once"]
+    setup.feed.log(
+        UpdateType.CLAUDE,
+        LINE,
+        on_stored=lambda: setup.feed.when_shown(lambda: order.append("behind what is stored")),
+    )
+    setup.feed.when_shown(lambda: order.append("behind what waits"))
+    setup.flush()
+    assert order == ["at once", "shown", "behind what waits", "behind what is stored"]
+
+
+def test_what_comes_behind_updates_does_not_wait_for_a_broken_log(
+    setup: FeedSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+    setup.feed.log(UpdateType.CLAUDE, LINE)
+    setup.feed.when_shown(lambda: called.append("refused"))
+    setup.fail(monkeypatch)
+    setup.flush()
+    assert called == ["refused"]
+    setup.feed.when_shown(lambda: called.append("at once"))
+    assert called == ["refused", "at once"]
