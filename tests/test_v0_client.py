@@ -14,8 +14,10 @@ from actors.client.records import RecordCount
 from protocol import codec, requests
 from protocol.codec import Undecodable
 from protocol.v0.dialect import QUIET_S, VERSION_0
+from storage import record
 from storage.log_state import SyncPolicy
-from storage.message_log import LogSettings, MessageLog, open_log
+from storage.message_log import Bounds, LogSettings, MessageLog, open_log
+from storage.pages import Page
 from tests.fakes import FrozenClock
 from tests.test_client_actor import AUTH_TIMEOUT_S, Setup
 
