@@ -131,6 +131,22 @@ def test_a_death_is_told_counted_and_logged_whatever_was_raised(
     assert bystander.actor_ref.is_alive()
 
 
+@pytest.mark.parametrize("phase", list(Phase))
+def test_what_the_surroundings_lack_at_a_start_is_no_bug(
+    phase: Phase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk, for example. In a handler it is one: there it should have been expected."""
+    monkeypatch.setattr(Mortal, "not_bugs", (LookupError,))
+    actor, parent = born(phase, KeyError)
+    kill(actor)
+    (notice,) = parent.take()
+    assert isinstance(notice, ActorDied) and actor.told == [notice.reason]
+    (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
+    is_start = phase is Phase.START
+    assert ("an actor cannot start" in record.getMessage()) is is_start
+    assert ("Traceback" in caplog.text) is not is_start
+
+
 @pytest.mark.parametrize("phase", [Phase.START, Phase.HANDLER])
 def test_messages_behind_a_death_are_handed_over_in_order_and_not_handled(phase: Phase) -> None:
     actor, _ = born(phase)

@@ -29,6 +29,7 @@ from protocol import codec, requests
 from protocol.errors import Busy, ErrorCode, HubFault, WireError, not_found, project_failed
 from protocol.results import ProjectIdResult, ProjectJoinResult, ProjectResult
 from protocol.updates import FilesChanged, ProjectDeleted, UpdateType
+from storage.errors import StorageError
 from storage.message_log import FlushTimer
 from storage.projects import ProjectMeta
 
@@ -37,6 +38,7 @@ class Project(Actor):
     """Child of the Hub; parent of an Executor and, while someone has joined, a FileWatcher."""
 
     rule = Rule.RESTART_OR_ERROR
+    not_bugs = (StorageError,)  # a full disk: the Hub opens the project again later
 
     def __init__(
         self,

@@ -75,10 +75,13 @@ def _hand_over_late(receiver: pykka.ActorRef[Any]) -> None:
 
 class Actor(pykka.ThreadingActor):
     """A subclass defines `on_receive`, and `started`, `release_steps` and `left_over` where it
-    needs them, and declares its `rule`: what follows from its death. `has_failed`: it ends because
-    something was raised. `handling` and `handled` are for LIVING: see there."""
+    needs them, and declares its `rule`: what follows from its death. `not_bugs` are exceptions of
+    `started` that say what the surroundings lack: they are logged without a traceback.
+    `has_failed`: it ends because something was raised. `handling` and `handled` are for LIVING: see
+    there."""
 
     rule: ClassVar[Rule]
+    not_bugs: ClassVar[tuple[type[BaseException], ...]] = ()
 
     # The process must be able to end after a stop has run out of time; main logs what is left.
     use_daemon_thread = True
@@ -267,7 +270,11 @@ class Actor(pykka.ThreadingActor):
         except BaseException as fault:  # noqa: BLE001 - the death is logged all the same
             self._log_fault("nobody could be told of a death", fault)
         fields = {"message": message} if message else {}
-        self._log_fault("an actor has died", error, during=phase.value, **fields)
+        if phase is Phase.START and isinstance(error, self.not_bugs):
+            ids = {"actor": self._name, "kind": type(self).__name__}
+            logger.error("an actor cannot start", **ids, error=reason_of(error))
+        else:
+            self._log_fault("an actor has died", error, during=phase.value, **fields)
 
     def _log_fault(self, event: str, error: BaseException, **fields: object) -> None:
         facts = {"actor": self._name, "kind": type(self).__name__, **fields}
