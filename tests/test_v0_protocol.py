@@ -582,6 +582,29 @@ def test_a_new_session_is_told_behind_the_line_that_names_it() -> None:
     assert state["data"]["session_id"] == "s" and state["data"]["last_active"] == STAMP
 
 
+@pytest.mark.parametrize(
+    ("line", "is_news"),
+    [
+        (b'{"type":"a","session_id":"s"}', False),
+        (b'{"type": "a", "session_id": "s"}', False),
+        (b'{"session_id":"s","type":"a"}', False),
+        (b'{"type":"a","session_id":"t"}', True),
+        (b'{"type":"a","session_id":"\\u0073"}', False),
+        (b'{"type":"a","session_id":null}', False),
+        (b'{"type":"a","session_id":7}', False),
+        (b'{"type":"a","deep":{"session_id":"t"}}', False),
+        (b'{"type":"a","deep":{"session_id":"t"},"session_id":"s"}', False),
+        (b'{"type":"a","deep":{"session_id":"s"},"session_id":"t"}', True),
+        (b'{"type":"a","text":"\\"session_id\\":\\"t\\""}', False),
+        (b'{"type":"a"}', False),
+    ],
+)
+def test_only_the_lines_own_session_is_news(line: bytes, is_news: bool) -> None:
+    known = {**PROJECT, "session_id": "s"}
+    wanted = ["agent_message a", *["project_update"] * is_news]
+    assert told(stored("claude", line), project=known) == wanted
+
+
 def test_a_reset_forgets_the_session() -> None:
     reset = stored("session_reset", {"old_session_id": "s", "reason": "requested"})
     state, told_reset = frames(reset, project={**PROJECT, "session_id": "s"})

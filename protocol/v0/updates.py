@@ -1,5 +1,6 @@
 """Our updates as frames of version 0."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,11 @@ from protocol.v0.shapes import ERROR, EXECUTING, IDLE
 # The exit codes of a shell for a command that may not run, and for one that is not there.
 _NO_COMMAND = (126, 127)
 _DATA = b'"data":'
+# What most lines are like: told apart without reading all of their JSON, which costs as much as
+# handing them to fifty subscribers.
+_USUAL_LINE = re.compile(rb'\{\s*"type"\s*:\s*"')
+_SESSION = b'"session_id"'
+_NAMED_SESSION = re.compile(rb'"session_id"\s*:\s*"([^"\\]*)"')
 
 
 class Stream0:
@@ -31,18 +37,21 @@ class Stream0:
         if project["execution_id"] is not None:
             self._open.add(project["execution_id"])
         self._frames: list[Message] = []
+        self._heads: dict[str, bytes] = {}  # of frames, by their type
 
     def messages(self, updates: Iterable[Update]) -> list[Message]:
         frames: list[Message] = []
         self._frames = frames
         for text, is_stored, is_kept in updates:
-            payload = codec.update_payload(text) if is_stored else text
-            tell = _TELL.get(codec.update_type_of(payload))
-            if tell is not None:
+            tell = _TELL.get(codec.update_type_of(text))
+            if tell is None:
+                continue
+            if is_stored:
+                tell(self, codec.update_payload(text))
+            else:
                 before = len(frames)
-                tell(self, payload)
-                if not is_stored:
-                    frames[before:] = [(frame, is_kept, is_kept) for frame, _, _ in frames[before:]]
+                tell(self, text)
+                frames[before:] = [(frame, is_kept, is_kept) for frame, _, _ in frames[before:]]
         return frames
 
     # -- one method an update type, in the order of docs/version-0.md --------------------------
@@ -58,12 +67,15 @@ class Stream0:
             self._show(EXECUTING, update)
 
     def _claude(self, payload: bytes) -> None:
+        """Tell the line as it is: its numbers and the order of its keys are the CLI's."""
+        at = payload.index(_DATA) + len(_DATA)
+        if _USUAL_LINE.match(payload, at) and self._has_no_news(payload, at):
+            self._say("agent_message", payload[at:-1])
+            return
         update = codec.loads(payload)
         line = update["data"]
         if not isinstance(line, dict) or not isinstance(line.get("type"), str):
             return
-        # The text of the line as it is: its numbers and the order of its keys are the CLI's.
-        at = payload.index(_DATA) + len(_DATA)
         self._say("agent_message", payload[at:-1])
         session_id = line.get("session_id")
         if isinstance(session_id, str) and session_id != self._project["session_id"]:
@@ -77,6 +89,15 @@ class Stream0:
                     "timestamp": update["timestamp"],
                 },
             )
+
+    def _has_no_news(self, payload: bytes, at: int) -> bool:
+        """Return True if a line certainly names no session but the known one."""
+        count = payload.count(_SESSION, at)
+        if not count:
+            return True
+        named = _NAMED_SESSION.findall(payload, at)
+        known = (self._project["session_id"] or "").encode("ascii", "replace")
+        return len(named) == count and all(name == known for name in named)
 
     def _claude_delta(self, payload: bytes) -> None:
         """Tell the inner event: the older clients do not look into `stream_event`."""
@@ -128,7 +149,11 @@ class Stream0:
         self._say(kind, facts)
 
     def _say(self, kind: str, data: Mapping[str, Any] | bytes) -> None:
-        self._frames.append((shapes.frame(kind, self._id, data), True, False))
+        text = data if isinstance(data, bytes) else codec.dumps(data)
+        head = self._heads.get(kind)
+        if head is None:
+            head = self._heads[kind] = shapes.frame(kind, self._id, b"")[:-1]
+        self._frames.append((b"%b%b}" % (head, text), True, False))
 
 
 # What is not here makes no frame.
