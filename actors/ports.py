@@ -67,6 +67,9 @@ class Subscriber(Protocol):
     def left(self) -> None:
         """Note that no more is offered, because the client has left."""
 
+    def replaced(self) -> None:
+        """Note that no more is offered, because the client has joined again."""
+
     def closed(self, why: str) -> None:
         """Note that no more is offered, because the project's actor failed. Joining again helps."""
 

@@ -117,6 +117,7 @@ class RecordingSubscriber:
     """A subscriber that keeps its batches."""
 
     dialect = VERSION_1
+    was_replaced = False
 
     def __init__(self, subscriber_id: str = "s") -> None:
         self.id = subscriber_id
@@ -130,6 +131,9 @@ class RecordingSubscriber:
 
     def offer(self, batch: Broadcast) -> None:
         self.batches.append(batch)
+
+    def replaced(self) -> None:
+        self.was_replaced = True
 
     def left(self) -> None:
         self.has_left = True

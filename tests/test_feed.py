@@ -192,6 +192,7 @@ def test_a_second_subscription_of_a_client_replaces_the_first(setup: FeedSetup) 
     again = RecordingSubscriber()
     setup.feed.subscribe(again, 0, {})
     assert setup.feed.subscriber_count == 1
+    assert setup.subscriber.was_replaced and not again.was_replaced
     setup.feed.log(UpdateType.CLAUDE, LINE)
     setup.flush()
     assert (len(setup.subscriber.batches), len(again.batches)) == (0, 1)

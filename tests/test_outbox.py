@@ -371,6 +371,17 @@ def test_the_last_update_comes_after_the_replay() -> None:
     assert texts(transport.sent) == [b"one", b"deleted"]
 
 
+@pytest.mark.parametrize("end", ["left", "replaced"])
+def test_a_replay_of_who_left_or_joined_again_may_lose_its_log(end: str) -> None:
+    """The project may be deleted before the Client has the answer to its leave or join."""
+    outbox, transport, _ = an_outbox()
+    subscription, _ = a_subscription(outbox)
+    subscription.register(0, 1)
+    assert not subscription.abandon_replay()
+    getattr(subscription, end)()
+    assert subscription.abandon_replay() and texts(transport.sent) == []
+
+
 def test_a_replay_whose_log_is_gone_ends_with_the_last_update() -> None:
     outbox, transport, _ = an_outbox()
     subscription, _ = a_subscription(outbox)

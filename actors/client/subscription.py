@@ -26,6 +26,7 @@ class Subscription:
     __slots__ = (
         "_ended",
         "_final",
+        "_is_over",
         "_newest",
         "_outbox",
         "_overflowed",
@@ -58,6 +59,7 @@ class Subscription:
         self._overflowed = overflowed
         self._ended = ended
         self._newest = 0
+        self._is_over = False
         self.is_live = False
         self._final: Broadcast | None = None
         self._state_frames = b""
@@ -108,9 +110,13 @@ class Subscription:
     def abandon_replay(self) -> bool:
         """Give up a replay whose log cannot be read.
 
-        Return True if that is because the project is deleted; then its end is delivered.
+        Return True if nobody waits for the rest. Either the project is deleted, and its end is
+        delivered; or the client has left, or joined again, and the log may be gone since: the
+        answer to that is on its way to the Client.
         """
         with self._outbox.lock:
+            if self._is_over:
+                return True
             if self._final is None:
                 return False
             self.is_live = True
@@ -120,7 +126,12 @@ class Subscription:
 
     def left(self) -> None:
         with self._outbox.lock:
+            self._is_over = True
             self._leave_stream()
+
+    def replaced(self) -> None:
+        with self._outbox.lock:
+            self._is_over = True
 
     def _take_end(self) -> None:
         """Note that this subscription takes the project's end to the client, which may watch, too:

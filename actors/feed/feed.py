@@ -169,7 +169,8 @@ class Feed:
     def subscribe(self, subscriber: Subscriber, position: int, project: Mapping[str, Any]) -> None:
         """Offer every batch from now on; the subscriber reads what lies behind `position`, up to
         now, by itself. `project` is the `project` object of now."""
-        self._audiences.take_out(subscriber.id)
+        if (earlier := self._audiences.take_out(subscriber.id)) is not None:
+            earlier.replaced()
         subscriber.register(position, self._log.last_seq)
         self._audiences.add(subscriber, project)
 
