@@ -129,6 +129,30 @@ def test_who_may_come_in(settings: dict[str, str], how: str) -> None:
     assert banner.who_may_come_in(load(settings)).startswith(how)
 
 
+@pytest.mark.parametrize(
+    ("settings", "end"),
+    [
+        ({}, "; clients of version 0 too, on /ws"),
+        (
+            {"authorized_keys": "keys", "socket": "/s"},
+            "; clients of version 0 only through the socket, since they cannot use keys",
+        ),
+        (
+            {"authorized_keys": "keys"},
+            "; NO client of version 0 (PROTOCOL_V0), since none can use keys",
+        ),
+    ],
+)
+def test_clients_of_version_0_are_named(tmp_path: Path, settings: dict[str, str], end: str) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("")
+    if "authorized_keys" in settings:
+        settings = {**settings, "authorized_keys": str(keys)}
+    assert "version 0" not in banner.who_may_come_in(load(settings))
+    told = banner.who_may_come_in(load({**settings, "protocol_v0": "on"}))
+    assert told.endswith(end)
+
+
 def test_keys_are_counted(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(KEY)

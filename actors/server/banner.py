@@ -115,7 +115,18 @@ def who_may_come_in(config: Config) -> str:
         who = "every user of this machine, without a key"
     doors = [] if config.ws_port is None else [who]
     doors += [] if config.socket is None else [f"the server's own user, through {config.socket}"]
-    return "; ".join(doors)
+    return "; ".join([*doors, *_older_clients(config)])
+
+
+def _older_clients(config: Config) -> list[str]:
+    """Return who can connect with PROTOCOL_V0."""
+    if not config.protocol_v0:
+        return []
+    if config.authorized_keys is None:
+        return ["clients of version 0 too, on /ws"]
+    if config.socket is not None:
+        return ["clients of version 0 only through the socket, since they cannot use keys"]
+    return ["NO client of version 0 (PROTOCOL_V0), since none can use keys"]
 
 
 def _keys_in(file: Path) -> int:
