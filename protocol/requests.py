@@ -239,11 +239,12 @@ class Terms:
 
     `only_if_idle`: refuse it (`Busy`) while anything runs or waits in the project.
     `behind_updates`: answer it behind the updates that it causes, also behind the end of an
-    execution that it ends.
+    execution that it ends. `holds_updates`: send the connection no update until it is answered.
     """
 
     only_if_idle: bool = False
     behind_updates: bool = False
+    holds_updates: bool = False
 
 
 USUAL = Terms()

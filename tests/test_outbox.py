@@ -371,6 +371,30 @@ def test_the_last_update_comes_after_the_replay() -> None:
     assert texts(transport.sent) == [b"one", b"deleted"]
 
 
+def test_updates_wait_for_a_reply_that_must_come_first() -> None:
+    outbox, transport, _ = an_outbox()
+    outbox.hold_live()
+    assert live(outbox, text_frame(b"one")) is WriteResult.TAKEN
+    assert live(outbox, text_frame(b"two")) is WriteResult.TAKEN
+    outbox.write(text_frame(b"reply"), counts=True)
+    assert texts(transport.sent) == [b"reply"]
+    outbox.release_live()
+    outbox.release_live()
+    assert live(outbox, text_frame(b"three")) is WriteResult.TAKEN
+    assert texts(transport.sent) == [b"reply", b"one", b"two", b"three"]
+
+
+def test_held_updates_count_against_the_limit_and_end_with_the_connection() -> None:
+    outbox, transport, _ = an_outbox()
+    outbox.hold_live()
+    big = text_frame(b"x" * (LIMIT - 100))
+    assert live(outbox, big) is WriteResult.TAKEN
+    assert live(outbox, big) is WriteResult.OVERFLOW
+    outbox.close(1000, "bye")
+    outbox.release_live()
+    assert big not in transport.sent and transport.sent
+
+
 @pytest.mark.parametrize("end", ["left", "replaced"])
 def test_a_replay_of_who_left_or_joined_again_may_lose_its_log(end: str) -> None:
     """The project may be deleted before the Client has the answer to its leave or join."""

@@ -13,6 +13,8 @@ from actors.client.history import HISTORY_PAGE_BYTES
 from actors.client.records import RecordCount
 from protocol import codec, requests
 from protocol.codec import Undecodable
+from protocol.dialect import Broadcast
+from protocol.frames import text_frame
 from protocol.v0.dialect import QUIET_S, VERSION_0
 from storage import record
 from storage.log_state import SyncPolicy
@@ -155,6 +157,23 @@ def test_an_answer_waits_for_the_updates_that_are_still_read(setup: Setup0, tmp_
     assert setup.sent() == [] and not subscription.is_live
     setup.handle_own()
     assert setup.kinds() == ["project_state", "execute"] and subscription.is_live
+
+
+def test_no_update_comes_between_a_creation_and_its_answer(setup: Setup0, tmp_path: Path) -> None:
+    """The older web page would take it for the answer."""
+    subscription = setup.joined(a_log(tmp_path, [], []), 0)
+    assert setup.kinds() == ["project_state", "project_join"] and subscription.is_live
+    setup.ask("project_create", path="/q")
+    creation = setup.hub.take()[-1]
+    frame = text_frame(b'{"type":"project_state","of":"another"}')
+    subscription.offer(Broadcast(None, frame, frame, [], []))
+    assert setup.sent() == []
+    creation.reply_to.result({"project": {**PROJECT, "project_id": "q"}})
+    setup.handle_own()
+    first, second = setup.sent()
+    assert (first["project_id"], second["of"]) == ("q", "another")
+    subscription.offer(Broadcast(None, frame, frame, [], []))
+    assert len(setup.sent()) == 1
 
 
 # -- records, counted ----------------------------------------------------------------------------

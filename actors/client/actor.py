@@ -219,6 +219,8 @@ class Client(Actor):
         self._presence.asked(body)
         project_id = body.project_id if isinstance(body, requests.ToProject) else None
         number = self._replies.open(request, asked(request), project_id)
+        if request.terms.holds_updates and len(self._replies) == 1:
+            self._outbox.hold_live()
         if isinstance(body, requests.ProjectCreate | requests.ProjectDelete):
             self._barrier = number
         self._routing.send(number, body, request.terms)
@@ -280,6 +282,7 @@ class Client(Actor):
             if self._counts is not None:
                 self._counts.answered(code_of(request.answer))
             self._answers.send(request.request, request.answer)
+            self._outbox.release_live()
             self._replies.pop()
             self._answered()
             self._pump_soon()

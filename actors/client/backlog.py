@@ -64,9 +64,9 @@ class Backlog:
         if sent_bytes:
             self.advance(sent_bytes)
 
-    def has_room(self, update_bytes: int) -> bool:
-        """Return True if an update of that size may wait as well."""
-        return self._fits(self.counted_bytes, update_bytes)
+    def has_room(self, update_bytes: int, held_bytes: int = 0) -> bool:
+        """Return True if an update of that size may wait as well, beside what is held elsewhere."""
+        return self._fits(self.counted_bytes + held_bytes, update_bytes)
 
     def would_have_room(self, update_bytes: int) -> bool:
         """Return True if it might wait after `strip`."""

@@ -54,6 +54,7 @@ class Outbox:
         "_clock",
         "_control",
         "_first",
+        "_held",
         "_is_clear",
         "_phase",
         "_progress_from",
@@ -84,6 +85,7 @@ class Outbox:
         self._phase = _Phase.OPEN
         self._is_clear = True  # open, and nothing waits: a write goes straight out
         self._first = b""  # the rest of a frame that is half sent; it goes first
+        self._held: list[Waiting] | None = None  # updates that wait for `release`
         self._control: list[bytes] = []
         self._backlog = Backlog(limit_bytes)
         self._wants_half_close = False
@@ -112,16 +114,49 @@ class Outbox:
             elif self._transport.holds_back:
                 self._send()
             return _TAKEN
+        return self._write_behind(Waiting(frames, plain, kept, counts=True))
+
+    def _write_behind(self, update: Waiting) -> WriteResult:
+        """Write an update where others wait, or are held."""
         if self._phase is not _Phase.OPEN:
             return WriteResult.CLOSED
-        if not self._backlog.has_room(len(plain)):
+        if self._held is not None:
+            return self._hold_back(update)
+        if not self._backlog.has_room(len(update.plain)):
+            kept = update.kept or b""
             if not self._backlog.would_have_room(len(kept)):
                 return WriteResult.OVERFLOW
-            self._strip(is_deflated=frames is not plain)
-            frames = plain = kept
-        if frames:
-            self._wait(Waiting(frames, plain, kept, counts=True))
+            self._strip(is_deflated=update.frames is not update.plain)
+            update.frames = update.plain = kept
+        if update.frames:
+            self._wait(update)
         return WriteResult.TAKEN
+
+    def hold_live(self) -> None:
+        """Send no updates until `release_live`: a reply must come before them."""
+        with self.lock:
+            if self._phase is _Phase.OPEN and self._held is None:
+                self._held, self._is_clear = [], False
+
+    def release_live(self) -> None:
+        """Send the updates that were held, in order. Calling it again changes nothing."""
+        if self._held is None:  # only the Client holds and releases
+            return
+        with self.lock:
+            held, self._held = self._held, None
+            for waiting in held or ():
+                self._backlog.append(waiting)
+            if held is not None:
+                self._send()
+
+    def _hold_back(self, waiting: Waiting) -> WriteResult:
+        """Keep an update, within the limit."""
+        assert self._held is not None
+        held_bytes = sum(one.counted_bytes for one in self._held)
+        if not self._backlog.has_room(waiting.counted_bytes, held_bytes):
+            return WriteResult.OVERFLOW
+        self._held.append(waiting)
+        return _TAKEN
 
     def write(self, frames: bytes, *, counts: bool) -> None:
         """Write a reply (which counts against the limit) or a page of a replay (which does not)."""
@@ -191,6 +226,9 @@ class Outbox:
             if self._phase is not _Phase.OPEN:
                 return
             self._phase = _Phase.CLOSING
+            for waiting in self._held or ():
+                self._backlog.append(waiting)
+            self._held = None
             rest, dropped = self._backlog.drop()
             self._first += rest
             self._control.clear()
@@ -298,7 +336,7 @@ class Outbox:
             # The reading thread gets the same error and reports it.
             self._set_closed()
             return
-        self._is_clear = all_sent and self._phase is _Phase.OPEN
+        self._is_clear = all_sent and self._phase is _Phase.OPEN and self._held is None
         if all_sent and self._wakes_when_idle:
             self._wakes_when_idle = False
             self._wake()
@@ -337,6 +375,7 @@ class Outbox:
         self._first = b""
         self._control.clear()
         self._backlog.clear()
+        self._held = None
         self._wake = _nobody  # the connection may go before the last subscription lets go of this
 
 

@@ -27,6 +27,8 @@ NO_PROJECT = ""
 # What the older server did at most one of at a time, and answered behind what everybody sees of it.
 _EXCLUSIVE = Terms(only_if_idle=True, behind_updates=True)
 _BEHIND = Terms(behind_updates=True)
+# The older web page takes the next `project_state` for the answer, whatever project it is about.
+_ALONE = Terms(holds_updates=True)
 # Options of version 0 that are ours by the same name.
 SAME_OPTIONS = (
     "model",
@@ -189,6 +191,7 @@ _READERS: dict[str, Callable[[Any], Body]] = {
 }
 _WITHOUT_DATA = ("project_list", "health_check")
 _TERMS = {
+    "project_create": _ALONE,
     "execute": _EXCLUSIVE,
     "agent_kill": _BEHIND,
     "agent_new_session": _EXCLUSIVE,
