@@ -41,6 +41,16 @@ def test_the_greeting_opens_the_session() -> None:
     assert hub.session.welcome["server"] == "claudehub/0.1.0"
 
 
+def test_a_version_that_will_go_is_a_warning_once(caplog: pytest.LogCaptureFixture) -> None:
+    note = "version 1 goes in 2030: upgrade your client"
+    hub = ScriptedHub()
+    hub.open(deprecation=note)
+    hub.cut()
+    hub.reopen(deprecation=note)
+    (record,) = caplog.records
+    assert record.getMessage() == f"the hub says: {note}"
+
+
 def test_delays_double_from_a_quarter_second_to_thirty(hub: ScriptedHub) -> None:
     hub.cut()
     delays = []

@@ -86,7 +86,6 @@ EXCEPTIONS = {
         "auth",
         "display_name",
         "heartbeat_seconds",
-        "deprecation",
         "protocols",
         "retry_after_seconds",
         "uptime_seconds",

@@ -13,11 +13,13 @@ _NO_LIMIT_SAID = 1024 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """The figures of a hub that the client goes by."""
+    """The figures of a hub that the client goes by. `deprecation`: the hub will give up this
+    version of the protocol; None: it will not."""
 
     heartbeat_s: float
     max_message_bytes: int
     max_update_bytes: int
+    deprecation: str | None = None
 
     @classmethod
     def read(cls, welcome: Mapping[str, Any]) -> Self:
@@ -31,6 +33,7 @@ class Greeting:
             min(heartbeat_s, HEARTBEAT_MAX_S),
             _limit(welcome, "max_message_bytes"),
             _limit(welcome, "max_update_bytes"),
+            note if isinstance(note := welcome.get("deprecation"), str) else None,
         )
 
 

@@ -16,6 +16,7 @@ one method after the other, never two at once:
 Who asks something gets a Call, and who reads updates a Stream; the session fills them.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from enum import Enum, StrEnum, auto
 from typing import Any
@@ -34,6 +35,8 @@ from claudehub.client.greeting import Greeting
 from claudehub.client.outstanding import Outstanding
 from claudehub.client.subscriptions import Subscriptions
 from claudehub.client.wire import Wire
+
+_logger = logging.getLogger(__name__)
 
 # To connect, to finish the handshake, and to be greeted: each of them.
 OPEN_TIMEOUT_S = 10.0
@@ -246,6 +249,8 @@ class Session:
             raise ValueError("a second greeting")
         self._greeting = Greeting.read(welcome)
         self.welcome = welcome
+        if self._greeting.deprecation is not None and not self._was_open:
+            _logger.warning("the hub says: %.300s", self._greeting.deprecation)
         self._wire.allow(self._greeting.max_update_bytes)
         if welcome.get("auth") is None:
             self._opened()
