@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import codec
+from protocol.fields import parse_time
 from protocol.old_log import Fault, LineRefused, OldHistory, OldRecord, OldUpdate, read_line
 from protocol.updates import UpdateType
 
@@ -158,6 +159,11 @@ def test_a_lone_surrogate_of_a_prompt_becomes_what_the_older_server_showed() -> 
 
 def test_a_prompt_may_be_a_bare_text() -> None:
     assert taken(line("do it", "client")).prompt == "do it"
+
+
+def test_a_time_has_the_width_of_the_logs_times_whatever_the_year() -> None:
+    assert parse_time("0900-01-01t00:00:00.5z") == "0900-01-01T00:00:00.500000Z"
+    assert parse_time("2026-01-01T00:30:00.1234567+01:00") == "2025-12-31T23:30:00.123456Z"
 
 
 # -- executions

@@ -14,6 +14,7 @@ from storage.old_data import OldLine, lines_of, log_files
 from storage.projects import ProjectMeta
 
 PLACES_SHOWN = 20
+PROGRESS_BYTES = 256 * 1024
 # What stands in the place of a reason for a line that has no end.
 CUT_OFF = "has no end: it is being written, or its writer was killed"
 
@@ -107,17 +108,20 @@ class Taker:
             took(update)
 
         for file in log_files(planned.old):
-            at = tally.files[file.name] = done.get(file.name, 0)
-            for line in lines_of(file, self._max_line_bytes, at):
-                self._progress(line.end - at)
+            told = at = tally.files[file.name] = done.get(file.name, 0)
+            for line in lines_of(file, self._max_line_bytes, told):
                 at = line.end
+                if at - told >= PROGRESS_BYTES:
+                    self._progress(at - told)
+                    told = at
                 record = self._record(file, line, history, tally, store)
                 if record is not None:
                     tally.lines += 1
                     for update in history.take(record):
                         store(update)
                 if record is not None or not line.is_torn:
-                    tally.files[file.name] = line.end
+                    tally.files[file.name] = at
+            self._progress(at - told)
         for update in history.finish():
             store(update)
 
