@@ -112,6 +112,15 @@ def loads(text: str | bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def loads_line(text: bytes) -> Any:
+    """Return what the CLI has said as a value; its numbers need not be finite. Raises ValueError
+    for deep nesting, which is passed on to clients all the same."""
+    try:
+        return simplejson.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def decode(text: str) -> Request:
     """Return the request in a client's message. Raises Undecodable with the answer to it."""
     try:

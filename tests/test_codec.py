@@ -10,6 +10,7 @@ from websockets.frames import Frame, Opcode
 from protocol import codec, frames
 from protocol.dialect import VERSION_1
 from protocol.errors import ErrorCode, RequestRefused
+from protocol.requests import Ping, Request
 from storage import record
 from tests.fakes import body_of, texts
 
@@ -17,9 +18,12 @@ STAMP = "2026-11-23T08:14:33.123456Z"
 
 
 def test_replies_repeat_the_id_of_the_request() -> None:
-    assert VERSION_1.result('a"b', {}) == b'{"type":"result","id":"a\\"b","payload":{}}'
+    ping = Request("ping", 'a"b', Ping({}))
+    (result,) = VERSION_1.result(ping, {}, now="", beside={})
+    assert result == b'{"type":"result","id":"a\\"b","payload":{}}'
     error = RequestRefused(ErrorCode.INVALID_PATH, "no", {"field": "payload.path"})
-    message = json.loads(VERSION_1.error(None, error))
+    (text,) = VERSION_1.error(codec.Undecodable(error), error)
+    message = json.loads(text)
     assert message == {
         "type": "error",
         "payload": {"code": "invalid_path", "message": "no", "details": {"field": "payload.path"}},
@@ -29,7 +33,7 @@ def test_replies_repeat_the_id_of_the_request() -> None:
 def test_a_stored_line_becomes_an_update_without_being_parsed() -> None:
     raw = b'{"a": 1.50, "b":"\\u00e9"}'
     line = record.encode(7, STAMP.encode(), body_of("p", "claude", raw, "e1"))
-    ((message, is_kept),) = VERSION_1.messages([(line, True, True)])
+    ((message, is_kept, _),) = VERSION_1.messages([(line, True, True)])
     assert is_kept
     assert raw in message
     assert json.loads(message) == {
@@ -50,7 +54,7 @@ def test_an_unlogged_update_has_no_number() -> None:
     body = body_of("p", "status", b'{"status":"idle"}')
     payload = codec.ephemeral_payload(STAMP, body)
     shown = (payload, False, False)
-    ((message, is_kept),) = VERSION_1.messages([shown])
+    ((message, is_kept, _),) = VERSION_1.messages([shown])
     assert not is_kept
     update = json.loads(message)["payload"]
     assert update == {

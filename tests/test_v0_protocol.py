@@ -660,6 +660,30 @@ def test_a_deletion_is_the_last_word() -> None:
     assert gone["data"] == {"project_id": "p", "reason": "project_deleted", "timestamp": STAMP}
 
 
+ODD_LINES = [
+    b'{"type":"a","n":1e400,"session_id":"new"}',
+    b'{"n":-1e400,"type":"a"}',
+    b'{"type":"a","n":1.0,"z":0,"a":"\\ud800"}',
+    b'{"type":"a","session_id":"new","deep":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+]
+
+
+@pytest.mark.parametrize("line", ODD_LINES, ids=["large", "negative", "surrogate", "deep"])
+def test_a_line_that_our_json_does_not_take_is_passed_on(line: bytes) -> None:
+    first = VERSION_0.stream(PROJECT).messages([stored("claude", line)])[0]
+    assert first[0] == b'{"type":"agent_message","project_id":"p","data":%b}' % line
+    request = decode("get_messages", {"project_id": "p"})
+    facts = {"total": 1, "offset": 0, "limit": 1, "more": False}
+    updates = [stored("claude", line)]
+    (frame,) = VERSION_0.replier().history(request, updates, facts)  # type: ignore[arg-type]
+    assert b'"message":{"type":"a","content":%b}' % line in frame
+
+
+def test_an_odd_event_makes_no_frame() -> None:
+    line = b'{"type":"stream_event","event":{"type":"x","n":1e400}}'
+    assert told(passing("claude_delta", line, is_kept=False)) == []
+
+
 # -- history -------------------------------------------------------------------------------------
 
 

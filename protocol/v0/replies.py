@@ -118,11 +118,11 @@ class Replier0:
             "since": request.since,
         }
         project_id = request.body.project_id
-        data = {
-            "project_id": project_id,
-            "messages": [record for text, _, _ in updates if (record := _record(text))],
-            "metadata": metadata,
-        }
+        data = b'{"project_id":%b,"messages":[%b],"metadata":%b}' % (
+            codec.dumps(project_id),
+            b",".join([_record(text) for text, _, _ in updates]),
+            codec.dumps(metadata),
+        )
         return [shapes.frame("get_messages", project_id, data)]
 
 
@@ -264,16 +264,21 @@ _ABOUT_NONE = ("project_list", "health_check")
 # -- records -------------------------------------------------------------------------------------
 
 
-def _record(text: bytes) -> dict[str, Any] | None:
-    """Return a stored record as version 0 shows it; None for one that it has no form for."""
-    update = codec.loads(codec.update_payload(text))
-    data = update["data"]
+def _record(text: bytes) -> bytes:
+    """Return a stored prompt or line of the CLI as version 0 shows it, as JSON."""
+    head, data = shapes.parts(codec.update_payload(text))
+    update = shapes.read_head(head)
     if update["update_type"] == UpdateType.PROMPT:
-        content = {"text": _prompt_text(data)}
-        direction, message = "client", {"type": "user", "content": content}
+        direction, kind = b"client", b'"user"'
+        content = codec.dumps({"text": _prompt_text(codec.loads(data))})
     else:
-        direction, message = "claude", {"type": data.get("type"), "content": data}
-    return {"timestamp": update["timestamp"], "direction": direction, "message": message}
+        direction, kind, content = b"claude", shapes.type_of(data) or b"null", data
+    return b'{"timestamp":%b,"direction":"%b","message":{"type":%b,"content":%b}}' % (
+        codec.dumps(update["timestamp"]),
+        direction,
+        kind,
+        content,
+    )
 
 
 def _prompt_text(data: Mapping[str, Any]) -> str:

@@ -12,10 +12,6 @@ from protocol.v0.shapes import ERROR, EXECUTING, IDLE
 
 # The exit codes of a shell for a command that may not run, and for one that is not there.
 _NO_COMMAND = (126, 127)
-_DATA = b'"data":'
-# What most lines are like: told apart without reading all of their JSON, which costs as much as
-# handing them to fifty subscribers.
-_USUAL_LINE = re.compile(rb'\{\s*"type"\s*:\s*"')
 _SESSION = b'"session_id"'
 _NAMED_SESSION = re.compile(rb'"session_id"\s*:\s*"([^"\\]*)"')
 
@@ -67,41 +63,39 @@ class Stream0:
             self._show(EXECUTING, update)
 
     def _claude(self, payload: bytes) -> None:
-        """Tell the line as it is: its numbers and the order of its keys are the CLI's."""
-        at = payload.index(_DATA) + len(_DATA)
-        if _USUAL_LINE.match(payload, at) and self._has_no_news(payload, at):
-            self._say("agent_message", payload[at:-1])
+        head, line = shapes.parts(payload)
+        if shapes.type_of(line) is None:
             return
-        update = codec.loads(payload)
-        line = update["data"]
-        if not isinstance(line, dict) or not isinstance(line.get("type"), str):
+        self._say("agent_message", line)
+        if not self._may_be_news(line):
             return
-        self._say("agent_message", payload[at:-1])
-        session_id = line.get("session_id")
-        if isinstance(session_id, str) and session_id != self._project["session_id"]:
+        session_id = _session_of(line)
+        if session_id is not None and session_id != self._project["session_id"]:
             self._project["session_id"] = session_id
-            self._say(
-                "project_update",
-                {
-                    "project_id": self._id,
-                    "state": self._shown,
-                    "path": self._project["path"],
-                    "timestamp": update["timestamp"],
-                },
-            )
+            facts = {
+                "project_id": self._id,
+                "state": self._shown,
+                "path": self._project["path"],
+                "timestamp": shapes.read_head(head)["timestamp"],
+            }
+            self._say("project_update", facts)
 
-    def _has_no_news(self, payload: bytes, at: int) -> bool:
-        """Return True if a line certainly names no session but the known one."""
-        count = payload.count(_SESSION, at)
+    def _may_be_news(self, line: bytes) -> bool:
+        """Return False if a line certainly names no session but the known one."""
+        count = line.count(_SESSION)
         if not count:
-            return True
-        named = _NAMED_SESSION.findall(payload, at)
+            return False
         known = (self._project["session_id"] or "").encode("ascii", "replace")
-        return len(named) == count and all(name == known for name in named)
+        named = _NAMED_SESSION.findall(line)
+        return len(named) != count or any(name != known for name in named)
 
     def _claude_delta(self, payload: bytes) -> None:
         """Tell the inner event: the older clients do not look into `stream_event`."""
-        event = codec.loads(payload)["data"].get("event")
+        _, line = shapes.parts(payload)
+        try:
+            event = codec.loads(line).get("event")
+        except ValueError:  # a number that is not finite, or deep nesting: no event has such
+            return
         if isinstance(event, dict) and isinstance(event.get("type"), str):
             self._say("agent_message", event)
 
@@ -167,6 +161,15 @@ _TELL: dict[str, Callable[[Stream0, bytes], None]] = {
     UpdateType.STATUS: Stream0._status_changed,
     UpdateType.PROJECT_DELETED: Stream0._project_deleted,
 }
+
+
+def _session_of(line: bytes) -> str | None:
+    try:
+        value = codec.loads_line(line)
+    except ValueError:
+        return None
+    session_id = value.get("session_id")
+    return session_id if isinstance(session_id, str) else None
 
 
 def _failure(project_id: str, outcome: Outcome, end: Mapping[str, Any]) -> dict[str, Any] | None:
