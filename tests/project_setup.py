@@ -101,7 +101,7 @@ class ProjectSetup:
             clock=FrozenClock(),
             timers=self.timers,
         )
-        self.project._watcher_is_due = True  # no FileWatcher here
+        self.project._watching._is_due = True  # no FileWatcher here
         self.project.started()
         self.handle_own()
 

@@ -66,6 +66,7 @@ print(7 - (before - libc.mallinfo2().uordblks) // 1000)
 # It runs the server, and what the test has put in its way.
 IN_THE_WAY = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may ignore it
 from claudehub import __main__ as program
 {}
 program.main()

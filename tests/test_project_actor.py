@@ -193,7 +193,7 @@ def test_a_watcher_that_failed_is_started_again(
         setup.handle_own()
 
     monkeypatch.setattr(FileWatcher, "start", start)
-    setup.project._watcher_is_due = False
+    setup.project._watching._is_due = False
     setup.join()
     problems = setup.settings.problems
     assert len(started) == 1 and problems.now() == []

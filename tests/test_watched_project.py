@@ -150,7 +150,7 @@ def test_a_thousand_lines_describe_the_project_never(
 
 
 def test_who_watches_is_no_subscriber_and_keeps_no_files_watched(setup: ProjectSetup) -> None:
-    setup.project._watcher_is_due = False
+    setup.project._watching._is_due = False
     assert await_change(setup).subscribers == 0
     assert setup.project._watching._watcher is None
 
