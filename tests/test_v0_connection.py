@@ -104,6 +104,18 @@ def test_max_conn_holds(start_hub: StartHub) -> None:
         assert refusal(at(hub, "/ws"))[0] == 503
 
 
+def test_the_rate_limit_holds(start_hub: StartHub) -> None:
+    hub = start_hub(PROTOCOL_V0="on", RATE_LIMIT="1")
+    with Client0(hub) as client:
+        for _ in range(10):
+            client.send("project_list")
+        frames = [client.receive() for _ in range(10)]
+        refused = [f["data"] for f in frames if f["type"] == "error"]
+        assert refused and {data["code"] for data in refused} == {"RESOURCE_LIMIT"}
+        assert refused[0]["details"]["message_type"] == "project_list"
+        assert refused[0]["details"]["retry_after_seconds"] > 0
+
+
 def test_it_is_reached_behind_a_proxys_path(start_hub: StartHub) -> None:
     hub = start_hub(PROTOCOL_V0="on", PATH_PREFIX="/hub")
     with connect(at(hub, "/hub/ws")) as socket:
