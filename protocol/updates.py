@@ -46,6 +46,27 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
+# Sentences of the hub in `result`, which other versions of the protocol tell in their own way.
+NOT_STARTED = "The agent could not be started: "
+_TIME_LIMIT = "Ended after its time limit of {:g} s."
+
+
+def time_limit_text(limit_s: float) -> str:
+    """Return what `result` says if a time limit has ended an execution without a text."""
+    return _TIME_LIMIT.format(limit_s)
+
+
+def time_limit_of(text: str | None) -> float | None:
+    """Return the limit in a text of `time_limit_text`, in seconds; None for any other text."""
+    before, after = _TIME_LIMIT.split("{:g}")
+    if text is None or not (text.startswith(before) and text.endswith(after)):
+        return None
+    try:
+        return float(text[len(before) : -len(after)])
+    except ValueError:
+        return None
+
+
 class ProjectStatus(StrEnum):
     """`error` is for a project that cannot work; after a failed execution a project is `idle`."""
 

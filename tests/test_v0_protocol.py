@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.client.routing import SUBSCRIPTIONS_MAX
 from protocol import codec, requests
 from protocol.codec import Undecodable
 from protocol.dialect import Replier, Update
@@ -21,7 +22,7 @@ from protocol.errors import (
     not_found,
 )
 from protocol.requests import USUAL, Request, Terms
-from protocol.updates import UpdateType
+from protocol.updates import UpdateType, time_limit_of, time_limit_text
 from protocol.v0.dialect import VERSION_0
 from protocol.v0.replies import CODES, JOINED_MAX
 from protocol.v0.updates import go_duration
@@ -269,10 +270,26 @@ def test_an_execute_needs_a_joined_project() -> None:
     assert meant(replier, "execute", go) == "not subscribed to a project"
 
 
+def test_a_refused_second_join_leaves_the_first_one() -> None:
+    replier = VERSION_0.replier()
+    go = {"prompt": "x", "project_id": "a"}
+    join = replier.meant(decode("project_join", {"project_id": "a"}))
+    replier.result(join, {"project": {**PROJECT, "project_id": "a"}}, now=NOW, beside={})
+    limited = RequestRefused(ErrorCode.RATE_LIMITED, "slow down")
+    replier.error(Undecodable(limited, meant=decode("project_join", {"project_id": "a"})), limited)
+    assert meant(replier, "execute", go) == "a"
+    again = replier.meant(decode("project_join", {"project_id": "a"}))
+    replier.error(again, HubFault(ErrorCode.INTERNAL, "no"))
+    assert meant(replier, "execute", go) == "a"
+    assert meant(replier, "project_leave", {"project_id": "a"}) == "a"
+    assert meant(replier, "execute", go) == "not subscribed to a project"
+
+
 def test_a_connection_remembers_so_many_projects() -> None:
     replier = VERSION_0.replier()
     for number in range(JOINED_MAX + 1):
         meant(replier, "project_join", {"project_id": f"p{number}"})
+    assert JOINED_MAX > SUBSCRIPTIONS_MAX
     first, last = ({"prompt": "x", "project_id": f"p{n}"} for n in (0, JOINED_MAX))
     assert meant(replier, "execute", first) == "not subscribed to a project"
     assert meant(replier, "execute", last) == f"p{JOINED_MAX}"
@@ -486,7 +503,7 @@ def ended(outcome: str, execution_id: str = "e", **facts: Any) -> Update:
         (ended("timeout"), ["error EXECUTION_TIMEOUT", "project_state ERROR"]),
         (ended("killed"), ["project_state IDLE", "process_killed"]),
         (ended("interrupted"), ["project_state IDLE", "process_killed"]),
-        (ended("cancelled"), ["project_state IDLE"]),  # the status tells it
+        (ended("cancelled"), ["project_state IDLE", "process_killed"]),
     ],
 )
 def test_an_execution_is_told_once_whatever_tells_it(end: Update, wanted: list[str]) -> None:
@@ -504,9 +521,22 @@ def test_a_failure_says_why() -> None:
     }
     (failed, _) = frames(ended("error", result="overloaded"))
     assert failed["data"]["message"] == "Claude execution failed: overloaded"
-    (timeout, _) = frames(ended("timeout"))
+    missing = "The agent could not be started: [Errno 2] No such file or directory: 'claude'"
+    (failed, _) = frames(ended("error", result=missing))
+    assert failed["data"]["code"] == "CLAUDE_NOT_FOUND"
+    (failed, _) = frames(ended("error", result="The agent could not be started: [Errno 11]"))
+    assert failed["data"]["code"] == "EXECUTION_FAILED"
+    (timeout, _) = frames(ended("timeout", duration_ms=9_500, result=time_limit_text(90)))
+    assert timeout["data"]["details"]["timeout"] == "1m30s"
+    (timeout, _) = frames(ended("timeout", result="what it said"))
     assert timeout["data"]["details"] == {"project_id": "p", "timeout": "4s"}
     assert timeout["data"]["message"] == "execution timed out after 4s"
+
+
+def test_a_time_limit_is_found_in_its_sentence() -> None:
+    assert [time_limit_of(time_limit_text(limit_s)) for limit_s in (0.5, 300.0)] == [0.5, 300.0]
+    others = (None, "", "Ended", "Ended after its time limit of x s.", time_limit_text(1) + " ")
+    assert [time_limit_of(text) for text in others] == [None] * len(others)
 
 
 @pytest.mark.parametrize(
@@ -529,6 +559,13 @@ def test_a_queue_of_version_1_stays_executing_until_it_is_empty() -> None:
     assert told(PROMPT, EXECUTING, second, STARTED, ended("error", exit_code=1)) == [
         "project_state EXECUTING",
         "error EXECUTION_FAILED",
+    ]
+
+
+def test_what_is_cancelled_in_a_queue_is_invisible() -> None:
+    second = stored("prompt", {"execution_id": "f", "prompt": "y", "options": {}})
+    assert told(PROMPT, EXECUTING, second, STARTED, ended("cancelled", "f")) == [
+        "project_state EXECUTING"
     ]
 
 
@@ -614,6 +651,41 @@ def test_a_reset_forgets_the_session() -> None:
         "reason": "session_reset",
         "timestamp": STAMP,
     }
+
+
+def test_a_session_that_was_given_up_does_not_come_back() -> None:
+    """What runs keeps it, and goes on naming it."""
+    known = {**PROJECT, "session_id": "s"}
+    reset = stored("session_reset", {"old_session_id": "s", "reason": "requested"})
+    line, other = (stored("claude", {"type": "a", "session_id": name}) for name in "st")
+    states = ["project_state EXECUTING", "project_state EXECUTING", "session_reset"]
+    assert told(STARTED, reset, line, ended("success"), other, project=known) == [
+        *states,
+        "agent_message a",
+        "project_state IDLE",
+        "agent_message a",
+        "project_update",
+    ]
+    shown = frames(STARTED, reset, line, ended("success"), project=known)
+    assert "session_id" not in shown[-1]["data"]
+
+
+def test_a_session_that_clear_has_begun_is_told_once() -> None:
+    """The CLI may name it before the reset of the old one is told."""
+    known = {**PROJECT, "session_id": "s"}
+    cleared = stored("session_reset", {"old_session_id": "s", "reason": "cleared"})
+    line = stored("claude", {"type": "a", "session_id": "t"})
+    for order in ((STARTED, line, cleared, line), (STARTED, cleared, line, line)):
+        assert told(*order, project=known).count("project_update") == 1
+
+
+def test_a_reset_ends_the_state_of_a_failure() -> None:
+    reset = stored("session_reset", {"old_session_id": None, "reason": "requested"})
+    assert told(PROMPT, STARTED, ended("error", exit_code=1), reset)[-3:] == [
+        "project_state ERROR",
+        "project_state IDLE",
+        "session_reset",
+    ]
 
 
 def test_partial_output_is_the_bare_event_and_may_be_dropped() -> None:

@@ -145,6 +145,52 @@ def test_a_question_is_denied_at_once_where_nobody_could_answer(
         assert denied is not is_watched
 
 
+def test_a_question_is_denied_when_the_last_who_could_answer_leaves(hub: HubProcess) -> None:
+    with hub.client() as current, Client0(hub) as older:
+        project_id = older.create(hub.folder("left"))
+        older.join(project_id)
+        current.request("project_join", project_id=project_id)
+        older.send("execute", prompt=ASKS)
+        current.wait_for("permission_request")
+        current.request("project_leave", project_id=project_id)
+        end = older.until("project_state", state="IDLE")
+        assert "Nobody is there who could answer" in json.dumps(lines(end))
+
+
+def test_a_kill_in_the_same_breath_is_told(hub: HubProcess) -> None:
+    """The CLI never had the prompt: version 1 calls such an execution cancelled."""
+    with Client0(hub) as older:
+        project_id = older.create(hub.folder("breath"))
+        older.join(project_id)
+        older.send("execute", prompt="[[hang]]")
+        older.send("agent_kill")
+        frames = older.until("agent_kill")
+        told = [f["type"] for f in frames if f["type"] not in ("agent_message", "project_update")]
+        assert [kind for kind in told if kind != "execute"] == [
+            "project_state",
+            "project_state",
+            "process_killed",
+            "agent_kill",
+        ]
+
+
+def test_a_kill_that_comes_too_late_finds_nothing(hub: HubProcess) -> None:
+    with Client0(hub) as older:
+        project_id = older.create(hub.folder("late"))
+        older.join(project_id)
+        for _ in range(10):
+            older.send("execute", prompt="x")
+            older.wait_for("agent_message", type="result")
+            older.send("agent_kill")
+            frames: list[Frame] = []
+            while not frames or frames[-1]["type"] not in ("agent_kill", "error"):
+                frames.append(older.receive())
+            was_killed = "process_killed" in [frame["type"] for frame in frames]
+            assert (frames[-1]["type"] == "agent_kill") is was_killed
+            if not was_killed:
+                assert frames[-1]["data"]["code"] == "PROCESS_NOT_FOUND"
+
+
 def test_a_question_of_a_version_1_prompt_waits_for_its_asker(hub: HubProcess) -> None:
     """Somebody who can answer has asked for the execution, and may come back."""
     with hub.client() as current, Client0(hub) as older:

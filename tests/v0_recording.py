@@ -103,7 +103,7 @@ def shape(frame: dict[str, Any]) -> dict[str, Any]:
     kind = frame["type"]
     if kind == "error":
         details = data.get("details", {})
-        named = {"path": details["path"]} if "path" in details else {}
+        named = {key: details[key] for key in ("path", "timeout") if key in details}
         return {"type": kind, "code": data["code"], **named}
     if kind == "health_check":
         checks = {name: check["status"] for name, check in data["checks"].items()}

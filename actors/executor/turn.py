@@ -9,7 +9,7 @@ from actors.messages.executor import StartRun
 from actors.messages.project import RunEnded
 from actors.runtime.clock import Timer
 from protocol.claude import AgentLine, SessionChoice, TurnEnd, user_line
-from protocol.updates import Outcome
+from protocol.updates import Outcome, time_limit_text
 
 
 class EndReason(StrEnum):
@@ -58,7 +58,7 @@ def judge(
     elif reason is EndReason.KILLED:
         outcome, text = Outcome.KILLED, text or why
     elif reason is EndReason.TIMEOUT:
-        outcome, text = Outcome.TIMEOUT, text or f"Ended after its time limit of {timeout_s:g} s."
+        outcome, text = Outcome.TIMEOUT, text or time_limit_text(timeout_s)
     elif reason is EndReason.INTERRUPTED:
         outcome, text = Outcome.INTERRUPTED, text or "Interrupted."
     else:

@@ -18,7 +18,7 @@ from actors.runtime.clock import Timer, Timers
 from actors.runtime.logger import get_logger
 from actors.runtime.refs import Ref
 from protocol.claude import NO_RULES, AgentLine, ControlResponse, Phase, SessionChoice, TurnEnd
-from protocol.updates import Outcome
+from protocol.updates import NOT_STARTED, Outcome
 
 logger = get_logger("claudehub.executor")
 
@@ -243,7 +243,7 @@ class Turns:
             try:
                 worker = self._starter.start(turn.session, launch, wanted, model_named=named)
             except (OSError, ValueError) as error:
-                text = f"The agent could not be started: {error}"
+                text = f"{NOT_STARTED}{error}"
                 logger.warning(
                     "an agent cannot be started", execution=turn.execution_id, error=error
                 )

@@ -37,7 +37,7 @@ def _memory() -> dict[str, Any]:
 
 
 def _disk(folder: Path, min_free_bytes: int) -> dict[str, Any]:
-    problem = room_problem(folder, min_free_bytes)
+    problem = room_problem(folder, max(min_free_bytes, 1))
     try:
         disk = psutil.disk_usage(str(folder))
     except OSError as error:

@@ -282,7 +282,7 @@ class Project(Actor):
     def _reply_to(self, message: messages.ProjectRequest) -> ReplyTo:
         """Return where the result goes. Raises Busy."""
         terms, reply_to = message.terms, message.reply_to
-        if terms.only_if_idle and not self._queue.is_idle:
+        if terms.only_if_idle and not self._queue.is_idle and not self._runs.is_draining:
             raise Busy()
         if not terms.behind_updates:
             return reply_to
@@ -364,6 +364,7 @@ class Project(Actor):
 
     def _drop_subscriber(self, subscriber_id: str) -> None:
         self._feed.unsubscribe(subscriber_id)
+        self._permissions.look_again()
         if not self._feed.subscriber_count:
             self._watching.stop()
 

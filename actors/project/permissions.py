@@ -113,6 +113,12 @@ class Permissions:
         asker_can = execution is None or execution.caller.takes_questions
         return asker_can or self._feed.takes_questions
 
+    def look_again(self) -> None:
+        """Deny what nobody can answer any more: somebody who could has left."""
+        for pending in list(self.pending.values()):
+            if not self._can_be_answered(pending.request):
+                self.expired(pending.request.permission_id, NOBODY)
+
     def withdrawn(self, permission_id: str) -> None:
         """Close a question that the CLI no longer needs an answer to."""
         if (pending := self.pending.get(permission_id)) is not None:

@@ -7,11 +7,17 @@ from typing import Any
 
 from actors.messages.replies import ReplyTo
 from actors.ports import Caller
-from actors.tracing.spans import NO_SPAN, Began, Span
+from actors.runtime.logger import get_logger
+from actors.tracing.spans import NO_SPAN, Began, Ended, Span
 from protocol.requests import Options
 from protocol.results import ExecutionState
 from protocol.trace_context import TraceParent
-from protocol.updates import Outcome
+from protocol.updates import ExecutionFinished, Outcome
+
+logger = get_logger("claudehub.project")
+
+# Ends that an operator may want to look into.
+_BAD = (Outcome.ERROR, Outcome.TIMEOUT)
 
 
 @dataclass(slots=True, eq=False)
@@ -25,7 +31,7 @@ class Execution:
     `started_at_s` is monotonic, None until the CLI has its prompt; `number` says then how many had
     started with it. `session_id` is the session that it runs in, once that is known; `is_voided`:
     that session was given up meanwhile. `askers` are answered once the prompt is stored,
-    `at_end` is called once the end is.
+    `at_end` is called with the outcome once the end is.
     """
 
     execution_id: str
@@ -46,7 +52,7 @@ class Execution:
     session_id: str | None = None
     is_voided: bool = False
     askers: list[ReplyTo] = field(default_factory=list)
-    at_end: list[Callable[[], object]] = field(default_factory=list)
+    at_end: list[Callable[[Outcome], object]] = field(default_factory=list)
     traceparent: TraceParent | None = None
     span: Span = NO_SPAN
 
@@ -69,6 +75,28 @@ class Execution:
             client_id=self.caller.client_id,
             origin=origin,
             parent=self.traceparent,
+        )
+
+    def has_ended(self, end: ExecutionFinished) -> None:
+        """Say in the log how it ended, and end its span."""
+        is_fault = end.outcome in _BAD
+        say = logger.warning if is_fault else logger.info
+        say(
+            "execution finished",
+            **self.ids,
+            outcome=end.outcome,
+            exit_code=end.exit_code,
+            by=self.ended_by(end.outcome),
+            duration_ms=end.duration_ms,
+            cost_usd=end.cost_usd,
+        )
+        self.span.end(
+            Ended(
+                outcome=end.outcome,
+                is_fault=is_fault,
+                session_id=self.session_id,
+                cost_usd=end.cost_usd,
+            )
         )
 
     def ended_by(self, outcome: Outcome) -> str | None:

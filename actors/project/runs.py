@@ -21,11 +21,11 @@ from actors.project.settings import ProjectSettings
 from actors.project.trust import Trust
 from actors.runtime.clock import Clock
 from actors.runtime.logger import get_logger
-from actors.tracing.spans import Ended
 from protocol import requests
 from protocol.errors import ErrorCode, HubFault, RequestRefused
 from protocol.results import ExecutionResult, ProjectResult
 from protocol.updates import (
+    NOT_STARTED,
     ExecutionFinished,
     ExecutionStarted,
     Outcome,
@@ -47,8 +47,8 @@ STOPPED = "Ended because the server was stopped."
 DELETED = "Ended because the project was deleted."
 REVOKED = "Ended because its key may no longer run it."
 FAILED = "Ended because the project's executor failed too often."
-# Ends that an operator may want to look into.
-_BAD = (Outcome.ERROR, Outcome.TIMEOUT)
+# Ends that a kill has brought about, or that were on their way to the same.
+_KILLED = (Outcome.KILLED, Outcome.CANCELLED, Outcome.INTERRUPTED)
 
 
 class Runs:
@@ -109,8 +109,15 @@ class Runs:
         """Answer at once; `at_end`: when the end is durable. Raises WireError."""
         execution = self._meant(request.execution_id)
         killed = ExecutionResult(execution_id=execution.execution_id)
+
+        def ended(outcome: Outcome) -> None:
+            if outcome in _KILLED:
+                reply_to.result(killed)
+            else:  # it was faster
+                reply_to.error(RequestRefused(ErrorCode.NOTHING_RUNNING, "it has just ended"))
+
         if at_end:
-            execution.at_end.append(lambda: reply_to.result(killed))
+            execution.at_end.append(ended)
         self._end(execution, KILLED, caller.named)
         if not at_end:
             reply_to.result(killed)
@@ -186,7 +193,7 @@ class Runs:
         try:
             self._executor.start(order)
         except OSError as error:
-            text = f"The agent could not be started: {error}"
+            text = f"{NOT_STARTED}{error}"
             self._finish(run, Outcome.ERROR, result=text)
 
     def on_began(self, message: messages.RunBegan) -> None:
@@ -409,29 +416,12 @@ class Runs:
             duration_ms=round((now_s - started_s) * 1000),
             **facts,
         )
-        say = logger.warning if outcome in _BAD else logger.info
-        say(
-            "execution finished",
-            **execution.ids,
-            outcome=outcome,
-            exit_code=ended.exit_code,
-            by=execution.ended_by(outcome),
-            duration_ms=ended.duration_ms,
-            cost_usd=ended.cost_usd,
-        )
-        execution.span.end(
-            Ended(
-                outcome=outcome,
-                is_fault=outcome in _BAD,
-                session_id=execution.session_id,
-                cost_usd=ended.cost_usd,
-            )
-        )
+        execution.has_ended(ended)
         self._log_end(ended, execution.at_end)
         self._log.change(last_active=self._feed.stamp())
 
     def _log_end(
-        self, ended: ExecutionFinished, at_end: Sequence[Callable[[], object]] = ()
+        self, ended: ExecutionFinished, at_end: Sequence[Callable[[Outcome], object]] = ()
     ) -> None:
         """Log an end. Once it is durable the metadata no longer counts the execution as open, and
         `at_end` is called."""
@@ -439,7 +429,7 @@ class Runs:
         def stored() -> None:
             self._feed.save_soon()
             for callback in at_end:
-                callback()
+                callback(ended.outcome)
             if self._counts is not None:
                 self._counts.ended(ended)
 

@@ -13,9 +13,9 @@ from protocol.updates import UpdateType
 from protocol.v0 import shapes
 from protocol.v0.requests import NO_PROJECT, Request0
 
-# Joined projects that a connection's memory holds, the newest ones. It needs more only to find the
-# current project again after so many leaves.
-JOINED_MAX = 1_000
+# Joined projects that are remembered, the newest ones: more than a connection may have
+# (actors/client/routing.py). Those that were deleted since are among them.
+JOINED_MAX = 4_096
 
 BUSY = "PROCESS_ACTIVE"
 INTERNAL = "INTERNAL_ERROR"
@@ -49,6 +49,7 @@ class Replier0:
 
     def __init__(self) -> None:
         self._joined: list[str] = []
+        self._confirmed: set[str] = set()  # of those: whose join was answered
 
     def meant(self, request: Request) -> Request:
         """Put the current project in where the request names none."""
@@ -63,8 +64,13 @@ class Replier0:
             request = replace(request, body=body)
         project_id = body.project_id
         if isinstance(body, requests.ProjectJoin):
+            was_confirmed = project_id in self._confirmed
             self._forget(project_id)
-            self._joined = [*self._joined, project_id][-JOINED_MAX:]
+            self._joined.append(project_id)
+            if was_confirmed:
+                self._confirmed.add(project_id)
+            if len(self._joined) > JOINED_MAX:
+                self._forget(self._joined[0])
         elif isinstance(body, requests.ProjectLeave):
             self._forget(project_id)
         elif isinstance(body, requests.Execute) and project_id not in self._joined:
@@ -82,16 +88,20 @@ class Replier0:
     def _forget(self, project_id: str) -> None:
         if project_id in self._joined:
             self._joined.remove(project_id)
+        self._confirmed.discard(project_id)
 
     def result(self, request: Request, payload: Any, *, now: str, beside: Beside) -> list[bytes]:
+        body = request.body
+        if isinstance(body, requests.ProjectJoin) and body.project_id in self._joined:
+            self._confirmed.add(body.project_id)
         made = _RESULTS[request.type](request, payload, now, beside)
         about = None if request.type in _ABOUT_NONE else _project_id(request, payload)
         return [shapes.frame(kind, about, data) for kind, data in made]
 
     def error(self, request: Request | Undecodable, error: WireError) -> list[bytes]:
         kind, project_id, body = _about(request)
-        if isinstance(body, requests.ProjectJoin) and project_id is not None:
-            self._forget(project_id)
+        if isinstance(body, requests.ProjectJoin) and project_id not in (None, *self._confirmed):
+            self._forget(str(project_id))
         code = BUSY if isinstance(error, Busy) else CODES.get(error.code, INTERNAL)
         details: dict[str, Any] = {} if kind is None else {"message_type": kind}
         details |= {name: value for name, value in error.details.items() if name in _DETAILS}

@@ -80,7 +80,7 @@ def decode(text: str) -> Request0:
     except WireError as error:
         both = (data.get("project_id") if isinstance(data, dict) else None, project_id)
         named = next((each for each in both if isinstance(each, str) and each), None)
-        raise codec.Undecodable(error, kind=kind, project_id=named) from None
+        raise codec.Undecodable(error, kind=kind[:128], project_id=named) from None
 
 
 def _request(kind: str, project_id: Any, data: Any) -> Request0:

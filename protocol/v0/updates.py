@@ -6,12 +6,20 @@ from typing import Any
 
 from protocol import codec
 from protocol.dialect import Message, Update
-from protocol.updates import Outcome, ProjectStatus, UpdateType
+from protocol.updates import (
+    NOT_STARTED,
+    Outcome,
+    ProjectStatus,
+    UpdateType,
+    time_limit_of,
+)
 from protocol.v0 import shapes
 from protocol.v0.shapes import ERROR, EXECUTING, IDLE
 
 # The exit codes of a shell for a command that may not run, and for one that is not there.
 _NO_COMMAND = (126, 127)
+_NO_FILE = "[Errno 2]"
+_ENDED_BY_SOMEBODY = (Outcome.KILLED, Outcome.INTERRUPTED, Outcome.CANCELLED)
 _SESSION = b'"session_id"'
 _NAMED_SESSION = re.compile(rb'"session_id"\s*:\s*"([^"\\]*)"')
 
@@ -21,7 +29,7 @@ class Stream0:
     it changes, whichever update tells it.
 
     While prompts wait that version 1 clients have queued, the state stays EXECUTING. After a failed
-    execution it is ERROR, until something begins.
+    execution it is ERROR, until something begins or the session is reset.
     """
 
     def __init__(self, project: Mapping[str, Any]) -> None:
@@ -30,8 +38,12 @@ class Stream0:
         self._status = ProjectStatus(project["status"])  # as version 1 tells it
         self._shown = shapes.STATES[self._status]
         self._open = {prompt["execution_id"] for prompt in project["queue"]}
+        self._started: set[str] = set()
         if project["execution_id"] is not None:
-            self._open.add(project["execution_id"])
+            self._started.add(project["execution_id"])
+        self._open |= self._started
+        # What ran at a reset keeps the session that was given up, and does not bring it back.
+        self._voided: set[str] = set()
         self._frames: list[Message] = []
         self._heads: dict[str, bytes] = {}  # of frames, by their type
 
@@ -58,6 +70,7 @@ class Stream0:
     def _execution_started(self, payload: bytes) -> None:
         update = codec.loads(payload)
         self._open.add(update["data"]["execution_id"])
+        self._started.add(update["data"]["execution_id"])
         self._status = ProjectStatus.EXECUTING
         if self._shown != EXECUTING:
             self._show(EXECUTING, update)
@@ -70,13 +83,15 @@ class Stream0:
         if not self._may_be_news(line):
             return
         session_id = _session_of(line)
-        if session_id is not None and session_id != self._project["session_id"]:
+        update = shapes.read_head(head)
+        is_voided = update.get("execution_id") in self._voided
+        if session_id not in (None, self._project["session_id"]) and not is_voided:
             self._project["session_id"] = session_id
             facts = {
                 "project_id": self._id,
                 "state": self._shown,
                 "path": self._project["path"],
-                "timestamp": shapes.read_head(head)["timestamp"],
+                "timestamp": update["timestamp"],
             }
             self._say("project_update", facts)
 
@@ -101,16 +116,21 @@ class Stream0:
 
     def _session_reset(self, payload: bytes) -> None:
         update = codec.loads(payload)
-        self._project["session_id"] = None
-        self._show(self._shown, update)
+        old = update["data"]["old_session_id"]
+        if update["data"]["reason"] == "requested":
+            self._voided |= self._started
+        if old is None or self._project["session_id"] == old:  # else a newer one is known already
+            self._project["session_id"] = None
+        self._show(shapes.STATES[self._status], update)
         self._say_what("session_reset", "session_reset", update)
 
     def _execution_finished(self, payload: bytes) -> None:
         update = codec.loads(payload)
         end = update["data"]
         outcome = Outcome(end["outcome"])
-        self._open.discard(end["execution_id"])
-        if outcome is Outcome.CANCELLED:
+        for executions in (self._open, self._started, self._voided):
+            executions.discard(end["execution_id"])
+        if outcome is Outcome.CANCELLED and self._open:  # one of a queue, which nobody has seen
             return
         failure = _failure(self._id, outcome, end)
         if failure is not None:
@@ -118,7 +138,7 @@ class Stream0:
         if not self._open:
             self._status = ProjectStatus.IDLE
             self._show(IDLE if failure is None else ERROR, update)
-        if outcome in (Outcome.KILLED, Outcome.INTERRUPTED):
+        if outcome in _ENDED_BY_SOMEBODY:
             self._say_what("process_killed", "process_killed", update)
 
     def _status_changed(self, payload: bytes) -> None:
@@ -175,7 +195,8 @@ def _session_of(line: bytes) -> str | None:
 def _failure(project_id: str, outcome: Outcome, end: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the data of the `error` about a failed execution; None for one that did not fail."""
     if outcome is Outcome.TIMEOUT:
-        taken = go_duration(end["duration_ms"])
+        limit_s = time_limit_of(end["result"])
+        taken = go_duration(end["duration_ms"] if limit_s is None else round(limit_s * 1000))
         return {
             "code": "EXECUTION_TIMEOUT",
             "message": f"execution timed out after {taken}",
@@ -183,9 +204,10 @@ def _failure(project_id: str, outcome: Outcome, end: Mapping[str, Any]) -> dict[
         }
     if outcome not in (Outcome.ERROR, Outcome.LOST):
         return None
-    exit_code = end["exit_code"]
-    code = "CLAUDE_NOT_FOUND" if exit_code in _NO_COMMAND else "EXECUTION_FAILED"
-    why = f"exit status {exit_code}" if exit_code else end["result"] or outcome.value
+    exit_code, result = end["exit_code"], end["result"] or ""
+    is_missing = result.startswith(NOT_STARTED) and _NO_FILE in result
+    code = "CLAUDE_NOT_FOUND" if is_missing or exit_code in _NO_COMMAND else "EXECUTION_FAILED"
+    why = f"exit status {exit_code}" if exit_code else result or outcome.value
     return {"code": code, "message": f"Claude execution failed: {why}"}
 
 
