@@ -285,6 +285,18 @@ def test_the_level_can_change(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line["event"] for line in parsed(capsys)] == ["loud"]
 
 
+def test_the_end_of_an_observer_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """watchdog calls it one if an event comes at that moment; other errors of it are shown."""
+    for _ in range(2):  # at a start, and at a SIGHUP
+        logs.configure("debug", "text")
+    watchdog_says = logging.getLogger("watchdog.observers.inotify").error
+    watchdog_says("InotifyEmitter.queue_events() called when the thread is inactive")
+    watchdog_says("something else")
+    logs.flush(1.0)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "something else" in line
+
+
 def test_a_test_sees_events_and_fields(caplog: pytest.LogCaptureFixture) -> None:
     """And so does any other handler, where nobody has called `configure`."""
     get_logger("x").warning("it failed", project="my shop")

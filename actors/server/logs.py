@@ -33,6 +33,8 @@ logger = get_logger("claudehub.threads")
 
 # Libraries that log what the server logs itself, with fields.
 _ECHOES = ("websockets", "pykka", "watchdog", "websocket_server")
+# watchdog says this, as an error, when an event comes while an observer ends: a client has left.
+_INOTIFY, _OBSERVER_ENDS = "watchdog.observers.inotify", "called when the thread is inactive"
 # A line that a library prints is cut into lines of this length.
 PRINTED_CHARS_MAX = 1_000
 # Of a field that is a list.
@@ -161,6 +163,11 @@ def set_level(level: str) -> None:
     root.setLevel(level.upper())
     for name in _ECHOES:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger(_INOTIFY).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return _OBSERVER_ENDS not in record.getMessage()
 
 
 def flush(timeout_s: float) -> None:
