@@ -386,6 +386,7 @@ CHANGED = load(
         "trust_projects": "all",
         "project_roots": "/",
         "max_projects": "7",
+        "max_conn": "8",
         "msg_rotate_days": "6",
         "log_retain_days": "5",
         "log_retain_bytes": "4",
