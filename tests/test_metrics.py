@@ -174,7 +174,7 @@ def test_a_slow_client_and_a_flood_are_counted(scratch: Path) -> None:
         client.request("project_create", path=hub.folder("p"))
         slow.sendall(frame(1, b'{"type":"project_join","payload":{"project_id":"p"}}'))
         read_until(slow, b'"log_id"')
-        client.request("execute", project_id="p", prompt="[[lines:30000]][[pace:0.0002]]")
+        client.request("execute", project_id="p", prompt="[[lines:12000]][[pace:0.0001]]")
         wait_until(lambda: hub.scrape().value("claudehub_outbox_bytes") > 0)
         wait_until(lambda: hub.scrape().value("claudehub_slow_clients_closed_total") == 1)
         for _ in range(100):
