@@ -246,7 +246,7 @@ def scraped(day: Day) -> None:
     said = day.scrape("/metrics")
     assert 'claudehub_build_info{commit="' in said and f'version="{VERSION}"' in said
     assert day.metric('claudehub_executions_total{outcome="success"}') == 1
-    assert day.metric('websocket_connections_total{status="101"}') >= 4
+    assert day.metric('websocket_connections_total{status="101",version="1"}') >= 4
     assert day.metric("claudehub_certificate_expiry_timestamp_seconds") > 0
 
 

@@ -55,7 +55,7 @@ KEYS: Mapping[str, Key] = {
     key.name: key
     for key in (
         Key("port", Kind.NUMBER, 8443, "8443", 1, 65535),
-        Key("host", Kind.TEXT, "0.0.0.0", '"127.0.0.1"'),  # noqa: S104 - never in effect
+        Key("host", Kind.TEXT, "0.0.0.0", '"127.0.0.1"'),  # noqa: S104  # nosec B104
         Key("tls_enabled", Kind.SWITCH, False, "false"),
         Key("tls_cert_file", Kind.TEXT, f"{ROOT}/certs/server.crt", '"/etc/ssl/hub.pem"'),
         Key("tls_key_file", Kind.TEXT, f"{ROOT}/certs/server.key", '"/etc/ssl/private/hub.key"'),
