@@ -4,7 +4,10 @@ nothing."""
 import json
 import os
 import shlex
+import socket
+import ssl
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from actors.config.settings import Config
 from claudehub.cli import doctor_report
-from claudehub.cli.doctor_hub import running_hub
+from claudehub.cli.doctor_hub import ANSWER_MAX_S, running_hub
 from claudehub.cli.main import main
 from protocol import VERSION
 from tests.harness import MOCK, HubProcess, TlsFiles
@@ -163,6 +167,32 @@ def test_a_hub_with_tls_is_reached(place: Path, beside: Any, tls: TlsFiles) -> N
     checks = found(doctor("--json"))
     assert checks["running hub"][0]["level"] == "ok", checks["running hub"]
     assert checks["certificate"][0]["level"] == "ok"
+
+
+@pytest.mark.parametrize("tls", ["wss"], indirect=True)
+def test_a_silent_peer_with_tls_does_not_hold_doctor(place: Path, tls: TlsFiles) -> None:
+    """All that comes are session tickets: they wake a poll, and then the read blocks."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.certificate, tls.key)
+    done = threading.Event()
+
+    def accept() -> None:
+        with context.wrap_socket(listener.accept()[0], server_side=True):
+            done.wait(10 * ANSWER_MAX_S)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = threading.Thread(target=accept)
+        peer.start()
+        port = listener.getsockname()[1]
+        try:
+            hub = running_hub(
+                Config(ws_port=port, tls_cert=str(tls.certificate), tls_key=str(tls.key))
+            )
+            assert not done.is_set() and peer.is_alive()
+        finally:
+            done.set()
+            peer.join()
+    assert hub is not None and not hub.is_hub and "timed out" in str(hub.problem)
 
 
 def test_a_hub_at_its_socket_is_reached(place: Path, start_hub: Any) -> None:

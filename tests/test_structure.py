@@ -145,6 +145,7 @@ def test_what_belongs_to_one_room_is_imported_nowhere_else() -> None:
             "actors/frontend/",
             "actors/executor/output.py",
             "actors/executor/streams.py",
+            "claudehub/cli/doctor_hub.py",
             "claudehub/client/address.py",
             "claudehub/client/dialling.py",
             "claudehub/client/engine.py",
