@@ -5,6 +5,7 @@ import re
 import socket
 from typing import Any
 
+from tests.harness import HubProcess
 from tests.processes import wait_until
 from tests.sockets import UPGRADE, close_of, frame, port_of, read_all, read_until, upgraded
 
@@ -33,12 +34,13 @@ def test_a_slow_reader_is_closed_and_the_others_do_not_notice(start_hub: Any) ->
 
 def test_a_client_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
     hub = start_hub(HEARTBEAT="400ms")
-    with socket.socket() as deaf, hub.client() as client:
+    with hub.client() as client:
+        client.request("project_create", path=hub.folder("p"))
+        client.run_after_join("p", "[[lines:3000]]")
+    with socket.socket() as deaf:
         deaf.settimeout(10)
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
         deaf.connect(("127.0.0.1", port_of(hub)))
-        client.request("project_create", path=hub.folder("p"))
-        client.run_after_join("p", "[[lines:3000]]")
         deaf.sendall(UPGRADE)
         read_until(deaf, b"welcome")
         deaf.sendall(frame(1, b'{"type":"ping"}'))
@@ -47,7 +49,14 @@ def test_a_client_that_asks_and_never_reads_is_closed(start_hub: Any) -> None:
         with contextlib.suppress(OSError):  # it is closed in the middle of this
             for _ in range(500):
                 deaf.sendall(ask)
-        wait_until(lambda: client.request("health_check")["connections"] == 1)
+        wait_until(lambda: connections_seen_by_a_new_client(hub) == 1)
+
+
+def connections_seen_by_a_new_client(hub: HubProcess) -> int:
+    """An older one may itself be late with a pong, on a busy machine."""
+    with hub.client() as client:
+        seen: int = client.request("health_check")["connections"]
+        return seen
 
 
 def test_a_reply_larger_than_the_limit_does_not_close_its_client(start_hub: Any) -> None:
